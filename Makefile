@@ -1,0 +1,39 @@
+# The commands of this project; each does its own set-up, and a second run finds it done.
+#   make demo   DEMO_ARGS="--keep"       six scripted agents build a small SQL engine against sqlite3
+#   make test   TEST_ARGS="-k lease"     all tests
+#   make check                           the linter
+#   make images IMAGES="server runner"   sandbox images (default), or those that compose.yaml uses
+# YES=1 installs missing Debian packages without asking; PYTHON=python3.12 uses another Python.
+
+PYTHON ?= python3
+IMAGES ?=
+
+.PHONY: demo test check images setup constraints clean
+.DEFAULT_GOAL := setup
+
+setup:
+	@$(PYTHON) scripts/bootstrap.py
+
+images: setup
+	@.venv/bin/python -m harness.images $(IMAGES)
+
+demo: setup
+	@.venv/bin/python -m harness.images --quiet
+	@.venv/bin/harness demo $(DEMO_ARGS)
+
+test: setup
+	@$(PYTHON) scripts/bootstrap.py compose
+	@.venv/bin/python -m harness.images --quiet
+	@scripts/run-tests $(TEST_ARGS)
+
+check:
+	@$(PYTHON) scripts/bootstrap.py environment
+	@.venv/bin/ruff check .
+
+# Writes down the exact versions of what is installed now; edit pyproject.toml, then this, then make test.
+constraints:
+	@scripts/write-constraints
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

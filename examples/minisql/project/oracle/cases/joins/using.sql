@@ -1,0 +1,12 @@
+-- case: using
+CREATE TABLE k (id INTEGER, p INTEGER);
+CREATE TABLE m (id INTEGER, q INTEGER);
+INSERT INTO k VALUES (1, 5), (2, 6);
+INSERT INTO m VALUES (2, 8), (3, 9);
+SELECT id, p, q FROM k JOIN m USING (id);
+-- case: left-using
+CREATE TABLE k (id INTEGER, p INTEGER);
+CREATE TABLE m (id INTEGER, q INTEGER);
+INSERT INTO k VALUES (1, 5), (2, 6);
+INSERT INTO m VALUES (2, 8), (3, 9);
+SELECT id, p, q FROM k LEFT JOIN m USING (id) ORDER BY id;

@@ -1,0 +1,4 @@
+-- case: one-integer
+SELECT 1;
+-- case: two-columns
+SELECT 1, 2;

@@ -1,0 +1,74 @@
+"""Owns what the supervisor knows of any kind of agent. Rule: an adapter is pure: values in, values out; it reads no file and starts nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from mcp_server.config import AgentSpec
+
+HOME = PurePosixPath("/home/agent")  # a tmpfs in the sandbox; `files` of a launch are written below it
+
+
+class Mark(StrEnum):
+    """What a line of output says about the session as a whole."""
+
+    SAID = "said"
+    TOOL = "tool"
+    RESULT = "result"
+    QUOTA = "quota"
+    AUTH = "auth"
+    ASKED = "asked"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that an agent's output tells. wait_until_ms: of a quota, when it ends."""
+
+    mark: Mark
+    text: str
+    wait_until_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file or a directory of the project that the session needs below its home directory."""
+
+    source: str  # relative to harness.toml
+    target: str  # relative to the home directory
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Who works, and in which of its sessions (1 = the first of this run)."""
+
+    agent: str
+    spec: AgentSpec
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The command of a session, its environment and the files it finds in its home directory."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class Adapter(Protocol):
+    def probe(self, spec: AgentSpec) -> str:
+        """The program that the image must have."""
+
+    def wants(self, seat: Seat) -> tuple[Wanted, ...]: ...
+
+    def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
+        """files: what was found of `wants`, by target."""
+
+    def parse(self, line: str) -> Event | None: ...
+
+    def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:
+        """True if a session that ended well was this agent's last, whatever tasks are open."""

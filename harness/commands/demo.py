@@ -1,0 +1,187 @@
+"""`harness demo`: six scripted agents build a small SQL engine in a throw-away directory, and every promise is measured.
+
+Rule: the same run as `up`; what is reported is counted from log, history and engine after the fact, never remembered.
+"""
+
+import json as jsons
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness import demo_report, incidents, oracle_jobs, report, sandbox
+from harness import run as runs
+from harness.commands import audit
+from harness.containers import Box, BoxSpec, Engine
+from harness.demo_report import Measured
+from harness.failure import Exit, Failed
+from harness.place import CONFIG_NAME, place
+from harness.plan import Plan, load_config
+from harness.report import Figures, Judged
+from harness.run import Run, Why
+from harness.server import Json
+from harness.server_process import SOURCES
+from harness.signals import StopSignal
+from harness.state import DIRECTORY_NAME, State, now_ms
+from harness.table import PlainLines
+
+EXAMPLE = "examples/minisql"
+KILL_TOPIC = "demo/kill-me"
+AGENT_PATHS = re.compile(r'^(\s*(?:playbook|materials)\s*=\s*)"([^"]+)"', re.M)
+USER = ("-c", "user.name=Demo User", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
+
+
+def demo(
+    context: typer.Context,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the directory, to look into it.")] = False,
+    report_file: Annotated[Path | None, typer.Option("--report", metavar="F", help="Write the report as JSON.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", metavar="D", help="The state directory; it is kept.")] = None,
+) -> None:
+    """Watch six agents build a SQL engine against sqlite3, without a model and without a key."""
+    if place(context).is_remote:
+        raise Failed("the demo brings its own server; leave --server away", Exit.USAGE)
+    console = Console(highlight=False)
+    with _directory(keep=keep) as directory:
+        plan = prepared(directory, state)
+        console.print(f"the project lies in {directory}", soft_wrap=True)
+        why, measured = _played(plan, console)
+    console.print(demo_report.table(measured.figures))
+    console.print(demo_report.beside_lock_files(measured.figures), soft_wrap=True, markup=False)
+    if report_file is not None:
+        report_file.write_text(jsons.dumps(measured.to_json(), indent=2) + "\n")
+    if why is Why.STOPPED:
+        raise typer.Exit(Exit.INTERRUPTED)
+    unmet = demo_report.unmet(measured)
+    for sentence in unmet:
+        console.print(f"NOT MET: {sentence}", markup=False, soft_wrap=True)
+    raise typer.Exit(Exit.FAILED if unmet else Exit.DONE)
+
+
+def prepared(directory: Path, state: Path | None) -> Plan:
+    """A copy of the example as a user's repository, and the plan for a run on it."""
+    source = SOURCES / EXAMPLE / "project"
+    if not source.is_dir():
+        raise Failed(f"the example is not there: {source}; the demo runs from a source tree", Exit.INFRASTRUCTURE)
+    project = directory / "minisql"
+    shutil.copytree(source, project, ignore=shutil.ignore_patterns("__pycache__", DIRECTORY_NAME))
+    config = project / CONFIG_NAME
+    config.write_text(with_absolute_paths(config.read_text(), source))
+    make_user_repository(project)
+    return Plan(config, load_config(config), State((state or project / DIRECTORY_NAME).resolve()), port=0)
+
+
+def with_absolute_paths(config: str, source: Path) -> str:
+    """The playbooks and materials stay where they are: no agent finds its solution in its own repository."""
+    return AGENT_PATHS.sub(lambda found: f'{found[1]}"{(source / found[2]).resolve()}"', config)
+
+
+def make_user_repository(project: Path) -> None:
+    """What the demo's imagined user did before: the only place where the harness runs git, and it is the user's."""
+    for words in (("init", "--quiet", "--initial-branch=main"), ("add", "--all"), ("commit", "--quiet", "--message=A small SQL engine, begun")):
+        done = subprocess.run(["git", *USER, *words], cwd=project, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"git {words[0]} failed in {project}: {done.stderr.strip()}", Exit.INFRASTRUCTURE)
+
+
+@contextmanager
+def _directory(*, keep: bool) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="harness-demo-"))
+    try:
+        yield directory
+    finally:
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+class CountingEngine(Engine):
+    """An engine that knows how many boxes it started."""
+
+    started = 0
+
+    def start(self, spec: BoxSpec) -> Box:
+        box = super().start(spec)
+        self.started += 1
+        return box
+
+
+@dataclass
+class Audience:
+    """Sees every event: tells the incidents, and kills the agent that asks for it."""
+
+    run: Run
+    engine: Engine
+    watch: incidents.Watch = field(default_factory=incidents.Watch)
+    seen: list[incidents.Kind] = field(default_factory=list)
+
+    def __call__(self, event: Json) -> None:
+        for incident in self.watch.feed(event):
+            self.seen.append(incident.kind)
+            self.run.view.say(f"   >>> {incident.kind}: {incident.headline}")
+        data = event.get("data") or {}
+        if event["kind"] == "note_written" and data.get("topic") == KILL_TOPIC:
+            self._kill(str(data.get("text", "")))
+
+    def _kill(self, text: str) -> None:
+        named = [name for name, _ in self.run.plan.agents() if re.search(rf"\b{re.escape(name)}\b", text)]
+        for name in named:
+            labels = {sandbox.RUN: self.run.plan.state.label, sandbox.AGENT: name, sandbox.KIND: "agent"}
+            for found in self.engine.list(labels, running_only=True):
+                box = self.engine.find(found.id)
+                if box is not None:
+                    box.kill()
+                    self.run.view.say(f"   >>> the container of {name} is killed ({found.name})")
+
+
+def _played(plan: Plan, console: Console) -> tuple[Why, Measured]:
+    began, start_ms = time.monotonic(), now_ms()
+    with StopSignal() as stop, CountingEngine.connect() as engine, PlainLines(console, start_ms) as view:
+        with runs.opened(plan, view, stop, engine) as run:
+            audience = Audience(run, engine)
+            why = run.watch(audience)
+            run.stop_agents(audience)
+            worked_s = time.monotonic() - began
+            view.say(f"agents stopped after {worked_s:.1f} s: {why}")
+            figures, judged = _measured(run, plan, stopped=why is Why.STOPPED)
+        left = run.crew.left_over.boxes + len(engine.list({sandbox.RUN: plan.state.label}))
+        started = engine.started
+    figures = replace(figures, containers_left=left, containers_started=started, wall_s=round(time.monotonic() - began, 1))
+    return why, Measured(figures, tuple(dict.fromkeys(audience.seen)), _all_tasks(plan), judged)
+
+
+def _all_tasks(plan: Plan) -> int:
+    return len(plan.config.tasks)
+
+
+def _measured(run: Run, plan: Plan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
+    """The figures, and with them the verdict of every commit of main, run afresh."""
+    events, history = list(audit.every(run.client)), {repo: run.client.commits(repo) for repo in plan.config.repos}
+    figures = report.of_log(events, history, plan.config.modules.values())
+    (commits,) = history.values()  # the example has one repository
+    if stopped:
+        return figures, []
+    run.view.say(f"running the oracle afresh on each of the {len(commits)} commits of main")
+    judged = judge_all(run, [commit["commit"] for commit in commits], sorted(plan.config.suites), at_once=plan.config.run.oracle_slots)
+    audited = audit.verified(run.client)
+    for problem in audited["problems"]:
+        run.view.say(f"audit: {problem}")
+    first, last = judged[0].verdicts, judged[-1].verdicts
+    return replace(
+        figures, cases_start=report.passing(first), cases_end=report.passing(last), cases_total=report.cases(last),
+        red_commits=len(report.red(judged)), audit_ok=audited["ok"],
+    ), judged
+
+
+def judge_all(run: Run, commits: list[str], suites: list[str], *, at_once: int) -> list[Judged]:
+    """A fresh verdict for every commit and suite, nothing taken from a cache."""
+    asked = [(suite, commit) for commit in commits for suite in suites]
+    verdicts = dict(zip(asked, oracle_jobs.run_many(run.client, asked, fresh=True, at_once=at_once), strict=True))
+    return [Judged(commit, {suite: verdicts[suite, commit] for suite in suites}) for commit in commits]

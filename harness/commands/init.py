@@ -1,0 +1,142 @@
+"""`harness init`: writes harness.toml and a first task from what the repository shows; it never overwrites unasked."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.failure import Exit, Failed
+from harness.inspect_repo import Inspection, TestCommand, as_name, inspect
+
+CONFIG = Path("harness.toml")
+FIRST_TASK = Path("tasks/001-first.md")
+PLACEHOLDER = TestCommand("", "make test", None, ("make",))
+
+
+def init(
+    root: Annotated[Path, typer.Argument(help="The top directory of the git repository.")] = Path("."),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> list[Path]:
+    """Write a commented harness.toml and a first task by looking at the repository."""
+    written = write(root, force=force)
+    for path in written:
+        print(f"wrote {path}")
+    print("next: read them, then `harness doctor` and `harness up`")
+    return written
+
+
+def write(root: Path, *, force: bool) -> list[Path]:
+    """Both files, or Failed and neither."""
+    if not (root / ".git").exists():
+        raise Failed(f"{root} is not the top of a git repository; run `git init` there first", Exit.USAGE)
+    there = [str(path) for path in (CONFIG, FIRST_TASK) if (root / path).exists()]
+    if there and not force:
+        raise Failed(f"{' and '.join(there)} exists already; --force writes over it", Exit.USAGE)
+    found = inspect(root)
+    texts = {root / CONFIG: config_text(found), root / FIRST_TASK: task_text(found)}
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(texts)
+
+
+def config_text(found: Inspection) -> str:
+    repo = as_name(found.name) or "project"
+    modules = "\n".join(_module(repo, part.name, part.paths) for part in found.parts)
+    return f"""\
+# What a swarm of agents may do in this repository. Written by `harness init`; {_seen(found)}.
+# Everything is checked at once by `harness doctor` and `harness up`.
+
+[run]
+name = {_string(repo)}
+# lease_minutes = 15      # a claim ends this long after its holder's last call
+# session_minutes = 60    # one agent session ends after this long
+# max_minutes = 480       # the whole run ends after this long
+
+[repos.{repo}]
+path = "."
+branch = {_string(found.branch)}
+
+# Modules: named sets of paths. A task belongs to one, and its agent can change nothing outside it.
+# Two live leases never overlap, so smaller modules let more agents work at once.
+# `**` is any number of directories, `*` and `?` stay within one name.
+
+{modules}
+# The oracle judges every change, merged onto the newest {found.branch}, before it lands: no case that passes there may fail.
+{_oracle(repo, found)}
+# Agents: each runs in a container of its own without a network. Start them with `harness up`, or
+# `harness up --agent claude=2` for another number.
+
+[agents.claude]
+kind = "claude"           # or codex, gemini, opencode, qwen, command
+count = 2
+# memory_mb = 2048
+# cpus = 1.0
+
+# Any command line can be an agent:
+# [agents.mine]
+# kind = "command"
+# command = ["my-agent", "--once"]
+"""
+
+
+def task_text(found: Inspection) -> str:
+    module = found.parts[0]
+    return f"""\
++++
+id = "001"
+title = "A first small improvement"
+module = {_string(module.name)}
+# paths = {_strings(module.paths)}    # only a part of the module
+# needs = ["002"]          # tasks to be done before this one
+# cases = ["*"]            # cases of the oracle that must pass when it lands
+# priority = 0             # higher goes first
++++
+Say here what is to be done, as to a new colleague: what is wrong or missing, where to look, what must hold when it
+is done. The agent reads this text, the paths that it may change ({", ".join(module.paths)}) and the failing cases.
+
+Replace this task with one of your own before the first `harness up`.
+"""
+
+
+def _seen(found: Inspection) -> str:
+    if not found.languages:
+        return "no code was found yet"
+    return "it saw " + ", ".join(f"{language} ({count} files)" for language, count in found.languages[:4])
+
+
+def _module(repo: str, name: str, paths: tuple[str, ...]) -> str:
+    return f"[modules.{name}]\nrepo = {_string(repo)}\npaths = {_strings(paths)}\n"
+
+
+def _oracle(repo: str, found: Inspection) -> str:
+    chosen = found.tests[0] if found.tests else PLACEHOLDER
+    lines = [] if found.tests else ["# No test command was found: put yours here."]
+    lines += [f"# Also found: {other.command}" for other in found.tests[1:]]
+    lines += [
+        "",
+        "[oracle.tests]",
+        'kind = "command"          # or "differential": the same inputs to your program and to a reference',
+        f"repo = {_string(repo)}",
+        f"command = {_string(chosen.command)}",
+        f"results = {_string(chosen.results)}"
+        if chosen.results
+        else '# results = "..."        # a JUnit XML file, "tap" or "pytest"; without it the exit status is the only case',
+        f"packages = {_strings(chosen.packages)}    # Debian packages that the tests need",
+    ]
+    if found.test_directories:
+        lines += [
+            f"protect = {_strings(f'{d}/**' for d in found.test_directories)}    # who writes the tests writes the verdict: no agent may"
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _string(text: str) -> str:
+    """TOML reads a JSON string as the same text."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _strings(texts) -> str:
+    return "[" + ", ".join(_string(text) for text in texts) + "]"

@@ -1,0 +1,28 @@
+"""`harness status`: the run at a glance."""
+
+import json as jsons
+
+import typer
+from rich.console import Console
+
+from harness.place import ConfigOption, JsonOption, StateOption, place
+from harness.table import agents_table, headline
+
+
+def status(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
+    """Show agents, tasks and landings; also of a run that has ended."""
+    where = place(context, config, state)
+    up = where.has_run()
+    with where.served() as client:
+        said = client.status()
+    if json:
+        print(jsons.dumps({**said, "up": up}, indent=2))
+        return
+    console = Console()
+    console.print(agents_table(said))
+    console.print(headline(said), markup=False, highlight=False, soft_wrap=True)
+    for suite, seen in said.get("suites", {}).items():
+        checked = "proven able to fail" if seen.get("checked") else "not yet checked"
+        console.print(f"oracle {suite}: {seen.get('passing', 0)} of {seen.get('cases', 0)} pass, {checked}", markup=False, highlight=False)
+    if not up:
+        console.print("no run is up; this is how the last one ended", style="dim")

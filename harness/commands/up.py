@@ -1,0 +1,136 @@
+"""`harness up`: one run, from the lock to the summary.
+
+Rule: the run itself is run.py; here are only the wishes of the command line and what the person sees.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness import plan as plans
+from harness import run as runs
+from harness.containers import Engine
+from harness.failure import Exit, Failed
+from harness.place import ConfigOption, Place, StateOption, place
+from harness.plan import Plan, Remote
+from harness.run import Why
+from harness.signals import StopSignal
+from harness.server_process import SOURCES
+from harness.state import State, now_ms
+from harness.table import headline, view
+
+DETACH_WAIT_S = 900.0  # the first start builds images
+DETACH_POLL_S = 0.2
+LOG_TAIL_LINES = 5
+
+
+def up(
+    context: typer.Context,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    agent: Annotated[list[str] | None, typer.Option(metavar="KIND=N", help="How many agents of a kind; may be repeated.")] = None,
+    port: Annotated[int | None, typer.Option(help="The server's port; 0: any free one. Default: run.port.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave the run in the background once it works.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live table.")] = False,
+) -> None:
+    """Start the swarm, and watch it until no task is left."""
+    where = place(context, config, state)
+    plan = planned(where, agent or [], port)
+    if detach:
+        _detach(plan.state, _argv(plan, where, agent or []))
+        return
+    why, exit = run(plan, Console(), plain=plain)
+    raise typer.Exit(exit)
+
+
+def planned(where: Place, wishes: list[str], port: int | None) -> Plan:
+    """The plan, with every problem of configuration and command line told before anything starts."""
+    file = where.config_file()
+    config = plans.with_counts(plans.load_config(file), wishes)
+    if not any(spec.count for spec in config.agents.values()):
+        raise Failed(f"{file}: no agent to start; add an [agents.NAME] table or --agent KIND=N", Exit.USAGE)
+    remote = None
+    if where.is_remote:
+        with where.remote_client() as client:
+            client.health()
+            remote = Remote(client.url, client.token)
+    return Plan(file, config, where.state_dir(), config.run.port if port is None else port, remote)
+
+
+def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
+    """One run with a view; its summary is printed, its exit status returned."""
+    start_ms = now_ms()
+    with StopSignal() as stop, Engine.connect() as engine, view(console, start_ms=start_ms, plain=plain) as seen:
+        with runs.opened(plan, seen, stop, engine) as run:
+            why = run.watch()
+            seen.say(f"stopping the agents: {why}")
+            run.stop_agents()
+            status = run.client.status()
+            seen.status(status)
+    console.print(summary(status, why, plan.state, now_ms() - start_ms), markup=False, highlight=False, soft_wrap=True)
+    return why, _exit(why, status)
+
+
+def summary(status: dict, why: Why, state: State, took_ms: int) -> str:
+    refused = ", ".join(f"{code} {count}" for code, count in sorted(status.get("refusals", {}).items())) or "none"
+    main = ", ".join(f"{repo} {str(sha)[:10]}" for repo, sha in status.get("main", {}).items())
+    return "\n".join([
+        f"ended after {took_ms / 1000:.1f} s: {why}",
+        f"  {headline(status)}",
+        f"  refusals by code: {refused}",
+        f"  main: {main}",
+        f"  logs: {state.logs}   log of events: harness audit query",
+    ])
+
+
+def _exit(why: Why, status: dict) -> Exit:
+    if why is Why.STOPPED:
+        return Exit.INTERRUPTED
+    if why is Why.FINISHED and not status.get("tasks", {}).get("blocked"):
+        return Exit.DONE
+    return Exit.FAILED
+
+
+def _argv(plan: Plan, where: Place, wishes: list[str]) -> list[str]:
+    """This command again, without --detach, and with every path spelled out: it runs in another directory."""
+    remote = ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())] if plan.remote else []
+    agents = [word for wish in wishes for word in ("--agent", wish)]
+    place = ["--config", str(plan.config_file), "--state", str(plan.state.root), "--port", str(plan.port)]
+    return [sys.executable, "-m", "harness", *remote, "up", *place, *agents, "--plain"]
+
+
+def _detach(state: State, argv: list[str]) -> None:
+    """Starts `argv` in a session of its own, and returns once its agents are started."""
+    state.prepare()
+    if state.is_held():
+        raise Failed(f"a run is already up on {state.root}; `harness status` shows it")
+    from_byte = state.up_log.stat().st_size if state.up_log.exists() else 0
+    with state.up_log.open("ab") as log:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=SOURCES)
+    deadline = time.monotonic() + DETACH_WAIT_S
+    while time.monotonic() < deadline:
+        said = state.run()
+        if said is not None and said.pid == child.pid and said.running:
+            print(f"up as process {child.pid} at {said.url}; log {state.up_log}; `harness down` stops it")
+            return
+        if child.poll() is not None:
+            _ended_early(child.returncode, state.up_log, from_byte)
+            return
+        time.sleep(DETACH_POLL_S)
+    raise Failed(f"not running after {DETACH_WAIT_S:.0f} s; process {child.pid} goes on; see {state.up_log}", Exit.INFRASTRUCTURE)
+
+
+def _ended_early(status: int, log: Path, from_byte: int) -> None:
+    """A short run may be over before it is seen; anything else is told with the end of its log."""
+    with log.open("rb") as lines:
+        lines.seek(from_byte)
+        tail = lines.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    print("\n".join(tail), file=sys.stderr if status else sys.stdout)
+    if status:
+        known = status in set(Exit)
+        raise Failed(f"the run ended with status {status}; see {log}", Exit(status) if known else Exit.INFRASTRUCTURE)

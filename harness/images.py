@@ -1,0 +1,167 @@
+"""Owns having the images: finds each by its name on the engine, and makes the missing ones.
+
+Rule: an image that has its name is never built again, and nothing is said or done when none is missing.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.build_host import BuildHost
+from harness.containers import BoxBroke, Engine
+from harness.image_engine import ImageEngine, ImageFailed
+from harness.image_source import DEBIAN, PREFIX, RECIPES, ROOT, BadRecipe, ImageSource, recipe
+from oracle.spec import Suite
+
+PULLED_ROOT = f"debian:{DEBIAN}-slim"
+LABEL = "harness.image"
+SANDBOXES = ("base", "scripted", "oracle-candidate", "oracle-reference")
+HOSTED = ("server", "runner")
+BOOTSTRAP_S_MAX = 900
+BUILD_LOCK = f"harness-images-{os.getuid()}.lock"
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
+
+
+class Images:
+    """The images of one engine. `say` is told what takes long."""
+
+    def __init__(self, engine: Engine, *, say: Callable[[str], None] = silent, source: ImageSource | None = None) -> None:
+        self._engine = ImageEngine(engine._client)
+        self._say = say
+        self._source = source or ImageSource()
+        self._host: BuildHost | None = None
+
+    def ensure(self, kind: str, packages: Iterable[str] = ()) -> str:
+        """The image's name, after the image was made if it was missing. Raises ImageFailed, and BadRecipe for a wrong name."""
+        wanted = tuple(packages)
+        name = self._source.name(kind, wanted)
+        if self._engine.exists(name):
+            return name
+        with FileLock(Path(tempfile.gettempdir()) / BUILD_LOCK):
+            self._make(kind, wanted)
+        return name
+
+    def missing(self, kinds: Iterable[str] = SANDBOXES) -> list[str]:
+        return [kind for kind in kinds if not self._engine.exists(self._source.name(kind))]
+
+    def agent_image(self, kind: str, image: str | None = None) -> str:
+        """The image of an agent: the one that its table names, else its kind's own, else the base."""
+        if image:
+            return self._users(image)
+        return self.ensure(kind if kind in RECIPES else "base")
+
+    def image_for(self, suite: Suite, role: str) -> str:
+        """The image for the suite's `candidate` or `reference`; a suite of kind `command` has only a candidate."""
+        if role == "reference":
+            return self.ensure("oracle-reference", suite.reference_packages)
+        if suite.image:
+            return self._users(suite.image)
+        return self.ensure("oracle-candidate" if suite.kind == "differential" else "oracle-command", suite.packages)
+
+    def registry_answers(self) -> bool:
+        return self._engine.registry_has(PULLED_ROOT)
+
+    def publish(self, kind: str) -> str:
+        """Makes the image, and names it `:latest` too, which is what compose.yaml knows it by."""
+        self._engine.tag(self.ensure(kind), f"{PREFIX}{kind}:latest")
+        return f"{PREFIX}{kind}:latest"
+
+    def prune(self) -> list[str]:
+        """Removes the names that no present source leads to; a suite's own set of packages is made again when needed."""
+        kept = {self._source.name(kind) for kind in (*RECIPES, ROOT)} | {f"{PREFIX}{kind}:latest" for kind in HOSTED}
+        return [name for name in self._engine.names(PREFIX) if name not in kept and self._engine.remove(name)]
+
+    def _users(self, image: str) -> str:
+        if not self._engine.exists(image):
+            self._say(f"image {image}: pulling")
+            self._engine.pull(image if ":" in image.rpartition("/")[2] else f"{image}:latest")
+        return image
+
+    def _make(self, kind: str, packages: tuple[str, ...] = ()) -> str:
+        """Builds it on top of what it needs; another process may have done so meanwhile."""
+        name = self._source.name(kind, packages)
+        if self._engine.exists(name):
+            return name
+        if kind == ROOT:
+            self._make_root(name)
+            return name
+        below = self._make(recipe(kind).below)
+        self._say(f"image {' + '.join([kind, *packages])}: building")
+        host = self._build_host()
+        args = self._source.declared(kind, {**host.args, "BASE": below, "PACKAGES": " ".join(sorted(set(packages)))})
+        context = self._source.context(kind, host.certificates)
+        self._engine.build(context, name, dockerfile=recipe(kind).dockerfile, args=args, labels={LABEL: kind})
+        return name
+
+    def _make_root(self, name: str) -> None:
+        """An ordinary base image where one can be had, else a root file system made of the distribution's packages."""
+        if not self._engine.exists(PULLED_ROOT) and self._engine.registry_has(PULLED_ROOT):
+            self._say(f"image {ROOT}: pulling {PULLED_ROOT}")
+            self._engine.pull(PULLED_ROOT)
+        if self._engine.exists(PULLED_ROOT):
+            self._engine.tag(PULLED_ROOT, name)
+            return
+        self._say(f"image {ROOT}: no image registry answers; bootstrapping Debian {DEBIAN} from its packages")
+        with tempfile.TemporaryDirectory(prefix="harness-rootfs-") as scratch:
+            tar = Path(scratch) / "root.tar"
+            self._bootstrap(tar)
+            self._engine.import_tar(tar, name)
+
+    def _bootstrap(self, tar: Path) -> None:
+        script = self._source.root / "images/rootfs/build"
+        environ = {**os.environ, **{key: value for key, value in self._build_host().args.items() if key == "DEBIAN_MIRROR"}}
+        try:
+            subprocess.run(
+                [str(script), DEBIAN, str(tar)], env=environ, check=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BOOTSTRAP_S_MAX,
+            )  # fmt: skip
+        except subprocess.CalledProcessError as error:
+            raise ImageFailed(f"image {ROOT}: {script} failed:\n{error.stdout.strip()}") from error
+        except subprocess.TimeoutExpired as error:
+            raise ImageFailed(f"image {ROOT}: {script} took longer than {BOOTSTRAP_S_MAX} s") from error
+
+    def _build_host(self) -> BuildHost:
+        if self._host is None:
+            self._host = BuildHost.of(os.environ)
+        return self._host
+
+
+def main() -> int:
+    """`python -m harness.images [KIND...]`: makes what is missing; server and runner get the name `:latest` too."""
+    options = argparse.ArgumentParser(prog="python -m harness.images", description=main.__doc__)
+    options.add_argument("kinds", nargs="*", default=list(SANDBOXES), metavar="KIND", help=f"default: {' '.join(SANDBOXES)}")
+    options.add_argument("--prune", action="store_true", help="then remove images that no present source leads to")
+    options.add_argument("--registry", action="store_true", help="only tell, by the exit status, whether a registry answers")
+    options.add_argument("--quiet", action="store_true", help="say only what takes long")
+    chosen = options.parse_args()
+    try:
+        with Engine.connect() as engine:
+            images = Images(engine, say=_tell)
+            if chosen.registry:
+                return 0 if images.registry_answers() else 1
+            for kind in chosen.kinds:
+                name = images.publish(kind) if kind in HOSTED else images.ensure(kind)
+                (silent if chosen.quiet else _tell)(name)
+            for name in images.prune() if chosen.prune else ():
+                _tell(f"removed {name}")
+    except (BoxBroke, BadRecipe) as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2 if isinstance(error, BadRecipe) else 3
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""Owns the oracle jobs of one runner: claim, run both sides in boxes apart, judge, answer.
+
+Rule: one job at a time; a box that broke makes the verdict broken and is never used again; a job that was lost is dropped.
+"""
+
+import contextlib
+import io
+import logging
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from harness import oracle_box, sandbox
+from harness.containers import Box, BoxBroke, Engine
+from harness.oracle_box import OracleBox
+from harness.server import ServerGone, ServerSaidNo
+from oracle import run, teeth, verdict
+from oracle.spec import Case, Suite
+from oracle.verdict import Answer, Built, Verdict
+
+CLAIM_WAIT_S = 5.0  # so that a runner that is asked to stop does so within it
+RENEW_S = 5.0  # the server gives a job up after 30 s without
+RETRY_S = 0.5
+FINISH_TRIES = 20
+BOXES_MAX = 4  # kept warm by one runner: candidate and reference of two suites
+CANDIDATE, REFERENCE = "candidate", "reference"
+
+Json = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+class Jobs(Protocol):
+    """What a runner needs of the server; raises ServerGone (may be tried again) and ServerSaidNo."""
+
+    def claim_job(self, runner: str, wait_s: float) -> Json | None: ...
+    def renew_job(self, job: int) -> object: ...
+    def job_tree(self, job: int) -> bytes: ...
+    def finish_job(self, job: int, verdict: Json, reference: Json) -> object: ...
+
+
+class Boxes:
+    """The warm boxes of one runner, by image and role. A box is in it while it is trusted, and only then."""
+
+    def __init__(self, start: Callable[[str, str], OracleBox]) -> None:
+        self._start = start
+        self._kept: dict[tuple[str, str], OracleBox] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def taken(self, image: str, role: str) -> Iterator[OracleBox]:
+        """A box for one job; whatever is raised inside costs the box its life."""
+        key = (image, role)
+        with self._lock:
+            box = self._kept.pop(key, None)
+        if box is not None and not box.alive():
+            _thrown_away(box)
+            box = None
+        box = box or self._start(image, role)
+        with self._lock:
+            self._kept[key] = box
+            self._busy.add(key)
+        try:
+            yield box
+        except BaseException:
+            with self._lock:
+                self._kept.pop(key, None)
+            _thrown_away(box)
+            raise
+        finally:
+            with self._lock:
+                self._busy.discard(key)
+        self._evict()
+
+    def _evict(self) -> None:
+        with self._lock:
+            idle = [key for key in self._kept if key not in self._busy]
+            old = [self._kept.pop(key) for key in idle[: max(0, len(self._kept) - BOXES_MAX)]]
+        for box in old:
+            _thrown_away(box)
+
+    def kill_busy(self) -> None:
+        """Ends what runs now: whoever waits for it gets BoxBroke."""
+        with self._lock:
+            busy = [self._kept[key] for key in self._busy if key in self._kept]
+        for box in busy:
+            with contextlib.suppress(BoxBroke):
+                box.kill()
+
+    def close(self) -> None:
+        with self._lock:
+            boxes, self._kept = list(self._kept.values()), {}
+        for box in boxes:
+            _thrown_away(box)
+
+
+def _thrown_away(box: OracleBox) -> None:
+    with contextlib.suppress(BoxBroke):  # what cannot be removed now is found by its label later
+        box.remove()
+
+
+class Runner:
+    """Runs jobs until it is told to stop. `labels` are put on every box, so that a sweep finds them."""
+
+    def __init__(
+        self,
+        client: Jobs,
+        engine: Engine,
+        image_for: Callable[[Suite, str], str],
+        name: str,
+        *,
+        labels: Mapping[str, str],
+        slots: int | None = None,
+        runtime: str | None = None,
+        shrink_s: float = 0.0,
+    ) -> None:
+        self._client, self._engine, self._image_for, self._name = client, engine, image_for, name
+        self._labels, self._runtime, self._shrink_s = dict(labels), runtime, shrink_s
+        self._slots = slots or oracle_box.cores()
+        self._boxes = Boxes(self._start)
+
+    def run(self, stop: threading.Event) -> None:
+        """Claims and runs one job after another; returns soon after `stop` is set, with every box removed."""
+        try:
+            while not stop.is_set():
+                try:
+                    job = self._client.claim_job(self._name, CLAIM_WAIT_S)
+                except (ServerGone, ServerSaidNo) as error:
+                    log.warning("runner %s: no job: %s", self._name, error)
+                    stop.wait(RETRY_S)
+                    continue
+                if job is not None:
+                    self.serve(job, stop)
+        finally:
+            self._boxes.close()
+
+    def serve(self, job: Json, stop: threading.Event) -> None:
+        """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile."""
+        began = time.monotonic()
+        with self._renewed(job["job"], stop) as dropped:
+            try:
+                ran = self._judged(job)
+            except BoxBroke as error:
+                ran = run.Ran(verdict.broken(str(error), cases=len(job["cases"])))
+            except ServerGone as error:
+                ran = run.Ran(verdict.broken(f"the tree did not come: {error}", cases=len(job["cases"])))
+            except ServerSaidNo as error:
+                log.warning("runner %s: job %s dropped: %s", self._name, job["job"], error)
+                return
+            if dropped.is_set():
+                return
+            done = replace(ran.verdict, took_ms=round((time.monotonic() - began) * 1000))
+            self._answer(job["job"], done, ran.reference, stop)
+
+    def _answer(self, job: int, done: Verdict, reference: Mapping[str, Answer], stop: threading.Event) -> None:
+        answers = {name: answer.to_json() for name, answer in reference.items()}
+        for _ in range(FINISH_TRIES):
+            try:
+                self._client.finish_job(job, done.to_json(), answers)
+                return
+            except ServerSaidNo as error:
+                log.warning("runner %s: the verdict of job %s was not wanted: %s", self._name, job, error)
+                return
+            except ServerGone:
+                if stop.wait(RETRY_S):
+                    return
+
+    @contextlib.contextmanager
+    def _renewed(self, job: int, stop: threading.Event) -> Iterator[threading.Event]:
+        """Keeps the job while it runs. The event it gives is set once the job is lost or the runner stops; its boxes are then killed."""
+        done, dropped = threading.Event(), threading.Event()
+        thread = threading.Thread(target=self._beat, args=(job, done, dropped, stop), name=f"{self._name}-beat", daemon=True)
+        thread.start()
+        try:
+            yield dropped
+        finally:
+            done.set()
+            thread.join()
+
+    def _beat(self, job: int, done: threading.Event, dropped: threading.Event, stop: threading.Event) -> None:
+        next_beat = time.monotonic() + RENEW_S
+        while not done.wait(RETRY_S):
+            if stop.is_set():
+                dropped.set()
+            elif time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + RENEW_S
+                try:
+                    self._client.renew_job(job)
+                except ServerSaidNo as error:
+                    log.warning("runner %s: job %s is lost: %s", self._name, job, error)
+                    dropped.set()
+                except ServerGone:
+                    continue  # it may come back; if not, the job is not ours any more and its answer will be refused
+            if dropped.is_set():
+                return self._boxes.kill_busy()
+
+    def _start(self, image: str, role: str) -> OracleBox:
+        name = f"harness-oracle-{self._name}-{role}-{uuid.uuid4().hex[:12]}"
+        labels = {**self._labels, sandbox.KIND: f"oracle-{role}"}
+        spec = oracle_box.spec(image, name=name, labels=labels, slots=self._slots, runtime=self._runtime)
+        box: Box = self._engine.start(spec)
+        return OracleBox(box, self._slots)

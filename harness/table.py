@@ -1,0 +1,133 @@
+"""Owns how a run is shown: a live table on a terminal, plain lines elsewhere; both are fed events and statuses.
+
+Rule: a view only draws; it decides nothing and asks nobody.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness import lines
+
+LAST_LINES = 8
+REDRAWS_PER_S = 4
+
+Json = Mapping[str, Any]
+
+
+class View(Protocol):
+    """What a run tells the person; used as a context manager around the run."""
+
+    def __enter__(self) -> "View": ...
+    def __exit__(self, *_: object) -> None: ...
+    def event(self, event: Json) -> None: ...
+    def status(self, status: Json) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+class PlainLines:
+    """One line for each event worth one, with the time since the start."""
+
+    def __init__(self, console: Console, start_ms: int) -> None:
+        self._console = console
+        self._start_ms = start_ms
+
+    def __enter__(self) -> "PlainLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def event(self, event: Json) -> None:
+        said = lines.line(event, start_ms=self._start_ms)
+        if said is not None:
+            self.say(said)
+
+    def status(self, status: Json) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveTable:
+    """The agents as a table redrawn in place, the last events under it."""
+
+    def __init__(self, console: Console, start_ms: int) -> None:
+        self._start_ms = start_ms
+        self._console = console
+        self._recent: deque[str] = deque(maxlen=LAST_LINES)
+        self._status: Json = {}
+        self._live = Live(console=console, refresh_per_second=REDRAWS_PER_S, get_renderable=self._drawn)
+
+    def __enter__(self) -> "LiveTable":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def event(self, event: Json) -> None:
+        said = lines.line(event, start_ms=self._start_ms)
+        if said is not None:
+            self._recent.append(said)
+
+    def status(self, status: Json) -> None:
+        self._status = status
+
+    def say(self, text: str) -> None:
+        self._live.console.print(text, markup=False, highlight=False)
+
+    def _drawn(self) -> Group:
+        if not self._status:
+            return Group(Text("starting …", style="dim"))
+        recent = [Text(text, no_wrap=True, overflow="ellipsis", style="dim") for text in self._recent]
+        return Group(agents_table(self._status), Text(headline(self._status)), *recent)
+
+
+def headline(status: Json) -> str:
+    """Tasks, landings and refusals in one line."""
+    tasks = status.get("tasks", {})
+    counted = " · ".join(f"{tasks[state]} {state}" for state in ("done", "claimed", "open", "blocked") if state in tasks)
+    refused = sum(status.get("refusals", {}).values())
+    suites = ", ".join(
+        f"{name} {suite.get('passing', 0)}/{suite.get('cases', 0)}" for name, suite in status.get("suites", {}).items()
+    )
+    return f"tasks: {counted} | landed {status.get('landings', 0)} | refused {refused}" + (f" | {suites}" if suites else "")
+
+
+def agents_table(status: Json) -> Table:
+    table = Table(title=f"run {status.get('run', '')}", title_justify="left", expand=False)
+    for name in ("agent", "kind", "state", "task", "lease left", "last call", "landed", "refused"):
+        table.add_column(name, justify="right" if name in ("lease left", "landed", "refused") else "left")
+    for agent in status.get("agents", []):
+        table.add_row(*agent_row(agent))
+    return table
+
+
+def agent_row(agent: Json) -> list[str]:
+    call = agent.get("last_call") or "-"
+    return [
+        str(agent.get("agent", "?")), str(agent.get("kind") or "-"), str(agent.get("state") or "-"),
+        str(agent.get("task") or "-"), _left(agent.get("lease_left_s")), call,
+        str(agent.get("landings", 0)), str(agent.get("refusals", 0)),
+    ]
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def view(console: Console, *, start_ms: int, plain: bool) -> View:
+    """The live table where it can be drawn and was not declined."""
+    if plain or not console.is_terminal:
+        return PlainLines(console, start_ms)
+    return LiveTable(console, start_ms)

@@ -1,0 +1,111 @@
+"""Owns the one connection of a player to the MCP server. Rule: a broken connection is opened again and the call repeated, since every tool is idempotent."""
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx2
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult
+
+CALL_TIMEOUT_S = 90.0  # the server answers within 45 s
+CONNECT_TIMEOUT_S = 15.0
+AWAY_MAX_S = 90.0  # how long the server may be away
+UNFINISHED = ("testing", "running")  # the call has to be made again to wait on
+UNFINISHED_MAX_S = 1800.0
+LOST = (MCPError, httpx2.HTTPError, OSError, TimeoutError, asyncio.TimeoutError)
+CALLER_ERRORS = range(-32699, -32599)  # JSON-RPC: the request itself is wrong; -32000 and the like are the connection's
+
+Answer = dict[str, Any]
+
+
+class ServerAway(Exception):
+    """The server did not come back within AWAY_MAX_S."""
+
+
+class Board:
+    """Use it `async with`; `call` from one task at a time."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._stack = AsyncExitStack()
+        self._client: Client | None = None
+
+    async def __aenter__(self) -> "Board":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._hang_up()
+
+    async def call(self, tool: str, args: Answer) -> Answer:
+        """The tool's answer; a text becomes {"status": "text", "text": ...}. Waits through `testing` and `running`."""
+        until = time.monotonic() + UNFINISHED_MAX_S
+        while True:
+            answer = await self._surely(tool, args)
+            if answer.get("status") not in UNFINISHED or time.monotonic() > until:
+                return answer
+            await asyncio.sleep(0.05)  # the server itself waits up to 45 s: this only bounds a server that does not
+
+    async def _surely(self, tool: str, args: Answer) -> Answer:
+        began, wait_s = time.monotonic(), 0.1
+        while True:
+            try:
+                return await self._once(tool, args)
+            except* LOST as lost:
+                error = _first(lost)
+            if isinstance(error, MCPError) and error.code in CALLER_ERRORS:
+                return {"status": "error", "message": f"{error.code}: {error.message}"}
+            await self._hang_up()
+            if time.monotonic() - began + wait_s > AWAY_MAX_S:
+                raise ServerAway(f"{tool}: {error}")
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, 2.0)
+
+    async def _once(self, tool: str, args: Answer) -> Answer:
+        if self._client is None:
+            await self._dial()
+        assert self._client is not None
+        return told(await self._client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S))
+
+    async def _dial(self) -> None:
+        timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=CALL_TIMEOUT_S)
+        http = await self._stack.enter_async_context(httpx2.AsyncClient(headers=self._headers, timeout=timeout, trust_env=False))
+        self._client = await self._stack.enter_async_context(Client(streamable_http_client(self._url, http_client=http)))
+
+    async def _hang_up(self) -> None:
+        self._client, stack, self._stack = None, self._stack, AsyncExitStack()
+        try:
+            await stack.aclose()
+        except* LOST:
+            pass  # it was broken already
+
+
+def told(result: CallToolResult) -> Answer:
+    """Refusals come as errors with structured content; an error without it is the server's or the SDK's own."""
+    text = "".join(getattr(block, "text", "") for block in result.content)
+    value = result.structured_content
+    if value is None:
+        value = _parsed(text)
+    if isinstance(value, dict) and "status" in value:
+        return value
+    if result.is_error:
+        return {"status": "error", "message": text[:2000]}
+    return {"status": "text", "text": text} if not isinstance(value, dict) else {"status": "ok", **value}
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,298 @@
+"""Owns the playing of a playbook: an agent without a model. Rule: one verb per step, one JSON line per step, and the first surprise ends it with exit 1."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from board import Answer, Board, ServerAway
+
+MATERIALS = "materials"
+POLL_S = 0.3
+WORK_POLL_S = 0.5
+AWAIT_TIMEOUT_S = 60.0
+SHELL_TIMEOUT_S = 600.0
+PUSH_TRIES = 5
+ORACLE_TRIES = 5
+DETAIL_MAX = 400
+MODIFIERS = ("if_status", "save", "expect", "expect_exit", "timeout_s", "args", "text", "state")
+LOST_LEASE = ("refused:stale_fence", "refused:not_leased")
+
+Step = dict[str, Any]
+
+
+class Surprise(Exception):
+    """The world did not answer as the playbook says."""
+
+
+class Player:
+    def __init__(self, board: Board, home: Path, work: Path) -> None:
+        self.board, self.home, self.work = board, home, work
+        self.saved: dict[str, Answer] = {}
+        self.began = time.monotonic()
+        self.verbs: dict[str, Callable[[Step], Awaitable[tuple[str, str]]]] = {
+            "call": self.call, "shell": self.shell, "apply": self.apply, "commit": self.commit, "note": self.note,
+            "await_note": self.await_note, "await_task": self.await_task, "say": self.say, "hang": self.hang, "work": self.work_all,
+        }  # fmt: skip
+
+    async def play(self, steps: list[Step]) -> int:
+        for number, step in enumerate(steps, 1):
+            verb = next((verb for verb in self.verbs if verb in step), None)
+            try:
+                if verb is None:
+                    raise Surprise(f"no verb in {sorted(step)}; verbs are {', '.join(self.verbs)}")
+                if unknown := set(step) - set(MODIFIERS) - {verb}:
+                    raise Surprise(f"unknown keys: {', '.join(sorted(unknown))}")
+                if not self.applies(step):
+                    self.tell(number, verb, "skipped", "")
+                    continue
+                status, detail = await self.verbs[verb](step)
+            except (Surprise, ServerAway, subprocess.TimeoutExpired, OSError) as surprise:
+                self.tell(number, verb or "?", "unexpected", str(surprise))
+                return 1
+            self.tell(number, verb, status, detail)
+        return 0
+
+    def tell(self, step: int, verb: str, status: str, detail: str) -> None:
+        ms = round((time.monotonic() - self.began) * 1000)
+        print(json.dumps({"t": ms, "step": step, "verb": verb, "status": status, "detail": detail[:DETAIL_MAX]}), flush=True)
+
+    def applies(self, step: Step) -> bool:
+        return all(name in self.saved and matches(self.saved[name], wanted) for name, wanted in step.get("if_status", {}).items())
+
+    # -- verbs ---------------------------------------------------------------------------------------------------
+
+    async def call(self, step: Step) -> tuple[str, str]:
+        answer = await self.board.call(step["call"], self.filled(step.get("args", {})))
+        if "save" in step:
+            self.saved[step["save"]] = answer
+        expected = step.get("expect")
+        good = matches(answer, expected) if expected is not None else answer["status"] not in ("refused", "error")
+        if not good:
+            raise Surprise(f"{step['call']}: expected {expected or 'no refusal'}, got {status_of(answer)}: {brief(answer)}")
+        return status_of(answer), f"{step['call']} {brief(answer)}"
+
+    async def shell(self, step: Step) -> tuple[str, str]:
+        ended = await self.run(["/bin/sh", "-c", step["shell"]])
+        expected = step.get("expect_exit", 0)
+        good = ended.returncode != 0 if expected == "nonzero" else ended.returncode == expected
+        tail = ended.stdout.decode(errors="replace").strip()[-DETAIL_MAX:]
+        if not good:
+            raise Surprise(f"{step['shell']}: exit {ended.returncode}, expected {expected}: {tail}")
+        return f"exit {ended.returncode}", tail
+
+    async def apply(self, step: Step) -> tuple[str, str]:
+        source = self.home / MATERIALS / step["apply"]
+        if not source.is_dir():
+            raise Surprise(f"no materials {step['apply']}")
+        await asyncio.to_thread(shutil.copytree, source, self.work, dirs_exist_ok=True)
+        return "applied", step["apply"]
+
+    async def commit(self, step: Step) -> tuple[str, str]:
+        await self.git("add", "-A")
+        if (await self.run(["git", "diff", "--cached", "--quiet"])).returncode == 0:
+            return "nothing", "no change to commit"
+        await self.git("commit", "--quiet", "-m", step["commit"])
+        return "committed", await self.head()
+
+    async def note(self, step: Step) -> tuple[str, str]:
+        return await self.call({"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}})
+
+    async def await_note(self, step: Step) -> tuple[str, str]:
+        topic = step["await_note"]
+
+        async def there() -> str | None:
+            text = str((await self.board.call("read_notes", {"topic": topic})).get("text", ""))
+            return next((line for line in text.splitlines() if line.startswith(topic)), None)
+
+        return "there", await self.until(there, step, f"no note on {topic}")
+
+    async def await_task(self, step: Step) -> tuple[str, str]:
+        wanted = step.get("state", "done")
+
+        async def there() -> str | None:
+            task = next((task for task in await self.tasks() if task["id"] == step["await_task"]), None)
+            if task is None:
+                raise Surprise(f"there is no task {step['await_task']}")
+            return f"{task['id']} is {wanted}" if task["state"] == wanted else None
+
+        return wanted, await self.until(there, step, f"{step['await_task']} is not {wanted}")
+
+    async def say(self, step: Step) -> tuple[str, str]:
+        return "said", step["say"]
+
+    async def hang(self, step: Step) -> tuple[str, str]:
+        self.tell(0, "hang", "hanging", "until it is killed")
+        await asyncio.Event().wait()
+        raise AssertionError("an event that nobody sets")
+
+    async def work_all(self, step: Step) -> tuple[str, str]:
+        """Claims and does tasks until none is left that anybody could do."""
+        landed: list[str] = []
+        while True:
+            lease = await self.board.call("claim_task", {})
+            if lease["status"] == "leased":
+                landed += [lease["task"]["id"]] if await self.do(lease) else []
+                continue
+            if status_of(lease) != "refused:no_task":
+                self.tell(0, "work", status_of(lease), brief(lease))
+            if all(task["state"] in ("done", "blocked") for task in await self.tasks()):
+                return "finished", f"landed {', '.join(landed) or 'nothing'}"
+            await asyncio.sleep(WORK_POLL_S)
+
+    # -- one task of `work` --------------------------------------------------------------------------------------
+
+    async def do(self, lease: Answer) -> bool:
+        """True once it has landed; False if the lease was lost or the task had to be given back."""
+        task, fence = lease["task"], lease["fence"]
+        main = await self.main()
+        await self.git("fetch", "--quiet", "origin")
+        await self.git("checkout", "--quiet", "--force", "-B", f"task/{task['id']}", main)
+        if lease.get("salvage"):
+            await self.take_over(lease["salvage"])
+        if not (self.home / MATERIALS / task["id"]).is_dir():
+            await self.board.call("release_task", {"fence": fence, "outcome": "blocked", "note": "the playbook has no materials for it"})
+            raise Surprise(f"no materials for {task['id']}")
+        await self.apply({"apply": task["id"]})
+        await self.commit({"commit": f"{task['id']}: {task['title']}"})
+        self.tell(0, "work", "checked", f"{task['id']} {brief(await self.checked(fence))}")
+        return await self.land(task, fence, main)
+
+    async def checked(self, fence: int) -> Answer:
+        for _ in range(ORACLE_TRIES):
+            answer = await self.board.call("run_oracle", {"fence": fence, "commit": await self.head(), "scope": "task"})
+            if answer["status"] != "broken" and not matches(answer, ["refused:commit_unknown", "refused:oracle_broken"]):
+                break
+            await self.upload()
+        return answer
+
+    async def land(self, task: Answer, fence: int, main: str) -> bool:
+        for _ in range(PUSH_TRIES):
+            answer = await self.board.call("push", {"fence": fence, "commit": await self.head(), "summary": f"{task['id']}: {task['title']}"})
+            self.tell(0, "work", status_of(answer), f"{task['id']} {brief(answer)}")
+            if answer["status"] == "landed" or matches(answer, "refused:nothing_to_land"):
+                await self.board.call("release_task", {"fence": fence, "outcome": "done"})
+                return True
+            if matches(answer, LOST_LEASE):
+                return False
+            if matches(answer, ["refused:conflict", "refused:regression", "refused:oracle_failed"]):
+                await self.catch_up(task, main)
+            await self.upload()
+        await self.board.call("release_task", {"fence": fence, "outcome": "abandoned", "note": f"{PUSH_TRIES} pushes were refused"})
+        raise Surprise(f"{task['id']}: {PUSH_TRIES} pushes were refused, at last: {brief(answer)}")
+
+    async def take_over(self, salvage: Answer) -> None:
+        """Starts from another agent's unfinished work where it still merges."""
+        fetched = await self.run(["git", "fetch", "--quiet", "origin", salvage["ref"]])
+        merged = fetched.returncode == 0 and (await self.run(["git", "merge", "--quiet", "--no-edit", "FETCH_HEAD"])).returncode == 0
+        if not merged:
+            await self.run(["git", "merge", "--abort"])
+        self.tell(0, "work", "resumed" if merged else "not resumed", f"{salvage.get('agent', '?')}'s work from {salvage['ref']}")
+
+    async def catch_up(self, task: Answer, main: str) -> None:
+        """Onto the new main; where that conflicts, the materials are the truth."""
+        await self.git("fetch", "--quiet", "origin")
+        if (await self.run(["git", "rebase", "--quiet", main])).returncode != 0:
+            await self.run(["git", "rebase", "--abort"])
+            await self.git("reset", "--quiet", "--hard", main)
+            await self.apply({"apply": task["id"]})
+            await self.commit({"commit": f"{task['id']}: {task['title']}"})
+
+    async def upload(self) -> None:
+        ref = (await self.git("config", "--get", "harness.upload")).strip()
+        await self.run(["git", "push", "--quiet", "--force", "origin", f"HEAD:{ref}"])
+        await asyncio.sleep(POLL_S)
+
+    # -- the world -----------------------------------------------------------------------------------------------
+
+    async def tasks(self) -> list[Answer]:
+        return (await self.board.call("list_tasks", {})).get("tasks", [])
+
+    async def until(self, there: Callable[[], Awaitable[str | None]], step: Step, what: str) -> str:
+        timeout_s = step.get("timeout_s", AWAIT_TIMEOUT_S)
+        deadline = time.monotonic() + timeout_s
+        while (found := await there()) is None:
+            if time.monotonic() > deadline:
+                raise Surprise(f"{what} after {timeout_s} s")
+            await asyncio.sleep(POLL_S)
+        return found
+
+    async def run(self, argv: list[str]) -> subprocess.CompletedProcess:
+        env = {**os.environ, "head": await asyncio.to_thread(head_of, self.work)}  # so that $head works in a shell step
+        return await asyncio.to_thread(
+            subprocess.run, argv, cwd=self.work, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=SHELL_TIMEOUT_S, check=False,
+        )  # fmt: skip
+
+    async def git(self, *argv: str) -> str:
+        ended = await self.run(["git", *argv])
+        text = ended.stdout.decode(errors="replace")
+        if ended.returncode != 0:
+            raise Surprise(f"git {' '.join(argv)}: exit {ended.returncode}: {text.strip()}")
+        return text
+
+    async def head(self) -> str:
+        return await asyncio.to_thread(head_of, self.work)
+
+    async def main(self) -> str:
+        return (await self.git("rev-parse", "--abbrev-ref", "origin/HEAD")).strip()
+
+    def filled(self, value: Any) -> Any:
+        """Replaces every "$head" and "$name.key.key" by what it stands for."""
+        if isinstance(value, dict):
+            return {key: self.filled(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.filled(item) for item in value]
+        if not (isinstance(value, str) and value.startswith("$")):
+            return value
+        name, *keys = value[1:].split(".")
+        found: Any = head_of(self.work) if name == "head" else self.saved.get(name)
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is None:
+            raise Surprise(f"{value} stands for nothing")
+        return found
+
+
+def head_of(work: Path) -> str:
+    ended = subprocess.run(["git", "rev-parse", "HEAD"], cwd=work, capture_output=True, check=False)
+    return ended.stdout.decode().strip()
+
+
+def status_of(answer: Answer) -> str:
+    return f"{answer['status']}:{answer['code']}" if answer["status"] == "refused" and answer.get("code") else str(answer["status"])
+
+
+def matches(answer: Answer, expected: Any) -> bool:
+    """expected: "status" or "refused:code", or several of them."""
+    wanted = [expected] if isinstance(expected, str) else list(expected)
+    return answer["status"] in wanted or status_of(answer) in wanted
+
+
+def brief(answer: Answer) -> str:
+    """The part of an answer that a person wants to see in one line."""
+    if answer["status"] in ("refused", "error"):
+        return str(answer.get("happened") or answer.get("message") or "")
+    task = answer.get("task")
+    named = task.get("id") if isinstance(task, dict) else task
+    counts = answer.get("counts")
+    parts = [named and f"task {named}", answer.get("fence") and f"fence {answer['fence']}", answer.get("main") and f"main {answer['main'][:10]}"]
+    parts += [counts and f"{counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass"]
+    return ", ".join(part for part in parts if part) or str(answer["status"])
+
+
+async def play(playbook: Path) -> int:
+    steps = tomllib.loads(playbook.read_text(encoding="utf-8")).get("step", [])
+    async with Board(os.environ["HARNESS_MCP_URL"], os.environ["HARNESS_TOKEN"]) as board:
+        return await Player(board, Path.home(), Path.cwd()).play(steps)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(play(Path(sys.argv[1]))))

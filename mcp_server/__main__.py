@@ -1,0 +1,79 @@
+"""`python -m mcp_server`: reads the configuration, opens the state, serves until SIGTERM."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from oracle.cases import BadCases
+
+from mcp_server import app, config, git
+from mcp_server.bell import Bell
+from mcp_server.doors import Doors
+from mcp_server.store import Unsafe
+
+GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
+KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
+
+
+def main() -> int:
+    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration cannot, 3 the address cannot."""
+    given = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    loaded = config.load(given.config)
+    if isinstance(loaded, list):
+        print("\n".join(str(problem) for problem in loaded), file=sys.stderr)
+        return 2
+    try:
+        listener = socket.create_server((given.host, given.port), backlog=256)
+    except OSError as taken:
+        print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
+        return 3
+    try:
+        asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
+    except (Unsafe, git.Diverged, git.NoSuchBranch, BadCases) as broken:
+        print(f"cannot start: {broken}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve(loaded: config.Config, state: app.StateDir, listener: socket.socket, host: str) -> None:
+    """Serves on `listener` and on the doors; writes server.json once it does."""
+    world = app.open_world(loaded, state, Bell())
+    settings = uvicorn.Config(
+        lambda: None, http="h11", workers=1, timeout_graceful_shutdown=GRACEFUL_S, timeout_keep_alive=KEEP_ALIVE_S, access_log=False, log_config=None
+    )
+    server = uvicorn.Server(settings)
+    settings.app = app.build(world, Doors(server, state.doors))
+    port = listener.getsockname()[1]
+    about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_announce(server, state.root / "server.json", about))
+        await server.serve(sockets=[listener])
+    world.store.close()
+
+
+async def _announce(server: uvicorn.Server, path: Path, about: dict) -> None:
+    while not server.started and not server.should_exit:
+        await asyncio.sleep(0.02)
+    partial = path.with_suffix(".new")
+    partial.write_text(json.dumps(about))
+    partial.replace(path)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m mcp_server", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="harness.toml")
+    parser.add_argument("--state", type=Path, required=True, help="directory for the database, repositories and log")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765, help="0 chooses a free one")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The composition root: makes the world from a configuration and a state directory, and one Starlette app over it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route
+
+from mcp_server import auth, cases, git_http, tools
+from mcp_server.audit import Audit, Key
+from mcp_server.auth import Authenticated, Principal
+from mcp_server.bell import Bell
+from mcp_server.config import Config
+from mcp_server.doors import Doors
+from mcp_server.gate import Gate, measure
+from mcp_server.git import Repository
+from mcp_server.runner_api import Api
+from mcp_server.store import Store, people
+from mcp_server.use_cases import baseline, leasing, oracle_jobs, planning, sessions
+from mcp_server.world import World
+
+TICK_S = 1.0
+REQUEST_BYTES_MAX = 1 << 20
+HOSTS = ["127.0.0.1:*", "localhost:*", "server:*"]  # `server` is its name inside compose.yaml
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """Where a server keeps what it owns."""
+
+    root: Path
+
+    def prepare(self) -> None:
+        for name in ("repos", "audit", "tokens", "doors", "logs"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "tokens").chmod(0o700)
+
+    @property
+    def database(self) -> Path:
+        return self.root / "state.db"
+
+    @property
+    def doors(self) -> Path:
+        return self.root / "doors"
+
+
+def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.time_ns() // 1_000_000) -> World:
+    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, and oracle's BadCases."""
+    state.prepare()
+    store = Store.open(state.database)
+    audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
+    repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
+    world = World(config, store, repos, audit, bell, now_ms)
+    for role in (auth.ADMIN, auth.RUNNER):
+        auth.role_token(store, state.root / "tokens" / role, role, now_ms())
+    _import_main(world)
+    for suite in config.suites.values():
+        cases.load(world.repos[suite.repo], world.main(suite.repo), suite)
+    planning.import_tasks(world)
+    oracle_jobs.take_back(world)
+    leasing.keep_salvage(world)
+    return world
+
+
+def _repository(path: Path) -> Repository:
+    return Repository.open(path) if path.exists() else Repository.create(path)
+
+
+def _import_main(world: World) -> None:
+    for name, repo in world.config.repos.items():
+        old = world.repos[name].heads(world.main_ref(name)).get(world.main_ref(name))
+        imported = world.repos[name].import_branch(world.config.root / repo.path, repo.branch)
+        if imported.changed:
+            with world.store.write() as tx:
+                world.record(tx, "main_imported", repo=name, branch=repo.branch, old=old, new=imported.commit)
+
+
+def build(world: World, doors: Doors | None = None) -> Starlette:
+    """The app. `doors` is None where no sandbox is served, as in tests."""
+    mcp = tools.build(world)
+    security = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[])
+    mcp_app = mcp.streamable_http_app(
+        streamable_http_path="/mcp", stateless_http=True, json_response=False, max_request_body_size=REQUEST_BYTES_MAX, transport_security=security
+    )
+    routes = [
+        Route("/health", lambda _: JSONResponse({"ok": True, "run": world.config.run.name})),
+        Route("/mcp", lambda _: PlainTextResponse("POST only", 405, {"Allow": "POST"}), methods=["GET"]),
+        git_http.route(world.repos, lambda *access: _on_git(world, *access)),
+        *Api(world, doors).routes(),
+        Mount("/", mcp_app),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Authenticated, store=world.store)], lifespan=lambda _: _living(world, mcp, doors))
+
+
+@asynccontextmanager
+async def _living(world: World, mcp: MCPServer, doors: Doors | None) -> AsyncIterator[None]:
+    """While the app serves: the gate and the ticker run, and the doors of live sessions stand open."""
+    async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
+        if doors is not None:
+            with world.store.read() as tx:
+                live = [session.id for session in people.open_sessions(tx) if session.door]
+            for session in live:
+                await doors.open(session)
+        background = [group.create_task(_kept_up("gate", Gate(world).run)), group.create_task(_kept_up("tick", lambda: _ticking(world)))]
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            if doors is not None:
+                await doors.close_all()
+            await asyncio.to_thread(world.audit.checkpoint, world.now_ms())
+
+
+async def _kept_up(name: str, run) -> None:
+    """A fault in a background loop is logged and the loop begun again: its state is all in the database."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed; it starts again in %s s", name, TICK_S)
+            await asyncio.sleep(TICK_S)
+
+
+async def _ticking(world: World) -> None:
+    while True:
+        await asyncio.to_thread(tick, world)
+        await asyncio.sleep(TICK_S)
+
+
+def tick(world: World) -> None:
+    """What time alone brings about: leases run out, silent runners lose their jobs, main is measured, the log is signed."""
+    if leasing.expire(world):
+        world.bell.ring()
+    oracle_jobs.reap(world)
+    for name, suite in world.config.suites.items():
+        main = world.main(suite.repo)
+        if baseline.known(world, name, main) is None:
+            measure(world, name, main)
+    world.audit.checkpoint_if_due(world.now_ms())
+
+
+def _on_git(world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str) -> None:
+    """Writes down each fetch and push; an upload becomes what the agent's lease has to show."""
+    kind = "git_push" if service == git_http.PUSH else "git_fetch"
+    with world.store.write() as tx:
+        world.record(tx, kind, who, repo=repo, status=status, updates=[list(update) for update in updates])
+        if kind == "git_push" and status == "refused":
+            world.record(tx, "refusal", who, tool="git push", code="protected_ref", happened=f"push to {', '.join(ref for ref, _, _ in updates)}")
+    if kind == "git_push" and status == "ok":
+        for ref, _old, new in updates:
+            sessions.uploaded(world, who, repo, ref, new)

@@ -1,0 +1,162 @@
+"""The audit log: events written in the transaction of their change, chained, and signed from time to time.
+
+A published checkpoint stands in three places: the table, the file `audit/checkpoints`, and the trailer of every landed
+commit. Whoever shortens or rewrites the log has to change all three, and every clone holds the third.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from mcp_server.core import chain
+from mcp_server.store import Store, Tx
+from mcp_server.store import events as rows
+
+ORIGIN = "harness audit log"  # the first line of every checkpoint
+CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
+CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
+TEXT_MAX = 2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
+SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
+SIGNATURE_MARK = "\u2014 "  # the line that carries the signature, as in C2SP signed notes
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: who, what, to which task, under which lease. `data` is a JSON value."""
+
+    seq: int
+    ms: int
+    kind: str
+    agent: str | None
+    session: str | None
+    task: str | None
+    fence: int | None
+    data: dict
+    hash: str
+
+    @classmethod
+    def of(cls, row: rows.Row) -> "Event":
+        body = json.loads(row.body)
+        return cls(row.seq, body["ms"], body["kind"], body["agent"], body["session"], body["task"], body["fence"], body["data"], row.hash)
+
+
+class Key:
+    """The Ed25519 key that signs checkpoints; its file is readable by its owner only."""
+
+    def __init__(self, private: Ed25519PrivateKey):
+        self._private = private
+
+    @classmethod
+    def open(cls, path: Path) -> "Key":
+        """Reads the key, or makes one where there is none."""
+        if path.exists():
+            loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            assert isinstance(loaded, Ed25519PrivateKey)
+            return cls(loaded)
+        private = Ed25519PrivateKey.generate()
+        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        return cls(private)
+
+    def sign(self, text: str) -> str:
+        return base64.b64encode(self._private.sign(text.encode())).decode()
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        return self._private.public_key()
+
+
+class Audit:
+    """Appends events inside the caller's transaction and publishes signed checkpoints."""
+
+    def __init__(self, store: Store, key: Key, published: Path):
+        self._store, self._key, self._published = store, key, published
+        self._signed_ms = 0
+
+    def record(self, tx: Tx, now_ms: int, kind: str, *, agent: str | None = None, session: str | None = None,
+               task: str | None = None, fence: int | None = None, **data) -> None:  # fmt: skip
+        """Appends one event; it is durable if and only if the transaction is."""
+        last = rows.last(tx)
+        seq, prev = (last.seq + 1, last.hash) if last else (1, chain.GENESIS)
+        body = {"ms": now_ms, "kind": kind, "agent": agent, "session": session, "task": task, "fence": fence, "data": redacted(data)}
+        row = rows.Row(seq, chain.canonical(body), chain.entry_hash(prev, seq, body))
+        rows.append(tx, row, kind=kind, agent=agent, task=task)
+
+    def checkpoint(self, now_ms: int) -> chain.Checkpoint:
+        """Signs and publishes the present head, or answers the last checkpoint where nothing is new."""
+        with self._store.write() as tx:
+            last = rows.last(tx)
+            head = chain.Checkpoint(ORIGIN, last.seq, last.hash) if last else chain.Checkpoint(ORIGIN, 0, chain.GENESIS)
+            newest = rows.last_checkpoint(tx)
+            if newest is not None and newest[0] == head.size:
+                return head
+            text = chain.checkpoint_text(head)
+            note = f"{text}\n{SIGNATURE_MARK}{ORIGIN} {self._key.sign(text)}\n"
+            rows.add_checkpoint(tx, head.size, note)
+        self._publish(note)
+        self._signed_ms = now_ms
+        return head
+
+    def checkpoint_if_due(self, now_ms: int) -> None:
+        with self._store.read() as tx:
+            last, newest = rows.last(tx), rows.last_checkpoint(tx)
+        new = (last.seq if last else 0) - (newest[0] if newest else 0)
+        if new >= CHECKPOINT_EVENTS or (new > 0 and now_ms - self._signed_ms >= CHECKPOINT_MS):
+            self.checkpoint(now_ms)
+
+    def _publish(self, note: str) -> None:
+        with open(self._published, "ab") as file:
+            file.write(json.dumps(note).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def verify(self, witnesses: Iterable[chain.Checkpoint] = ()) -> dict:
+        """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of main."""
+        with self._store.read() as tx:
+            stored = rows.all_checkpoints(tx)
+            entries = [chain.Entry(row.seq, json.loads(row.body), row.hash) for row in rows.all(tx)]
+        published = self._published.read_text().splitlines() if self._published.exists() else []
+        notes = dict.fromkeys(stored + [json.loads(line) for line in published])
+        checkpoints, problems = [], []
+        for note in notes:
+            checkpoint = self._open_note(note)
+            if checkpoint is None:
+                problems.append(f"checkpoint with a wrong signature: {note.splitlines()[:3]}")
+            else:
+                checkpoints.append(checkpoint)
+        if missing := len([line for line in published if json.loads(line) not in set(stored)]):
+            problems.append(f"{missing} published checkpoints are missing from the database")
+        problems += chain.verify(entries, dict.fromkeys([*checkpoints, *witnesses]))
+        return {"ok": not problems, "events": len(entries), "checkpoints": len(checkpoints), "problems": problems}
+
+    def _open_note(self, note: str) -> chain.Checkpoint | None:
+        text, _, signature = note.partition(f"\n{SIGNATURE_MARK}{ORIGIN} ")
+        try:
+            self._key.public.verify(base64.b64decode(signature.strip(), validate=True), text.encode())
+            return chain.parse_checkpoint(text)
+        except (InvalidSignature, ValueError):
+            return None
+
+
+def redacted(value, name: str = ""):
+    """Arguments as they may be logged: secrets hidden by name, long texts replaced by their hash."""
+    if any(word in name.lower() for word in SECRET_WORDS):
+        return "(secret)"
+    if isinstance(value, dict):
+        return {key: redacted(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redacted(inner, name) for inner in value]
+    if isinstance(value, str) and len(value) > TEXT_MAX:
+        return {"sha256": hashlib.sha256(value.encode("utf-8", "backslashreplace")).hexdigest(), "characters": len(value), "begins": value[:200]}
+    return value

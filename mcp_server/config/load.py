@@ -1,0 +1,95 @@
+"""Reads harness.toml and the task files into a Config, or into every problem at once.
+
+Rule: `parse` is pure; only `load` and `check_files` look at the disk, and nothing here writes.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from mcp_server.config.reading import Source
+from mcp_server.config.positions import scan
+from mcp_server.config.sections import read_sections
+from mcp_server.config.spec import Config, Problem, Run
+from mcp_server.config.tasks import read_tasks, toml_problem
+from mcp_server.core import paths
+
+FILE_NAME = "harness.toml"
+
+
+def parse(
+    text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()
+) -> Config | list[Problem]:
+    """`task_files`: name -> text. The problems come in the order of files and lines."""
+    problems: list[Problem] = []
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return [toml_problem(file, text, error)]
+    sections = read_sections(Source(file, scan(text), problems), document)
+    tasks = read_tasks(task_files, sections, problems)
+    if problems or sections.run is None:
+        return sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line))
+    return Config(root, sections.run, sections.repos, sections.modules, sections.suites, sections.agents, tasks)
+
+
+def load(path: Path) -> Config | list[Problem]:
+    """The configuration at `path`; task files are looked for from its directory. Raises nothing for a bad file."""
+    text = _text(path, path.name)
+    if isinstance(text, Problem):
+        return [text]
+    root = path.resolve().parent
+    task_files: dict[str, str] = {}
+    unreadable: list[Problem] = []
+    for found in sorted(root.glob(_tasks_glob(text))):
+        name = found.relative_to(root).as_posix()
+        task = _text(found, name)
+        if isinstance(task, Problem):
+            unreadable.append(task)
+        else:
+            task_files[name] = task
+    parsed = parse(text, task_files, file=path.name, root=root)
+    if unreadable:
+        return (parsed if isinstance(parsed, list) else []) + unreadable
+    return parsed
+
+
+def check_files(config: Config, file: str = FILE_NAME) -> list[Problem]:
+    """What the configuration names and the disk does not have: to be asked where the agents are to be started."""
+    text = _text(config.root / file, file)
+    positions = scan("" if isinstance(text, Problem) else text)
+    problems: list[Problem] = []
+    source = Source(file, positions, problems)
+    for repo in config.repos.values():
+        if not (config.root / repo.path).is_dir():
+            source.problem(("repos", repo.name, "path"), f"there is no directory {repo.path!r}", "it is relative to this file")
+    for agent in config.agents.values():
+        for key in ("playbook", "materials"):
+            wanted = getattr(agent, key)
+            each = sorted({wanted.replace("{agent}", name) for name in agent.agents()}) if wanted else []
+            for name in each:
+                if not (config.root / name).exists():
+                    source.problem(("agents", agent.name, key), f"there is no {key} {name!r}", "it is relative to this file")
+    return problems
+
+
+def _tasks_glob(text: str) -> str:
+    """run.tasks before the file is judged; a glob that will be refused is not followed."""
+    try:
+        run = tomllib.loads(text).get("run", {})
+    except tomllib.TOMLDecodeError:
+        return Run.tasks
+    glob = run.get("tasks", Run.tasks) if isinstance(run, dict) else Run.tasks
+    return glob if isinstance(glob, str) and paths.validate(glob) is None else Run.tasks
+
+
+def _text(path: Path, name: str) -> str | Problem:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return Problem(name, 1, f"there is no file {path}", "`harness init` writes one by looking at the repository")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return Problem(name, line, "the file is not UTF-8", "save it as UTF-8")
+    except OSError as error:
+        return Problem(name, 1, f"the file cannot be read: {error.strerror}")

@@ -1,0 +1,177 @@
+"""harness.toml, section by section: each table read, defaulted and checked against the ones it names.
+
+Rule: a table that is wrong in itself still counts as declared, so that no second problem follows from the first.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mcp_server.config.positions import Keys
+from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
+from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Module, Repo, Run
+from mcp_server.core import paths
+from oracle.spec import Suite
+
+SECTIONS = ("run", "repos", "modules", "oracle", "agents")
+# Names become directories, refs, host names and URL parts.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}")
+PORT_MAX = 65_535
+AGENTS_MAX = 1_000  # of one table; a slip of the finger should not start a million containers
+ABOVE_ZERO = ("lease_minutes", "max_minutes", "session_minutes", "oracle_slots", "memory_mb", "cpus", "pids", "disk_mb")
+NEEDED_BY_KIND = {"scripted": "playbook", "command": "command"}
+
+
+@dataclass
+class Sections:
+    """What was read; `declared` holds every name in the file, be its table right or wrong."""
+
+    run: Run | None = None
+    repos: dict[str, Repo] = field(default_factory=dict)
+    modules: dict[str, Module] = field(default_factory=dict)
+    suites: dict[str, Suite] = field(default_factory=dict)
+    agents: dict[str, AgentSpec] = field(default_factory=dict)
+    declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
+    for key in document:
+        if key not in SECTIONS:
+            source.problem((key,), f"unknown section {key}", did_you_mean(key, SECTIONS))
+    found = Sections(run=_run(source, document))
+    named = {section: tables(source, document, section) for section in SECTIONS[1:]}
+    for section, missing in _MISSING.items():
+        if not named[section] and not document.get(section):
+            source.problem((), f"there is no {missing[0]}", missing[1])
+        for name in named[section]:
+            _check_name(source, (section, name), name)
+    found.declared = {section: tuple(named[section]) for section in named}
+    for name, table in named["repos"].items():
+        _keep(found.repos, name, _repo(source, name, table))
+    for name, table in named["modules"].items():
+        _keep(found.modules, name, _module(source, name, table, found.declared["repos"]))
+    for name, table in named["oracle"].items():
+        _keep(found.suites, name, _suite(source, name, table, found.declared["repos"]))
+    for name, table in named["agents"].items():
+        _check_name(source, ("agents", name), name)
+        _keep(found.agents, name, _agent(source, name, table))
+    return found
+
+
+_MISSING = {
+    "repos": ("repository", 'add [repos.NAME] with path = "."'),
+    "modules": ("module", 'add [modules.NAME] with paths = ["src/**"]: agents may write only inside modules'),
+    "oracle": ("oracle", 'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict'),
+}
+
+
+def _keep(into: dict[str, Any], name: str, value: Any) -> None:
+    if value is not None:
+        into[name] = value
+
+
+def _check_name(source: Source, keys: Keys, name: str) -> None:
+    if not NAME.fullmatch(name):
+        rule = "letters, digits, '_' and '-', at most 40, a letter or digit first"
+        source.problem(keys, f"{name!r} cannot be a name", f"use {rule}")
+
+
+def _run(source: Source, document: Mapping[str, Any]) -> Run | None:
+    table = document.get("run", {})
+    if not isinstance(table, Mapping):
+        source.problem(("run",), "run must be a table", "write [run] on a line of its own")
+        return None
+    run = read(Run, source, ("run",), table)
+    if run is None:
+        return None
+    _check_above_zero(source, ("run",), run)
+    if not run.name.strip():
+        source.problem(("run", "name"), "run.name is empty", "give the run a name")
+    if not 0 <= run.port <= PORT_MAX:
+        source.problem(("run", "port"), f"run.port is {run.port}", f"use 1 to {PORT_MAX}, or 0 for any free port")
+    check_globs(source, ("run", "tasks"), [run.tasks])
+    return run
+
+
+def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
+    keys = ("repos", name)
+    repo = read(Repo, source, keys, table, name=name)
+    if repo and not repo.path:
+        source.problem((*keys, "path"), f"{dotted(keys)}.path is empty", 'path = "." is the directory of this file')
+    if repo and not BRANCH.fullmatch(repo.branch):
+        source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
+    return repo
+
+
+def _module(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]) -> Module | None:
+    keys = ("modules", name)
+    module = read(Module, source, keys, _with_only_repo(table, repos), name=name)
+    if module is None:
+        return None
+    check_known(source, (*keys, "repo"), module.repo, repos, "repository")
+    if not module.paths:
+        source.problem((*keys, "paths"), f"{dotted(keys)}.paths is empty", f'such as paths = ["{name}/**"]')
+    check_globs(source, (*keys, "paths"), module.paths)
+    return module
+
+
+def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]) -> Suite | None:
+    keys = ("oracle", name)
+    suite = read(Suite, source, keys, _with_only_repo(table, repos), name=name)
+    if suite is None:
+        return None
+    check_known(source, (*keys, "repo"), suite.repo, repos, "repository")
+    for problem in suite.problems():
+        place = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", problem)), "")
+        source.problem((*keys, place), f"{dotted(keys)}: {problem}")
+    for key in ("cases", "protect", "reads"):
+        check_globs(source, (*keys, key), getattr(suite, key))
+    # Whoever may write the cases may write the verdict: they are protected unless the file says what is.
+    return suite if "protect" in table else replace(suite, protect=suite.cases)
+
+
+def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | None:
+    keys = ("agents", name)
+    by_name = {"kind": name} if name in AGENT_KINDS and "kind" not in table else {}
+    agent = read(AgentSpec, source, keys, {**by_name, **table}, name=name)
+    if agent is None:
+        return None
+    if agent.kind not in AGENT_KINDS:
+        message = f"{dotted(keys)}.kind is {agent.kind!r}"
+        source.problem((*keys, "kind"), message, did_you_mean(agent.kind, AGENT_KINDS))
+    needed = NEEDED_BY_KIND.get(agent.kind)
+    if needed and not getattr(agent, needed):
+        message = f"{dotted(keys)}: an agent of kind {agent.kind!r} needs a {needed}"
+        source.problem(keys, message, f'add {needed} = "..."')
+    if not 0 <= agent.count <= AGENTS_MAX:
+        source.problem((*keys, "count"), f"{dotted(keys)}.count is {agent.count}", f"use 0 to {AGENTS_MAX}")
+    _check_above_zero(source, keys, agent)
+    return agent
+
+
+def _with_only_repo(table: Mapping[str, Any], repos: tuple[str, ...]) -> Mapping[str, Any]:
+    """Where there is one repository, nobody has to name it."""
+    return {**table, "repo": repos[0]} if "repo" not in table and len(repos) == 1 else table
+
+
+def _check_above_zero(source: Source, keys: Keys, value: Run | AgentSpec) -> None:
+    for name in ABOVE_ZERO:
+        number = getattr(value, name, None)
+        if number is not None and number <= 0:
+            source.problem((*keys, name), f"{dotted((*keys, name))} is {number:g}", "it must be above 0")
+
+
+def check_known(source: Source, keys: Keys, name: str, known: Collection[str], what: str) -> bool:
+    if name in known:
+        return True
+    source.problem(keys, f"there is no {what} {name!r}", did_you_mean(name, known), value=name)
+    return False
+
+
+def check_globs(source: Source, keys: Keys, globs: Iterable[str]) -> bool:
+    wrong = [(glob, error) for glob in globs if (error := paths.validate(glob))]
+    for glob, error in wrong:
+        source.problem(keys, f"{dotted(keys)}: {glob!r} {error}", value=glob)
+    return not wrong

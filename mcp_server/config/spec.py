@@ -1,0 +1,105 @@
+"""What a configuration says, once it is known to be right.
+
+Rule: a value of these types has passed every check; the fields' names, types and defaults are the format of the file.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oracle.spec import Suite
+
+AGENT_KINDS = ("scripted", "command", "claude", "codex", "gemini", "opencode", "qwen")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend; `str` is the line that a person reads."""
+
+    file: str
+    line: int
+    message: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" + (f" ({self.suggestion})" if self.suggestion else "")
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str
+    lease_minutes: float = 15.0
+    max_minutes: float | None = None
+    session_minutes: float = 60.0
+    oracle_slots: int = 2
+    port: int = 8765
+    tasks: str = "tasks/*.md"
+
+
+@dataclass(frozen=True)
+class Repo:
+    """`path` is relative to the directory of harness.toml."""
+
+    name: str
+    path: str = "."
+    branch: str = "main"
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    repo: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """One table of agents; `playbook` and `materials` are relative to harness.toml and may contain "{agent}"."""
+
+    name: str
+    kind: str
+    count: int = 1
+    model: str | None = None
+    image: str | None = None
+    command: list[str] | str | None = None
+    playbook: str | None = None
+    materials: str | None = None
+    prompt: str | None = None
+    memory_mb: int = 2048
+    cpus: float = 1.0
+    pids: int = 256
+    disk_mb: int = 2048
+    session_minutes: float | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents of this table: claude-1, claude-2, ..."""
+        return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible."""
+
+    id: str
+    title: str
+    module: str
+    repo: str
+    paths: tuple[str, ...]
+    needs: tuple[str, ...]
+    suite: str | None
+    cases: tuple[str, ...]
+    priority: int
+    brief: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Config:
+    root: Path
+    run: Run
+    repos: dict[str, Repo]
+    modules: dict[str, Module]
+    suites: dict[str, Suite]
+    agents: dict[str, AgentSpec]
+    tasks: list[TaskSpec]

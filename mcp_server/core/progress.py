@@ -1,0 +1,162 @@
+"""The progress report that agents read: rendered from state, in Markdown, within a byte budget.
+
+Rule: never over the budget; every part gets its most important rows before any part gets its less important ones; what
+was left out is counted in the text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LINE_BYTES_MAX = 200  # one row never crowds out the others, however long a title somebody wrote
+ROWS_MAX = 100  # a part longer than this is never read to its end
+NAMES_MAX = 3  # cases named per failing group
+
+
+@dataclass(frozen=True)
+class Held:
+    agent: str
+    task: str
+    title: str
+    module: str
+    expires_ms: int
+
+
+@dataclass(frozen=True)
+class Blocked:
+    task: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class FailingGroup:
+    suite: str
+    group: str
+    failing: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Landed:
+    task: str
+    title: str
+    agent: str
+    commit: str
+    landed_ms: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites."""
+
+    run: str
+    open: int = 0
+    claimed: int = 0
+    done: int = 0
+    blocked_count: int = 0
+    passing: int = 0
+    cases: int = 0
+    held: Sequence[Held] = ()
+    blocked: Sequence[Blocked] = ()
+    failing: Sequence[FailingGroup] = ()
+    landed: Sequence[Landed] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    heading: str
+    rows: list[str]
+    total: int
+
+
+def render(state: State, *, now_ms: int, bytes_max: int) -> str:
+    """At most `bytes_max` bytes of UTF-8. A budget too small for the counts cuts even these."""
+    parts = _parts(state, now_ms)
+    shown = [0] * len(parts)
+    text = _compose(state, parts, shown)
+    if _size(text) > bytes_max:
+        return _cut(text, bytes_max)
+    growing = set(range(len(parts)))
+    while growing:
+        for index in sorted(growing):
+            more = [*shown[:index], shown[index] + 1, *shown[index + 1 :]]
+            longer = _compose(state, parts, more) if more[index] <= len(parts[index].rows) else None
+            if longer is None or _size(longer) > bytes_max:
+                growing.discard(index)
+            else:
+                shown, text = more, longer
+    return text
+
+
+def _parts(state: State, now_ms: int) -> list[_Part]:
+    """Most important first: what not to touch, what just changed, what is broken, what waits for somebody."""
+    held = sorted(state.held, key=lambda h: (h.task, h.agent))
+    landed = sorted(state.landed, key=lambda l: (-l.landed_ms, l.task))
+    failing = sorted(state.failing, key=lambda f: (-f.failing, f.suite, f.group))
+    blocked = sorted(state.blocked, key=lambda b: b.task)
+    return [
+        _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
+        _part("Landed lately", [_landed(l, now_ms) for l in landed[:ROWS_MAX]], len(landed)),
+        _part("Failing cases", [_failing(f) for f in failing[:ROWS_MAX]], len(failing)),
+        _part("Blocked", [f"{b.task} {b.title}: {b.why}" for b in blocked[:ROWS_MAX]], len(blocked)),
+    ]
+
+
+def _part(heading: str, rows: list[str], total: int) -> _Part:
+    return _Part(heading, [_line(row) for row in rows], total)
+
+
+def _compose(state: State, parts: list[_Part], shown: list[int]) -> str:
+    lines = [_line(f"# Progress of {state.run}"), "", _counts(state)]
+    for part, count in zip(parts, shown):
+        if not part.total:
+            continue
+        lines += ["", f"## {part.heading} ({part.total})", *(f"- {row}" for row in part.rows[:count])]
+        if count < part.total:
+            lines.append(f"- ... {part.total - count} {'more ' if count else ''}not shown")
+    return "\n".join(lines) + "\n"
+
+
+def _counts(state: State) -> str:
+    tasks = f"Tasks: {state.done} done, {state.claimed} claimed, {state.open} open, {state.blocked_count} blocked."
+    return f"{tasks} Cases on main: {state.passing} of {state.cases} pass."
+
+
+def _held(held: Held, now_ms: int) -> str:
+    left = _duration(held.expires_ms - now_ms)
+    return f"{held.task} {held.title} (module {held.module}): {held.agent}, lease ends in {left}"
+
+
+def _landed(landed: Landed, now_ms: int) -> str:
+    return f"{landed.task} {landed.title}: {landed.agent}, {landed.commit[:12]}, {_duration(now_ms - landed.landed_ms)} ago"
+
+
+def _failing(group: FailingGroup) -> str:
+    named = ", ".join(group.cases[:NAMES_MAX])
+    return f"{group.suite}/{group.group}: {group.failing} fail" + (f", such as {named}" if named else "")
+
+
+def _duration(ms: int) -> str:
+    seconds = max(0, ms) // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def _line(text: str) -> str:
+    """One line, whatever an agent put into a title: a report must not grow headings of its own."""
+    return _cut(" ".join(text.split()), LINE_BYTES_MAX)
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= bytes_max:
+        return text
+    mark = "..." if bytes_max >= 3 else ""
+    return raw[: max(0, bytes_max - len(mark))].decode("utf-8", "ignore") + mark
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

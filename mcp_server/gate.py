@@ -1,0 +1,268 @@
+"""The landing gate: takes queued submissions to `landed` or `refused`. Only this module moves main.
+
+A submission advances by steps, each of which reads its row, does one thing and writes the row. All state is in the
+database and in the ref, so that after a crash the same steps simply go on. Each step looks at one submission only;
+`ADMITTED` says how many may be between merge and landing at once.
+"""
+
+import asyncio
+import dataclasses
+import logging
+
+from mcp_server.core import landing
+from mcp_server.core import lease as leases
+from mcp_server.core.landing import Submission as State
+from mcp_server.core.refusal import Code, Refused
+from mcp_server.core.task import Event
+from mcp_server.git import Conflict, Repository
+from mcp_server.git_tree import Change, HazardKind
+from mcp_server.store import Tx
+from mcp_server.store import jobs as job_rows
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import submissions as rows
+from mcp_server.store import tasks as task_rows
+from mcp_server.store.jobs import Job
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import baseline, leasing, oracle_jobs
+from mcp_server.world import World
+
+ADMITTED = 1  # one at a time: each candidate is built on the main that it will land on
+RACES_MAX = 10  # how often a lost race for main is run again before the submission is given back
+IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every change
+log = logging.getLogger(__name__)
+
+
+class Gate:
+    def __init__(self, world: World):
+        self._world = world
+
+    async def run(self) -> None:
+        """Advances whatever can advance, until cancelled."""
+        while True:
+            ring = self._world.bell.listen()
+            if not await asyncio.to_thread(self.advance):
+                await self._world.bell.heard(ring, IDLE_S)
+
+    def advance(self) -> bool:
+        """One round over the submissions at the head of the queue. Whether anything moved."""
+        with self._world.store.read() as tx:
+            admitted = rows.pending(tx)[:ADMITTED]
+        moved = [self.step(submission) for submission in admitted]
+        if any(moved):
+            self._world.bell.ring()
+        return any(moved)
+
+    def step(self, submission: Submission) -> bool:
+        match submission.state:
+            case State.QUEUED:
+                return self._build(submission)
+            case State.TESTING:
+                return self._judge(submission)
+            case State.LANDING:
+                return self._settle(submission)
+        return False
+
+    # -- queued: merge in memory, check the boundary, make the commit that will be tested
+
+    def _build(self, submission: Submission) -> bool:
+        world, repo = self._world, self._world.repos[submission.repo]
+        suites = world.suites_of(submission.repo)
+        if not suites:
+            return self._refuse(submission, _no_suite(submission.repo))
+        base = world.main(submission.repo)
+        if not self._main_is_measured(suites, base):
+            return False
+        merged = repo.merge(base, submission.commit)
+        if isinstance(merged, Conflict):
+            return self._refuse(submission, _conflict(merged))
+        if refused := self._boundary(submission, base, merged.tree):
+            return self._refuse(submission, refused)
+        # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
+        jobs = {name: oracle_jobs.request(world, oracle_jobs.Wanted(name, merged.tree, oracle_jobs.GATE)).id for name in suites}
+        # One task lands as one commit; the agent's own commits stay reachable by refs/landed.
+        candidate = repo.commit(merged.tree, [base], self._message(submission, jobs), submission.agent, submission.submitted_ms // 1000)
+        repo.set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
+        repo.set_ref(candidate_ref(submission.id), candidate)
+        with world.store.write() as tx:
+            rows.put(tx, dataclasses.replace(submission, state=State.TESTING, base=base, candidate=candidate, jobs=jobs))
+            self._event(tx, submission, State.TESTING, base=base, candidate=candidate, tree=merged.tree, jobs=jobs)
+        return True
+
+    def _main_is_measured(self, suites: list[str], main: str) -> bool:
+        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate waits."""
+        measured = True
+        for name in suites:
+            if baseline.known(self._world, name, main) is None:
+                measured = measure(self._world, name, main) and measured
+        return measured
+
+    def _boundary(self, submission: Submission, base: str, tree: str) -> Refused | None:
+        repo = self._world.repos[submission.repo]
+        changes = repo.diff(base, tree)
+        if not changes:
+            return Refused(Code.NOTHING_TO_LAND, "your commit changes nothing on main", "main has this content already", "commit a change, or release_task as blocked or abandoned")
+        with self._world.store.read() as tx:
+            lease, task = lease_rows.get(tx, submission.fence), task_rows.get(tx, submission.task)
+        assert lease is not None and task is not None
+        protected = tuple(glob for name in self._world.suites_of(submission.repo) for glob in self._world.config.suites[name].protect)
+        return _hazard(repo, changes, tree) or landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+
+    def _message(self, submission: Submission, jobs: dict[str, int]) -> str:
+        checkpoint = self._world.audit.checkpoint(self._world.now_ms())
+        trailers = {
+            "Task": submission.task,
+            "Agent": submission.agent,
+            "Fence": submission.fence,
+            "Submission": submission.id,
+            "Oracle-Verdict": " ".join(f"{name}={job}" for name, job in jobs.items()),
+            "Audit-Checkpoint": f"{checkpoint.size} {checkpoint.root}",
+        }
+        return submission.summary + "\n\n" + "\n".join(f"{name}: {value}" for name, value in trailers.items()) + "\n"
+
+    # -- testing: wait for the verdicts on exactly that commit, then decide
+
+    def _judge(self, submission: Submission) -> bool:
+        with self._world.store.read() as tx:
+            jobs = {name: job_rows.get(tx, id) for name, id in submission.jobs.items()}
+        finished: dict[str, Job] = {name: job for name, job in jobs.items() if job is not None and job.state == job_rows.DONE}
+        if len(finished) < len(jobs):
+            return False
+        for name, job in finished.items():
+            if oracle_jobs.is_broken(job):
+                return self._refuse(submission, _broken(name, job))
+        suites = [self._measured(submission, name, job) for name, job in finished.items()]
+        if refused := landing.ratchet(suites):
+            return self._refuse(submission, refused)
+        return self._intend(submission)
+
+    def _measured(self, submission: Submission, name: str, job: Job) -> landing.Suite:
+        assert submission.base is not None and job.verdict is not None
+        with self._world.store.read() as tx:
+            task = task_rows.get(tx, submission.task)
+            on_main = baseline.in_tx(self._world, tx, name, submission.base)
+        assert task is not None and on_main is not None
+        return landing.Suite(name, on_main, job.verdict["outcomes"], task.cases if task.suite in (name, None) else ())
+
+    def _intend(self, submission: Submission) -> bool:
+        """The fence is checked in the transaction that records the intent to land."""
+        with self._world.store.write() as tx:
+            lease = lease_rows.get(tx, submission.fence)
+            assert lease is not None
+            if not leases.is_live(lease, self._world.now_ms()):
+                stale = Refused(Code.STALE_FENCE, f"the lease with fence {submission.fence} ended: {lease.end_reason}", "main is unchanged", "claim_task() for a new lease")
+                self._write_refusal(tx, submission, stale)
+                return True
+            rows.put(tx, dataclasses.replace(submission, state=State.LANDING))
+            self._event(tx, submission, State.LANDING, base=submission.base, candidate=submission.candidate)
+        return True
+
+    # -- landing: the ref is the truth, before and after a crash
+
+    def _settle(self, submission: Submission) -> bool:
+        world, repo = self._world, self._world.repos[submission.repo]
+        assert submission.candidate is not None and submission.base is not None
+        landed = repo.is_ancestor(submission.candidate, world.main(submission.repo)) or repo.compare_and_swap(
+            world.main_ref(submission.repo), submission.candidate, submission.base
+        )
+        if not landed:
+            return self._lost_race(submission)
+        with world.store.write() as tx:
+            task = task_rows.get(tx, submission.task)
+            lease = lease_rows.get(tx, submission.fence)
+            assert task is not None and lease is not None
+            for name, id in submission.jobs.items():
+                job = job_rows.get(tx, id)
+                assert job is not None and job.verdict is not None
+                baseline.put(world, tx, name, submission.candidate, job.verdict["outcomes"])
+            rows.put(tx, dataclasses.replace(submission, state=State.LANDED, ended_ms=world.now_ms()))
+            self._event(tx, submission, State.LANDED, kind="landed", commit=submission.candidate, base=submission.base, jobs=submission.jobs, head=submission.commit)
+            leasing.end(world, tx, lease, "landed", Event.LAND)
+        repo.delete_ref(candidate_ref(submission.id))
+        return True
+
+    def _lost_race(self, submission: Submission) -> bool:
+        if submission.tries >= RACES_MAX:
+            lost = Refused(Code.CONFLICT, f"main moved {RACES_MAX} times while this was tested", "main is unchanged by you", "push again")
+            return self._refuse(submission, lost)
+        with self._world.store.write() as tx:
+            rows.put(tx, dataclasses.replace(submission, state=State.QUEUED, tries=submission.tries + 1, jobs={}))
+            self._event(tx, submission, State.QUEUED, reason="main moved")
+        return True
+
+    # -- refusing
+
+    def _refuse(self, submission: Submission, refused: Refused) -> bool:
+        with self._world.store.write() as tx:
+            self._write_refusal(tx, submission, refused)
+        self._world.repos[submission.repo].delete_ref(candidate_ref(submission.id))
+        leasing.keep_salvage(self._world)
+        return True
+
+    def _write_refusal(self, tx: Tx, submission: Submission, refused: Refused) -> None:
+        rows.put(tx, dataclasses.replace(submission, state=State.REFUSED, ended_ms=self._world.now_ms(), refusal=refused.to_json()))
+        by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
+        self._world.record(tx, "refusal", tool="push", code=str(refused.code), happened=refused.happened, submission=submission.id, commit=submission.commit, **by)
+        self._unpin(tx, submission)
+
+    def _unpin(self, tx: Tx, submission: Submission) -> None:
+        """The holder gets a whole lease to mend the change; a holder whose session has died gets none."""
+        lease = lease_rows.get(tx, submission.fence)
+        if lease is None or lease.ended_ms is not None:
+            return
+        unpinned = dataclasses.replace(lease, pinned=False, expires_ms=max(lease.expires_ms, self._world.now_ms() + self._world.lease_ms))
+        lease_rows.put(tx, unpinned)
+        if leasing.holder_is_gone(tx, lease):
+            leasing.end(self._world, tx, unpinned, "session_ended", Event.LEASE_LOST)
+
+    def _event(self, tx: Tx, submission: Submission, state: State, *, kind: str = "submission", **data) -> None:
+        by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
+        self._world.record(tx, kind, submission=submission.id, state=str(state), **by, **data)
+
+
+def measure(world: World, suite: str, main: str) -> bool:
+    """Asks for main's outcomes; True once they are written down."""
+    job = oracle_jobs.request(world, oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE))
+    if job.state != job_rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
+        return False
+    with world.store.write() as tx:
+        baseline.put(world, tx, suite, main, job.verdict["outcomes"])
+        world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
+    world.bell.ring()
+    return True
+
+
+def candidate_ref(submission: int) -> str:
+    """Holds a candidate while it is tested, so that no repack takes it away."""
+    return f"refs/candidates/{submission}"
+
+
+def _hazard(repo: Repository, changes: list[Change], tree: str) -> Refused | None:
+    found = repo.hazards(changes, tree)
+    if not found:
+        return None
+    code = Code.TOO_LARGE if all(hazard.kind is HazardKind.TOO_LARGE for hazard in found) else Code.PROTECTED_PATH
+    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in found)
+    return Refused(code, f"the change holds what no landing may: {named}", "main is unchanged", "take it out of your commits and push again")
+
+
+def _conflict(conflict: Conflict) -> Refused:
+    return Refused(
+        Code.CONFLICT,
+        f"your commit conflicts with main in {landing.some(conflict.paths)}",
+        "main is unchanged; your lease goes on",
+        "git fetch origin, merge or rebase onto the newest main, resolve, commit, and push the new commit",
+    )
+
+
+def _broken(suite: str, job: Job) -> Refused:
+    reason = job.verdict["reason"] if job.verdict else "no verdict"
+    return Refused(
+        Code.ORACLE_BROKEN,
+        f"the oracle {suite} broke {job.attempts} times: {reason}",
+        "this says nothing about your change; main is unchanged; your lease goes on",
+        "push again with the same arguments to have it tested again; release as blocked if it goes on",
+    )
+
+
+def _no_suite(repo: str) -> Refused:
+    return Refused(Code.ORACLE_BROKEN, f"no oracle suite covers the repository {repo}", "nothing lands untested", "release the task as blocked: a person has to add [oracle.*] to harness.toml")

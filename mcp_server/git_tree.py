@@ -1,0 +1,203 @@
+"""What git says about trees, as values: entries, changes, commits, and the hazards a hostile tree may hold. Pure.
+
+Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never repaired.
+"""
+
+import io
+import re
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mcp_server.core import paths
+
+FILE_BYTES_MAX = 8 * 1024 * 1024  # sources, not data sets: every clone and every oracle run pays for it
+PATH_BYTES_MAX = 1024  # a quarter of Linux's PATH_MAX, so that it still fits below any workspace
+LINK_BYTES_MAX = PATH_BYTES_MAX
+
+FILE, EXECUTABLE, SYMLINK, GITLINK = "100644", "100755", "120000", "160000"
+ABSENT = "000000"
+REGULAR = frozenset({FILE, EXECUTABLE})
+TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    mode: str
+    oid: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path of a diff; `status` is git's letter: A added, D deleted, M modified, T another type."""
+
+    path: str
+    old_mode: str
+    new_mode: str
+    old_oid: str
+    new_oid: str
+    status: str
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    subject: str
+    body: str
+    trailers: Mapping[str, str] = field(default_factory=dict)
+    when_s: int = 0
+
+
+class HazardKind(StrEnum):
+    GITLINK = "gitlink"  # a submodule: its content is not in this repository
+    SYMLINK = "symlink"  # leaves the tree, or points into `.git`
+    GIT_CONFIG = "git_config"  # `.git`, what some file system takes for it, or a `.git*` file that git obeys
+    COLLISION = "collision"  # two names that are one on a case-folding or normalising file system
+    TOO_LARGE = "too_large"
+    NAME = "name"  # not UTF-8, a control character, or too long
+    MODE = "mode"  # neither file, executable, symlink nor gitlink
+
+
+@dataclass(frozen=True)
+class Hazard:
+    kind: HazardKind
+    path: str
+
+
+class HostileTree(Exception):
+    """A tree that cannot be handed out as files."""
+
+    def __init__(self, hazards: list[Hazard]):
+        super().__init__("; ".join(f"{hazard.kind}: {hazard.path}" for hazard in hazards))
+        self.hazards = hazards
+
+
+def entries(listing: bytes) -> list[Entry]:
+    """Of `ls-tree -r -z`."""
+    found = []
+    for record in listing.split(b"\0")[:-1]:
+        about, path = record.split(b"\t", 1)
+        mode, _kind, oid = about.decode("ascii").split(" ")
+        found.append(Entry(mode, oid, _text(path)))
+    return found
+
+
+def changes(raw: bytes) -> list[Change]:
+    """Of `diff-tree -r -z --no-renames --no-abbrev`."""
+    fields = raw.split(b"\0")[:-1]
+    found = []
+    for about, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old_oid, new_oid, status = about.decode("ascii").removeprefix(":").split(" ")
+        found.append(Change(_text(path), old_mode, new_mode, old_oid, new_oid, status))
+    return found
+
+
+def commit_info(fields: list[bytes]) -> CommitInfo:
+    """Of the seven fields of LOG_FORMAT in git.py."""
+    commit, tree, parents, author, when_s, subject, message = (part.decode("utf-8", "replace") for part in fields)
+    _, _, body = message.rstrip("\n").partition("\n\n")
+    return CommitInfo(commit, tree, tuple(parents.split()), author, subject, body, trailers(body), int(when_s))
+
+
+def trailers(body: str) -> dict[str, str]:
+    """The last paragraph, if every line of it is `Key: value`; where a key comes twice the last one holds."""
+    lines = body.rstrip("\n").rpartition("\n\n")[2].splitlines()
+    found = [TRAILER.fullmatch(line) for line in lines]
+    return {hit[1]: hit[2] for hit in found if hit} if all(found) else {}
+
+
+def hazards(
+    changed: Iterable[Change], all_paths: Iterable[str], links: Mapping[str, str], sizes: Mapping[str, int]
+) -> list[Hazard]:
+    """Everything in a diff that must not land.
+
+    `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes` those of
+    its changed files, both by object id. A path may have several hazards.
+    """
+    changed = list(changed)
+    found = [Hazard(HazardKind.GIT_CONFIG, change.path) for change in changed if paths.is_git_config(change.path)]
+    remaining = [change for change in changed if change.new_mode != ABSENT]
+    for change in remaining:
+        found += [Hazard(kind, change.path) for kind in _hazards_of(change, links, sizes)]
+    return found + _collisions([change.path for change in remaining], all_paths)
+
+
+def stays_inside(path: str, target: str) -> bool:
+    """Whether a symlink at `path` can only ever lead to somewhere in its own tree, outside of `.git`.
+
+    Stricter than joining and normalising, which is wrong as soon as the target passes through another symlink: `..` is
+    allowed only at the front, where it climbs from the link's real directory. What follows only descends, and each
+    symlink met on the way keeps the same rule.
+    """
+    steps = target.split("/")
+    climbs = next((i for i, step in enumerate(steps) if step != ".."), len(steps))
+    descent = steps[climbs:]
+    return (
+        target != ""
+        and "\0" not in target
+        and not target.startswith("/")
+        and climbs <= path.count("/")
+        and ".." not in descent
+        and not paths.is_git_config(target)
+    )
+
+
+def tar(files: Mapping[Entry, bytes]) -> bytes:
+    """A tar of these files in this order, with neither times nor owners: the same files, the same bytes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry, blob in files.items():
+            archive.addfile(_member(entry, blob), io.BytesIO(blob))
+    return packed.getvalue()
+
+
+def _member(entry: Entry, blob: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(entry.path)
+    if entry.mode == SYMLINK:
+        member.type, member.linkname = tarfile.SYMTYPE, _text(blob)
+        member.mode = 0o777
+    else:
+        member.size = len(blob)
+        member.mode = 0o755 if entry.mode == EXECUTABLE else 0o644
+    return member
+
+
+def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, int]) -> Iterable[HazardKind]:
+    if _is_bad_name(change.path):
+        yield HazardKind.NAME
+    if change.new_mode == GITLINK:
+        yield HazardKind.GITLINK
+    elif change.new_mode == SYMLINK:
+        if sizes[change.new_oid] > LINK_BYTES_MAX or not stays_inside(change.path, links[change.new_oid]):
+            yield HazardKind.SYMLINK
+    elif change.new_mode not in REGULAR:
+        yield HazardKind.MODE
+    elif sizes[change.new_oid] > FILE_BYTES_MAX:
+        yield HazardKind.TOO_LARGE
+
+
+def _collisions(changed: list[str], all_paths: Iterable[str]) -> list[Hazard]:
+    """Only those that the change takes part in: what collides in the user's own tree already is the user's business."""
+    touched = {path[:end] for path in changed for end in (*(i for i, c in enumerate(path) if c == "/"), len(path))}
+    return [
+        Hazard(HazardKind.COLLISION, a if a in touched else b)
+        for a, b in paths.collides(all_paths)
+        if a in touched or b in touched
+    ]
+
+
+def _is_bad_name(path: str) -> bool:
+    try:
+        size = len(path.encode("utf-8"))
+    except UnicodeEncodeError:  # a surrogate stands for a byte that was not UTF-8
+        return True
+    return size > PATH_BYTES_MAX or any(ord(c) < 0x20 or ord(c) == 0x7F for c in path) or not paths.is_path(path)
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")

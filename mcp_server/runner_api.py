@@ -1,0 +1,304 @@
+"""The JSON routes for the harness and for people: sessions, oracle jobs, tasks, status, events, tokens, audit.
+
+Thin: each route checks the role, reads its arguments, calls a use case in a thread and renders the result.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mcp_server import auth
+from mcp_server.auth import ADMIN, RUNNER, Principal
+from mcp_server.core.refusal import Refused
+from mcp_server.doors import Doors
+from mcp_server.store import people
+from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, status
+from mcp_server.world import World
+
+CLAIM_WAIT_S_MAX = 25.0
+EVENTS_MAX = 1_000
+
+
+class Bad(Exception):
+    """A request that cannot be served: HTTP status, stable code, sentence."""
+
+    def __init__(self, status: int, code: str, message: str):
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+T = TypeVar("T")
+Handler = Callable[["Api", Request], Awaitable[object]]
+
+
+def serves(*roles: str) -> Callable[[Handler], Handler]:
+    """Marks a handler with the roles that may call it."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.roles = frozenset(roles)  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+class Api:
+    def __init__(self, world: World, doors: Doors | None):
+        self._world, self._doors = world, doors
+
+    # -- sessions
+
+    @serves(RUNNER, ADMIN)
+    async def begin_session(self, request: Request) -> object:
+        body = await read(request, {"agent": str, "kind": str, "door": bool})
+        session, token = await asyncio.to_thread(sessions.begin, self._world, body["agent"], body["kind"], door=body["door"])
+        if session.door and self._doors is not None:
+            await self._doors.open(session.id)
+        return {"session": session.id, "token": token, "door": session.id if session.door else None}
+
+    @serves(RUNNER, ADMIN)
+    async def end_session(self, request: Request) -> object:
+        body = await read(request, {"outcome": str}, {"detail": str, "exit": (int, type(None))})
+        id = request.path_params["id"]
+        left = await asyncio.to_thread(sessions.end, self._world, id, body["outcome"], body.get("detail") or "", body.get("exit"))
+        if left is None:
+            raise Bad(404, "unknown_session", f"there is no session {id}")
+        if self._doors is not None:
+            await self._doors.close(id)
+        return left
+
+    @serves(RUNNER, ADMIN)
+    async def session(self, request: Request) -> object:
+        found = await asyncio.to_thread(sessions.get, self._world, request.path_params["id"])
+        if found is None:
+            raise Bad(404, "unknown_session", f"there is no session {request.path_params['id']}")
+        return asdict(found) | {"session": found.id, "state": "ended" if found.ended_ms else "working"}
+
+    # -- oracle jobs
+
+    @serves(RUNNER, ADMIN)
+    async def claim_job(self, request: Request) -> object:
+        body = await read(request, {"runner": str}, {"wait_s": (int, float)})
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(float(body.get("wait_s") or 0), CLAIM_WAIT_S_MAX)
+        while True:
+            ring = self._world.bell.listen()
+            job = await asyncio.to_thread(oracle_jobs.claim, self._world, body["runner"])
+            left = until - loop.time()
+            if job is not None or left <= 0:
+                return job
+            await self._world.bell.heard(ring, left)
+
+    @serves(RUNNER, ADMIN)
+    async def renew_job(self, request: Request) -> object:
+        body = await read(request, {"runner": str})
+        if not await asyncio.to_thread(oracle_jobs.renew, self._world, number(request), body["runner"]):
+            raise Bad(409, "job_lost", f"job {number(request)} is not {body['runner']}'s any more: stop it")
+        return {}
+
+    @serves(RUNNER, ADMIN)
+    async def job_tree(self, request: Request) -> object:
+        tar = await asyncio.to_thread(oracle_jobs.tree, self._world, number(request))
+        if tar is None:
+            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+        return Response(tar, media_type="application/x-tar")
+
+    @serves(RUNNER, ADMIN)
+    async def finish_job(self, request: Request) -> object:
+        body = await read(request, {"runner": str, "verdict": dict}, {"reference": dict})
+        taken = await asyncio.to_thread(
+            oracle_jobs.finish, self._world, number(request), body["runner"], body["verdict"], body.get("reference") or {}
+        )
+        if not taken:
+            raise Bad(409, "job_lost", f"job {number(request)} is not {body['runner']}'s any more: its result counts for nothing")
+        return {}
+
+    @serves(RUNNER, ADMIN)
+    async def job(self, request: Request) -> object:
+        found = await asyncio.to_thread(status.job, self._world, number(request))
+        if found is None:
+            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+        return found
+
+    @serves(ADMIN)
+    async def run_oracle(self, request: Request) -> object:
+        """One run per suite (or of one suite) on a commit; `fresh` runs every case whatever is known."""
+        body = await read(request, {}, {"suite": (str, type(None)), "commit": (str, type(None)), "fresh": bool})
+        names = [body["suite"]] if body.get("suite") else list(self._world.config.suites)
+        if unknown := [name for name in names if name not in self._world.config.suites]:
+            raise Bad(404, "unknown_suite", f"there is no oracle {unknown[0]!r}")
+        return {"jobs": {name: await asyncio.to_thread(self._run, name, body) for name in names}}
+
+    def _run(self, name: str, body: dict) -> int:
+        repo = self._world.config.suites[name].repo
+        commit = self._world.repos[repo].resolve(body["commit"]) if body.get("commit") else self._world.main(repo)
+        if commit is None:
+            raise Bad(404, "commit_unknown", f"repository {repo} has no commit {body['commit']}")
+        nonce = f"fresh {self._world.now_ms()}" if body.get("fresh") else ""
+        return oracle_jobs.request(self._world, oracle_jobs.Wanted(name, commit, oracle_jobs.AUDIT, nonce=nonce)).id
+
+    @serves(RUNNER, ADMIN)
+    async def check_oracle(self, request: Request) -> object:
+        jobs = {name: await asyncio.to_thread(oracle_check.ask, self._world, name) for name in self._world.config.suites}
+        return [{"suite": name, "job": job.id} for name, job in jobs.items()]
+
+    # -- what people see
+
+    @serves(RUNNER, ADMIN)
+    async def status(self, request: Request) -> object:
+        return await asyncio.to_thread(status.status, self._world)
+
+    @serves(ADMIN)
+    async def events(self, request: Request) -> object:
+        asked = request.query_params
+        try:
+            after, limit = int(asked.get("after", "0")), min(int(asked.get("limit", "500")), EVENTS_MAX)
+        except ValueError as wrong:
+            raise Bad(400, "bad_request", "after and limit are whole numbers") from wrong
+        wanted = events.Wanted(after, limit, asked.get("kind"), asked.get("agent"), asked.get("task"), asked.get("commit"))
+        return {"events": [asdict(event) for event in await asyncio.to_thread(events.query, self._world, wanted)]}
+
+    @serves(ADMIN)
+    async def commits(self, request: Request) -> object:
+        repo = request.query_params.get("repo") or next(iter(self._world.repos))
+        if repo not in self._world.repos:
+            raise Bad(404, "unknown_repo", f"there is no repository {repo!r}")
+        return {"commits": await asyncio.to_thread(events.commits, self._world, repo)}
+
+    @serves(ADMIN)
+    async def verify(self, request: Request) -> object:
+        return await asyncio.to_thread(events.verify, self._world)
+
+    # -- tasks and tokens
+
+    @serves(RUNNER, ADMIN)
+    async def tasks(self, request: Request) -> object:
+        return await asyncio.to_thread(planning.listed, self._world, who(request))
+
+    @serves(RUNNER, ADMIN)
+    async def task(self, request: Request) -> object:
+        all_tasks, holders = await asyncio.to_thread(planning.board, self._world)
+        found = all_tasks.get(request.path_params["id"])
+        if found is None:
+            raise Bad(404, "unknown_task", f"there is no task {request.path_params['id']}")
+        return asdict(found) | {"holder": holders.get(found.id)}
+
+    @serves(ADMIN)
+    async def add_task(self, request: Request) -> object:
+        body = await read(request, {"title": str, "module": str, "brief": str}, {"paths": list, "needs": list, "cases": list, "suite": str})
+        lists = {name: tuple(body.get(name) or ()) for name in ("paths", "needs", "cases")}
+        proposal = planning.Proposal(body["title"], body["module"], body["brief"], suite=body.get("suite"), **lists)
+        return asdict(accepted(await asyncio.to_thread(planning.create, self._world, who(request), proposal)))
+
+    @serves(ADMIN)
+    async def reopen_task(self, request: Request) -> object:
+        body = await read(request, {}, {"reason": str})
+        id = request.path_params["id"]
+        return asdict(accepted(await asyncio.to_thread(planning.reopen, self._world, who(request), id, body.get("reason") or "")))
+
+    @serves(ADMIN)
+    async def tokens(self, request: Request) -> object:
+        with self._world.store.read() as tx:
+            found = people.all_tokens(tx)
+        hidden = {"sha256"}
+        return {"tokens": [{name: value for name, value in asdict(token).items() if name not in hidden} for token in found]}
+
+    @serves(ADMIN)
+    async def issue_token(self, request: Request) -> object:
+        body = await read(request, {"agent": str})
+        token = await asyncio.to_thread(self._issue, who(request), body["agent"])
+        return {"agent": body["agent"], "token": token, "repos": [{"name": repo.name, "branch": repo.branch} for repo in self._world.config.repos.values()]}
+
+    def _issue(self, by: Principal, agent: str) -> str:
+        if not events.AGENT_NAME.fullmatch(agent):
+            raise Bad(400, "bad_request", f"{agent!r} is no agent's name: letters, digits, dots, dashes and underscores, at most 60")
+        with self._world.store.write() as tx:
+            token = auth.issue(tx, agent, auth.AGENT, self._world.now_ms())
+            self._world.record(tx, "token_issued", agent=agent, by=by.name)
+        return token
+
+    @serves(ADMIN)
+    async def revoke_token(self, request: Request) -> object:
+        with self._world.store.write() as tx:
+            revoked = people.revoke(tx, self._world.now_ms(), id=number(request))
+            self._world.record(tx, "token_revoked", token=number(request), by=who(request).name)
+        if not revoked:
+            raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
+        return {}
+
+    def routes(self) -> list[Route]:
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", "/api/sessions", Api.begin_session),
+            ("GET", "/api/sessions/{id}", Api.session),
+            ("POST", "/api/sessions/{id}/end", Api.end_session),
+            ("POST", "/api/jobs/claim", Api.claim_job),
+            ("GET", "/api/jobs/{id}", Api.job),
+            ("POST", "/api/jobs/{id}/renew", Api.renew_job),
+            ("GET", "/api/jobs/{id}/tree.tar", Api.job_tree),
+            ("POST", "/api/jobs/{id}/result", Api.finish_job),
+            ("POST", "/api/oracle/run", Api.run_oracle),
+            ("POST", "/api/oracle/check", Api.check_oracle),
+            ("GET", "/api/status", Api.status),
+            ("GET", "/api/events", Api.events),
+            ("GET", "/api/commits", Api.commits),
+            ("GET", "/api/audit/verify", Api.verify),
+            ("GET", "/api/tasks", Api.tasks),
+            ("POST", "/api/tasks", Api.add_task),
+            ("GET", "/api/tasks/{id}", Api.task),
+            ("POST", "/api/tasks/{id}/reopen", Api.reopen_task),
+            ("GET", "/api/tokens", Api.tokens),
+            ("POST", "/api/tokens", Api.issue_token),
+            ("DELETE", "/api/tokens/{id}", Api.revoke_token),
+        ]
+        return [Route(path, self._endpoint(handler), methods=[method]) for method, path, handler in table]
+
+    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                if who(request).role not in handler.roles:  # type: ignore[attr-defined]
+                    raise Bad(403, "forbidden", f"a token of role {who(request).role} may not do this")
+                answer = await handler(self, request)
+            except Bad as bad:
+                return JSONResponse({"error": bad.code, "message": bad.message}, bad.status)
+            if isinstance(answer, Response):
+                return answer
+            return Response(status_code=204) if answer is None else JSONResponse(answer)
+
+        return endpoint
+
+
+def who(request: Request) -> Principal:
+    return request.scope["principal"]
+
+
+def number(request: Request) -> int:
+    try:
+        return int(request.path_params["id"])
+    except ValueError as wrong:
+        raise Bad(404, "unknown", f"{request.path_params['id']!r} is not a number") from wrong
+
+
+def accepted(answer: T | Refused) -> T:
+    if isinstance(answer, Refused):
+        raise Bad(409, str(answer.code), f"{answer.happened}; {answer.holds}; {answer.next}")
+    return answer
+
+
+async def read(request: Request, required: dict, optional: dict | None = None) -> dict:
+    """The JSON object of a request, with exactly the fields expected."""
+    raw = await request.body()
+    try:
+        body = json.loads(raw or b"{}")
+    except ValueError as wrong:
+        raise Bad(400, "bad_request", f"the body is not JSON: {wrong}") from wrong
+    allowed = required | (optional or {})
+    if not isinstance(body, dict) or (problems := [*(set(body) - set(allowed)), *(set(required) - set(body))]):
+        raise Bad(400, "bad_request", f"expected an object with {', '.join(allowed)}; wrong or missing: {problems if isinstance(body, dict) else 'everything'}")
+    if wrong := [name for name, value in body.items() if not isinstance(value, allowed[name])]:
+        raise Bad(400, "bad_request", f"wrong type: {', '.join(wrong)}")
+    return body

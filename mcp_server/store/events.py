@@ -1,0 +1,57 @@
+"""The audit log's rows: appended, never changed. The chain itself is core.chain's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from mcp_server.store import Tx
+from mcp_server.store.schema import checkpoints, events
+
+
+@dataclass(frozen=True)
+class Row:
+    """`body` is the canonical JSON whose hash, chained with the row before, is `hash`."""
+
+    seq: int
+    body: bytes
+    hash: str
+
+
+def last(tx: Tx) -> Row | None:
+    row = tx.execute(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    return Row(**row._mapping) if row else None
+
+
+def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:
+    tx.execute(insert(events).values(seq=row.seq, body=row.body, hash=row.hash, kind=kind, agent=agent, task=task))
+
+
+def after(tx: Tx, seq: int, *, limit: int, kind: str | None = None, agent: str | None = None, task: str | None = None) -> list[Row]:
+    query = select(events.c.seq, events.c.body, events.c.hash).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+    for column, wanted in ((events.c.kind, kind), (events.c.agent, agent), (events.c.task, task)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return [Row(**row._mapping) for row in tx.execute(query)]
+
+
+def all(tx: Tx) -> Iterator[Row]:
+    for row in tx.execute(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq)):
+        yield Row(**row._mapping)
+
+
+def bodies(tx: Tx, kind: str) -> list[bytes]:
+    return list(tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars())
+
+
+def last_checkpoint(tx: Tx) -> tuple[int, str] | None:
+    row = tx.execute(select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)).first()
+    return (row.size, row.note) if row else None
+
+
+def add_checkpoint(tx: Tx, size: int, note: str) -> None:
+    tx.execute(insert(checkpoints).values(size=size, note=note))
+
+
+def all_checkpoints(tx: Tx) -> list[str]:
+    return list(tx.execute(select(checkpoints.c.note).order_by(checkpoints.c.size)).scalars())

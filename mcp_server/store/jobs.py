@@ -1,0 +1,113 @@
+"""Oracle jobs, and what earlier runs have shown: passes by tree, outcomes by commit, the reference's answers."""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import Row
+
+from mcp_server.store import Tx
+from mcp_server.store.schema import baselines, jobs, passes, reference_answers
+
+QUEUED, RUNNING, DONE = "queued", "running", "done"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one suite on one tree. `key` names what it shows, so that whoever asks the same joins it.
+
+    `cases_commit` is the commit of main that the cases are read from: a candidate never brings its own.
+    """
+
+    id: int
+    key: str
+    kind: str
+    suite: str
+    repo: str
+    commit: str
+    tree_key: str
+    cases_commit: str
+    todo: list[str]
+    known: dict[str, str]
+    priority: int
+    state: str
+    queued_ms: int
+    attempts: int = 0
+    runner: str | None = None
+    renewed_ms: int | None = None
+    verdict: dict | None = None
+
+
+def next_id(tx: Tx) -> int:
+    return (tx.execute(select(func.max(jobs.c.id))).scalar() or 0) + 1
+
+
+def add(tx: Tx, job: Job) -> None:
+    tx.execute(insert(jobs).values(**asdict(job)))
+
+
+def put(tx: Tx, job: Job) -> None:
+    tx.execute(update(jobs).where(jobs.c.id == job.id).values(**asdict(job)))
+
+
+def get(tx: Tx, id: int) -> Job | None:
+    return _job(tx.execute(select(jobs).where(jobs.c.id == id)).first())
+
+
+def by_key(tx: Tx, key: str) -> Job | None:
+    return _job(tx.execute(select(jobs).where(jobs.c.key == key)).first())
+
+
+def first_queued(tx: Tx) -> Job | None:
+    """The queued job of the highest priority, oldest first."""
+    return _job(tx.execute(select(jobs).where(jobs.c.state == QUEUED).order_by(jobs.c.priority.desc(), jobs.c.id)).first())
+
+
+def running(tx: Tx) -> list[Job]:
+    return [job for row in tx.execute(select(jobs).where(jobs.c.state == RUNNING)) if (job := _job(row))]
+
+
+def passes_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:
+    row = tx.execute(select(passes.c.cases).where((passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key))).first()
+    return set(row.cases) if row else set()
+
+
+def remember_passes(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
+    both = sorted(passes_on(tx, suite_key, tree_key) | cases)
+    row = upsert(passes).values(suite_key=suite_key, tree_key=tree_key, cases=both)
+    tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "tree_key"], set_={"cases": both}))
+
+
+def forget_pass(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
+    """A case that failed where it passed before is not known to pass."""
+    left = sorted(passes_on(tx, suite_key, tree_key) - cases)
+    wanted = (passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key)
+    tx.execute(update(passes).where(wanted).values(cases=left) if left else delete(passes).where(wanted))
+
+
+def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
+    row = tx.execute(select(baselines.c.outcomes).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first()
+    return row.outcomes if row else None
+
+
+def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:
+    row = upsert(baselines).values(suite_key=suite_key, commit=commit, outcomes=outcomes)
+    tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "commit"], set_={"outcomes": outcomes}))
+
+
+def answers(tx: Tx, keys: list[str]) -> dict[str, dict]:
+    """Known answers of the reference by key, as {"output", "exit"}."""
+    wanted, found = set(keys), {}
+    for row in tx.execute(select(reference_answers).where(reference_answers.c.key.in_(sorted(wanted)))):
+        found[row.key] = {"output": row.output, "exit": row.exit}
+    return found
+
+
+def remember_answers(tx: Tx, found: dict[str, dict]) -> None:
+    rows = [{"key": key, "output": answer["output"], "exit": answer["exit"]} for key, answer in found.items()]
+    if rows:
+        tx.execute(upsert(reference_answers).on_conflict_do_nothing(), rows)
+
+
+def _job(row: Row | None) -> Job | None:
+    return Job(**row._mapping) if row else None

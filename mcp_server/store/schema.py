@@ -1,0 +1,176 @@
+"""The tables. Times are milliseconds since the epoch on the server's clock; JSON columns hold plain values."""
+
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("brief", Text, nullable=False),
+    Column("module", Text, nullable=False),
+    Column("repo", Text, nullable=False),
+    Column("paths", JSON, nullable=False),
+    Column("needs", JSON, nullable=False),
+    Column("suite", Text),
+    Column("cases", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("salvage", JSON),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("fence", Integer, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("session", Text),
+    Column("repo", Text, nullable=False),
+    Column("paths", JSON, nullable=False),
+    Column("granted_ms", Integer, nullable=False),
+    Column("expires_ms", Integer, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+    Column("head", Text),
+    Column("ended_ms", Integer),
+    Column("end_reason", Text),
+    # Second line behind core.schedule: a task has at most one lease that has not ended.
+    Index("one_lease_per_task", "task", unique=True, sqlite_where=text("ended_ms IS NULL")),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fence", Integer, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("repo", Text, nullable=False),
+    Column("commit", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("submitted_ms", Integer, nullable=False),
+    Column("ended_ms", Integer),
+    Column("base", Text),
+    Column("candidate", Text),
+    Column("jobs", JSON, nullable=False),  # {suite: job id}
+    Column("tries", Integer, nullable=False),
+    Column("refusal", JSON),
+    UniqueConstraint("fence", "commit"),
+    Index("submissions_by_state", "state"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("repo", Text, nullable=False),
+    Column("commit", Text, nullable=False),
+    Column("tree_key", Text, nullable=False),
+    Column("cases_commit", Text, nullable=False),
+    Column("todo", JSON, nullable=False),  # ids of the cases to run; the rest of the verdict is known already
+    Column("known", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # queued | running | done
+    Column("runner", Text),
+    Column("renewed_ms", Integer),
+    Column("queued_ms", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("verdict", JSON),
+    Index("jobs_by_state", "state", "priority"),
+)
+
+passes = Table(  # which cases of a suite passed on a tree, whoever asked
+    "passes",
+    metadata,
+    Column("suite_key", Text, primary_key=True),
+    Column("tree_key", Text, primary_key=True),
+    Column("cases", JSON, nullable=False),
+)
+
+baselines = Table(  # every case's outcome on a commit that was or is main
+    "baselines",
+    metadata,
+    Column("suite_key", Text, primary_key=True),
+    Column("commit", Text, primary_key=True),
+    Column("outcomes", JSON, nullable=False),
+)
+
+reference_answers = Table(
+    "reference_answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("output", Text, nullable=False),
+    Column("exit", Integer, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("door", Boolean, nullable=False),
+    Column("started_ms", Integer, nullable=False),
+    Column("ended_ms", Integer),
+    Column("outcome", Text),
+    Column("detail", Text),
+    Column("calls", Integer, nullable=False),
+    Column("last_call_ms", Integer),
+    Column("last_call", Text),
+    Column("tools_listed", Boolean, nullable=False),
+    Column("head", Text),
+    Column("branch", Text),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("session", Text),
+    Column("issued_ms", Integer, nullable=False),
+    Column("revoked_ms", Integer),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("written_ms", Integer, nullable=False),
+    Index("notes_by_topic", "topic"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON: exactly the bytes that were hashed
+    Column("hash", Text, nullable=False),
+    # Copies of body fields, for queries only; `audit verify` reads the body.
+    Column("kind", Text, nullable=False),
+    Column("agent", Text),
+    Column("task", Text),
+    Index("events_by_kind", "kind"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True),
+    Column("note", Text, nullable=False),
+)

@@ -1,0 +1,80 @@
+"""Submissions: one row per (fence, commit) that was ever pushed, so that a repeated call finds its answer."""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Row
+
+from mcp_server.core.landing import FINAL
+from mcp_server.core.landing import Submission as State
+from mcp_server.store import Tx
+from mcp_server.store.schema import submissions
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`candidate` is the merged commit under test; `refusal` is the JSON of a core.refusal.Refused."""
+
+    id: int
+    fence: int
+    task: str
+    agent: str
+    repo: str
+    commit: str
+    summary: str
+    state: State
+    submitted_ms: int
+    jobs: dict[str, int]
+    tries: int = 0
+    ended_ms: int | None = None
+    base: str | None = None
+    candidate: str | None = None
+    refusal: dict | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+def add(tx: Tx, *, fence: int, task: str, agent: str, repo: str, commit: str, summary: str, now_ms: int) -> Submission:
+    id = (tx.execute(select(func.max(submissions.c.id))).scalar() or 0) + 1
+    submission = Submission(id, fence, task, agent, repo, commit, summary, State.QUEUED, now_ms, {})
+    tx.execute(insert(submissions).values(**_values(submission)))
+    return submission
+
+
+def put(tx: Tx, submission: Submission) -> None:
+    tx.execute(update(submissions).where(submissions.c.id == submission.id).values(**_values(submission)))
+
+
+def get(tx: Tx, id: int) -> Submission | None:
+    row = tx.execute(select(submissions).where(submissions.c.id == id)).first()
+    return _submission(row) if row else None
+
+
+def find(tx: Tx, fence: int, commit: str) -> Submission | None:
+    wanted = (submissions.c.fence == fence) & (submissions.c.commit == commit)
+    row = tx.execute(select(submissions).where(wanted)).first()
+    return _submission(row) if row else None
+
+
+def pending(tx: Tx) -> list[Submission]:
+    """Everything without a final answer, oldest first: the order in which the gate takes them."""
+    waiting = submissions.c.state.not_in([str(state) for state in FINAL])
+    return [_submission(row) for row in tx.execute(select(submissions).where(waiting).order_by(submissions.c.id))]
+
+
+def of_fence(tx: Tx, fence: int) -> list[Submission]:
+    return [_submission(row) for row in tx.execute(select(submissions).where(submissions.c.fence == fence).order_by(submissions.c.id))]
+
+
+def landed(tx: Tx) -> list[Submission]:
+    return [_submission(row) for row in tx.execute(select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms))]
+
+
+def _values(submission: Submission) -> dict:
+    return asdict(submission) | {"state": str(submission.state)}
+
+
+def _submission(row: Row) -> Submission:
+    return Submission(**dict(row._mapping) | {"state": State(row.state)})

@@ -1,0 +1,194 @@
+"""The MCP tools: parse, call a use case, render; nothing is decided here.
+
+Every call is answered within WAIT_S, with progress meanwhile. No call owns work: a call that ends early, or is dropped,
+loses nothing, and the same call made again joins what is under way.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools.base import Tool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import Field
+
+from mcp_server.auth import Principal
+from mcp_server.core.refusal import Refused
+from mcp_server.core.task import Task
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import claim, memory, planning, release, running, sessions, submit
+from mcp_server.world import World
+
+WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
+PROGRESS_S = 8.0  # often enough for clients that give up on a silent call
+CHARACTERS_MAX = 8_000
+VERSION = "0.1.0"
+INSTRUCTIONS = (
+    "You share a repository with other agents. Loop: claim_task, work only inside the lease's paths, commit often, "
+    "run_oracle, push, then claim the next. A refusal says what happened, what holds now and what to do next. "
+    "Commits reach the server by git push to refs/agents/<you>/...; in a sandbox every commit is uploaded by itself."
+)
+
+Fence = Annotated[int, Field(description="fence of your lease, from claim_task")]
+Answer = dict | str | Refused
+
+
+class Tools:
+    """The tools over one world. `who` is always the verified token's holder, never an argument."""
+
+    def __init__(self, world: World):
+        self._world = world
+
+    async def claim_task(self, ctx: Context, task: str | None = None, module: str | None = None) -> CallToolResult:
+        """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
+        return await self._call(ctx, "claim_task", lambda who: claim.claim(self._world, who, task, module), task=task, module=module)
+
+    async def release_task(self, ctx: Context, fence: Fence, outcome: Literal["done", "blocked", "abandoned"], note: str = "") -> CallToolResult:
+        """Give a lease back. A landing completes its task by itself; use blocked (say in note why, and who could unblock) or abandoned otherwise. Uploaded commits are kept for the next holder."""
+        return await self._call(ctx, "release_task", lambda who: release.release(self._world, who, fence, outcome, note), fence=fence, outcome=outcome, note=note)
+
+    async def run_oracle(
+        self,
+        ctx: Context,
+        fence: int | None = None,
+        commit: str | None = None,
+        scope: Literal["task", "full"] = "task",
+        cases: list[str] | None = None,
+    ) -> CallToolResult:
+        """Test a commit of yours (default: your last upload) on your task's cases, on all (full) or on case globs. Counts first, then the smallest failing cases. status running: call again to wait."""
+        wanted = running.Asked(fence, commit, scope, tuple(cases or ()))
+        started = await asyncio.to_thread(running.start, self._world, principal(ctx), wanted)
+        poll = (lambda: started) if isinstance(started, Refused) else (lambda: running.answer(self._world, started))
+        return await self._call(ctx, "run_oracle", lambda _: poll(), until=running.is_settled, fence=fence, commit=commit, scope=scope, cases=cases)
+
+    async def push(self, ctx: Context, fence: Fence, commit: str, summary: str) -> CallToolResult:
+        """Submit a commit (full id, uploaded) for landing. It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
+        submitted = await asyncio.to_thread(submit.submit, self._world, principal(ctx), fence, commit, summary)
+        poll = self._poll_of(submitted)
+        return await self._call(ctx, "push", lambda _: poll(), until=_has_verdict, fence=fence, commit=commit, summary=summary)
+
+    async def list_tasks(self, ctx: Context) -> CallToolResult:
+        """All tasks with state, holder and what they wait for; open ones first."""
+        return await self._call(ctx, "list_tasks", lambda who: planning.listed(self._world, who))
+
+    async def create_task(
+        self,
+        ctx: Context,
+        title: str,
+        module: str,
+        brief: str,
+        paths: list[str] | None = None,
+        needs: list[str] | None = None,
+        cases: list[str] | None = None,
+    ) -> CallToolResult:
+        """Propose a task in a module: work you found that is not yours. paths narrow the module's; needs are task ids; cases are oracle case globs that must pass."""
+        proposal = planning.Proposal(title, module, brief, tuple(paths or ()), tuple(needs or ()), tuple(cases or ()))
+        return await self._call(ctx, "create_task", lambda who: _created(planning.create(self._world, who, proposal)), title=title, module=module, brief=brief, paths=paths, needs=needs, cases=cases)
+
+    async def read_progress(self, ctx: Context) -> CallToolResult:
+        """The run as it is now: counts, who holds what, what landed, failing groups, blocked tasks."""
+        return await self._call(ctx, "read_progress", lambda _: memory.read_progress(self._world))
+
+    async def read_notes(self, ctx: Context, topic: str | None = None) -> CallToolResult:
+        """Notes that agents left, newest first; a topic includes those below it (a/b below a)."""
+        return await self._call(ctx, "read_notes", lambda _: memory.read_notes(self._world, topic), topic=topic)
+
+    async def write_note(self, ctx: Context, topic: str, text: str) -> CallToolResult:
+        """Leave a note for the other agents: a decision, a trap, an interface."""
+        return await self._call(ctx, "write_note", lambda who: memory.write_note(self._world, who, topic, text), topic=topic, text=text)
+
+    def _poll_of(self, submitted: Submission | Refused) -> Callable[[], dict | Refused]:
+        if isinstance(submitted, Refused):
+            return lambda: submitted
+        return lambda: submit.answer(self._world, submit.get(self._world, submitted.id))
+
+    async def _call(self, ctx: Context, tool: str, act: Callable[[Principal], Answer], *, until: Callable[[Answer], bool] = lambda _: True, **args) -> CallToolResult:
+        """Runs the use case, again at every ring of the bell until `until` holds or the time is up; logs the call."""
+        who, began = principal(ctx), time.monotonic()
+        log = partial(sessions.called, self._world, who, tool, args={name: value for name, value in args.items() if value is not None})
+        try:
+            answer = await self._settled(ctx, tool, partial(act, who), until, began)
+        except asyncio.CancelledError:  # the client went away; what it asked for goes on and a repeated call joins it
+            log(status="dropped", code=None, ms=_since(began))
+            raise
+        code = str(answer.code) if isinstance(answer, Refused) else None
+        await asyncio.to_thread(log, status=_status(answer), code=code, ms=_since(began))
+        return render(answer)
+
+    async def _settled(self, ctx: Context, tool: str, act: Callable[[], Answer], until: Callable[[Answer], bool], began: float) -> Answer:
+        while True:
+            ring = self._world.bell.listen()
+            answer = await asyncio.to_thread(act)
+            left = WAIT_S - (time.monotonic() - began)
+            if until(answer) or left <= 0:
+                return answer
+            if not await self._world.bell.heard(ring, min(PROGRESS_S, left)):
+                await ctx.report_progress(time.monotonic() - began, None, f"{tool}: {_status(answer)}")
+
+
+def principal(ctx: Context) -> Principal:
+    """Who calls, as the one token check has found."""
+    request = ctx.request_context.request
+    assert request is not None, "tools are served over HTTP only"
+    return request.scope["principal"]
+
+
+def render(answer: Answer) -> CallToolResult:
+    """The same data as text and as structure; a refusal is an error to the client, since some show models only the text of one."""
+    if isinstance(answer, str):
+        return CallToolResult(content=[TextContent(type="text", text=answer[:CHARACTERS_MAX])])
+    value = answer.to_json() if isinstance(answer, Refused) else answer
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=value, is_error=isinstance(answer, Refused))
+
+
+def build(world: World) -> MCPServer:
+    """The MCP server: every tool annotated, unknown arguments refused."""
+    tools = Tools(world)
+    reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+    writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+    listed = [
+        (tools.claim_task, writes),
+        (tools.release_task, writes),
+        (tools.run_oracle, writes),
+        (tools.push, writes),
+        (tools.list_tasks, reads),
+        (tools.create_task, writes),
+        (tools.read_progress, reads),
+        (tools.read_notes, reads),
+        (tools.write_note, writes),
+    ]
+    return MCPServer("harness", instructions=INSTRUCTIONS, version=VERSION, tools=[_strict(function, hints) for function, hints in listed])
+
+
+def _strict(function: Callable, hints: ToolAnnotations) -> Tool:
+    """A tool that refuses arguments it does not know: the SDK drops them silently, and a typo would look like a success."""
+    tool = Tool.from_function(function, annotations=hints, structured_output=False)
+    model = tool.fn_metadata.arg_model
+    model.model_config["extra"] = "forbid"
+    model.model_rebuild(force=True)
+    tool.parameters = model.model_json_schema(by_alias=True)
+    return tool
+
+
+def _created(task: Task | Refused) -> dict | Refused:
+    return task if isinstance(task, Refused) else {"status": "created", "task": task.id, "module": task.module, "paths": list(task.paths)}
+
+
+def _has_verdict(answer: Answer) -> bool:
+    return not (isinstance(answer, dict) and answer["status"] == "testing")
+
+
+def _status(answer: Answer) -> str:
+    if isinstance(answer, Refused):
+        return "refused"
+    return answer.get("status", "ok") if isinstance(answer, dict) else "ok"
+
+
+def _since(began: float) -> int:
+    return int((time.monotonic() - began) * 1000)

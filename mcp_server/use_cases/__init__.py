@@ -1,0 +1,1 @@
+"""What the server does: each use case loads, lets the core decide, writes and records, in one transaction."""

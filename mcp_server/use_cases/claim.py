@@ -1,0 +1,89 @@
+"""`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin."""
+
+import dataclasses
+from fnmatch import fnmatchcase
+
+from mcp_server.auth import Principal
+from mcp_server.core import schedule
+from mcp_server.core import task as tasks
+from mcp_server.core.lease import Lease
+from mcp_server.core.refusal import Refused
+from mcp_server.core.task import Event, Task
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import notes as note_rows
+from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import baseline, leasing
+from mcp_server.world import World
+
+FAILING_MAX = 20  # failing case ids in the answer; the count is always whole
+NOTES_MAX = 3
+NOTE_CHARACTERS = 300
+
+
+def claim(world: World, who: Principal, task: str | None = None, module: str | None = None) -> dict | Refused:
+    """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
+    with world.store.write() as tx:
+        board = schedule.Board(task_rows.all(tx), leasing.live(world, tx), world.now_ms())
+        chosen = schedule.choose(board, who.name, task=task, module=module)
+        match chosen:
+            case Refused():
+                world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
+                return chosen
+            case Lease():
+                lease = chosen
+            case Task():
+                lease = _grant(world, tx, who, chosen)
+        held = task_rows.get(tx, lease.task)
+        notes = note_rows.newest(tx, limit=NOTES_MAX)
+    assert held is not None
+    leasing.keep_salvage(world)
+    return _answer(world, held, lease, notes)
+
+
+def _grant(world: World, tx, who: Principal, task: Task) -> Lease:
+    now = world.now_ms()
+    lease = Lease(
+        fence=lease_rows.next_fence(tx),
+        task=task.id,
+        agent=who.name,
+        session=who.session,
+        repo=task.repo,
+        paths=task.paths,
+        granted_ms=now,
+        expires_ms=now + world.lease_ms,
+    )
+    lease_rows.add(tx, lease)
+    state = tasks.next_state(task.state, Event.CLAIM)
+    assert state is not None, "only an open task is granted"
+    leasing.move(world, tx, dataclasses.replace(task, state=state, reason=""), who.name)
+    world.record(tx, "lease_granted", who, task=task.id, fence=lease.fence, paths=list(lease.paths), expires_ms=lease.expires_ms)
+    return lease
+
+
+def _answer(world: World, task: Task, lease: Lease, notes: list[note_rows.Note]) -> dict:
+    base = world.main(task.repo)
+    failing = _failing(world, task, base)
+    salvage = task.salvage if task.salvage and not world.repos[task.repo].is_ancestor(task.salvage.commit, base) else None
+    return {
+        "status": "leased",
+        "task": {"id": task.id, "title": task.title, "module": task.module, "repo": task.repo, "brief": task.brief},
+        "fence": lease.fence,
+        "paths": list(lease.paths),
+        "expires": schedule.moment(lease.expires_ms),
+        "lease_s": max(0, lease.expires_ms - world.now_ms()) // 1000,
+        "base": base,
+        "failing": len(failing),
+        "failing_cases": failing[:FAILING_MAX],
+        "salvage": dataclasses.asdict(salvage) if salvage else None,
+        "notes": "\n".join(f"{note.topic} ({note.agent}): {note.text[:NOTE_CHARACTERS]}" for note in notes),
+        "check": f"commit inside your paths, then run_oracle(fence={lease.fence}), then push(fence={lease.fence}, commit=..., summary=...)",
+    }
+
+
+def _failing(world: World, task: Task, base: str) -> list[str]:
+    """The task's named cases that do not pass on main, as far as main has been measured."""
+    if task.suite is None:
+        return []
+    outcomes = baseline.known(world, task.suite, base) or {}
+    named = [case for case in outcomes if any(fnmatchcase(case, glob) for glob in task.cases)]
+    return sorted(case for case in named if outcomes[case] != "pass")

@@ -1,0 +1,83 @@
+"""Questions to the audit log: what happened, what each landed commit rests on, and whether the log is whole."""
+
+import itertools
+import re
+from dataclasses import asdict, dataclass
+
+from mcp_server.audit import ORIGIN, Event
+from mcp_server.core.chain import HASH_HEX, Checkpoint
+from mcp_server.git_tree import CommitInfo
+from mcp_server.store import events as rows
+from mcp_server.world import World
+
+AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+TRAILER = "Audit-Checkpoint"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    after: int
+    limit: int
+    kind: str | None = None
+    agent: str | None = None
+    task: str | None = None
+    commit: str | None = None
+
+
+def query(world: World, wanted: Wanted) -> list[Event]:
+    """Events in order. `commit` finds those that name it, in full or by its beginning."""
+    with world.store.read() as tx:
+        if wanted.commit is None:
+            found = rows.after(tx, wanted.after, limit=wanted.limit, kind=wanted.kind, agent=wanted.agent, task=wanted.task)
+            return [Event.of(row) for row in found]
+        matching = [event for row in rows.all(tx) if row.seq > wanted.after and _names(event := Event.of(row), wanted)]
+    return matching[: wanted.limit]
+
+
+def _names(event: Event, wanted: Wanted) -> bool:
+    assert wanted.commit is not None
+    values = [value for value in [*event.data.values(), *(event.data.get("args") or {}).values()] if isinstance(value, str)]
+    return (
+        any(value.startswith(wanted.commit) for value in values)
+        and wanted.kind in (None, event.kind)
+        and wanted.agent in (None, event.agent)
+        and wanted.task in (None, event.task)
+    )
+
+
+def commits(world: World, repo: str) -> list[dict]:
+    """Main's first-parent history, oldest first, with each commit's changed paths."""
+    found = list(reversed(world.repos[repo].log(world.branch(repo))))
+    return [asdict(one) | {"paths": _changed(world, repo, one)} for one in found]
+
+
+def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
+    if not commit.parents:
+        return []
+    return [change.path for change in world.repos[repo].diff(commit.parents[0], commit.commit)]
+
+
+def _since_import(world: World, repo: str) -> list[CommitInfo]:
+    """Main's commits after the one that this log began with: what came before is not ours to judge."""
+    first = next((event.data["new"] for event in query(world, Wanted(0, 1_000_000, kind="main_imported")) if event.data["repo"] == repo), None)
+    newest_first = world.repos[repo].log(world.branch(repo))
+    return list(itertools.takewhile(lambda one: one.commit != first, newest_first))
+
+
+def verify(world: World) -> dict:
+    """Chain, signatures, published checkpoints, and the two-way tie to history: trailers against the log, landings against main."""
+    landed = {event.data["commit"]: event for event in query(world, Wanted(0, 1_000_000, kind="landed"))}
+    history = {one.commit: one for name in world.repos for one in _since_import(world, name)}
+    witnesses, problems = [], []
+    for commit, one in history.items():
+        size, _, root = one.trailers.get(TRAILER, "").partition(" ")
+        if commit in landed and not (size.isdigit() and HASH_HEX.fullmatch(root)):
+            problems.append(f"commit {commit[:12]} landed without a readable {TRAILER} trailer")
+        elif size.isdigit() and HASH_HEX.fullmatch(root):
+            witnesses.append(Checkpoint(ORIGIN, int(size), root))
+            if commit not in landed:
+                problems.append(f"commit {commit[:12]} carries a {TRAILER} trailer but the log has no landing of it")
+    problems += [f"the log has a landing of {commit[:12]}, which is not on main" for commit in landed if commit not in history]
+    found = world.audit.verify(witnesses)
+    problems = found["problems"] + problems
+    return found | {"ok": not problems, "problems": problems, "witnessed_by_commits": len(witnesses)}

@@ -1,0 +1,82 @@
+"""What agents share besides code: notes, and progress rendered from state. Nobody edits progress."""
+
+from collections import Counter
+
+from mcp_server.auth import Principal
+from mcp_server.core import progress
+from mcp_server.core.refusal import Code, Refused
+from mcp_server.core.task import State
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import notes as note_rows
+from mcp_server.store import submissions as submission_rows
+from mcp_server.use_cases import baseline, planning
+from mcp_server.world import World
+
+PROGRESS_BYTES = 6_000
+NOTES_BYTES = 6_000
+NOTE_CHARACTERS_MAX = 4_000
+TOPIC_CHARACTERS_MAX = 100
+LANDED_SHOWN = 8
+
+
+def write_note(world: World, who: Principal, topic: str, text: str) -> dict | Refused:
+    if not 0 < len(topic) <= TOPIC_CHARACTERS_MAX or not 0 < len(text) <= NOTE_CHARACTERS_MAX:
+        limits = f"a topic has 1 to {TOPIC_CHARACTERS_MAX} characters and a text 1 to {NOTE_CHARACTERS_MAX}"
+        return Refused(Code.BAD_REQUEST, f"the note was not written: {len(topic)} and {len(text)} characters", limits, "shorten it and call again")
+    with world.store.write() as tx:
+        newest = note_rows.newest(tx, topic=topic, limit=1)
+        if not newest or (newest[0].topic, newest[0].agent, newest[0].text) != (topic, who.name, text):
+            note_rows.add(tx, note_rows.Note(topic, who.name, text, world.now_ms()))
+            world.record(tx, "note_written", who, topic=topic, text=text)
+    world.bell.ring()
+    return {"status": "written", "topic": topic}
+
+
+def read_notes(world: World, topic: str | None) -> str:
+    """The newest notes first, within the byte budget; says how many did not fit."""
+    with world.store.read() as tx:
+        found = note_rows.newest(tx, topic=topic)
+    lines, used = [], 0
+    for note in found:
+        line = f"{note.topic} ({note.agent}): {note.text}"
+        used += len(line.encode()) + 1
+        if used > NOTES_BYTES:
+            lines.append(f"... and {len(found) - len(lines)} older notes: read_notes(topic=...) narrows it down")
+            break
+        lines.append(line)
+    return "\n".join(lines) or "no notes" + (f" on {topic}" if topic else "")
+
+
+def read_progress(world: World) -> str:
+    return progress.render(state(world), now_ms=world.now_ms(), bytes_max=PROGRESS_BYTES)
+
+
+def state(world: World) -> progress.State:
+    """The run as it is now, in the words of core.progress."""
+    tasks, _ = planning.board(world)
+    with world.store.read() as tx:
+        leases = lease_rows.open_ones(tx)
+        landed = submission_rows.landed(tx)[-LANDED_SHOWN:]
+    counts = Counter(task.state for task in tasks.values())
+    measured = {name: baseline.of_main(world, name) for name in world.config.suites}
+    outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
+    return progress.State(
+        run=world.config.run.name,
+        open=counts[State.OPEN],
+        claimed=counts[State.LEASED],
+        done=counts[State.DONE],
+        blocked_count=counts[State.BLOCKED],
+        passing=outcomes.count("pass"),
+        cases=len(outcomes),
+        held=[progress.Held(lease.agent, lease.task, tasks[lease.task].title, tasks[lease.task].module, lease.expires_ms) for lease in leases],
+        blocked=[progress.Blocked(task.id, task.title, task.reason) for task in tasks.values() if task.state is State.BLOCKED],
+        failing=[group for name, cases in measured.items() for group in _failing(name, cases)],
+        landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],
+    )
+
+
+def _failing(suite: str, outcomes: dict[str, str]) -> list[progress.FailingGroup]:
+    groups: dict[str, list[str]] = {}
+    for case in sorted(case for case, outcome in outcomes.items() if outcome != "pass"):
+        groups.setdefault(case.rpartition("/")[0], []).append(case)
+    return [progress.FailingGroup(suite, group, len(cases), tuple(cases)) for group, cases in groups.items()]

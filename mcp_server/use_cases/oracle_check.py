@@ -1,0 +1,20 @@
+"""The teeth of an oracle: a suite is trusted once it has been seen to refuse every planted wrong engine."""
+
+from mcp_server import cases
+from mcp_server.store import meta
+from mcp_server.store.jobs import Job
+from mcp_server.use_cases import oracle_jobs
+from mcp_server.world import World
+
+
+def ask(world: World, suite: str) -> Job:
+    """The check of `suite` as it and its cases are now: done already, under way or new."""
+    commit = world.main(world.config.suites[suite].repo)
+    return oracle_jobs.request(world, oracle_jobs.Wanted(suite, commit, oracle_jobs.CHECK, kind=oracle_jobs.TEETH))
+
+
+def is_checked(world: World, suite: str) -> bool:
+    spec = world.config.suites[suite]
+    suite_key = cases.key(world.repos[spec.repo], world.main(spec.repo), spec)
+    with world.store.read() as tx:
+        return meta.get(tx, oracle_jobs.checked_name(suite_key)) is not None

@@ -1,0 +1,78 @@
+"""Sessions: one run of an agent's program. When one ends its lease ends at once, and its uploads are salvaged."""
+
+import dataclasses
+
+from mcp_server import auth
+from mcp_server.auth import Principal
+from mcp_server.core.task import Event
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import people
+from mcp_server.store import tasks as task_rows
+from mcp_server.store.people import Session
+from mcp_server.use_cases import leasing
+from mcp_server.world import World
+
+
+def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[Session, str]:
+    """A new session and its token."""
+    with world.store.write() as tx:
+        session = people.add_session(tx, agent=agent, kind=kind, door=door, now_ms=world.now_ms())
+        token = auth.issue(tx, agent, auth.AGENT, world.now_ms(), session=session.id)
+        world.record(tx, "session_started", agent=agent, session=session.id, agent_kind=kind, door=door)
+    return session, token
+
+
+def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> dict | None:
+    """Ends a session, its token and its lease; None for an unknown one. Ending twice changes nothing.
+
+    A lease with a submission in the gate stays until the verdict: finished work is not thrown away.
+    """
+    with world.store.write() as tx:
+        session = people.session(tx, id)
+        if session is None:
+            return None
+        held = [lease for lease in leasing.live(world, tx) if lease.session == id]
+        if session.ended_ms is None:
+            people.put_session(tx, dataclasses.replace(session, ended_ms=world.now_ms(), outcome=outcome, detail=detail))
+            people.revoke(tx, world.now_ms(), session=id)
+            world.record(tx, "session_ended", agent=session.agent, session=id, outcome=outcome, detail=detail, exit=exit)
+            for lease in held:
+                if not lease.pinned:
+                    leasing.end(world, tx, lease, "session_ended", Event.LEASE_LOST)
+        task = task_rows.get(tx, held[0].task) if held else None
+    leasing.keep_salvage(world)
+    world.bell.ring()
+    return {"task": task.id if task else None, "salvage": task.salvage.ref if task and task.salvage else None}
+
+
+def uploaded(world: World, who: Principal, repo: str, ref: str, commit: str) -> None:
+    """An agent's commit arrived: it is what its lease has to show, should the agent never come back."""
+    with world.store.write() as tx:
+        leasing.renew(world, tx, who)
+        for lease in lease_rows.open_ones(tx):
+            if lease.agent == who.name and lease.repo == repo:
+                lease_rows.put(tx, dataclasses.replace(lease, head=commit))
+        if who.session is not None and (session := people.session(tx, who.session)) is not None:
+            people.put_session(tx, dataclasses.replace(session, head=commit, branch=ref))
+
+
+def called(world: World, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
+    """Writes down one tool call, after its answer is known, and renews the caller's lease."""
+    with world.store.write() as tx:
+        leasing.renew(world, tx, who)
+        if who.session is not None and (session := people.session(tx, who.session)) is not None:
+            people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, last_call=tool, last_call_ms=world.now_ms()))
+        world.record(tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms)
+
+
+def listed_tools(world: World, who: Principal) -> None:
+    """The session's program has seen our tools: a program that never does works without them and must be stopped."""
+    with world.store.write() as tx:
+        if who.session is not None and (session := people.session(tx, who.session)) is not None and not session.tools_listed:
+            people.put_session(tx, dataclasses.replace(session, tools_listed=True))
+            world.record(tx, "tools_listed", who)
+
+
+def get(world: World, id: str) -> Session | None:
+    with world.store.read() as tx:
+        return people.session(tx, id)

@@ -1,0 +1,45 @@
+"""What a use case works with: the store, the repositories, the audit log, the clock, the bell. Made by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcp_server.audit import Audit
+from mcp_server.auth import Principal
+from mcp_server.bell import Bell
+from mcp_server.config import Config
+from mcp_server.git import Repository
+from mcp_server.store import Store, Tx
+
+MS_PER_MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class World:
+    config: Config
+    store: Store
+    repos: dict[str, Repository]
+    audit: Audit
+    bell: Bell
+    now_ms: Callable[[], int]
+
+    @property
+    def lease_ms(self) -> int:
+        return int(self.config.run.lease_minutes * MS_PER_MINUTE)
+
+    def branch(self, repo: str) -> str:
+        return self.config.repos[repo].branch
+
+    def main(self, repo: str) -> str:
+        """The commit that main of `repo` is at."""
+        return self.repos[repo].main(self.branch(repo))
+
+    def main_ref(self, repo: str) -> str:
+        return f"refs/heads/{self.branch(repo)}"
+
+    def suites_of(self, repo: str) -> list[str]:
+        return [name for name, suite in self.config.suites.items() if suite.repo == repo]
+
+    def record(self, tx: Tx, kind: str, who: Principal | None = None, **more) -> None:
+        """One event in this transaction, by `who` where an agent did it."""
+        by = {"agent": who.name, "session": who.session} if who is not None else {}
+        self.audit.record(tx, self.now_ms(), kind, **by | more)

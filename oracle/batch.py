@@ -1,0 +1,312 @@
+"""Runs cases inside a box, as the box's least user: settings and cases in as JSON lines, answers out as JSON lines.
+
+Rule: it judges nothing, knows no expected answer, and shares nothing with a case but its user id; standard library only.
+Started as `python3 -I -S -c <this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
+"""
+
+import errno
+import json
+import os
+import select
+import shlex
+import signal
+import stat
+import sys
+import time
+
+CHUNK_BYTES = 65_536
+ERROR_BYTES_MAX = 4_096  # of a case's standard error: for the agent to read, never compared
+LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are zombies, which run nothing
+SPAWN_TRIES = 6  # a fork bomb of another slot may hold every process number for a moment
+SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
+PR_SET_DUMPABLE = 4  # prctl(2)
+MARK = "\\not-utf-8:"
+
+
+class Slot:
+    """One place where one case after another runs."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.scratch = settings["scratch"]
+        self.deadline = time.monotonic() + settings["deadline_s"]
+        self.bytes_left = settings["total_bytes_max"]
+        self.env = {"LANG": "C.UTF-8", **os.environ, **settings["env"], "HOME": self.scratch, "TMPDIR": self.scratch}
+        self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))
+        self.poller = select.poll()
+        self.woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.poller.register(self.woken, select.POLLIN)
+
+    def answer(self, case):
+        """One case's answer as a dict, or None when the box had no room to start it (its answer is then missing)."""
+        if time.monotonic() >= self.deadline:
+            return {"id": case["id"], "late": True}
+        began = time.monotonic()
+        ended = self.run(case["input"].encode())
+        self.clean()
+        return ended and {"id": case["id"], "ms": round((time.monotonic() - began) * 1000, 1), **ended}
+
+    def run(self, given):
+        out, out_child = pipe()
+        err, err_child = pipe()
+        stdin = memory_file(given)
+        try:
+            pid = self.spawn(stdin, out_child, err_child)
+        finally:
+            for fd in (stdin, out_child, err_child):
+                os.close(fd)
+        try:
+            return None if pid is None else self.watch(pid, out, err)
+        finally:
+            os.close(out)
+            os.close(err)
+
+    def spawn(self, stdin, out, err):
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)]
+        for attempt in range(SPAWN_TRIES):
+            try:
+                pid = os.posix_spawn(
+                    self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
+                )
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+                    raise
+                time.sleep(0.05 * 2**attempt)
+                continue
+            first_to_go(pid)
+            return pid
+        return None
+
+    def watch(self, pid, out, err):
+        """Reads until the command itself ends: a daemon that it left behind may hold the pipes open for ever."""
+        kept = {out: bytearray(), err: bytearray()}
+        most = {out: min(self.settings["output_bytes_max"], max(self.bytes_left, ERROR_BYTES_MAX)), err: ERROR_BYTES_MAX}
+        limit = time.monotonic() + self.settings["timeout_s"]
+        for fd in kept:
+            self.poller.register(fd, select.POLLIN)
+        opened, status, timed_out = {out, err}, None, False
+        while status is None and len(kept[out]) <= most[out]:
+            left = limit - time.monotonic()
+            if left <= 0:
+                timed_out = True
+                break
+            for fd, _ in self.poller.poll(left * 1000 + 1):
+                if fd == self.woken:
+                    drain(fd)
+                    status = ended(pid)
+                elif not take(fd, kept[fd], most[fd]):
+                    self.poller.unregister(fd)
+                    opened.discard(fd)
+        if status is None:
+            os.kill(-1, signal.SIGKILL)
+            status = os.waitpid(pid, 0)[1]
+        kill_all()
+        for fd in opened:
+            self.poller.unregister(fd)
+            while take(fd, kept[fd], most[fd]) and len(kept[fd]) <= most[fd]:
+                pass
+        truncated = len(kept[out]) > most[out]
+        self.bytes_left -= len(kept[out])
+        return {
+            "output": text(bytes(kept[out][: most[out]])),
+            "exit": os.waitstatus_to_exitcode(status),
+            "error": bytes(kept[err]).decode("utf-8", "replace"),
+            **({"timed_out": True} if timed_out else {}),
+            **({"truncated": True} if truncated else {}),
+        }
+
+    def clean(self):
+        """The next case finds the box as this one found it."""
+        empty(self.scratch)
+        for place in self.settings["shared"]:
+            empty(place)
+
+
+def program(command, path):
+    """What to start: the command's own program, or a shell where it needs one (whose start costs every case 1 ms)."""
+    if SHELL_SIGNS.isdisjoint(command):
+        words = shlex.split(command)
+        if found := "=" not in words[0] and find(words[0], path):
+            return found, words
+    return "/bin/sh", ["/bin/sh", "-c", command]
+
+
+def find(name, path):
+    names = [name] if "/" in name else [os.path.join(place, name) for place in path.split(":")]
+    return next((name for name in names if os.path.isfile(name) and os.access(name, os.X_OK)), None)
+
+
+def pipe():
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reader, False)  # only our end: a command must not meet a non-blocking standard output
+    return reader, writer
+
+
+def memory_file(given):
+    """The input as a file in memory: of any size without a writer that has to be fed while the command runs."""
+    fd = os.memfd_create("input", os.MFD_CLOEXEC)
+    view = memoryview(given)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def first_to_go(pid):
+    """When the box is out of memory the case goes, not its executor."""
+    try:
+        with open("/proc/%d/oom_score_adj" % pid, "w") as file:
+            file.write("1000")
+    except OSError:
+        pass  # it has ended already, or this kernel hides it
+
+
+def take(fd, kept, most):
+    """Reads what is there into `kept`, one byte beyond `most` at the most; False at the end or when nothing is there."""
+    try:
+        got = os.read(fd, CHUNK_BYTES)
+    except BlockingIOError:
+        return False
+    kept += got[: most + 1 - len(kept)]
+    return bool(got)
+
+
+def keep_out():
+    """Closes this process's memory and open files to other processes of its user, as far as the box allows."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass  # what could then be forged gains nothing: no expected answer is in this box
+
+
+def drain(fd):
+    try:
+        while os.read(fd, CHUNK_BYTES):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def ended(pid):
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return status if done else None
+
+
+def kill_all():
+    """Ends every other process of this user, daemons and fork bombs included: the kernel walks them all in one call."""
+    until = time.monotonic() + LEFTOVER_WAIT_S
+    os.kill(-1, signal.SIGKILL)
+    while any_other() and time.monotonic() < until:
+        time.sleep(0.001)
+        os.kill(-1, signal.SIGKILL)
+
+
+def any_other():
+    """Whether this user has another process; its owner in /proc would not tell, a process can hide that."""
+    own = os.getpid()
+    return any(may_signal(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, own))
+
+
+def may_signal(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def empty(place):
+    """Removes what this user has there; `place` itself stays."""
+    try:
+        entries = list(os.scandir(place))
+    except OSError:
+        return
+    for entry in entries:
+        remove(entry)
+
+
+def remove(entry):
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            if stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o700 != 0o700:
+                os.chmod(entry.path, 0o700)
+            empty(entry.path)
+            os.rmdir(entry.path)
+        else:
+            os.unlink(entry.path)
+    except OSError:
+        pass  # another user's: not this case's doing
+
+
+def text(data):
+    """UTF-8 as it is; anything else escaped under a mark, so that different bytes never become the same text."""
+    try:
+        said = data.decode()
+    except UnicodeDecodeError:
+        said = MARK
+    if not said.startswith(MARK):
+        return said
+    return MARK + data.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def copied(source, scratch):
+    """A project's own tests may write beside their sources, so they get a copy; the source itself stays read-only."""
+    import shutil
+
+    target = os.path.join(scratch, "src")
+    shutil.copytree(source, target, symlinks=True)
+    return target
+
+
+def collected(path, most):
+    """A file that the command wrote, if it is a plain one."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(fd, "rb") as file:
+        return text(file.read(most)) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+
+
+def project(slot, settings):
+    """The one command of a `command` suite, with the file in which it reports."""
+    ended = slot.run(b"")
+    if ended is not None and settings["collect"]:
+        ended["collected"] = collected(os.path.join(os.getcwd(), settings["collect"]), settings["output_bytes_max"])
+    slot.clean()
+    return ended and {"id": "command", **ended}
+
+
+def say(answer):
+    """One write a line: what is said is out before the next case can do harm."""
+    data = json.dumps(answer).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def main():
+    first, *rest = sys.stdin.buffer.read().splitlines()
+    settings = json.loads(first)
+    if os.getuid() != settings["user"] or not os.getuid():
+        sys.exit("runs only as the user made for it: it kills every other process of its user")
+    kill_all()  # what an earlier job of this user may have left
+    keep_out()
+    empty(settings["scratch"])
+    os.umask(0o077)
+    os.chdir(copied(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])
+    slot = Slot(settings)
+    if settings["copy"]:
+        answers = [project(slot, settings)]
+    else:
+        answers = (slot.answer(json.loads(line)) for line in rest)
+    for answer in answers:
+        if answer is not None:
+            say(answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Owns how case files become cases: every problem at once, each naming file and line; a bad file never yields a case."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from oracle import globs
+from oracle.cases import plain, sql
+from oracle.spec import Case
+
+CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases
+FORMATS: Mapping[str, ModuleType] = {".sql": sql}
+
+
+@dataclass(frozen=True)
+class Problem:
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class BadCases(ValueError):
+    """Case files that cannot be read; `problems` has all of them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def format_of(path: str) -> ModuleType:
+    """The format that reads this path; a format is a module with `read(text)` and `pieces(input)`."""
+    return FORMATS.get(_suffix(path), plain)
+
+
+def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]]) -> list[Case]:
+    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every problem."""
+    patterns = tuple(patterns)
+    found: dict[str, Case] = {}
+    problems: list[Problem] = []
+    for path, content in files:
+        pattern = next((glob for glob in patterns if globs.matches(glob, path)), None)
+        if pattern is None:
+            continue
+        for read in _read(path, content, globs.fixed_prefix(pattern)):
+            if isinstance(read, Problem):
+                problems.append(read)
+            elif read.id in found:
+                other = found[read.id]
+                problems.append(Problem(path, read.line, f"case {read.id!r} is already in {other.file}:{other.line}"))
+            else:
+                found[read.id] = read
+    if problems:
+        raise BadCases(problems)
+    return [found[name] for name in sorted(found)]
+
+
+def _read(path: str, content: bytes, prefix: str) -> Iterable[Case | Problem]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        yield Problem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
+        return
+    stem = path.removeprefix(prefix).removesuffix(_suffix(path))
+    for section in format_of(path).read(text):
+        if section.problem:
+            yield Problem(path, section.line, section.problem)
+        elif (size := len(section.text.encode())) > CASE_BYTES_MAX:
+            yield Problem(path, section.line, f"the case has {size:,} bytes; at most {CASE_BYTES_MAX:,} are allowed")
+        else:
+            name = f"{stem}/{section.name}" if section.name else stem
+            yield Case(name, section.text, path, section.line)
+
+
+def _suffix(path: str) -> str:
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix}" if dot and stem else ""

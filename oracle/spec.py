@@ -1,0 +1,104 @@
+"""Owns what a suite and a case are; a suite's key covers every field, so no setting can change without its caches."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Self
+
+KINDS = ("differential", "command")
+COMPARES = ("exact", "lines", "unordered")
+CASE_TIMEOUT_S = 10.0
+RUN_TIMEOUT_S = 600.0
+
+
+class BadSpec(ValueError):
+    """A suite that cannot be read; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input; `file` and `line` say where a person finds it."""
+
+    id: str
+    input: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    kind: str
+    repo: str
+    cases: tuple[str, ...] = ()
+    build: str | None = None
+    candidate: str | None = None
+    reference: str | None = None
+    command: str | None = None
+    results: str | None = None
+    compare: str = "exact"
+    protect: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("**",)
+    image: str | None = None
+    packages: tuple[str, ...] = ()
+    reference_packages: tuple[str, ...] = ()
+    case_timeout_s: float = CASE_TIMEOUT_S
+    run_timeout_s: float = RUN_TIMEOUT_S
+    env: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The suite as a JSON object (a dict, not text)."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` wrote; raises BadSpec for an unknown, missing or ill-typed field."""
+        known = {item.name: item for item in fields(cls)}
+        unknown = sorted(set(value) - set(known))
+        if unknown:
+            raise BadSpec(f"unknown suite field {unknown[0]!r}")
+        required = {name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING}
+        missing = sorted(required - set(value))
+        if missing:
+            raise BadSpec(f"suite field {missing[0]!r} is missing")
+        return cls(**{name: _typed(name, known[name].type, given) for name, given in value.items()})
+
+    def key(self) -> str:
+        """sha256 over the whole spec, in hex."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def problems(self) -> list[str]:
+        """Everything that makes the suite impossible to run, one sentence each; empty when it can run."""
+        found = []
+        if self.kind not in KINDS:
+            found.append(f"kind is {self.kind!r}; it can be {' or '.join(KINDS)}")
+        if self.compare not in COMPARES:
+            found.append(f"compare is {self.compare!r}; it can be {', '.join(COMPARES)}")
+        needed = {"differential": ("cases", "candidate", "reference"), "command": ("command",)}
+        for name in needed.get(self.kind, ()):
+            if not getattr(self, name):
+                found.append(f"a {self.kind} suite needs {name}")
+        for name in ("case_timeout_s", "run_timeout_s"):
+            if getattr(self, name) <= 0:
+                found.append(f"{name} must be above 0")
+        return found
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    if kind == tuple[str, ...]:
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise BadSpec(f"suite field {name!r} must be a list of strings")
+    if kind is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        raise BadSpec(f"suite field {name!r} must be a number")
+    if kind == dict[str, str]:
+        if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
+            return dict(value)
+        raise BadSpec(f"suite field {name!r} must be a table of strings")
+    if not isinstance(value, kind):
+        raise BadSpec(f"suite field {name!r} must be a string")
+    return value

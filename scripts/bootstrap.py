@@ -1,0 +1,57 @@
+"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose]`, by default the first three.
+
+Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the command to type.
+"""
+
+import re
+import subprocess
+import sys
+
+import engine
+import environment
+import machine
+
+# The landing gate merges without a work tree: `git merge-tree --write-tree`, new in 2.38.
+OLDEST_GIT = (2, 38)
+
+
+def git():
+    if machine.find("git") is None:
+        machine.install(["git"], "git is missing.")
+    said = subprocess.run(["git", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found is None or tuple(map(int, found.groups())) < OLDEST_GIT:
+        raise machine.Cannot(
+            "git %d.%d or newer is needed (merge-tree --write-tree); this is %s.\n"
+            "  Debian 12 and newer have it; on Debian 11 it is in bullseye-backports" % (OLDEST_GIT + (said.strip(),))
+        )
+
+
+def compose():
+    """For the test of compose.yaml alone: without it that test is skipped, so its absence stops nothing."""
+    if machine.find("docker-compose") or not machine.is_debian():
+        return
+    try:
+        machine.install(["docker-compose"], "One test brings compose.yaml up, with docker-compose.")
+    except machine.Cannot as cannot:
+        machine.say("going on without docker-compose: %s" % cannot)
+
+
+STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose}
+
+
+def main(names):
+    try:
+        for name in names or ("environment", "git", "engine"):
+            STEPS[name]()
+    except machine.Cannot as cannot:
+        print("setup: %s" % cannot, file=sys.stderr)
+        return machine.EXIT_CANNOT
+    except KeyboardInterrupt:
+        print("\nsetup: interrupted; the same command takes it up again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,213 @@
+"""Globs against a matcher that tries everything, and the names that open `.git` on somebody's disk."""
+
+import itertools
+from functools import lru_cache
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mcp_server.core import paths
+
+CHARS = "ab."
+NAMES = ["".join(t) for n in (1, 2, 3) for t in itertools.product(CHARS, repeat=n) if "".join(t) not in (".", "..")]
+SEGMENT = st.text(alphabet="ab.*?", min_size=1, max_size=3).filter(lambda s: s not in (".", "..", "**") and "**" not in s)
+GLOB = st.lists(st.one_of(SEGMENT, st.just("**")), min_size=1, max_size=3).map("/".join)
+PATH = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join)
+
+
+def char_match(pattern: str, name: str) -> bool:
+    """The plainest possible reading, by recursion."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return char_match(pattern[1:], name) or (bool(name) and char_match(pattern, name[1:]))
+    return bool(name) and pattern[0] in ("?", name[0]) and char_match(pattern[1:], name[1:])
+
+
+def brute_match(glob: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    if not glob:
+        return not path
+    if glob[0] == "**":
+        return brute_match(glob[1:], path) or (bool(path) and brute_match(glob, path[1:]))
+    return bool(path) and char_match(glob[0], path[0]) and brute_match(glob[1:], path[1:])
+
+
+def brute(glob: str, path: str) -> bool:
+    return brute_match(tuple(glob.split("/")), tuple(path.split("/")))
+
+
+# Two globs of 2 segments of 2 characters share a path, if any, with at most 4 segments of at most 4 characters;
+# the small domain below is complete for the small globs drawn beside it.
+SMALL_SEGMENT = st.text(alphabet="a.*?", min_size=1, max_size=2).filter(lambda s: s not in (".", "..", "**"))
+SMALL_GLOB = st.lists(st.one_of(SMALL_SEGMENT, st.just("**")), min_size=1, max_size=2).map("/".join)
+SMALL_NAMES = ["".join(t) for n in (1, 2, 3, 4) for t in itertools.product("az.", repeat=n)]
+SMALL_NAMES = [name for name in SMALL_NAMES if name not in (".", "..")]
+
+
+@lru_cache
+def names_of(segment: str) -> frozenset[str]:
+    return frozenset(SMALL_NAMES) if segment == "**" else frozenset(n for n in SMALL_NAMES if char_match(segment, n))
+
+
+def brute_overlap(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    """By expansion: replace every `**` by 0 to 4 stars, then compare segment by segment over all names."""
+    return any(
+        len(x) == len(y) and x and all(names_of(s) & names_of(t) for s, t in zip(x, y))
+        for x in expansions(a)
+        for y in expansions(b)
+    )
+
+
+def expansions(glob: tuple[str, ...]) -> list[tuple[str, ...]]:
+    choices = [[("**",) * n for n in range(5)] if s == "**" else [(s,)] for s in glob]
+    return [tuple(itertools.chain(*parts)) for parts in itertools.product(*choices)]
+
+
+@settings(max_examples=500)
+@given(GLOB, PATH)
+@example("a/**", "a")
+@example("**", "a/b")
+@example("*a*b*", "aab")
+def test_matches_agrees_with_the_plain_reading(glob, path):
+    assert paths.matches(glob, path) == brute(glob, path)
+
+
+@settings(max_examples=500)
+@given(SMALL_GLOB, SMALL_GLOB)
+@example("?.", ".?")  # only '..' would fit both, and no file has that name
+@example("?.*", ".?*")
+@example("**/a", "a/**")
+def test_overlap_is_exact(a, b):
+    expected = brute_overlap(tuple(a.split("/")), tuple(b.split("/")))
+    assert paths.overlap(a, b) == expected
+    assert paths.overlap(b, a) == expected
+
+
+@given(GLOB, GLOB, PATH)
+def test_a_path_in_both_globs_means_that_they_overlap(a, b, path):
+    if paths.matches(a, path) and paths.matches(b, path):
+        assert paths.overlap(a, b)
+
+
+@settings(max_examples=500)
+@given(st.lists(GLOB, min_size=1, max_size=2), st.lists(GLOB, min_size=1, max_size=2), PATH)
+def test_a_yes_of_within_is_always_right(inner, outer, path):
+    if paths.within(inner, outer) and paths.covers(inner, path):
+        assert paths.covers(outer, path)
+
+
+@given(GLOB)
+def test_every_glob_lies_within_itself_and_within_everything(glob):
+    assert paths.within([glob], [glob])
+    assert paths.within([glob], ["**"])
+
+
+@pytest.mark.parametrize(
+    "inner, outer, answer",
+    [
+        ("src/parser/lex.py", "src/parser/**", True),
+        ("src/parser/**", "src/**", True),
+        ("src/*/x?.py", "src/*/x*.py", True),
+        ("a/**/*", "a/*/**", True),
+        ("a/**", "a/*", False),
+        ("src/**", "src/parser/**", False),
+        ("a*", "a?", False),
+        ("a/*b", "a/b*", False),
+    ],
+)
+def test_within(inner, outer, answer):
+    assert paths.within([inner], [outer]) is answer
+
+
+def test_within_does_not_add_outer_globs_up():
+    assert not paths.within(["a/*"], ["a/?", "a/??*"])
+
+
+@pytest.mark.parametrize(
+    "glob", ["", "/a", "a//b", "a/", "../a", "a/./b", "a**b", "a/b**", "a[0]", "{a,b}", "a\\b", "a\0b", "a\n", "x" * 401]
+)
+def test_a_bad_glob_is_named(glob):
+    assert paths.validate(glob)
+
+
+@given(GLOB)
+def test_a_good_glob_is_accepted(glob):
+    assert paths.validate(glob) is None
+
+
+@pytest.mark.parametrize("path", ["", "/a", "a/../b", "..", "a//b", "a\0", "./a"])
+def test_what_is_no_path_is_matched_by_nothing(path):
+    assert not paths.matches("**", path)
+
+
+def test_a_hostile_glob_is_judged_in_bounded_time():
+    stars = "*a" * 199
+    assert not paths.matches(stars, "a" * 4000 + "b")
+    assert not paths.overlap(stars + "b", "a" * 300 + "c")
+    assert paths.overlap("/".join(["**", "a"] * 60), "/".join(["a", "**"] * 60))
+
+
+def test_overlap_any_names_the_pair():
+    assert paths.overlap_any(["x/**", "src/**"], ["lib/**", "src/a.py"]) == ("src/**", "src/a.py")
+    assert paths.overlap_any(["x/**"], ["y/**"]) is None
+    assert paths.overlap_any([], ["y/**"]) is None
+
+
+def test_overlap_any_takes_generators():
+    assert paths.overlap_any((g for g in ["x", "y"]), (g for g in ["z", "y"])) == ("y", "y")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git",
+        ".git/config",
+        "a/.GIT/hooks/post-commit",
+        ".gitattributes",
+        "src/.GitModules",
+        ".gitignore",
+        "git~1",
+        "GIT~1/config",
+        "gitmod~2",
+        "gi7eba~1",
+        ".git ",
+        ".git.",
+        ".git . .",
+        ".git::$INDEX_ALLOCATION",
+        ".gitmodules:stream",
+        "a\\.git\\config",
+        ".g\u200cit",
+        "\ufeff.git",
+        ".gi\u200dt/config",
+        ".g\u00adit",
+        ".GIT\u2060modules",
+        "\uff0egit",
+    ],
+)
+def test_a_name_that_configures_git_is_seen(path):
+    assert paths.is_git_config(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["src/git.py", "git", "a/digit", "x.git", ".gitkeep", ".github/workflows/ci.yml", "git~x", "docs/.hidden"]
+)
+def test_an_ordinary_name_is_not(path):
+    assert not paths.is_git_config(path)
+
+
+def test_a_near_miss_of_a_harmless_name_is_not_harmless():
+    assert paths.is_git_config(".GitKeep")
+    assert paths.is_git_config(".git\u200ckeep")
+
+
+def test_names_that_fold_together_collide():
+    assert paths.collides(["src/a.py", "src/A.py"]) == [("src/A.py", "src/a.py")]
+    assert paths.collides(["Src/a", "src/b"]) == [("Src", "src")]
+    assert paths.collides(["caf\u00e9", "cafe\u0301"]) == [("cafe\u0301", "caf\u00e9")]
+    assert paths.collides(["STRASSE", "stra\u00dfe"]) == [("STRASSE", "stra\u00dfe")]
+    assert paths.collides(["a\u200cb", "ab"]) == [("ab", "a\u200cb")]
+
+
+def test_different_names_do_not_collide():
+    assert paths.collides(["a/b", "a/c", "b", "a.b", "a/b"]) == []

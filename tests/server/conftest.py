@@ -1,0 +1,179 @@
+"""A real server on a real port over a toy project, with clients that speak MCP and git to it."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from mcp_server import app, config
+from mcp_server.bell import Bell
+from mcp_server.doors import Doors
+from mcp_server.world import World
+
+from . import toy
+
+START_S = 20
+
+
+class Clock:
+    """The server's clock: real time plus what a test has added."""
+
+    def __init__(self):
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        import time
+
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
+class Server:
+    """One server in a thread of its own, on a free port, over `project`. It can be stopped and started again."""
+
+    def __init__(self, project: Path, state: Path):
+        self.project, self.state, self.clock = project, state, Clock()
+        self.world: World | None = None
+        self.start()
+
+    def start(self) -> None:
+        ready = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        assert ready.wait(START_S)
+        if self._failed:
+            raise self._failed
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_S)
+        assert not self._thread.is_alive()
+
+    def _run(self, ready: threading.Event) -> None:
+        async def serve() -> None:
+            loaded = config.load(self.project / "harness.toml")
+            assert not isinstance(loaded, list), [str(problem) for problem in loaded]
+            world = app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock)
+            settings = uvicorn.Config(lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
+            server = uvicorn.Server(settings)
+            settings.app = app.build(world, Doors(server, self.state / "doors"))
+            serving = asyncio.ensure_future(server.serve())
+            while not server.started:
+                assert not serving.done(), serving.result()
+                await asyncio.sleep(0.01)
+            self.world, self._server = world, server
+            self.port = server.servers[0].sockets[0].getsockname()[1]
+            ready.set()
+            await serving
+            world.store.close()
+
+        try:
+            asyncio.run(serve())
+        except BaseException as failed:
+            self._failed = failed
+            ready.set()
+            raise
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, role: str) -> str:
+        return (self.state / "tokens" / role).read_text().strip()
+
+    def http(self, role: str = "admin") -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token(role)}"}, timeout=60)
+
+    def agent(self, name: str, *, session: bool = True) -> "Agent":
+        with self.http() as http:
+            if session:
+                made = http.post("/api/sessions", json={"agent": name, "kind": "command", "door": False}).json()
+                return Agent(self, name, made["token"], made["session"])
+            return Agent(self, name, http.post("/api/tokens", json={"agent": name}).json()["token"], None)
+
+    def events(self, **wanted: str) -> list[dict]:
+        with self.http() as http:
+            return http.get("/api/events", params={"limit": 1000} | wanted).json()["events"]
+
+
+@dataclass
+class Agent:
+    """One agent: its MCP calls and its clone."""
+
+    server: Server
+    name: str
+    token: str
+    session: str | None
+    mode: str = "auto"
+
+    def call(self, tool: str, **args) -> dict:
+        """The structured answer, with `text` beside it; a refusal has status "refused"."""
+        result = asyncio.run(self._call(tool, args))
+        value = result.structured_content or {}
+        return value | {"text": "".join(part.text for part in result.content), "is_error": bool(result.is_error)}
+
+    async def _call(self, tool: str, args: dict):
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+            transport = streamable_http_client(f"{self.server.url}/mcp", http_client=http)
+            async with Client(transport, mode=self.mode) as client:
+                return await client.call_tool(tool, args)
+
+    def clone(self, where: Path) -> Path:
+        header = f"http.extraHeader=Authorization: Bearer {self.token}"
+        toy.git("clone", "-q", "-c", header, f"{self.server.url}/git/toy.git", str(where), cwd=where.parent)
+        for key, value in {"user.name": self.name, "user.email": f"{self.name}@example.invalid"}.items():
+            toy.git("config", key, value, cwd=where)
+        return where
+
+    def commit(self, clone: Path, files: dict[str, str], message: str = "work") -> str:
+        """Writes, commits and uploads; answers with the commit's id."""
+        for name, text in files.items():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            (clone / name).write_text(text)
+        toy.git("add", "-A", cwd=clone)
+        toy.git("commit", "-qm", message, cwd=clone)
+        toy.git("push", "-q", "-f", "origin", f"HEAD:refs/agents/{self.name}/{self.session or 'work'}", cwd=clone)
+        return toy.git("rev-parse", "HEAD", cwd=clone)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(toy.project(tmp_path / "project"), tmp_path / "state")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def runner(server: Server) -> Iterator[toy.LocalRunner]:
+    made = toy.LocalRunner(server.url, server.token("runner"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def until() -> Callable:
+    """Waits for a condition, bounded."""
+    import time
+
+    def wait(condition: Callable[[], object], seconds: float = 15) -> object:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if value := condition():
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"not within {seconds} s: {condition}")
+
+    return wait
+
+
+def data(answer: dict) -> dict:
+    return json.loads(answer["text"])

@@ -1,0 +1,167 @@
+"""A toy project for server tests: `shout` and `count` modules, a differential suite, and a runner without containers.
+
+The runner stands in for harness.runner, whose own tests use containers; it speaks the same HTTP and the real oracle.
+"""
+
+import io
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx2
+from oracle import run
+from oracle.spec import Case, Suite
+from oracle.verdict import Answer
+
+TOML = """
+[run]
+name = "toy"
+lease_minutes = 1
+
+[repos.toy]
+path = "."
+branch = "main"
+
+[modules.shout]
+repo = "toy"
+paths = ["shout/**"]
+
+[modules.count]
+repo = "toy"
+paths = ["count/**"]
+
+[oracle.words]
+kind = "differential"
+repo = "toy"
+cases = ["oracle/cases/**/*.txt"]
+candidate = "sh main.sh"
+reference = "tr a-z A-Z"
+protect = ["oracle/**", "harness.toml", "tasks/**"]
+
+[agents.worker]
+kind = "command"
+count = 2
+command = ["true"]
+"""
+
+TASK = """+++
+id = "{id}"
+title = "{title}"
+module = "{module}"
+needs = {needs}
+suite = "words"
+cases = {cases}
+priority = {priority}
++++
+{title}.
+"""
+
+MAIN = """for part in shout count; do [ -f $part/filter ] && . ./$part/filter; done
+tr "${FROM:-x}" "${TO:-x}"
+"""
+
+
+def task(id: str, module: str, *, title: str = "", needs: Sequence[str] = (), cases: Sequence[str] = (), priority: int = 0) -> str:
+    listed = {"needs": list(needs), "cases": list(cases)}
+    return TASK.format(id=id, title=title or f"Task {id}", module=module, priority=priority, **{k: str(v).replace("'", '"') for k, v in listed.items()})
+
+
+def git(*args: str, cwd: Path, check: bool = True) -> str:
+    done = subprocess.run(["git", *args], cwd=cwd, capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(f"git {' '.join(args)}: {done.stderr}")
+    return done.stdout.strip() if check else done.stderr + done.stdout
+
+
+def project(root: Path, toml: str = TOML) -> Path:
+    """A git repository with a few cases: `x` cases pass from the start, `low` ones once FROM=a-z TO=A-Z is set."""
+    files = {
+        "harness.toml": toml,
+        "main.sh": MAIN,
+        "shout/README": "shout\n",
+        "count/README": "count\n",
+        "oracle/cases/up/one.txt": "ABC\n",
+        "oracle/cases/up/two.txt": "123\n",
+        "oracle/cases/low/one.txt": "abc\n",
+        "oracle/cases/low/two.txt": "xyz\n",
+        "tasks/1.md": task("T01", "shout", title="Shout", cases=["low/*"], priority=5),
+        "tasks/2.md": task("T02", "count", title="Count", cases=["up/*"]),
+        "tasks/3.md": task("T03", "shout", title="Shout more", needs=["T01"]),
+        "tasks/4.md": task("T04", "shout", title="Shout again", priority=-1),
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    git("init", "-q", "-b", "main", cwd=root)
+    git("config", "user.name", "owner", cwd=root)
+    git("config", "user.email", "owner@example.invalid", cwd=root)
+    git("add", "-A", cwd=root)
+    git("commit", "-qm", "start", cwd=root)
+    return root
+
+
+def local(command: str, cwd: Path) -> run.There:
+    """Runs cases as processes of this machine."""
+
+    def there(cases: Sequence[Case]) -> dict[str, Answer]:
+        found = {}
+        for case in cases:
+            done = subprocess.run(["sh", "-c", command], input=case.input, cwd=cwd, capture_output=True, text=True)
+            found[case.id] = Answer(done.stdout, done.returncode)
+        return found
+
+    return there
+
+
+class LocalRunner:
+    """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for the next so many jobs."""
+
+    def __init__(self, url: str, token: str, name: str = "local"):
+        self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)
+        self._name, self.broken, self.jobs, self.hold = name, 0, [], threading.Event()
+        self.hold.set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self.hold.set()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = self._http.post("/api/jobs/claim", json={"runner": self._name, "wait_s": 0.3})
+            except httpx2.HTTPError:
+                self._stop.wait(0.1)
+                continue
+            if answer.status_code == 200:
+                self.hold.wait()
+                self._run(answer.json())
+
+    def _run(self, job: dict) -> None:
+        self.jobs.append(job)
+        if self.broken:
+            self.broken -= 1
+            verdict, reference = {"status": "broken", "reason": "the box broke", "counts": {}, "outcomes": {}, "failures": []}, {}
+        elif job["kind"] == "check":
+            verdict, reference = {"status": "passed", "reason": "", "counts": {}, "outcomes": {}, "failures": [], "planted": []}, {}
+        else:
+            verdict, reference = self._judge(job)
+        result = {"runner": self._name, "verdict": verdict, "reference": reference}
+        self._http.post(f"/api/jobs/{job['job']}/result", json=result)
+
+    def _judge(self, job: dict) -> tuple[dict, dict]:
+        suite = Suite.from_json(job["suite"])
+        cases = [Case(case["id"], case["input"], "", 0) for case in job["cases"]]
+        known = {id: Answer.from_json(answer) for id, answer in job["known_reference"].items()}
+        with tempfile.TemporaryDirectory() as scratch:
+            tar = self._http.get(f"/api/jobs/{job['job']}/tree.tar").content
+            tarfile.open(fileobj=io.BytesIO(tar)).extractall(scratch, filter="data")
+            candidate = local(suite.candidate or "", Path(scratch))
+            done = run.differential(suite, cases, candidate=candidate, reference=local(suite.reference or "", Path("/")), known=known)
+        return done.verdict.to_json(), {id: answer.to_json() for id, answer in done.reference.items()}
