@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import docker
 import docker.errors
-import requests.exceptions
+import requests
 import urllib3.exceptions
 from docker.types import LogConfig, Mount, Ulimit
 
@@ -22,6 +22,9 @@ LOG_MAX_FILES = "3"
 SHM_BYTES = 64 << 20
 NOFILE_MAX = 4096
 OUTPUT_BYTES_MAX = 8 << 20
+KILLED = (137, 255)
+DEATH_REPORT_S = 1.0
+LOG_PAUSE_S = 0.02
 # Keeps a box alive for exec: reaps orphans (they count against the pids limit) and ends at once on SIGTERM.
 IDLE = ("/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait; done")
 
@@ -179,7 +182,7 @@ class Box:
                     talk.run(time.monotonic() + 1.0, ended=lambda: True)
                     return Ended(None, talk.stdout, talk.stderr, timed_out=True, truncated=talk.truncated)
             status = self._exec_status(exec_id, deadline)
-        if status is None or (status in (137, 255) and not self.alive()):
+        if status is None or (status in KILLED and self._has_died()):
             raise BoxBroke(f"box {self.name}: it died while a command ran in it")
         return Ended(status, talk.stdout, talk.stderr, truncated=talk.truncated)
 
@@ -193,6 +196,10 @@ class Box:
             time.sleep(0.01)
         return None
 
+    def _has_died(self) -> bool:
+        """The end of a box takes its commands with it; the engine reports theirs first."""
+        return not self.alive() or self.wait(DEATH_REPORT_S) is not None
+
     def _reap(self, user: str | None) -> None:
         try:
             exec_id = self._api.exec_create(self.id, ["/bin/sh", "-c", "kill -9 -1"], user=user or "")["Id"]
@@ -205,14 +212,24 @@ class Box:
             self._api.kill(self.id)
 
     def follow_logs(self) -> Iterator[tuple[str, bytes]]:
-        """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended."""
-        with _breaking(f"box {self.name}: logs"):
-            query = {"follow": "1", "stdout": "1", "stderr": "1"}
-            url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/logs"
-            with self._api.get(url, params=query, stream=True, timeout=(ENGINE_TIMEOUT_S, None)) as answer:
-                if answer.status_code != 200:
+        """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended or is gone."""
+        log = frames.Log()
+        while True:
+            follow = self.alive()  # asked before reading: the last pass then reads a log that is complete
+            with _breaking(f"box {self.name}: logs"), self._open_logs(log.since_s, follow=follow) as answer:
+                if answer.status_code not in (200, 404, 409):
                     raise BoxBroke(f"box {self.name}: logs: {answer.text.strip()}")
-                yield from frames.lines(answer.raw)
+                if answer.status_code == 200:
+                    yield from log.read(answer.raw)
+            if not follow:  # a following pass may miss the last lines of a box that ends (seen with engine 20.10)
+                yield from log.rest()
+                return
+            time.sleep(LOG_PAUSE_S)
+
+    def _open_logs(self, since_s: int, *, follow: bool) -> requests.Response:
+        query = {"follow": int(follow), "stdout": 1, "stderr": 1, "timestamps": 1, "since": since_s}
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/logs"
+        return self._api.get(url, params=query, stream=True, timeout=(ENGINE_TIMEOUT_S, None))
 
     def kill(self) -> None:
         """Ends it now; no error if it has ended already."""

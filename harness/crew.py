@@ -58,7 +58,7 @@ class Crew:
 
     def start_runners(self) -> None:
         for number in range(1, self._plan.config.run.oracle_slots + 1):
-            runner = Runner(self._runner_client, self._engine, self._images.image_for, f"runner-{number}")
+            runner = _runner(number, self._runner_client, self._engine, self._images, self._plan.state)
             self._runners.append(_thread(f"runner-{number}", runner.run, self._runners_stop))
 
     def start_agents(self) -> None:
@@ -101,7 +101,7 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
     with Engine.connect() as engine, ServerClient(url, token) as client:
         images = Images(engine, say=lambda line: print(line, file=sys.stderr))
         threads = [
-            _thread(f"runner-{number}", Runner(client, engine, images.image_for, f"runner-{number}").run, stop)
+            _thread(f"runner-{number}", _runner(number, client, engine, images, state).run, stop)
             for number in range(1, slots + 1)
         ]
         try:
@@ -115,6 +115,10 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
 def sweep(engine: Engine, state: State) -> Swept:
     """Removes every box and volume of the run on this state directory."""
     return sandbox.sweep_run(engine, state.label)
+
+
+def _runner(number: int, client: ServerClient, engine: Engine, images: Images, state: State) -> Runner:
+    return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
 
 
 def _thread(name: str, work: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:

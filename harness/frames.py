@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Protocol
 
 HEADER = struct.Struct(">BxxxL")  # stream number, length: docs.docker.com/engine/api, "Attach to a container", stream format
@@ -144,15 +145,37 @@ class Talk:
         return data == b""
 
 
-def lines(raw: Reader) -> Iterator[tuple[str, bytes]]:
-    """("stdout" | "stderr", line) of a multiplexed log; what has no line end at the end of the log is a line too."""
-    open_lines = {"stdout": b"", "stderr": b""}
-    while len(head := raw.read(HEADER.size)) == HEADER.size:
-        number, length = HEADER.unpack(head)
-        name = "stderr" if number == STDERR else "stdout"
-        *whole, rest = (open_lines[name] + raw.read(length)).split(b"\n")
-        open_lines[name] = b"" if len(rest) > LINE_BYTES_MAX else rest
-        yield from ((name, line) for line in whole)
+class Log:
+    """The lines of a box's log, read in several passes that may overlap; each pass is made with timestamps."""
+
+    def __init__(self) -> None:
+        self._seen = {"stdout": "", "stderr": ""}  # the newest timestamp; of fixed width, so that text order is time order
+        self._open = {"stdout": b"", "stderr": b""}
+
+    @property
+    def since_s(self) -> int:
+        """From when on the next pass has to read, in Unix seconds."""
+        stamps = [stamp for stamp in self._seen.values() if stamp]
+        return int(datetime.fromisoformat(f"{min(stamps)[:19]}+00:00").timestamp()) if stamps else 0
+
+    def read(self, raw: Reader) -> Iterator[tuple[str, bytes]]:
+        """Every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at most 16 KB of output."""
+        before = dict(self._seen)
+        while len(head := raw.read(HEADER.size)) == HEADER.size:
+            number, length = HEADER.unpack(head)
+            name = "stderr" if number == STDERR else "stdout"
+            stamp, _, text = raw.read(length).partition(b" ")
+            if stamp.decode() > before[name]:
+                self._seen[name] = max(self._seen[name], stamp.decode())
+                yield from self._lines(name, text)
+
+    def _lines(self, name: str, text: bytes) -> Iterator[tuple[str, bytes]]:
+        *whole, rest = (self._open[name] + text).split(b"\n")
         if len(rest) > LINE_BYTES_MAX:
-            yield name, rest
-    yield from ((name, rest) for name, rest in open_lines.items() if rest)
+            whole, rest = [*whole, rest], b""
+        self._open[name] = rest
+        yield from ((name, line) for line in whole)
+
+    def rest(self) -> Iterator[tuple[str, bytes]]:
+        """What had no line end at the end of the log."""
+        yield from ((name, rest) for name, rest in self._open.items() if rest)

@@ -5,6 +5,7 @@ is as good as new for the next job or it is thrown away.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -47,6 +48,11 @@ def spec(image: str, *, name: str, labels: Mapping[str, str], slots: int, runtim
         image=image, argv=IDLE[1:], entrypoint=IDLE[:1], name=name, labels=labels, runtime=runtime, tmpfs=tmpfs,
         user=IDLER, memory_mb=MEMORY_MB, cpus=float(slots), pids=PIDS, workdir="/", hostname="oracle",
     )  # fmt: skip
+
+
+def cores() -> int:
+    """How many cores this process may use: as many cases run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def scratch(slot: int) -> str:

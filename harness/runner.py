@@ -4,30 +4,28 @@ Rule: one job at a time; a box that broke makes the verdict broken and is never 
 """
 
 import contextlib
-import io
 import logging
-import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from harness import oracle_box, sandbox
-from harness.containers import Box, BoxBroke, Engine
+from harness.containers import BoxBroke, Engine
 from harness.oracle_box import OracleBox
+from harness.oracle_work import Work
 from harness.server import ServerGone, ServerSaidNo
-from oracle import run, teeth, verdict
-from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Built, Verdict
+from harness.warm_boxes import WarmBoxes
+from oracle import run, verdict
+from oracle.spec import BadSpec, Suite
+from oracle.verdict import Answer, Verdict
 
 CLAIM_WAIT_S = 5.0  # so that a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without
 RETRY_S = 0.5
 FINISH_TRIES = 20
-BOXES_MAX = 4  # kept warm by one runner: candidate and reference of two suites
-CANDIDATE, REFERENCE = "candidate", "reference"
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -40,67 +38,6 @@ class Jobs(Protocol):
     def renew_job(self, job: int) -> object: ...
     def job_tree(self, job: int) -> bytes: ...
     def finish_job(self, job: int, verdict: Json, reference: Json) -> object: ...
-
-
-class Boxes:
-    """The warm boxes of one runner, by image and role. A box is in it while it is trusted, and only then."""
-
-    def __init__(self, start: Callable[[str, str], OracleBox]) -> None:
-        self._start = start
-        self._kept: dict[tuple[str, str], OracleBox] = {}
-        self._busy: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
-
-    @contextlib.contextmanager
-    def taken(self, image: str, role: str) -> Iterator[OracleBox]:
-        """A box for one job; whatever is raised inside costs the box its life."""
-        key = (image, role)
-        with self._lock:
-            box = self._kept.pop(key, None)
-        if box is not None and not box.alive():
-            _thrown_away(box)
-            box = None
-        box = box or self._start(image, role)
-        with self._lock:
-            self._kept[key] = box
-            self._busy.add(key)
-        try:
-            yield box
-        except BaseException:
-            with self._lock:
-                self._kept.pop(key, None)
-            _thrown_away(box)
-            raise
-        finally:
-            with self._lock:
-                self._busy.discard(key)
-        self._evict()
-
-    def _evict(self) -> None:
-        with self._lock:
-            idle = [key for key in self._kept if key not in self._busy]
-            old = [self._kept.pop(key) for key in idle[: max(0, len(self._kept) - BOXES_MAX)]]
-        for box in old:
-            _thrown_away(box)
-
-    def kill_busy(self) -> None:
-        """Ends what runs now: whoever waits for it gets BoxBroke."""
-        with self._lock:
-            busy = [self._kept[key] for key in self._busy if key in self._kept]
-        for box in busy:
-            with contextlib.suppress(BoxBroke):
-                box.kill()
-
-    def close(self) -> None:
-        with self._lock:
-            boxes, self._kept = list(self._kept.values()), {}
-        for box in boxes:
-            _thrown_away(box)
-
-
-def _thrown_away(box: OracleBox) -> None:
-    with contextlib.suppress(BoxBroke):  # what cannot be removed now is found by its label later
-        box.remove()
 
 
 class Runner:
@@ -116,12 +53,12 @@ class Runner:
         labels: Mapping[str, str],
         slots: int | None = None,
         runtime: str | None = None,
-        shrink_s: float = 0.0,
     ) -> None:
-        self._client, self._engine, self._image_for, self._name = client, engine, image_for, name
-        self._labels, self._runtime, self._shrink_s = dict(labels), runtime, shrink_s
+        self._client, self._engine, self._name = client, engine, name
+        self._labels, self._runtime = dict(labels), runtime
         self._slots = slots or oracle_box.cores()
-        self._boxes = Boxes(self._start)
+        self._boxes = WarmBoxes(self._start)
+        self._work = Work(self._boxes, image_for)
 
     def run(self, stop: threading.Event) -> None:
         """Claims and runs one job after another; returns soon after `stop` is set, with every box removed."""
@@ -143,11 +80,9 @@ class Runner:
         began = time.monotonic()
         with self._renewed(job["job"], stop) as dropped:
             try:
-                ran = self._judged(job)
-            except BoxBroke as error:
-                ran = run.Ran(verdict.broken(str(error), cases=len(job["cases"])))
-            except ServerGone as error:
-                ran = run.Ran(verdict.broken(f"the tree did not come: {error}", cases=len(job["cases"])))
+                ran = self._work.judge(job, lambda: self._client.job_tree(job["job"]))
+            except (BoxBroke, ServerGone, BadSpec) as error:
+                ran = run.Ran(verdict.broken(f"{type(error).__name__}: {error}", cases=len(job["cases"])))
             except ServerSaidNo as error:
                 log.warning("runner %s: job %s dropped: %s", self._name, job["job"], error)
                 return
@@ -202,5 +137,4 @@ class Runner:
         name = f"harness-oracle-{self._name}-{role}-{uuid.uuid4().hex[:12]}"
         labels = {**self._labels, sandbox.KIND: f"oracle-{role}"}
         spec = oracle_box.spec(image, name=name, labels=labels, slots=self._slots, runtime=self._runtime)
-        box: Box = self._engine.start(spec)
-        return OracleBox(box, self._slots)
+        return OracleBox(self._engine.start(spec), self._slots)

@@ -107,7 +107,7 @@ class State:
 
     def prepare(self) -> None:
         """Makes the directory, unseen by the git repository around it and closed to other users."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # tokens and agents' work lie below
         ignore = self.root / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")

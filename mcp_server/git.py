@@ -127,7 +127,7 @@ class Repository:
         return Imported(theirs, changed=True)
 
     def export_branch(self, target: Path | str, branch: str) -> None:
-        """Shows our branch to the user as refs/remotes/harness/<branch>; touches neither their branches nor their files.
+        """Shows our branch to the user as refs/remotes/harness/<branch>; their branches and files stay as they are.
 
         Raises GitFailed where that repository cannot be written.
         """
@@ -145,11 +145,12 @@ class Repository:
 
     def heads(self, prefix: str) -> dict[str, str]:
         """Ref -> object of every ref that is `prefix` or lies below it."""
-        out = self._git("for-each-ref", "--format=%(objectname) %(refname)", _ref(prefix.rstrip("/"))).out
-        return {ref: oid for oid, ref in (line.split(" ", 1) for line in _text(out).splitlines())}
+        _ref(f"{prefix.rstrip('/')}/any")
+        out = self._git("for-each-ref", "--format=%(objectname) %(refname)", prefix).out
+        return {ref: oid for oid, ref in (line.split(" ", 1) for line in _lines(out))}
 
     def compare_and_swap(self, ref: str, new: str, old: str) -> bool:
-        """Moves `ref` from `old` to `new`, or changes nothing and answers False. An `old` of ZERO: it must not exist."""
+        """Moves `ref` from `old` to `new`, or changes nothing and answers False. ZERO as `old`: it must not exist."""
         done = self._git("update-ref", "--no-deref", _ref(ref), _oid(new), _oid(old), ok=(0, 1, 128))
         if done.status == 0:
             return True
@@ -166,7 +167,7 @@ class Repository:
     # -- commits --
 
     def resolve(self, commit: str) -> str | None:
-        """The full id of the one commit that these 7 to 40 hex digits mean, or None. A ref's name means nothing here."""
+        """The full id of the one commit that these 7 to 40 hex digits mean, or None. Names of refs mean nothing."""
         if ABBREVIATED.fullmatch(commit):
             candidates = _text(self._git("rev-parse", f"--disambiguate={commit}").out).split()
         elif OID.fullmatch(commit):
@@ -309,7 +310,7 @@ class Repository:
     def _objects(self, oids: Iterable[str]) -> list[tuple[str, str, int]]:
         """Id, type and size of each; an unknown one has the type `missing`."""
         asked = "".join(f"{_oid(oid)}\n" for oid in oids).encode()
-        lines = _text(self._git("cat-file", "--batch-check", stdin=asked).out).splitlines() if asked else []
+        lines = _lines(self._git("cat-file", "--batch-check", stdin=asked).out) if asked else []
         parts = [line.split(" ") for line in lines]
         return [(part[0], part[1], int(part[2]) if len(part) == 3 else 0) for part in parts]
 
@@ -414,6 +415,11 @@ def _ref(ref: str) -> str:
     if not ref.startswith("refs/") or NO_REF.search(ref):
         raise ValueError(f"not a ref: {ref!r}")
     return ref
+
+
+def _lines(raw: bytes) -> list[str]:
+    """Lines as git means them: str.splitlines would also break at U+2028 and others, which a ref's name may hold."""
+    return _text(raw).split("\n")[:-1]
 
 
 def _text(raw: bytes) -> str:

@@ -106,7 +106,7 @@ def commit_info(fields: list[bytes]) -> CommitInfo:
 
 def trailers(body: str) -> dict[str, str]:
     """The last paragraph, if every line of it is `Key: value`; where a key comes twice the last one holds."""
-    lines = body.rstrip("\n").rpartition("\n\n")[2].splitlines()
+    lines = body.rstrip("\n").rpartition("\n\n")[2].split("\n")
     found = [TRAILER.fullmatch(line) for line in lines]
     return {hit[1]: hit[2] for hit in found if hit} if all(found) else {}
 

@@ -33,7 +33,7 @@ def write(root: Path, *, force: bool) -> list[Path]:
         raise Failed(f"{root} is not the top of a git repository; run `git init` there first", Exit.USAGE)
     there = [str(path) for path in (CONFIG, FIRST_TASK) if (root / path).exists()]
     if there and not force:
-        raise Failed(f"{' and '.join(there)} exists already; --force writes over it", Exit.USAGE)
+        raise Failed(f"{' and '.join(there)} already there; --force writes over what is there", Exit.USAGE)
     found = inspect(root)
     texts = {root / CONFIG: config_text(found), root / FIRST_TASK: task_text(found)}
     for path, text in texts.items():

@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcp_server.config.reading import Source
 from mcp_server.config.positions import scan
+from mcp_server.config.reading import Source
 from mcp_server.config.sections import read_sections
 from mcp_server.config.spec import Config, Problem, Run
 from mcp_server.config.tasks import read_tasks, toml_problem
@@ -17,9 +17,7 @@ from mcp_server.core import paths
 FILE_NAME = "harness.toml"
 
 
-def parse(
-    text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()
-) -> Config | list[Problem]:
+def parse(text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()) -> Config | list[Problem]:
     """`task_files`: name -> text. The problems come in the order of files and lines."""
     problems: list[Problem] = []
     try:

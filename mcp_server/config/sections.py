@@ -21,6 +21,11 @@ BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-
 PORT_MAX = 65_535
 AGENTS_MAX = 1_000  # of one table; a slip of the finger should not start a million containers
 ABOVE_ZERO = ("lease_minutes", "max_minutes", "session_minutes", "oracle_slots", "memory_mb", "cpus", "pids", "disk_mb")
+NEEDED_SECTIONS = {
+    "repos": ("repository", 'add [repos.NAME] with path = "."'),
+    "modules": ("module", 'add [modules.NAME] with paths = ["src/**"]: agents may write only inside modules'),
+    "oracle": ("oracle", 'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict'),
+}
 NEEDED_BY_KIND = {"scripted": "playbook", "command": "command"}
 
 
@@ -42,7 +47,7 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
             source.problem((key,), f"unknown section {key}", did_you_mean(key, SECTIONS))
     found = Sections(run=_run(source, document))
     named = {section: tables(source, document, section) for section in SECTIONS[1:]}
-    for section, missing in _MISSING.items():
+    for section, missing in NEEDED_SECTIONS.items():
         if not named[section] and not document.get(section):
             source.problem((), f"there is no {missing[0]}", missing[1])
         for name in named[section]:
@@ -58,13 +63,6 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
         _check_name(source, ("agents", name), name)
         _keep(found.agents, name, _agent(source, name, table))
     return found
-
-
-_MISSING = {
-    "repos": ("repository", 'add [repos.NAME] with path = "."'),
-    "modules": ("module", 'add [modules.NAME] with paths = ["src/**"]: agents may write only inside modules'),
-    "oracle": ("oracle", 'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict'),
-}
 
 
 def _keep(into: dict[str, Any], name: str, value: Any) -> None:

@@ -59,9 +59,7 @@ def read_tasks(task_files: Mapping[str, str], sections: Sections, problems: list
     return [task.spec for task in tasks]
 
 
-def _read_task(
-    file: str, text: str, sections: Sections, problems: list[Problem], declared: dict[str, str]
-) -> ReadTask | None:
+def _read_task(file: str, text: str, sections: Sections, problems: list[Problem], declared: dict[str, str]) -> ReadTask | None:
     parts = _split(file, text, problems)
     if parts is None:
         return None
@@ -90,8 +88,8 @@ def _declare(source: Source, task: str, declared: dict[str, str]) -> None:
 
 
 def _split(file: str, text: str, problems: list[Problem]) -> tuple[Source, Mapping[str, Any], str] | None:
-    lines = text.splitlines()
-    fence = lines[0].rstrip() if lines else ""
+    lines = text.replace("\r\n", "\n").split("\n")
+    fence = lines[0].rstrip()
     if fence not in FENCES:
         problems.append(Problem(file, 1, "the task has no front matter", EXAMPLE))
         return None
@@ -119,7 +117,7 @@ def _toml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Map
 def toml_problem(file: str, text: str, error: tomllib.TOMLDecodeError, *, lines_before: int = 0) -> Problem:
     """The parser's message with its place taken out of the words and put where a line number belongs."""
     place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
-    line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
+    line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     message = str(error)[: place.start()] if place else str(error)
     hint = 'a string needs quotes: key = "value"' if "Invalid value" in message else ""
     return Problem(file, line + lines_before, f"not TOML: {message[:1].lower()}{message[1:]}", hint)

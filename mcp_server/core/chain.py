@@ -63,7 +63,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
         raise ValueError("a checkpoint has three lines: origin, size, root")
     origin, size, root, _ = lines
     if not DECIMAL.fullmatch(size) or not HASH_HEX.fullmatch(root):
-        raise ValueError(f"not a checkpoint's size and root: {size!r} {root!r}")
+        raise ValueError(f"these are not a checkpoint's size and root: {size!r} {root!r}")
     return Checkpoint(origin, int(size), root)
 
 

@@ -15,9 +15,7 @@ ANY_DEPTH = "**"
 NOT_WILDCARDS = "[]{}\\"  # special in other glob dialects: refused, since reading them literally would surprise
 
 # HFS+ ignores these when it compares names, so `.g\u200cit` opens `.git` there (the list is git's own, utf8.c).
-HFS_IGNORED = frozenset(
-    chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF)
-)
+HFS_IGNORED = frozenset(chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 # Begin with `.git` but git itself never reads them: who may write them is a matter of the lease alone.
 NOT_READ_BY_GIT = frozenset({".gitkeep", ".github", ".gitlab", ".gitlab-ci.yml"})
 # NTFS short names: git~1 = .git, gitmod~1 = .gitmodules, gi7eba~1 = .gitmodules once gitmod~1 to ~4 are taken.

@@ -91,12 +91,12 @@ def render(state: State, *, now_ms: int, bytes_max: int) -> str:
 def _parts(state: State, now_ms: int) -> list[_Part]:
     """Most important first: what not to touch, what just changed, what is broken, what waits for somebody."""
     held = sorted(state.held, key=lambda h: (h.task, h.agent))
-    landed = sorted(state.landed, key=lambda l: (-l.landed_ms, l.task))
+    landed = sorted(state.landed, key=lambda one: (-one.landed_ms, one.task))
     failing = sorted(state.failing, key=lambda f: (-f.failing, f.suite, f.group))
     blocked = sorted(state.blocked, key=lambda b: b.task)
     return [
         _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
-        _part("Landed lately", [_landed(l, now_ms) for l in landed[:ROWS_MAX]], len(landed)),
+        _part("Landed lately", [_landed(one, now_ms) for one in landed[:ROWS_MAX]], len(landed)),
         _part("Failing cases", [_failing(f) for f in failing[:ROWS_MAX]], len(failing)),
         _part("Blocked", [f"{b.task} {b.title}: {b.why}" for b in blocked[:ROWS_MAX]], len(blocked)),
     ]

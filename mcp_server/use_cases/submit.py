@@ -93,8 +93,9 @@ def answer(world: World, submission: Submission) -> dict | Refused:
     if submission.state is State.LANDED:
         return {"status": "landed", "main": submission.candidate, "task": submission.task, "next": "claim_task() for the next task"}
     if submission.state is State.REFUSED:
-        assert submission.refusal is not None
-    
+        told = submission.refusal
+        assert told is not None
+        return Refused(Code(told["code"]), told["happened"], told["holds"], told["next"])
     with world.store.read() as tx:
         position = sum(other.id <= submission.id for other in rows.pending(tx))
     waited = (world.now_ms() - submission.submitted_ms) // 1000

@@ -183,7 +183,7 @@ def test_a_lone_surrogate_survives(text):
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_what_json_cannot_hold_is_an_error(number):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         canonical({"x": number})
 
 
@@ -198,5 +198,5 @@ def test_a_checkpoint_reads_back(size, root):
     ["", "o\n1\n", "o\n01\n" + "a" * 64 + "\n", "o\n1\n" + "A" * 64 + "\n", "o\n1\n" + "a" * 64, "o\n-1\n" + "a" * 64 + "\n"],
 )
 def test_any_other_text_is_no_checkpoint(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="a checkpoint"):
         parse_checkpoint(text)

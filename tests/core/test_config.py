@@ -42,6 +42,8 @@ playbook = "playbooks/{agent}.toml"
 """
 TASK = '+++\nid = "T1"\ntitle = "Lexer"\nmodule = "parser"\n+++\nWrite it.\n'
 
+YAML_TASK = "---\nid: T1\ntitle: Lexer\nmodule: parser\nneeds: []\n---\nWrite it.\n"
+
 
 def task(text: str) -> dict[str, str]:
     return {"tasks/001.md": text}
@@ -200,8 +202,7 @@ def test_a_broken_task_file_does_not_make_those_who_need_it_wrong():
 
 
 def test_yaml_and_toml_say_the_same():
-    yaml = "---\nid: T1\ntitle: Lexer\nmodule: parser\nneeds: []\n---\nWrite it.\n"
-    assert configs.parse(GOOD, task(yaml)).tasks == configs.parse(GOOD, task(TASK)).tasks
+    assert configs.parse(GOOD, task(YAML_TASK)).tasks == configs.parse(GOOD, task(TASK)).tasks
 
 
 def test_line_ends_of_windows_change_nothing():
@@ -218,7 +219,9 @@ def test_cases_belong_to_the_only_suite():
 
 
 def test_a_suite_of_another_repository_cannot_judge_a_task():
-    text = changed("[repos.engine]", "[repos.engine]\n[repos.docs]").replace("[modules.parser]", '[modules.parser]\nrepo = "engine"')
+    text = changed("[repos.engine]", "[repos.engine]\n[repos.docs]").replace(
+        "[modules.parser]", '[modules.parser]\nrepo = "engine"'
+    )
     text = text.replace('kind = "differential"', 'kind = "differential"\nrepo = "docs"')
     assert "judges repository 'docs'" in only(text, task(TASK.replace("+++\nW", 'suite = "sql"\n+++\nW'))).message
 
@@ -250,6 +253,28 @@ def test_a_cycle_is_reported_exactly_when_there_is_one(graph):
 def test_a_chain_of_thousands_is_no_trouble():
     tasks = {f"tasks/{n:05}.md": numbered(n, [n + 1] if n < 1_999 else []) for n in range(2_000)}
     assert len(configs.parse(GOOD, tasks).tasks) == 2_000
+
+
+def spoilt(text: str):
+    """The text with pieces of it cut out, doubled or replaced: what a careless hand does to a file."""
+    piece = st.tuples(
+        st.integers(0, len(text)), st.integers(0, 12), st.sampled_from(["", "\n", "[", '"', "= 3", "x", "---\n", "é"])
+    )
+    return st.lists(piece, min_size=1, max_size=4).map(lambda pieces: _cut_up(text, pieces))
+
+
+def _cut_up(text: str, pieces: list[tuple[int, int, str]]) -> str:
+    for at, length, new in pieces:
+        text = text[:at] + new + text[at + length :]
+    return text
+
+
+@given(spoilt(GOOD), st.one_of(spoilt(TASK), spoilt(YAML_TASK)))
+def test_no_spoilt_file_is_a_crash_and_every_problem_has_a_line_in_it(text, task_text):
+    found = configs.parse(text, task(task_text))
+    for problem in found if isinstance(found, list) else []:
+        lines = (text if problem.file == "harness.toml" else task_text).count("\n") + 1
+        assert 1 <= problem.line <= lines and problem.message
 
 
 def test_load_reads_the_task_files_that_run_names(tmp_path: Path):

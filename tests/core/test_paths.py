@@ -104,7 +104,7 @@ def test_every_glob_lies_within_itself_and_within_everything(glob):
 
 
 @pytest.mark.parametrize(
-    "inner, outer, answer",
+    ("inner", "outer", "answer"),
     [
         ("src/parser/lex.py", "src/parser/**", True),
         ("src/parser/**", "src/**", True),

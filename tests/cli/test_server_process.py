@@ -1,0 +1,102 @@
+"""The server as a child: up when it answers, up again when it dies, gone when told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.server import ServerClient, ServerGone
+from harness.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
+from harness.state import State
+
+WITHIN_S = 20.0
+# Answers /health like a server, once; a second start dies at once, as with a state that it cannot open.
+DIES_ON_RESTART = """
+import http.server, json, os, pathlib, sys
+state, port = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+if (state / "ran").exists():
+    sys.exit("cannot start: the state is broken")
+(state / "ran").touch()
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"ok": true}')
+    def log_message(self, *words): pass
+server = http.server.HTTPServer(("127.0.0.1", port), Health)
+(state / "server.json").write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}))
+server.serve_forever()
+"""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "not within the bound"
+        time.sleep(0.02)
+
+
+def answers(client: ServerClient) -> bool:
+    try:
+        return bool(client.health()["ok"])
+    except ServerGone:
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_server_comes_back_at_the_same_address(server: ServerProcess, client: ServerClient) -> None:
+    first = server.pid
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: server.pid != first and answers(client))
+    assert server.restarts == 1
+    assert client.status()["run"] == "toy"
+
+
+def test_a_stopped_server_is_gone(project: Path, state: State) -> None:
+    state.prepare()
+    process = start_server(project / "harness.toml", state.root)
+    process.stop()
+    assert not is_alive(process.pid)
+
+
+def test_why_it_did_not_start_is_told(project: Path, state: State) -> None:
+    state.prepare()
+    (project / "harness.toml").write_text("[run]\nname = 5\n")
+    with pytest.raises(ServerGone, match=r"did not start: .+; see .*server\.log"):
+        start_server(project / "harness.toml", state.root)
+
+
+def test_restarts_are_bounded(tmp_path: Path) -> None:
+    process = ServerProcess(lambda port: [sys.executable, "-c", DIES_ON_RESTART, str(tmp_path), str(port)], tmp_path, 0)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.gone.wait(WITHIN_S)
+    assert process.restarts == RESTARTS_MAX
+    process.stop()
+
+
+def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: State) -> None:
+    state.prepare()
+    argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(state.root), "--port", "0"]
+    sources = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(argv, cwd=sources, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as stray:
+        wait_until(state.server_file.exists)
+        # A test's own child stays a zombie until it is waited for, so its end is seen through the answer alone.
+        assert stop_stray_server(state.root)
+        assert stray.wait(WITHIN_S) is not None
+    assert not stop_stray_server(state.root)
+
+
+def test_a_process_that_is_no_server_of_ours_is_left_alone(state: State) -> None:
+    state.prepare()
+    state.server_file.write_text(f'{{"url": "http://127.0.0.1:1", "pid": {os.getpid()}}}')
+    assert not stop_stray_server(state.root)

@@ -1,0 +1,589 @@
+"""Real repositories: what the server's git does, and what a hostile tree or environment cannot make it do."""
+
+import io
+import os
+import subprocess
+import tarfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_server import git, git_tree
+from mcp_server.git import Conflict, Diverged, GitFailed, HostileTree, Imported, Merged, NoSuchBranch, Repository
+from mcp_server.git_tree import HazardKind
+
+CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+CLEAN |= {f"GIT_{who}_{what}": "user@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def sh(where: Path, *argv: str, stdin: str | bytes = b"", env: dict[str, str] | None = None) -> str:
+    """The user's own git: not the one under test."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(["git", "-C", str(where), *argv], input=given, capture_output=True, env=CLEAN | (env or {}))
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def commit_files(where: Path, files: dict[str, str | None], message: str = "work") -> str:
+    for name, text in files.items():
+        path = where / name
+        if text is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    sh(where, "add", "-A")
+    sh(where, "commit", "-q", "-m", message)
+    return sh(where, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Path:
+    where = tmp_path / "user"
+    where.mkdir()
+    sh(where, "init", "-q", "-b", "main")
+    commit_files(where, {"a/one.txt": "1\n2\n3\n", "b/two.txt": "x\n", "readme": "hello\n"}, "first")
+    return where
+
+
+@pytest.fixture
+def repo(tmp_path: Path, user: Path) -> Repository:
+    made = Repository.create(tmp_path / "state" / "engine.git")
+    made.import_branch(user, "main")
+    return made
+
+
+def upload(repo: Repository, user: Path, agent: str = "claude-1", name: str = "work") -> str:
+    """The user's HEAD as an agent's ref, by the way that knows no rules."""
+    sh(user, "push", "-q", "-f", str(repo.path), f"HEAD:refs/import/{agent}")
+    head = sh(user, "rev-parse", "HEAD")
+    repo.set_ref(f"refs/agents/{agent}/{name}", head)
+    return head
+
+
+def tree(repo: Repository, entries: list[tuple[str, str | bytes, bytes]]) -> str:
+    """A tree with exactly these entries of (mode, content or object id, path at the root), however ill-formed."""
+    raw = b""
+    for mode, content, name in entries:
+        kind = "tree" if mode == "40000" else "blob"
+        oid = content if isinstance(content, str) else _write(repo, kind, content)
+        raw += mode.encode() + b" " + name + b"\0" + bytes.fromhex(oid)
+    return _write(repo, "tree", raw)
+
+
+def _write(repo: Repository, kind: str, content: bytes) -> str:
+    return sh(repo.path, "hash-object", "-w", "-t", kind, "--literally", "--stdin", stdin=content)
+
+
+# -- life and environment
+
+
+def test_a_repository_is_configured_and_stays_so(tmp_path: Path):
+    path = tmp_path / "r.git"
+    Repository.create(path)
+    (path / "config").write_text("[core]\n\tbare = true\n")
+    Repository.open(path)
+    wanted = {"core.fsync": "all", "receive.fsckobjects": "true", "gc.auto": "0", "receive.denydeletes": "true"}
+    assert {key: sh(path, "config", key) for key in wanted} == wanted
+    assert sh(path, "config", "--get-all", "receive.hideRefs").split() == ["refs/", "!refs/agents/"]
+
+
+def test_creating_twice_keeps_what_is_there(repo: Repository):
+    before = repo.main("main")
+    assert Repository.create(repo.path).main("main") == before
+
+
+def test_opening_what_is_not_there_fails(tmp_path: Path):
+    with pytest.raises(GitFailed):
+        Repository.open(tmp_path / "none.git")
+
+
+def test_objects_and_refs_are_flushed_to_the_disk(repo: Repository, tmp_path: Path):
+    trace = tmp_path / "trace"
+    env = {"GIT_TRACE2_EVENT": str(trace)}
+    sh(repo.path, "hash-object", "-w", "--stdin", stdin="new\n", env=env)
+    sh(repo.path, "update-ref", "refs/agents/a/b", repo.main("main"), env=env)
+    flushed = [line for line in trace.read_text().splitlines() if '"fsync/hardware-flush"' in line and '"value":"0"' not in line]
+    assert len(flushed) >= 2
+
+
+def test_the_servers_environment_changes_nothing(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    expected = repo.main("main")
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setenv("GIT_DIR", str(elsewhere))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(elsewhere))
+    monkeypatch.setenv("GIT_NAMESPACE", "other")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "nonsense")
+    assert repo.main("main") == expected
+    commit = repo.commit(repo.tree_of(expected), [expected], "m", "claude-1", 1)
+    assert repo.resolve(commit) == commit
+    assert not elsewhere.exists()
+
+
+# -- import and export
+
+
+def test_import_follows_the_user_forward_and_keeps_what_landed(repo: Repository, user: Path):
+    first = repo.main("main")
+    assert repo.import_branch(user, "main") == Imported(first, changed=False)
+    second = commit_files(user, {"readme": "again\n"})
+    assert repo.import_branch(user, "main") == Imported(second, changed=True)
+    landed = repo.commit(repo.tree_of(second), [second], "landed", "claude-1", 1)
+    assert repo.compare_and_swap("refs/heads/main", landed, second)
+    assert repo.import_branch(user, "main") == Imported(landed, changed=False)
+
+
+def test_a_diverged_branch_is_not_touched(repo: Repository, user: Path):
+    base = repo.main("main")
+    ours = repo.commit(repo.tree_of(base), [base], "landed", "claude-1", 1)
+    assert repo.compare_and_swap("refs/heads/main", ours, base)
+    theirs = commit_files(user, {"readme": "mine\n"})
+    with pytest.raises(Diverged) as diverged:
+        repo.import_branch(user, "main")
+    assert (diverged.value.ours, diverged.value.theirs) == (ours, theirs)
+    assert repo.main("main") == ours
+
+
+def test_import_of_another_branch_makes_it_what_a_clone_checks_out(tmp_path: Path, user: Path):
+    sh(user, "checkout", "-q", "-b", "trunk/next")
+    repo = Repository.create(tmp_path / "t.git")
+    repo.import_branch(user, "trunk/next")
+    sh(tmp_path, "clone", "-q", str(repo.path), "clone")
+    assert sh(tmp_path / "clone", "branch", "--show-current") == "trunk/next"
+
+
+def test_import_says_what_is_missing(repo: Repository, user: Path, tmp_path: Path):
+    with pytest.raises(NoSuchBranch, match="nowhere"):
+        repo.import_branch(user, "nowhere")
+    with pytest.raises(NoSuchBranch, match="nowhere"):
+        repo.main("nowhere")
+    with pytest.raises(GitFailed, match="cannot be read"):
+        repo.import_branch(tmp_path / "no-repository", "main")
+    commit_files(user, {"readme": "more\n"})
+    sh(tmp_path, "clone", "-q", "--depth=1", f"file://{user}", "shallow")
+    with pytest.raises(GitFailed, match="unshallow"):
+        Repository.create(tmp_path / "s.git").import_branch(tmp_path / "shallow", "main")
+
+
+@pytest.mark.parametrize("branch", ["a:b", "a b", "*", "-x/../y", "a..b", "x.lock"])
+def test_a_branch_that_would_be_something_else_to_git_is_refused(repo: Repository, user: Path, branch: str):
+    with pytest.raises(ValueError, match="not a ref"):
+        repo.import_branch(user, branch)
+
+
+def test_a_bare_source_and_a_linked_work_tree_can_be_imported(tmp_path: Path, user: Path):
+    sh(tmp_path, "clone", "-q", "--bare", str(user), "bare.git")
+    sh(user, "worktree", "add", "-q", "-b", "side", str(tmp_path / "linked"))
+    repo = Repository.create(tmp_path / "t.git")
+    assert repo.import_branch(tmp_path / "bare.git", "main").changed
+    assert repo.import_branch(tmp_path / "linked", "side").changed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_somebody_elses_can_be_imported_and_exported_to(tmp_path: Path, user: Path):
+    for path in (user, *user.rglob("*")):
+        os.chown(path, 54321, 54321, follow_symlinks=False)
+    assert "dubious ownership" in subprocess.run(["git", "-C", user, "log"], capture_output=True, text=True, env=CLEAN).stderr
+    repo = Repository.create(tmp_path / "t.git")
+    repo.import_branch(user, "main")
+    repo.export_branch(user, "main")
+    assert (user / ".git/refs/remotes/harness/main").read_text().strip() == repo.main("main")
+
+
+def test_export_shows_main_and_leaves_the_user_alone(repo: Repository, user: Path, tmp_path: Path):
+    for hook in ("pre-receive", "update", "post-update", "reference-transaction"):
+        path = user / ".git/hooks" / hook
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 1\n")
+        path.chmod(0o755)
+    (user / "readme").write_text("uncommitted\n")
+    before = (repo.main("main"), sh(user, "status", "--porcelain"))
+    ahead = repo.commit(repo.tree_of(before[0]), [before[0]], "landed", "claude-1", 1)
+    for tip in (ahead, before[0]):  # also backwards: it mirrors ours
+        repo.set_ref("refs/heads/main", tip)
+        repo.export_branch(user, "main")
+        assert sh(user, "rev-parse", "refs/remotes/harness/main") == tip
+    assert (sh(user, "rev-parse", "main"), sh(user, "status", "--porcelain")) == before
+    assert not (tmp_path / "ran").exists()
+
+
+def test_export_to_what_cannot_be_written_fails_cleanly(repo: Repository, user: Path, tmp_path: Path):
+    with pytest.raises(GitFailed):
+        repo.export_branch(tmp_path, "main")
+    (user / ".git/refs/remotes").write_text("in the way")
+    with pytest.raises(GitFailed):
+        repo.export_branch(user, "main")
+
+
+# -- refs and commits
+
+
+def test_compare_and_swap_moves_only_from_the_old_value(repo: Repository):
+    base = repo.main("main")
+    new = repo.commit(repo.tree_of(base), [base], "new", "claude-1", 1)
+    assert not repo.compare_and_swap("refs/heads/main", new, new)
+    assert not repo.compare_and_swap("refs/heads/main", new, git.ZERO)
+    assert repo.main("main") == base
+    assert repo.compare_and_swap("refs/heads/main", new, base)
+    assert repo.compare_and_swap("refs/landed/1", new, git.ZERO)
+    assert repo.heads("refs/") == {"refs/heads/main": new, "refs/import/main": base, "refs/landed/1": new}
+
+
+def test_of_many_racing_landers_one_wins_each_round(repo: Repository):
+    base, racers = repo.main("main"), 6
+    with ThreadPoolExecutor(racers) as pool:
+        for turn in range(3):
+            start = threading.Barrier(racers)
+            made = [repo.commit(repo.tree_of(base), [base], f"{turn} {i}", "claude-1", 1) for i in range(racers)]
+
+            def land(new: str, start=start, base=base) -> bool:
+                start.wait(timeout=30)
+                return repo.compare_and_swap("refs/heads/main", new, base)
+
+            won = [new for new, moved in zip(made, pool.map(land, made), strict=True) if moved]
+            assert won == [repo.main("main")]
+            base = won[0]
+
+
+def test_a_swap_that_fails_for_another_reason_is_a_failure_not_a_no(repo: Repository):
+    base = repo.main("main")
+    with pytest.raises(GitFailed):
+        repo.compare_and_swap("refs/heads/main/below", base, git.ZERO)
+
+
+def test_the_same_commit_arguments_give_the_same_id(repo: Repository):
+    base = repo.main("main")
+    message = "add joins\n\nwhy\n\nTask: T1\nAgent: claude-1\n"
+    made = [repo.commit(repo.tree_of(base), [base], message, "claude-1", 1_700_000_000) for _ in range(2)]
+    assert made[0] == made[1]
+    assert repo.commit(repo.tree_of(base), [base], message, "claude-1", 1_700_000_001) != made[0]
+    assert "claude-1 <claude-1@harness.invalid>" in sh(repo.path, "cat-file", "commit", made[0])
+
+
+def test_log_reads_back_what_was_written(repo: Repository):
+    base = repo.main("main")
+    message = "add joins\n\nwhy: not a trailer\n\nTask: T1\nAgent: x: y\u2028Fence: 9\n"
+    side = repo.commit(repo.tree_of(base), [base], "side", "codex-1", 5)
+    head = repo.commit(repo.tree_of(base), [base, side], message, "claude-1", 1_700_000_000)
+    assert repo.compare_and_swap("refs/heads/main", head, base)
+    newest, oldest = repo.log("main")
+    assert (newest.commit, newest.tree, newest.parents) == (head, repo.tree_of(base), (base, side))
+    assert (newest.author, newest.subject, newest.when_s) == ("claude-1", "add joins", 1_700_000_000)
+    assert newest.trailers == {"Task": "T1", "Agent": "x: y\u2028Fence: 9"}
+    assert oldest.commit == base and oldest.trailers == {}
+    assert [info.commit for info in repo.log("main", first_parent=False, limit=2)] == [head, side]
+
+
+def test_resolve_takes_only_what_is_surely_one_commit(repo: Repository, user: Path):
+    head = repo.main("main")
+    assert repo.resolve(head) == repo.resolve(head[:10]) == head
+    repo.set_ref("refs/heads/" + "abcdef1", head)  # git itself would take this for the branch
+    for wrong in ("abcdef1", "HEAD", "main", "--all", "", head[:4], head.upper(), head + "\n", "f" * 40, repo.tree_of(head)):
+        assert repo.resolve(wrong) is None, wrong
+
+
+def test_an_agent_has_main_and_its_own_commits_and_no_others(repo: Repository, user: Path):
+    base = repo.main("main")
+    mine = commit_files(user, {"a/one.txt": "mine\n"})
+    upload(repo, user, "claude-1", "deep/er")
+    other = commit_files(user, {"a/one.txt": "other\n"})
+    upload(repo, user, "claude-10")
+    loose = repo.commit(repo.tree_of(base), [base], "on no ref", "claude-1", 1)
+    held = {agent: [repo.agent_has(agent, c) for c in (base, mine, other, loose)] for agent in ("claude-1", "claude-10", "new-1")}
+    assert held["claude-1"] == [True, True, False, False]
+    assert held["claude-10"] == [True, True, True, False]
+    assert held["new-1"] == [True, False, False, False]
+    assert not repo.agent_has("claude-1", "f" * 40)
+    with pytest.raises(ValueError, match="agent"):
+        repo.agent_has("*", base)
+
+
+def test_a_refs_name_cannot_break_the_list_of_refs(repo: Repository):
+    head = repo.main("main")
+    name = "refs/agents/a/x\u2028\u0085y\x1c".rstrip("\x1c")
+    repo.set_ref(name, head)
+    assert repo.heads("refs/agents/a/") == {name: head}
+    assert repo.heads("refs/agents/") == {name: head}
+    assert repo.heads("refs/agent") == {}
+
+
+@pytest.mark.parametrize("bad", ["", "HEAD", "--help", "main", "a" * 39, "A" * 40, "a" * 40 + "\n"])
+def test_nothing_but_a_full_id_reaches_gits_command_line(repo: Repository, bad: str):
+    for use in (repo.ls_tree, repo.blob_size, repo.tree_of, lambda oid: repo.merge(oid, oid), lambda oid: repo.read(oid, "a")):
+        with pytest.raises(ValueError, match="object id"):
+            use(bad)
+
+
+# -- merging
+
+
+def branch_off(user: Path, base: str, files: dict[str, str | None]) -> str:
+    sh(user, "checkout", "-q", "--detach", base)
+    return commit_files(user, files)
+
+
+def both(repo: Repository, user: Path, ours: dict[str, str | None], theirs: dict[str, str | None]):
+    base = sh(user, "rev-parse", "HEAD")
+    commits = []
+    for agent, files in (("a-1", ours), ("a-2", theirs)):
+        commits.append(branch_off(user, base, files))
+        upload(repo, user, agent)
+    return repo.merge(*commits)
+
+
+def test_changes_to_different_files_merge(repo: Repository, user: Path):
+    merged = both(repo, user, {"a/one.txt": "ours\n"}, {"b/two.txt": "theirs\n"})
+    assert isinstance(merged, Merged)
+    assert (repo.read(merged.tree, "a/one.txt"), repo.read(merged.tree, "b/two.txt")) == (b"ours\n", b"theirs\n")
+
+
+def test_contradicting_changes_conflict_and_name_their_paths(repo: Repository, user: Path):
+    merged = both(repo, user, {"a/one.txt": "ours\n", "b/two.txt": "o\n"}, {"a/one.txt": "theirs\n", "b/two.txt": "t\n"})
+    assert merged == Conflict(("a/one.txt", "b/two.txt"))
+
+
+def test_histories_without_a_common_commit_conflict(repo: Repository, user: Path):
+    orphan = repo.commit(repo.tree_of(repo.main("main")), [], "orphan", "claude-1", 1)
+    assert repo.merge(repo.main("main"), orphan) == Conflict(())
+
+
+def test_renaming_a_directory_does_not_carry_anothers_new_file_along(repo: Repository, user: Path):
+    commit_files(user, {f"mod/{i}.txt": f"{i}\n" * 20 for i in range(4)})
+    moved = {f"mod/{i}.txt": None for i in range(4)} | {f"other/sub/{i}.txt": f"{i}\n" * 20 for i in range(4)}
+    merged = both(repo, user, moved, {"mod/new.txt": "new\n"})
+    assert isinstance(merged, Merged)
+    assert repo.read(merged.tree, "mod/new.txt") == b"new\n"
+    assert repo.read(merged.tree, "other/sub/new.txt") is None
+
+
+def test_attributes_cannot_turn_a_conflict_into_a_merge(repo: Repository, user: Path):
+    commit_files(user, {".gitattributes": "* merge=union\n"})
+    assert isinstance(both(repo, user, {"a/one.txt": "ours\n"}, {"a/one.txt": "theirs\n"}), Conflict)
+
+
+def test_is_ancestor(repo: Repository):
+    base = repo.main("main")
+    child = repo.commit(repo.tree_of(base), [base], "child", "claude-1", 1)
+    assert repo.is_ancestor(base, child) and repo.is_ancestor(base, base) and not repo.is_ancestor(child, base)
+    with pytest.raises(GitFailed):
+        repo.is_ancestor("f" * 40, child)
+
+
+# -- trees and files
+
+
+def test_diff_tells_each_path_with_its_modes(repo: Repository, user: Path):
+    base = repo.main("main")
+    (user / "readme").unlink()
+    (user / "readme").symlink_to("a/one.txt")
+    (user / "a/one.txt").chmod(0o755)
+    odd = "b/\u00e9 \t\n\"'.txt"
+    commit_files(user, {odd: "odd\n", "b/two.txt": None})
+    changes = {change.path: change for change in repo.diff(base, upload(repo, user))}
+    assert {path: change.status for path, change in changes.items()} == {"readme": "T", "a/one.txt": "M", odd: "A", "b/two.txt": "D"}
+    assert (changes["a/one.txt"].old_mode, changes["a/one.txt"].new_mode) == ("100644", "100755")
+    assert repo.symlink_target(changes["readme"].new_oid) == "a/one.txt"
+    assert repo.blob_size(changes[odd].new_oid) == 4
+
+
+def test_a_rename_is_a_deletion_and_an_addition(repo: Repository, user: Path):
+    base = repo.main("main")
+    sh(user, "mv", "a/one.txt", "b/moved.txt")
+    head = commit_files(user, {})
+    upload(repo, user)
+    assert sorted((change.status, change.path) for change in repo.diff(base, head)) == [("A", "b/moved.txt"), ("D", "a/one.txt")]
+
+
+def test_read_many_keeps_the_order_and_tells_what_is_missing(repo: Repository, user: Path):
+    odd = "b/new\nline"
+    commit_files(user, {odd: "odd\n", "empty": ""})
+    head = upload(repo, user)
+    wanted = ["readme", "no\nsuch", odd, "a", "empty", "b/two.txt", "", "../readme"]
+    assert repo.read_many([(head, path) for path in wanted]) == [b"hello\n", None, b"odd\n", None, b"", b"x\n", None, None]
+    assert repo.read_many([]) == []
+    assert repo.read(repo.tree_of(head), "readme") == b"hello\n"
+
+
+def members(packed: bytes) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        return {member.name: member for member in tar.getmembers()}
+
+
+def test_the_archive_holds_the_chosen_files_and_no_more(repo: Repository, user: Path, tmp_path: Path):
+    (user / "a/link").symlink_to("../readme")
+    commit_files(user, {"a/run.sh": "#!/bin/sh\n", "oracle/case.sql": "select 1;\n", "a/\u00e9.txt": "e\n"})
+    (user / "a/run.sh").chmod(0o755)
+    head = upload(repo, user) if not sh(user, "status", "--porcelain") else (commit_files(user, {}), upload(repo, user))[1]
+    packed = repo.archive(head, ["a/**", "oracle/**"], ["oracle/**"])
+    found = members(packed)
+    assert set(found) == {"a/one.txt", "a/run.sh", "a/link", "a/\u00e9.txt"}
+    assert found["a/link"].linkname == "../readme"
+    assert (found["a/run.sh"].mode, found["a/one.txt"].mode, found["a/one.txt"].mtime) == (0o755, 0o644, 0)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(tmp_path / "out", filter="data")
+    assert (tmp_path / "out/a/one.txt").read_text() == "1\n2\n3\n"
+    assert repo.archive(repo.tree_of(head), ["a/**"], []) == packed
+
+
+def test_equal_keys_mean_equal_archives(repo: Repository, user: Path):
+    def both_of(head: str) -> tuple[str, bytes]:
+        return repo.tree_key(head, ["**"], ["readme"]), repo.archive(head, ["**"], ["readme"])
+
+    first = both_of(repo.main("main"))
+    commit_files(user, {"readme": "not read\n"})
+    assert both_of(upload(repo, user)) == first
+    (user / "a/one.txt").chmod(0o755)
+    commit_files(user, {})
+    executable = both_of(upload(repo, user))
+    commit_files(user, {"a/one.txt": "4\n"})
+    changed = both_of(upload(repo, user))
+    assert len({first, executable, changed}) == len({key for key, _ in (first, executable, changed)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [(("160000", "1" * 40, b"sub"), HazardKind.GITLINK), (("120000", b"/etc/passwd", b"link"), HazardKind.SYMLINK)],
+)
+def test_a_tree_that_cannot_be_files_is_not_archived(repo: Repository, entry, kind: HazardKind):
+    bad = tree(repo, [entry, ("100644", b"fine\n", b"z")])
+    with pytest.raises(HostileTree) as hostile:
+        repo.archive(bad, ["**"], [])
+    assert [hazard.kind for hazard in hostile.value.hazards] == [kind]
+    assert set(members(repo.archive(bad, ["**"], [entry[2].decode()]))) == {"z"}
+
+
+def test_a_tree_bomb_is_cut_off(repo: Repository):
+    bomb = tree(repo, [("100644", b"x", b"%02d" % i) for i in range(16)])
+    for _ in range(9):  # 16 ** 10 files
+        bomb = tree(repo, [("40000", bomb, b"%02d" % i) for i in range(16)])
+    commit = repo.commit(bomb, [repo.main("main")], "bomb", "claude-1", 1)
+    begun = time.monotonic()
+    for use in (lambda: repo.ls_tree(commit), lambda: repo.diff(repo.main("main"), commit), lambda: repo.tree_key(commit, ["**"], [])):
+        with pytest.raises(git.TooLarge):
+            use()
+    assert time.monotonic() - begun < 60
+    deadline = time.monotonic() + 10
+    while (left := git_processes(repo)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+def git_processes(repo: Repository) -> list[str]:
+    """Running processes that name the repository; a zombie has no command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if f"--git-dir={repo.path}".encode() in line:
+            found.append(line.decode())
+    return found
+
+
+def test_repack_joins_packs_and_loses_nothing(repo: Repository, user: Path):
+    heads = []
+    for number in range(4):
+        heads.append(commit_files(user, {"readme": f"{number}\n"}))
+        upload(repo, user, name=f"s{number}")
+    loose = repo.commit(repo.tree_of(heads[0]), [], "on no ref", "claude-1", 1)
+    packs = len(list(repo.path.glob("objects/pack/*.pack")))
+    repo.repack()
+    assert len(list(repo.path.glob("objects/pack/*.pack"))) < packs
+    assert [repo.resolve(oid) for oid in (*heads, loose)] == [*heads, loose]
+    assert repo.heads("refs/agents/") == {f"refs/agents/claude-1/s{i}": head for i, head in enumerate(heads)}
+
+
+# -- hostile trees
+
+HOSTILE = [
+    (("160000", "1" * 40, b"sub"), HazardKind.GITLINK),
+    (("120000", b"/etc/passwd", b"link"), HazardKind.SYMLINK),
+    (("120000", b"../outside", b"link"), HazardKind.SYMLINK),
+    (("120000", b"a/../../outside", b"link"), HazardKind.SYMLINK),
+    (("120000", b".git/hooks", b"link"), HazardKind.SYMLINK),
+    (("120000", b"x/" * 800, b"link"), HazardKind.SYMLINK),
+    (("120000", b"", b"link"), HazardKind.SYMLINK),
+    (("100644", b"x", b".git"), HazardKind.GIT_CONFIG),
+    (("100644", b"x", b".GIT"), HazardKind.GIT_CONFIG),
+    (("100644", b"x", b"git~1"), HazardKind.GIT_CONFIG),
+    (("100644", b"x", ".g\u200cit".encode()), HazardKind.GIT_CONFIG),
+    (("100644", b"* merge=union", b".gitattributes"), HazardKind.GIT_CONFIG),
+    (("100644", b"x", b".gitmodules"), HazardKind.GIT_CONFIG),
+    (("100644", b"x", b"README"), HazardKind.COLLISION),
+    (("100644", b"x", b"caf\xc3\xa9"), HazardKind.COLLISION),
+    (("100644", b"x", b"bad\xff"), HazardKind.NAME),
+    (("100644", b"x", b"new\nline"), HazardKind.NAME),
+    (("100644", b"x", b"n" * 1025), HazardKind.NAME),
+    (("100664", b"x", b"mode"), HazardKind.MODE),
+    (("100644", b"x" * (git_tree.FILE_BYTES_MAX + 1), b"large"), HazardKind.TOO_LARGE),
+]
+PLAIN = [("100644", b"x", b"readme"), ("100644", b"x", "cafe\u0301".encode()), ("40000", b"", b"empty")]
+HARMLESS = [
+    ("100644", b"x", b"fine.txt"),
+    ("100755", b"#!/bin/sh\n", b"run"),
+    ("120000", b"fine.txt", b"link"),
+    ("100644", b"x" * git_tree.FILE_BYTES_MAX, b"large"),
+    ("100644", b"x", b".github"),
+    ("100644", b"x", b"git"),
+]
+
+
+@pytest.mark.parametrize(("entry", "kind"), HOSTILE, ids=lambda value: value if isinstance(value, str) else None)
+def test_a_hazard_is_named(repo: Repository, entry, kind: HazardKind):
+    before, after = tree(repo, PLAIN[:2]), tree(repo, [*PLAIN[:2], entry])
+    found = repo.hazards(repo.diff(before, after), after)
+    assert [hazard.kind for hazard in found] == [kind]
+    assert found[0].path == entry[2].decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("entry", HARMLESS, ids=lambda entry: entry[2].decode())
+def test_a_harmless_change_has_no_hazard(repo: Repository, entry):
+    before, after = tree(repo, PLAIN[:2]), tree(repo, [*PLAIN[:2], entry])
+    assert repo.hazards(repo.diff(before, after), after) == []
+
+
+def test_taking_a_hazard_away_is_none_but_git_configuration_stays_closed(repo: Repository):
+    before = tree(repo, [*PLAIN[:2], ("120000", b"/etc", b"link"), ("100644", b"x", b"README"), ("160000", "1" * 40, b"sub")])
+    after = tree(repo, PLAIN[:2])
+    assert repo.hazards(repo.diff(before, after), after) == []
+    attributes = tree(repo, [*PLAIN[:2], ("100644", b"x", b".gitattributes")])
+    assert [hazard.kind for hazard in repo.hazards(repo.diff(attributes, after), after)] == [HazardKind.GIT_CONFIG]
+
+
+def test_what_collides_in_the_users_own_tree_is_not_the_agents_fault(repo: Repository):
+    collided = [("100644", b"x", b"README"), ("100644", b"x", b"readme")]
+    before, after = tree(repo, collided), tree(repo, [*collided, ("100644", b"x", b"z")])
+    assert repo.hazards(repo.diff(before, after), after) == []
+
+
+def test_directories_collide_too(repo: Repository):
+    inner = tree(repo, [("100644", b"x", b"f")])
+    before = tree(repo, [("40000", inner, b"src")])
+    after = tree(repo, [("40000", inner, b"SRC"), ("40000", inner, b"src")])
+    found = repo.hazards(repo.diff(before, after), after)
+    assert (HazardKind.COLLISION, "SRC") in [(hazard.kind, hazard.path) for hazard in found]
+
+
+STEPS = st.lists(st.sampled_from(["..", "a", "b", "l1", "l2", "."]), min_size=1, max_size=5).map("/".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(targets=st.tuples(STEPS, STEPS, STEPS, STEPS))
+def test_links_that_stay_inside_never_lead_out_together(tmp_path_factory: pytest.TempPathFactory, targets):
+    """The file system is the judge: whatever links the rule accepts, following any of them ends below the root."""
+    root = Path(os.path.realpath(tmp_path_factory.mktemp("root"))) / "tree"
+    (root / "a/b/a").mkdir(parents=True)
+    (root / "b").mkdir()
+    links = [name for name in ("l1", "a/l1", "a/b/l2", "a/b/a/l1")]
+    made = [name for name, target in zip(links, targets, strict=True) if git_tree.stays_inside(name, target)]
+    for name in made:
+        (root / name).symlink_to(targets[links.index(name)])
+    for name in made:
+        end = os.path.realpath(root / name)
+        assert end == str(root) or end.startswith(f"{root}/"), (targets, name, end)
