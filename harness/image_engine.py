@@ -9,13 +9,14 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from harness.containers import BoxBroke
+from harness.containers import BoxBroke, Engine
 
 REGISTRY_ANSWER_S = 8.0  # a registry that cannot be reached must not delay the first run much
 PULL_READ_S = 60.0  # between two progress messages of a pull
@@ -28,10 +29,15 @@ class ImageFailed(BoxBroke):
 
 
 class ImageEngine:
-    """The image side of one engine, over a client that somebody else opens and closes."""
+    """The image side of one engine, over the connection that the other door to Docker opens and closes."""
 
-    def __init__(self, client: docker.DockerClient) -> None:
-        self._api = client.api
+    def __init__(self, engine: Engine) -> None:
+        self._api = engine._client.api
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the engine says of itself."""
+        with _failing("engine info"):
+            return self._api.info()
 
     def exists(self, image: str) -> bool:
         with _failing(f"image {image}"):
@@ -98,7 +104,7 @@ class ImageEngine:
 
     def _build_network(self) -> str:
         """The host's own: a proxy or a resolver on its loopback answers there too, and an engine without a bridge can build."""
-        remapped = any("name=userns" in option for option in self._api.info().get("SecurityOptions") or ())
+        remapped = any("name=userns" in option for option in self.facts().get("SecurityOptions") or ())
         return "default" if remapped else "host"
 
     def _read(self, answer: requests.Response, what: str) -> None:

@@ -50,8 +50,8 @@ RECIPES: Mapping[str, Recipe] = {
     "base": Recipe("base", ROOT),
     "scripted": Recipe("scripted", "base", ("constraints.txt",)),
     "oracle-candidate": Recipe("oracle-candidate", ROOT),
-    "oracle-reference": Recipe("oracle-reference", "base"),
-    "oracle-command": Recipe("oracle-reference", "base"),
+    "oracle-reference": Recipe("oracle-reference", ROOT),
+    "oracle-command": Recipe("oracle-reference", ROOT),
     "server": Recipe("server", ROOT, (*_PYTHON, "oracle", "mcp_server")),
     "runner": Recipe("runner", "server", (*_PYTHON, "harness", "images")),
 }

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from harness.build_host import BuildHost
 from harness.containers import BoxBroke, Engine
+from harness.failure import Exit
 from harness.image_engine import ImageEngine, ImageFailed
 from harness.image_source import DEBIAN, PREFIX, RECIPES, ROOT, BadRecipe, ImageSource, recipe
 from oracle.spec import Suite
@@ -27,6 +29,32 @@ BOOTSTRAP_S_MAX = 900
 BUILD_LOCK = f"harness-images-{os.getuid()}.lock"
 
 
+@dataclass(frozen=True)
+class Order:
+    """An image that somebody needs: one of ours with Debian packages on top, or the user's own."""
+
+    kind: str = ""
+    packages: tuple[str, ...] = ()
+    users: str | None = None
+
+    def __str__(self) -> str:
+        return self.users or " + ".join([self.kind, *self.packages])
+
+
+def agent_order(kind: str, image: str | None = None) -> Order:
+    """The image that the agent's table names, else its kind's own, else the base."""
+    return Order(users=image) if image else Order(kind if kind in RECIPES else "base")
+
+
+def suite_order(suite: Suite, role: str) -> Order:
+    """For the suite's `candidate` or its `reference`; a suite of kind `command` has only a candidate."""
+    if role == "reference":
+        return Order("oracle-reference", tuple(suite.reference_packages))
+    if suite.image:
+        return Order(users=suite.image)
+    return Order("oracle-candidate" if suite.kind == "differential" else "oracle-command", tuple(suite.packages))
+
+
 def silent(line: str) -> None:
     """Says nothing."""
 
@@ -35,37 +63,41 @@ class Images:
     """The images of one engine. `say` is told what takes long."""
 
     def __init__(self, engine: Engine, *, say: Callable[[str], None] = silent, source: ImageSource | None = None) -> None:
-        self._engine = ImageEngine(engine._client)
+        self._engine = ImageEngine(engine)
         self._say = say
         self._source = source or ImageSource()
         self._host: BuildHost | None = None
 
     def ensure(self, kind: str, packages: Iterable[str] = ()) -> str:
-        """The image's name, after the image was made if it was missing. Raises ImageFailed, and BadRecipe for a wrong name."""
+        """The image's name, after the image was made if it was missing; raises ImageFailed."""
         wanted = tuple(packages)
-        name = self._source.name(kind, wanted)
+        try:
+            name = self._source.name(kind, wanted)
+        except BadRecipe as bad:
+            raise ImageFailed(str(bad)) from bad
         if self._engine.exists(name):
             return name
         with FileLock(Path(tempfile.gettempdir()) / BUILD_LOCK):
             self._make(kind, wanted)
         return name
 
-    def missing(self, kinds: Iterable[str] = SANDBOXES) -> list[str]:
-        return [kind for kind in kinds if not self._engine.exists(self._source.name(kind))]
-
     def agent_image(self, kind: str, image: str | None = None) -> str:
-        """The image of an agent: the one that its table names, else its kind's own, else the base."""
-        if image:
-            return self._users(image)
-        return self.ensure(kind if kind in RECIPES else "base")
+        return self.deliver(agent_order(kind, image))
 
     def image_for(self, suite: Suite, role: str) -> str:
-        """The image for the suite's `candidate` or `reference`; a suite of kind `command` has only a candidate."""
-        if role == "reference":
-            return self.ensure("oracle-reference", suite.reference_packages)
-        if suite.image:
-            return self._users(suite.image)
-        return self.ensure("oracle-candidate" if suite.kind == "differential" else "oracle-command", suite.packages)
+        return self.deliver(suite_order(suite, role))
+
+    def deliver(self, order: Order) -> str:
+        """The ordered image's name, after it was made or pulled if it was missing."""
+        if order.users is None:
+            return self.ensure(order.kind, order.packages)
+        if not self._engine.exists(order.users):
+            self._say(f"image {order.users}: pulling")
+            self._engine.pull(order.users if ":" in order.users.rpartition("/")[2] else f"{order.users}:latest")
+        return order.users
+
+    def is_here(self, order: Order) -> bool:
+        return self._engine.exists(order.users or self._source.name(order.kind, order.packages))
 
     def registry_answers(self) -> bool:
         return self._engine.registry_has(PULLED_ROOT)
@@ -80,12 +112,6 @@ class Images:
         kept = {self._source.name(kind) for kind in (*RECIPES, ROOT)} | {f"{PREFIX}{kind}:latest" for kind in HOSTED}
         return [name for name in self._engine.names(PREFIX) if name not in kept and self._engine.remove(name)]
 
-    def _users(self, image: str) -> str:
-        if not self._engine.exists(image):
-            self._say(f"image {image}: pulling")
-            self._engine.pull(image if ":" in image.rpartition("/")[2] else f"{image}:latest")
-        return image
-
     def _make(self, kind: str, packages: tuple[str, ...] = ()) -> str:
         """Builds it on top of what it needs; another process may have done so meanwhile."""
         name = self._source.name(kind, packages)
@@ -97,7 +123,8 @@ class Images:
         below = self._make(recipe(kind).below)
         self._say(f"image {' + '.join([kind, *packages])}: building")
         host = self._build_host()
-        args = self._source.declared(kind, {**host.args, "BASE": below, "PACKAGES": " ".join(sorted(set(packages)))})
+        ours = {"ROOTFS": self._source.name(ROOT), "BASE": below, "PACKAGES": " ".join(sorted(set(packages)))}
+        args = self._source.declared(kind, {**host.args, **ours})
         context = self._source.context(kind, host.certificates)
         self._engine.build(context, name, dockerfile=recipe(kind).dockerfile, args=args, labels={LABEL: kind})
         return name
@@ -153,9 +180,9 @@ def main() -> int:
                 (silent if chosen.quiet else _tell)(name)
             for name in images.prune() if chosen.prune else ():
                 _tell(f"removed {name}")
-    except (BoxBroke, BadRecipe) as error:
+    except BoxBroke as error:
         print(f"harness: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadRecipe) else 3
+        return Exit.INFRASTRUCTURE
     return 0
 
 

@@ -54,7 +54,8 @@ class Runner:
         slots: int | None = None,
         runtime: str | None = None,
     ) -> None:
-        self._client, self._engine, self._name = client, engine, name
+        self.client = client
+        self._engine, self._name = engine, name
         self._labels, self._runtime = dict(labels), runtime
         self._slots = slots or oracle_box.cores()
         self._boxes = WarmBoxes(self._start)
@@ -65,7 +66,7 @@ class Runner:
         try:
             while not stop.is_set():
                 try:
-                    job = self._client.claim_job(self._name, CLAIM_WAIT_S)
+                    job = self.client.claim_job(self._name, CLAIM_WAIT_S)
                 except (ServerGone, ServerSaidNo) as error:
                     log.warning("runner %s: no job: %s", self._name, error)
                     stop.wait(RETRY_S)
@@ -73,14 +74,18 @@ class Runner:
                 if job is not None:
                     self.serve(job, stop)
         finally:
-            self._boxes.close()
+            self.close()
+
+    def close(self) -> None:
+        """Removes every box that was kept warm."""
+        self._boxes.close()
 
     def serve(self, job: Json, stop: threading.Event) -> None:
         """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile."""
         began = time.monotonic()
         with self._renewed(job["job"], stop) as dropped:
             try:
-                ran = self._work.judge(job, lambda: self._client.job_tree(job["job"]))
+                ran = self._work.judge(job, lambda: self.client.job_tree(job["job"]))
             except (BoxBroke, ServerGone, BadSpec) as error:
                 ran = run.Ran(verdict.broken(f"{type(error).__name__}: {error}", cases=len(job["cases"])))
             except ServerSaidNo as error:
@@ -95,7 +100,7 @@ class Runner:
         answers = {name: answer.to_json() for name, answer in reference.items()}
         for _ in range(FINISH_TRIES):
             try:
-                self._client.finish_job(job, done.to_json(), answers)
+                self.client.finish_job(job, done.to_json(), answers)
                 return
             except ServerSaidNo as error:
                 log.warning("runner %s: the verdict of job %s was not wanted: %s", self._name, job, error)
@@ -124,7 +129,7 @@ class Runner:
             elif time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + RENEW_S
                 try:
-                    self._client.renew_job(job)
+                    self.client.renew_job(job)
                 except ServerSaidNo as error:
                     log.warning("runner %s: job %s is lost: %s", self._name, job, error)
                     dropped.set()

@@ -19,8 +19,17 @@ from typing import Self
 from git.cmd import Git
 
 from mcp_server import git_tree
-from mcp_server.core.paths import covers
-from mcp_server.git_settings import CONFIG, EMAIL_DOMAIN, ENVIRONMENT, LOCAL, OPTIONS, READ_FOREIGN, WRITE_FOREIGN
+from mcp_server.core.paths import covers, is_path
+from mcp_server.git_settings import (
+    CONFIG,
+    EMAIL_DOMAIN,
+    ENVIRONMENT,
+    LIMITED,
+    LOCAL,
+    OPTIONS,
+    READ_FOREIGN,
+    WRITE_FOREIGN,
+)
 from mcp_server.git_tree import Change, CommitInfo, Entry, Hazard, HazardKind, HostileTree
 
 GIT_TIME_S = 120.0  # the longest honest call is the first import of a large repository
@@ -190,7 +199,11 @@ class Repository:
         return self._git("merge-base", "--is-ancestor", _oid(a), _oid(b), ok=(0, 1)).status == 0
 
     def merge(self, base: str, commit: str) -> Merged | Conflict:
-        """Merges two commits in memory: no work tree, no renames. The exit status alone tells a clean merge."""
+        """Merges two commits in memory: no work tree, no renames. The exit status alone tells a clean merge.
+
+        Raises TooLarge where one of their trees is.
+        """
+        self._measure(base, commit)
         done = self._git(
             "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", _oid(base), _oid(commit), ok=(0, 1, 128)
         )
@@ -224,6 +237,8 @@ class Repository:
     # -- trees and files (a treeish is the full id of a commit or a tree) --
 
     def diff(self, tree_a: str, tree_b: str) -> list[Change]:
+        """Raises TooLarge where one of the trees is."""
+        self._measure(tree_a, tree_b)
         options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
         return git_tree.changes(self._git("diff-tree", *options, _oid(tree_a), _oid(tree_b), "--").out)
 
@@ -258,7 +273,9 @@ class Repository:
 
     def read_many(self, wanted: Iterable[tuple[str, str]]) -> list[bytes | None]:
         """As `read`, in the order asked, by one process. Raises TooLarge over ARCHIVE_BYTES_MAX together."""
-        return self._blobs([f"{_oid(treeish)}:{path}" for treeish, path in wanted])
+        asked = [(f"{_oid(treeish)}:{path}", is_path(path)) for treeish, path in wanted]  # to git, `./x` is something else
+        found = iter(self._blobs([name for name, good in asked if good]))
+        return [next(found) if good else None for _, good in asked]
 
     def tree_key(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> str:
         """A SHA-256 over exactly what `archive` with the same globs would hold: equal keys, equal files."""
@@ -286,6 +303,11 @@ class Repository:
         return git_tree.tar(blobs)
 
     # -- the process --
+
+    def _measure(self, *treeishes: str) -> None:
+        """What walks two trees at once gathers before it writes, and would be stopped by its memory; listing one streams."""
+        for treeish in treeishes:
+            self._git("ls-tree", "-r", "-z", "--full-tree", _oid(treeish))
 
     def _chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
         include, exclude = tuple(include), tuple(exclude)
@@ -356,13 +378,13 @@ class Repository:
     ) -> "_Ended":
         # `env -i`, since GitPython can only add to the server's environment.
         clean = [f"{key}={value}" for key, value in (ENVIRONMENT | dict(env or {})).items()]
-        command = ["/usr/bin/env", "-i", *clean, program(), f"--git-dir={self.path}", *OPTIONS, verb, *arguments]
+        git = [program(), f"--git-dir={self.path}", *OPTIONS, verb, *arguments]
         sink = _Sink(limit)
         with tempfile.TemporaryFile() as given:
             given.write(stdin)
             given.seek(0)
             status, _, problem = self._git_in.execute(
-                command,
+                ["/usr/bin/env", "-i", *clean, *LIMITED, *git],
                 istream=given,
                 output_stream=sink,
                 kill_after_timeout=GIT_TIME_S,

@@ -16,14 +16,12 @@ from contextlib import asynccontextmanager, suppress
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
+from mcp_server.git_settings import LIMITED
+
 IDLE_S = 60.0  # a client that says nothing for so long has gone
-CPU_S = 300  # of each git process
-MEMORY_KB = 4 * 1024 * 1024  # of each git process: address space, so packs that are mapped count
 CHUNK_BYTES = 64 * 1024
 HEAD_BYTES_MAX = 16 * 1024
 LAST_WORDS_BYTES = 2000
-# A system that knows no such limit goes on without it.
-LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
 PASSED_ON = frozenset({b"content-type", b"expires", b"pragma", b"cache-control"})
 
 log = logging.getLogger(__name__)
@@ -59,14 +57,14 @@ class Answer:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def body(headers: Headers, receive: Receive, bytes_max: int) -> AsyncGenerator[bytes]:
+async def body(headers: Headers, receive: Receive, bytes_max: int, *, idle_s: float = IDLE_S) -> AsyncGenerator[bytes, None]:
     """The request's body as it comes, unpacked. Raises Unservable over the limit, and ClientGone."""
     encoding = headers.get("content-encoding", "identity")
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Unservable(415, f"a body in {encoding} is not understood")
     unpack = None if encoding == "identity" else zlib.decompressobj(16 + zlib.MAX_WBITS)
     total = 0
-    async for received in _received(receive):
+    async for received in _received(receive, idle_s):
         for chunk in [received] if unpack is None else _unpacked(unpack, received):
             total += len(chunk)
             if total > bytes_max:
@@ -103,13 +101,14 @@ async def run(
             await asyncio.gather(feeding, passing, return_exceptions=True)
 
 
-async def _received(receive: Receive) -> AsyncIterator[bytes]:
+async def _received(receive: Receive, idle_s: float) -> AsyncIterator[bytes]:
     more = True
     while more:
         try:
-            message = await asyncio.wait_for(receive(), IDLE_S)
+            async with asyncio.timeout(idle_s):  # not wait_for, which in Python 3.11 may lose a cancellation
+                message = await receive()
         except TimeoutError:
-            raise Unservable(408, f"nothing was received for {IDLE_S:.0f} s") from None
+            raise Unservable(408, f"nothing was received for {idle_s:.0f} s") from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         more = message.get("more_body", False)
@@ -130,9 +129,10 @@ def _unpacked(unpack: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
 async def _feed(process: Process, given: AsyncIterator[bytes], receive: Receive, *, may_leave: bool) -> None:
     assert process.stdin is not None
     async for chunk in given:
-        with suppress(ConnectionError):  # git has heard enough; the client still has to be heard out
-            process.stdin.write(chunk)
-            await process.stdin.drain()
+        if not process.stdin.is_closing():  # or git has heard enough; the client still has to be heard out
+            with suppress(ConnectionError):
+                process.stdin.write(chunk)
+                await process.stdin.drain()
     process.stdin.close()
     while may_leave:
         if (await receive())["type"] == "http.disconnect":
@@ -191,6 +191,7 @@ async def _last_words(process: Process) -> str:
 
 async def _at_most(seconds: float, words: asyncio.Task[str]) -> str:
     try:
-        return await asyncio.wait_for(words, seconds)
+        async with asyncio.timeout(seconds):
+            return await words
     except TimeoutError:  # a child of git's still holds the pipe
         return ""

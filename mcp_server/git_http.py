@@ -147,9 +147,9 @@ async def _carry_out(call: _Call, access: _Access) -> None:
 def _service(request: Request) -> str | None:
     """What is asked for; None for all that smart HTTP does not know, such as a file of the repository."""
     rest = request.path_params["rest"]
-    if request.method == "GET" and rest == "info/refs" and len(request.query_params) == 1:
-        asked = request.query_params.get("service")
-        return asked if asked in (FETCH, PUSH) else None
+    if request.method == "GET" and rest == "info/refs":
+        asked = request.query_params.multi_items()
+        return next((service for service in (FETCH, PUSH) if asked == [("service", service)]), None)
     return rest if request.method == "POST" and rest in (FETCH, PUSH) else None
 
 
@@ -200,7 +200,9 @@ async def _refuse(call: _Call, push: git_push.Push, reasons: dict[str, str]) -> 
         answer = _no(403, "; ".join(f"{ref}: {why}" for ref, why in reasons.items()))
     else:
         answer = Response(report, media_type=f"application/x-{PUSH}-result", headers=NOT_CACHED)
-    await call.answer.begin(answer.status_code, answer.raw_headers)
+    # Without a length, so that the client waits for the end, which is sent once the event is recorded.
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await call.answer.begin(answer.status_code, headers)
     await call.answer.write(bytes(answer.body))
 
 

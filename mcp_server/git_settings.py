@@ -28,6 +28,11 @@ ENVIRONMENT = {
 }
 LOCAL = {"GIT_ALLOW_PROTOCOL": "file"}
 
+CPU_S = 300
+MEMORY_KB = 4 * 1024 * 1024  # address space, so packs that are mapped count
+# Before any git: a tree of 2 kB can name more files than fit into memory. A system without such a limit goes on.
+LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
+
 # Renames off: with them a rename of a directory by one agent moves another's new files across modules.
 OPTIONS = (
     "-c", "core.hooksPath=/dev/null",
@@ -87,9 +92,7 @@ CONFIG = """\
 """
 
 
-def http_backend(
-    path: Path, rest: str, variables: Mapping[str, str], hide: Iterable[str]
-) -> tuple[list[str], dict[str, str]]:
+def http_backend(path: Path, rest: str, variables: Mapping[str, str], hide: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Arguments and whole environment of `git http-backend` for one request on the repository at `path`.
 
     `rest` is the part of the address below the repository, `variables` those of the CGI request, `hide` more values of

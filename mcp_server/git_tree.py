@@ -16,9 +16,8 @@ FILE_BYTES_MAX = 8 * 1024 * 1024  # sources, not data sets: every clone and ever
 PATH_BYTES_MAX = 1024  # a quarter of Linux's PATH_MAX, so that it still fits below any workspace
 LINK_BYTES_MAX = PATH_BYTES_MAX
 
-FILE, EXECUTABLE, SYMLINK, GITLINK = "100644", "100755", "120000", "160000"
+FILE, EXECUTABLE, SYMLINK, GITLINK = "100644", "100755", "120000", "160000"  # git itself reads any mode as one of these
 ABSENT = "000000"
-REGULAR = frozenset({FILE, EXECUTABLE})
 TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
 
 
@@ -60,7 +59,6 @@ class HazardKind(StrEnum):
     COLLISION = "collision"  # two names that are one on a case-folding or normalising file system
     TOO_LARGE = "too_large"
     NAME = "name"  # not UTF-8, a control character, or too long
-    MODE = "mode"  # neither file, executable, symlink nor gitlink
 
 
 @dataclass(frozen=True)
@@ -175,8 +173,6 @@ def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, in
     elif change.new_mode == SYMLINK:
         if sizes[change.new_oid] > LINK_BYTES_MAX or not stays_inside(change.path, links[change.new_oid]):
             yield HazardKind.SYMLINK
-    elif change.new_mode not in REGULAR:
-        yield HazardKind.MODE
     elif sizes[change.new_oid] > FILE_BYTES_MAX:
         yield HazardKind.TOO_LARGE
 

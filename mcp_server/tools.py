@@ -5,22 +5,23 @@ loses nothing, and the same call made again joins what is under way.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mcp_server.auth import Principal
-from mcp_server.core.refusal import Refused
+from mcp_server.core import budget
+from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import claim, memory, planning, release, running, sessions, submit
 from mcp_server.world import World
 
@@ -34,15 +35,17 @@ INSTRUCTIONS = (
     "Commits reach the server by git push to refs/agents/<you>/...; in a sandbox every commit is uploaded by itself."
 )
 
-Fence = Annotated[int, Field(description="fence of your lease, from claim_task")]
+FENCE_MAX = 2**53 - 1  # what every JSON reader can hold
+Fence = Annotated[int, Field(description="fence of your lease, from claim_task", ge=1, le=FENCE_MAX)]
 Answer = dict | str | Refused
+UNSETTLED = ("testing", "running")  # the statuses of work that goes on: a call waits for another
 
 
 class Tools:
     """The tools over one world. `who` is always the verified token's holder, never an argument."""
 
-    def __init__(self, world: World):
-        self._world = world
+    def __init__(self, world: World, wait_s: float = WAIT_S):
+        self._world, self._wait_s = world, wait_s
 
     async def claim_task(self, ctx: Context, task: str | None = None, module: str | None = None) -> CallToolResult:
         """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
@@ -55,22 +58,20 @@ class Tools:
     async def run_oracle(
         self,
         ctx: Context,
-        fence: int | None = None,
+        fence: Fence | None = None,
         commit: str | None = None,
         scope: Literal["task", "full"] = "task",
         cases: list[str] | None = None,
     ) -> CallToolResult:
         """Test a commit of yours (default: your last upload) on your task's cases, on all (full) or on case globs. Counts first, then the smallest failing cases. status running: call again to wait."""
         wanted = running.Asked(fence, commit, scope, tuple(cases or ()))
-        started = await asyncio.to_thread(running.start, self._world, principal(ctx), wanted)
-        poll = (lambda: started) if isinstance(started, Refused) else (lambda: running.answer(self._world, started))
-        return await self._call(ctx, "run_oracle", lambda _: poll(), until=running.is_settled, fence=fence, commit=commit, scope=scope, cases=cases)
+        start, poll = (lambda who: running.start(self._world, who, wanted)), (lambda started: running.answer(self._world, started))
+        return await self._call(ctx, "run_oracle", start, poll, fence=fence, commit=commit, scope=scope, cases=cases)
 
     async def push(self, ctx: Context, fence: Fence, commit: str, summary: str) -> CallToolResult:
         """Submit a commit (full id, uploaded) for landing. It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
-        submitted = await asyncio.to_thread(submit.submit, self._world, principal(ctx), fence, commit, summary)
-        poll = self._poll_of(submitted)
-        return await self._call(ctx, "push", lambda _: poll(), until=_has_verdict, fence=fence, commit=commit, summary=summary)
+        start, poll = (lambda who: submit.submit(self._world, who, fence, commit, summary)), (lambda submitted: submit.answer(self._world, submitted.id))
+        return await self._call(ctx, "push", start, poll, fence=fence, commit=commit, summary=summary)
 
     async def list_tasks(self, ctx: Context) -> CallToolResult:
         """All tasks with state, holder and what they wait for; open ones first."""
@@ -102,33 +103,67 @@ class Tools:
         """Leave a note for the other agents: a decision, a trap, an interface."""
         return await self._call(ctx, "write_note", lambda who: memory.write_note(self._world, who, topic, text), topic=topic, text=text)
 
-    def _poll_of(self, submitted: Submission | Refused) -> Callable[[], dict | Refused]:
-        if isinstance(submitted, Refused):
-            return lambda: submitted
-        return lambda: submit.answer(self._world, submit.get(self._world, submitted.id))
+    async def refuse(self, ctx: Context, tool: str, args: dict[str, Any], wrong: ToolError) -> CallToolResult:
+        """A call that names no tool of ours, or whose arguments do not fit: refused and logged like any other."""
+        if isinstance(wrong.__cause__, ValidationError):
+            problems = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.__cause__.errors()]
+            refused = Refused(Code.BAD_REQUEST, f"{tool} was called wrongly: {'; '.join(problems)}", "nothing was done", "call it again as its schema says")
+        else:
+            refused = Refused(Code.BAD_REQUEST, f"there is no tool {tool}", "nothing was done", "tools/list shows what there is")
+        return await self._call(ctx, tool, lambda _: refused, arguments=args)
 
-    async def _call(self, ctx: Context, tool: str, act: Callable[[Principal], Answer], *, until: Callable[[Answer], bool] = lambda _: True, **args) -> CallToolResult:
-        """Runs the use case, again at every ring of the bell until `until` holds or the time is up; logs the call."""
+    async def _call(self, ctx: Context, tool: str, act: Callable[[Principal], Any], poll: Callable[[Any], Answer] | None = None, **args) -> CallToolResult:
+        """Runs the use case once; where its result is under way, `poll`s that until it is settled or the time is up. Logs the call."""
         who, began = principal(ctx), time.monotonic()
         log = partial(sessions.called, self._world, who, tool, args={name: value for name, value in args.items() if value is not None})
         try:
-            answer = await self._settled(ctx, tool, partial(act, who), until, began)
+            answer = await self._settled(ctx, tool, partial(act, who), poll, began)
         except asyncio.CancelledError:  # the client went away; what it asked for goes on and a repeated call joins it
             log(status="dropped", code=None, ms=_since(began))
+            raise
+        except Exception:
+            await asyncio.to_thread(log, status="error", code=None, ms=_since(began))
             raise
         code = str(answer.code) if isinstance(answer, Refused) else None
         await asyncio.to_thread(log, status=_status(answer), code=code, ms=_since(began))
         return render(answer)
 
-    async def _settled(self, ctx: Context, tool: str, act: Callable[[], Answer], until: Callable[[Answer], bool], began: float) -> Answer:
+    async def _settled(self, ctx: Context, tool: str, act: Callable[[], Any], poll: Callable[[Any], Answer] | None, began: float) -> Answer:
+        started = await asyncio.to_thread(act)
+        if poll is None or isinstance(started, Refused):
+            return started
         while True:
             ring = self._world.bell.listen()
-            answer = await asyncio.to_thread(act)
-            left = WAIT_S - (time.monotonic() - began)
-            if until(answer) or left <= 0:
+            answer = await asyncio.to_thread(poll, started)
+            left = self._wait_s - (time.monotonic() - began)
+            if _status(answer) not in UNSETTLED or left <= 0:
                 return answer
             if not await self._world.bell.heard(ring, min(PROGRESS_S, left)):
                 await ctx.report_progress(time.monotonic() - began, None, f"{tool}: {_status(answer)}")
+
+
+class Server(MCPServer):
+    """The SDK's server, but for two things that it keeps to itself: calls it turns down, and who has listed the tools."""
+
+    def __init__(self, tools: Tools, world: World, listed: list[Tool]):
+        super().__init__("harness", instructions=INSTRUCTIONS, version=VERSION, tools=listed, middleware=[partial(_note_listing, world)])
+        self._ours = tools
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Context | None = None) -> Any:
+        assert context is not None
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError:  # ours to mend; `Tools` has logged it
+            raise
+        except ToolError as wrong:
+            return await self._ours.refuse(context, name, arguments, wrong)
+
+
+async def _note_listing(world: World, ctx: ServerRequestContext, call_next: CallNext) -> HandlerResult:
+    result = await call_next(ctx)
+    if ctx.method == "tools/list" and ctx.request is not None:
+        await asyncio.to_thread(sessions.listed_tools, world, ctx.request.scope["principal"])
+    return result
 
 
 def principal(ctx: Context) -> Principal:
@@ -142,14 +177,13 @@ def render(answer: Answer) -> CallToolResult:
     """The same data as text and as structure; a refusal is an error to the client, since some show models only the text of one."""
     if isinstance(answer, str):
         return CallToolResult(content=[TextContent(type="text", text=answer[:CHARACTERS_MAX])])
-    value = answer.to_json() if isinstance(answer, Refused) else answer
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=value, is_error=isinstance(answer, Refused))
+    value = budget.fit(answer.to_json() if isinstance(answer, Refused) else answer, CHARACTERS_MAX)
+    return CallToolResult(content=[TextContent(type="text", text=budget.encode(value))], structured_content=value, is_error=isinstance(answer, Refused))
 
 
-def build(world: World) -> MCPServer:
-    """The MCP server: every tool annotated, unknown arguments refused."""
-    tools = Tools(world)
+def build(world: World, wait_s: float = WAIT_S) -> MCPServer:
+    """The MCP server: every tool annotated, unknown arguments refused, every call answered within `wait_s`."""
+    tools = Tools(world, wait_s)
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     listed = [
@@ -163,7 +197,7 @@ def build(world: World) -> MCPServer:
         (tools.read_notes, reads),
         (tools.write_note, writes),
     ]
-    return MCPServer("harness", instructions=INSTRUCTIONS, version=VERSION, tools=[_strict(function, hints) for function, hints in listed])
+    return Server(tools, world, [_strict(function, hints) for function, hints in listed])
 
 
 def _strict(function: Callable, hints: ToolAnnotations) -> Tool:
@@ -178,10 +212,6 @@ def _strict(function: Callable, hints: ToolAnnotations) -> Tool:
 
 def _created(task: Task | Refused) -> dict | Refused:
     return task if isinstance(task, Refused) else {"status": "created", "task": task.id, "module": task.module, "paths": list(task.paths)}
-
-
-def _has_verdict(answer: Answer) -> bool:
-    return not (isinstance(answer, dict) and answer["status"] == "testing")
 
 
 def _status(answer: Answer) -> str:

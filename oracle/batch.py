@@ -157,7 +157,7 @@ def memory_file(given):
 def first_to_go(pid):
     """When the box is out of memory the case goes, not its executor."""
     try:
-        with open("/proc/%d/oom_score_adj" % pid, "w") as file:
+        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
             file.write("1000")
     except OSError:
         pass  # it has ended already, or this kernel hides it

@@ -61,6 +61,8 @@ def git(*argv: str, cwd: Path | None = None, data: bytes | None = None) -> subpr
 
 def first_line(ended: subprocess.CompletedProcess) -> str:
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
+    if any("could not read Username" in line for line in lines):  # what git makes of a 401 without a terminal
+        return "the server does not know the session's token"
     return next((line for line in lines if line.startswith(("fatal:", "error:", "remote:"))), lines[-1] if lines else "")[:300]
 
 

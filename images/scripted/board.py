@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -16,7 +15,7 @@ CONNECT_TIMEOUT_S = 15.0
 AWAY_MAX_S = 90.0  # how long the server may be away
 UNFINISHED = ("testing", "running")  # the call has to be made again to wait on
 UNFINISHED_MAX_S = 1800.0
-LOST = (MCPError, httpx2.HTTPError, OSError, TimeoutError, asyncio.TimeoutError)
+HANG_UP_S = 2.0
 CALLER_ERRORS = range(-32699, -32599)  # JSON-RPC: the request itself is wrong; -32000 and the like are the connection's
 
 Answer = dict[str, Any]
@@ -26,14 +25,21 @@ class ServerAway(Exception):
     """The server did not come back within AWAY_MAX_S."""
 
 
+class LineBroke(Exception):
+    """The connection ended under a call."""
+
+
 class Board:
-    """Use it `async with`; `call` from one task at a time."""
+    """Use it `async with`; `call` from one task at a time.
+
+    The connection lives in a task of its own: when it breaks, the SDK cancels the task that opened it, and that must not be ours.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._stack = AsyncExitStack()
-        self._client: Client | None = None
+        self._line: asyncio.Task | None = None
+        self._asked: asyncio.Queue = asyncio.Queue()
 
     async def __aenter__(self) -> "Board":
         return self
@@ -55,33 +61,46 @@ class Board:
         while True:
             try:
                 return await self._once(tool, args)
-            except* LOST as lost:
-                error = _first(lost)
-            if isinstance(error, MCPError) and error.code in CALLER_ERRORS:
-                return {"status": "error", "message": f"{error.code}: {error.message}"}
+            except (LineBroke, MCPError) as error:
+                if isinstance(error, MCPError) and error.code in CALLER_ERRORS:
+                    return {"status": "error", "message": f"{error.code}: {error.message}"}
+                if time.monotonic() - began + wait_s > AWAY_MAX_S:
+                    raise ServerAway(f"{tool}: {error}") from error
             await self._hang_up()
-            if time.monotonic() - began + wait_s > AWAY_MAX_S:
-                raise ServerAway(f"{tool}: {error}")
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, 2.0)
 
     async def _once(self, tool: str, args: Answer) -> Answer:
-        if self._client is None:
-            await self._dial()
-        assert self._client is not None
-        return told(await self._client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S))
+        if self._line is None:
+            self._asked = asyncio.Queue()
+            self._line = asyncio.create_task(self._hold_line(self._asked))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.put_nowait((tool, args, answer))
+        await asyncio.wait({answer, self._line}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise LineBroke(str(self._line.exception() if not self._line.cancelled() else "cancelled"))
+        return answer.result()
 
-    async def _dial(self) -> None:
+    async def _hold_line(self, asked: asyncio.Queue) -> None:
         timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=CALL_TIMEOUT_S)
-        http = await self._stack.enter_async_context(httpx2.AsyncClient(headers=self._headers, timeout=timeout, trust_env=False))
-        self._client = await self._stack.enter_async_context(Client(streamable_http_client(self._url, http_client=http)))
+        http = httpx2.AsyncClient(headers=self._headers, timeout=timeout, trust_env=False)
+        async with http, Client(streamable_http_client(self._url, http_client=http)) as client:
+            while (one := await asked.get()) is not None:
+                tool, args, answer = one
+                try:
+                    answer.set_result(told(await client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S)))
+                except MCPError as error:
+                    answer.set_exception(error)
 
     async def _hang_up(self) -> None:
-        self._client, stack, self._stack = None, self._stack, AsyncExitStack()
-        try:
-            await stack.aclose()
-        except* LOST:
-            pass  # it was broken already
+        line, self._line = self._line, None
+        if line is not None:
+            self._asked.put_nowait(None)
+            await asyncio.wait({line}, timeout=HANG_UP_S)
+            line.cancel()
+            await asyncio.wait({line})
+            if not line.cancelled():
+                line.exception()  # whatever it was, the next line is a new one
 
 
 def told(result: CallToolResult) -> Answer:
@@ -102,10 +121,3 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return None
-
-
-def _first(group: BaseExceptionGroup) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

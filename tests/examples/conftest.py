@@ -1,9 +1,8 @@
 """What the tests of the example share: its cases and what sqlite3 answers to them, asked once."""
 import shutil
 
-import pytest
-
 import minisql_tree
+import pytest
 
 
 @pytest.fixture(scope="session")

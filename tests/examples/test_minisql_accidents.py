@@ -1,9 +1,8 @@
 """The accidents that the playbooks stage are real: half done, wrong, and right alone but wrong together."""
 import subprocess
 
-import pytest
-
 import minisql_tree
+import pytest
 
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 

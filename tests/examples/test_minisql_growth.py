@@ -4,9 +4,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 import minisql_tree
+import pytest
 
 SCAFFOLD_PASSING_MAX = 5  # "near 0" of more than 320
 ORDERS = (1, 2, 3, 4)

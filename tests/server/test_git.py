@@ -59,11 +59,8 @@ def repo(tmp_path: Path, user: Path) -> Repository:
 
 
 def upload(repo: Repository, user: Path, agent: str = "claude-1", name: str = "work") -> str:
-    """The user's HEAD as an agent's ref, by the way that knows no rules."""
-    sh(user, "push", "-q", "-f", str(repo.path), f"HEAD:refs/import/{agent}")
-    head = sh(user, "rev-parse", "HEAD")
-    repo.set_ref(f"refs/agents/{agent}/{name}", head)
-    return head
+    sh(user, "push", "-q", "-f", str(repo.path), f"HEAD:refs/agents/{agent}/{name}")
+    return sh(user, "rev-parse", "HEAD")
 
 
 def tree(repo: Repository, entries: list[tuple[str, str | bytes, bytes]]) -> str:
@@ -276,7 +273,8 @@ def test_log_reads_back_what_was_written(repo: Repository):
     assert (newest.author, newest.subject, newest.when_s) == ("claude-1", "add joins", 1_700_000_000)
     assert newest.trailers == {"Task": "T1", "Agent": "x: y\u2028Fence: 9"}
     assert oldest.commit == base and oldest.trailers == {}
-    assert [info.commit for info in repo.log("main", first_parent=False, limit=2)] == [head, side]
+    assert {info.commit for info in repo.log("main", first_parent=False)} == {head, side, base}
+    assert [info.commit for info in repo.log("main", limit=1)] == [head]
 
 
 def test_resolve_takes_only_what_is_surely_one_commit(repo: Repository, user: Path):
@@ -385,7 +383,12 @@ def test_diff_tells_each_path_with_its_modes(repo: Repository, user: Path):
     odd = "b/\u00e9 \t\n\"'.txt"
     commit_files(user, {odd: "odd\n", "b/two.txt": None})
     changes = {change.path: change for change in repo.diff(base, upload(repo, user))}
-    assert {path: change.status for path, change in changes.items()} == {"readme": "T", "a/one.txt": "M", odd: "A", "b/two.txt": "D"}
+    assert {path: change.status for path, change in changes.items()} == {
+        "readme": "T",
+        "a/one.txt": "M",
+        odd: "A",
+        "b/two.txt": "D",
+    }
     assert (changes["a/one.txt"].old_mode, changes["a/one.txt"].new_mode) == ("100644", "100755")
     assert repo.symlink_target(changes["readme"].new_oid) == "a/one.txt"
     assert repo.blob_size(changes[odd].new_oid) == 4
@@ -403,8 +406,8 @@ def test_read_many_keeps_the_order_and_tells_what_is_missing(repo: Repository, u
     odd = "b/new\nline"
     commit_files(user, {odd: "odd\n", "empty": ""})
     head = upload(repo, user)
-    wanted = ["readme", "no\nsuch", odd, "a", "empty", "b/two.txt", "", "../readme"]
-    assert repo.read_many([(head, path) for path in wanted]) == [b"hello\n", None, b"odd\n", None, b"", b"x\n", None, None]
+    wanted = ["readme", "no\nsuch", odd, "a", "empty", "b/two.txt", "", "../readme", "a\0b"]
+    assert repo.read_many([(head, path) for path in wanted]) == [b"hello\n", None, b"odd\n", None, b"", b"x\n", None, None, None]
     assert repo.read_many([]) == []
     assert repo.read(repo.tree_of(head), "readme") == b"hello\n"
 
@@ -458,12 +461,13 @@ def test_a_tree_that_cannot_be_files_is_not_archived(repo: Repository, entry, ki
 
 
 def test_a_tree_bomb_is_cut_off(repo: Repository):
+    main = repo.main("main")
     bomb = tree(repo, [("100644", b"x", b"%02d" % i) for i in range(16)])
     for _ in range(9):  # 16 ** 10 files
         bomb = tree(repo, [("40000", bomb, b"%02d" % i) for i in range(16)])
-    commit = repo.commit(bomb, [repo.main("main")], "bomb", "claude-1", 1)
+    commit = repo.commit(bomb, [main], "bomb", "claude-1", 1)
     begun = time.monotonic()
-    for use in (lambda: repo.ls_tree(commit), lambda: repo.diff(repo.main("main"), commit), lambda: repo.tree_key(commit, ["**"], [])):
+    for use in (lambda: repo.ls_tree(commit), lambda: repo.diff(main, commit), lambda: repo.merge(main, commit)):
         with pytest.raises(git.TooLarge):
             use()
     assert time.monotonic() - begun < 60
@@ -520,7 +524,6 @@ HOSTILE = [
     (("100644", b"x", b"bad\xff"), HazardKind.NAME),
     (("100644", b"x", b"new\nline"), HazardKind.NAME),
     (("100644", b"x", b"n" * 1025), HazardKind.NAME),
-    (("100664", b"x", b"mode"), HazardKind.MODE),
     (("100644", b"x" * (git_tree.FILE_BYTES_MAX + 1), b"large"), HazardKind.TOO_LARGE),
 ]
 PLAIN = [("100644", b"x", b"readme"), ("100644", b"x", "cafe\u0301".encode()), ("40000", b"", b"empty")]

@@ -43,6 +43,7 @@ SELECT a, b FROM t ORDER BY a, b;
 CREATE TABLE t (a INTEGER UNIQUE);
 INSERT INTO t VALUES (1), (2);
 UPDATE t SET a = 1 WHERE a = 2;
+UPDATE t SET a = 3 WHERE a = 1;
 SELECT a FROM t ORDER BY a;
 -- case: half-a-statement-is-undone
 CREATE TABLE t (a INTEGER UNIQUE);

@@ -1,0 +1,48 @@
+"""`harness doctor`: what a run needs, looked at before it."""
+
+import json as jsons
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from harness.checkup import Check, checkup
+from harness.failure import Exit, Failed
+from harness.place import ConfigOption, JsonOption, Place, StateOption, place
+from harness.state import DIRECTORY_NAME, State
+
+
+def doctor(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
+    """Check engine, images, disk, inodes, configuration and agents; exit 2 for a bad configuration, 1 for anything else."""
+    where = place(context, config, state)
+    checks: list[Check] = []
+    console = Console()
+    for check in checkup(*_places(where)):
+        checks.append(check)
+        if not json:
+            console.print(_line(check), markup=False, highlight=False, soft_wrap=True, style=None if check.ok else "red")
+    if json:
+        print(jsons.dumps([asdict(check) for check in checks], indent=2))
+    raise typer.Exit(_exit(checks))
+
+
+def _places(where: Place) -> tuple[Path | None, State]:
+    """The configuration file if there is one, and the state directory that a run would use."""
+    try:
+        return where.config_file(), where.state_dir()
+    except Failed:
+        return None, State((where.state or where.here / DIRECTORY_NAME).resolve())
+
+
+def _line(check: Check) -> str:
+    mark = "ok  " if check.ok else "FAIL"
+    told = f"{mark} {check.name}: {check.detail}"
+    return f"{told}\n     -> {check.fix}" if check.fix and not check.ok else told
+
+
+def _exit(checks: list[Check]) -> Exit:
+    failed = {check.name for check in checks if not check.ok}
+    if "config" in failed:
+        return Exit.USAGE
+    return Exit.FAILED if failed else Exit.DONE

@@ -1,0 +1,518 @@
+"""The hardening profile, the door, the entry and the salvage, inside real sandboxes; each guard also with the guard removed."""
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mini import MiniServer, git, wait_until
+
+from harness import sandbox
+from harness.containers import IDLE, Bind, Box, Engine, Volume
+from harness.sandbox import Session
+
+pytestmark = pytest.mark.containers
+
+Boxed = Callable[..., Box]
+SessionOf = Callable[..., Session]
+
+TRIES = """
+import ctypes, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+SYSCALLS = {"unshare": (272, 0x10000000), "clone_newuser": (56, 0x10000000 | 17, 0, 0, 0, 0), "setns": (308, 0, 0), "mount": (165, 0, 0, 0, 0, 0),
+    "ptrace": (101, 0, 0, 0, 0), "bpf": (321, 0, 0, 0), "keyctl": (250, 0, 0, 0, 0, 0), "add_key": (248, 0, 0, 0, 0, 0),
+    "io_uring_setup": (425, 1, 0), "perf_event_open": (298, 0, 0, 0, 0, 0), "process_vm_readv": (310, 1, 0, 0, 0, 0, 0),
+    "userfaultfd": (323, 0), "open_by_handle_at": (304, 0, 0, 0), "kexec_load": (246, 0, 0, 0, 0), "init_module": (175, 0, 0, 0)}
+SOCKETS = {"AF_ALG": (38, 5, 0), "AF_VSOCK": (40, 1, 0), "AF_PACKET": (17, 3, 0), "AF_INET_RAW": (2, 3, 1), "AF_BLUETOOTH": (31, 3, 1),
+    "NETLINK_AUDIT": (16, 3, 9), "AF_XDP": (44, 3, 0)}
+FORBIDDEN, ABSENT = 1, 38
+for name, (number, *args) in SYSCALLS.items():
+    done = libc.syscall(number, *args)
+    if done == 0 and name == "clone_newuser":
+        os._exit(0)
+    print(name, "refused" if done == -1 and ctypes.get_errno() in (FORBIDDEN, ABSENT) else "open")
+for name, kind in SOCKETS.items():
+    try:
+        socket.socket(*kind).close()
+        print(name, "open")
+    except PermissionError:
+        print(name, "refused")
+    except OSError as error:
+        print(name, "open" if error.errno != 97 else "refused")
+"""
+
+
+def python(box: Box, code: str, *args: str, timeout_s: float = 60) -> list[str]:
+    ended = box.exec(["python3", "-I", "-c", code, *args], timeout_s=timeout_s)
+    assert ended.exit == 0, (ended.stdout + ended.stderr).decode()
+    return ended.stdout.decode().splitlines()
+
+
+def status_of(box: Box) -> dict[str, str]:
+    text = box.exec(["cat", "/proc/self/status"], timeout_s=20).stdout.decode()
+    return {line.split(":")[0]: line.split(":")[1].strip() for line in text.splitlines()}
+
+
+# -- the profile -----------------------------------------------------------------------------------------------------
+
+
+def test_a_box_has_no_capability_no_new_privileges_a_filter_and_no_root(boxed: Boxed) -> None:
+    status = status_of(boxed())
+    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {0}
+    assert (status["NoNewPrivs"], status["Seccomp"], status["Uid"].split()[0]) == ("1", "2", "10001")
+
+
+def test_dangerous_system_calls_and_socket_families_are_refused(boxed: Boxed) -> None:
+    answers = dict(line.split() for line in python(boxed(), TRIES))
+    assert len(answers) == 22
+    assert set(answers.values()) == {"refused"}, answers
+
+
+def test_without_our_filter_some_of_them_are_open(boxed: Boxed) -> None:
+    answers = dict(line.split() for line in python(boxed(seccomp="unconfined"), TRIES))
+    for name in ("unshare", "ptrace", "keyctl", "AF_VSOCK"):
+        assert answers[name] == "open", answers
+
+
+def test_the_root_is_read_only_and_the_workspace_is_not(boxed: Boxed, engine: Engine, run: str) -> None:
+    volume = f"{run}-ro"
+    engine.create_volume(volume, {sandbox.RUN: run})
+    box = boxed(tmpfs=sandbox.TMPFS, volumes=(Volume(volume, "/workspace"),))
+    script = 'for d in / /etc /usr/bin /opt/harness /var/tmp /run /tmp /home/agent /workspace; do touch $d/x 2>/dev/null && echo $d; done'
+    assert box.exec(["sh", "-c", script], timeout_s=20).stdout.split() == [b"/tmp", b"/home/agent", b"/workspace"]
+    box.remove()
+    engine.remove_volume(volume)
+
+
+def test_no_program_in_the_image_is_setuid(boxed: Boxed) -> None:
+    assert boxed().exec(["find", "/", "-xdev", "-perm", "/6000", "-type", "f"], timeout_s=60).stdout.decode().split() == []
+
+
+def test_a_fork_bomb_ends_at_the_limit_of_its_box_and_goes_with_it(boxed: Boxed) -> None:
+    box = boxed(pids=48)
+    code = "import os, time\nn = 0\ntry:\n  while True:\n    if os.fork() == 0:\n      time.sleep(600)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)"
+    count, errno = python(box, code)[0].split()
+    assert (int(count) < 48, errno) == (True, "11")
+    ended = box.exec(["sh", "-c", ":(){ :|:& };:; sleep 30"], timeout_s=2)
+    assert ended.timed_out or ended.exit != 0
+    box.remove()
+    assert not box.alive()
+
+
+def test_without_its_limit_the_same_count_of_forks_passes(boxed: Boxed) -> None:
+    code = "import os, time\nfor n in range(100):\n  if os.fork() == 0:\n    time.sleep(5); os._exit(0)\nprint('all')"
+    assert python(boxed(pids=400), code) == ["all"]
+
+
+def test_a_memory_bomb_kills_itself_and_not_its_box(boxed: Boxed) -> None:
+    box = boxed(memory_mb=64)
+    assert box.exec(["python3", "-c", "x = bytearray(200 << 20)"], timeout_s=60).exit == 137
+    assert box.alive()
+    assert box.exec(["true"], timeout_s=20).exit == 0
+    assert boxed(memory_mb=512).exec(["python3", "-c", "x = bytearray(200 << 20)"], timeout_s=60).exit == 0  # the guard removed
+
+
+def test_a_full_disk_is_the_boxs_own(boxed: Boxed) -> None:
+    box = boxed(tmpfs={"/tmp": "size=8m,mode=1777,nr_inodes=100"}, file_mb=4)
+    full = box.exec(["sh", "-c", "for i in 1 2 3 4; do head -c 4000000 /dev/zero >/tmp/$i || exit 9; done"], timeout_s=20)
+    assert (full.exit, b"No space left" in full.stderr) == (9, True)
+    box.exec(["sh", "-c", "rm -f /tmp/*"], timeout_s=20)
+    assert box.exec(["head", "-c", "9000000", "/dev/zero"], timeout_s=20).exit == 0
+    assert box.exec(["sh", "-c", "head -c 6000000 /dev/zero >/tmp/one"], timeout_s=20).exit != 0
+    assert box.exec(["sh", "-c", "for i in $(seq 200); do : >/tmp/f$i || exit 9; done"], timeout_s=20).exit != 0
+
+
+# -- the network -----------------------------------------------------------------------------------------------------
+
+PROBE = """
+import errno, socket, sys
+targets = [line.split() for line in sys.argv[1].splitlines()]
+for family, kind, host, port in targets:
+    s = socket.socket(getattr(socket, family), getattr(socket, kind))
+    s.settimeout(0.5)
+    try:
+        s.connect((host, int(port)))
+        s.send(bytes.fromhex("123401000001000000000000076578616d706c6503636f6d0000010001"))
+        s.recv(1)
+        print(family, kind, host, port, "ANSWERS")
+    except TimeoutError:
+        print(family, kind, host, port, "silent")
+    except OSError as error:
+        print(family, kind, host, port, errno.errorcode.get(error.errno, error.errno))
+"""
+HOSTS = (
+    "172.17.0.1", "172.17.0.2", "172.18.0.1", "10.0.0.1", "192.168.0.1", "192.168.65.2", "100.100.100.200", "169.254.169.254",
+    "169.254.170.2", "1.1.1.1", "8.8.8.8", "0.0.0.0", "127.0.0.2", "127.0.0.11", "127.0.0.53", "255.255.255.255", "224.0.0.1",
+)  # fmt: skip
+HOSTS6 = ("::1", "fe80::1", "fd00:ec2::254", "2606:4700:4700::1111")
+
+
+def probes(port_of_host: int, host_addresses: list[str]) -> str:
+    ports = (22, 53, 80, 443, 2375, 8080, 8765, port_of_host)
+    lines = [f"AF_INET SOCK_STREAM {host} {port}" for host in (*HOSTS, *host_addresses, "127.0.0.1") for port in ports]
+    lines += [f"AF_INET SOCK_DGRAM {host} {port}" for host in (*HOSTS, *host_addresses) for port in (53, 123)]
+    lines += [f"AF_INET6 SOCK_STREAM {host} {port}" for host in HOSTS6 for port in (53, 80, 8765, port_of_host)]
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def host_port() -> Iterator[int]:
+    """A service of the host on all its addresses: what a bridge's gateway would let a box reach."""
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                client.sendall(b"hello")
+                client.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def host_addresses() -> list[str]:
+    shown = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
+    return [address for address in shown if ":" not in address]
+
+
+def test_nothing_answers_but_the_door(session_of: SessionOf, engine: Engine, host_port: int) -> None:
+    session = session_of()
+    box = sandbox.start(engine, session, argv=["sleep", "600"], env={}, files={})
+    assert [line.split(":")[0].strip() for line in box.exec(["tail", "-n", "+3", "/proc/net/dev"], timeout_s=20).stdout.decode().splitlines()] == ["lo"]
+    wait_for_log(box, "started")
+    asked = probes(host_port, host_addresses())
+    lines = python(box, PROBE, asked, timeout_s=300)
+    assert len(lines) >= 120
+    answering = [line.split()[2:4] for line in lines if line.endswith("ANSWERS")]
+    assert answering == [["0.0.0.0", "8765"], ["127.0.0.1", "8765"]]  # one and the same: the first is a name for the second
+    health = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    assert python(box, health) == ["ok"]
+    table = box.exec(["cat", "/proc/net/tcp", "/proc/net/tcp6"], timeout_s=20).stdout.decode().splitlines()
+    listening = {int(line.split()[1].split(":")[1], 16) for line in table if line.split()[3] == "0A"}
+    assert listening == {8765}
+    names = "import socket\ntry: print(socket.gethostbyname('example.com'))\nexcept OSError as e: print('no name', e.errno)"
+    assert python(box, names)[0].startswith("no name")
+
+
+def test_with_a_bridge_the_same_probes_would_be_answered(boxed: Boxed, host_port: int) -> None:
+    box = boxed(network="bridge")
+    route = box.exec(["sh", "-c", "grep -c . /proc/net/route"], timeout_s=20).stdout
+    if int(route) < 2:
+        pytest.skip("this engine has no bridge")
+    gateway_hex = box.exec(["awk", "$2 == \"00000000\" {print $3}", "/proc/net/route"], timeout_s=20).stdout.decode().strip()
+    gateway = socket.inet_ntoa(bytes.fromhex(gateway_hex)[::-1])
+    lines = python(box, PROBE, f"AF_INET SOCK_STREAM {gateway} {host_port}")
+    assert lines[0].endswith("ANSWERS")
+
+
+# -- the door --------------------------------------------------------------------------------------------------------
+
+STREAM = """
+import http.client, time
+c = http.client.HTTPConnection("127.0.0.1", 8765); c.request("GET", "/sse"); r = c.getresponse()
+began = time.monotonic(); seen = []
+while line := r.readline():
+    if line.startswith(b"data"): seen.append((line.decode().strip(), time.monotonic() - began))
+print(seen[0][1] < 0.3, seen[2][1] > 0.6, [text for text, _ in seen])
+"""
+BIG = """
+import http.client, os
+data = os.urandom(20 << 20)
+c = http.client.HTTPConnection("127.0.0.1", 8765); c.request("POST", "/echo", data); print(c.getresponse().read() == data)
+"""
+HALF = """
+import socket
+s = socket.create_connection(("127.0.0.1", 8765)); s.sendall(b"one two"); s.shutdown(socket.SHUT_WR)
+got = b""
+while part := s.recv(1000): got += part
+print(got)
+"""
+FAST = """
+import http.client, time
+c = http.client.HTTPConnection("127.0.0.1", 8765); times = []
+for _ in range(200):
+    began = time.perf_counter(); c.request("GET", "/health"); c.getresponse().read(); times.append(time.perf_counter() - began)
+print(sorted(times)[100] * 1000)
+"""
+
+
+def test_events_pass_the_door_as_they_are_sent(session_of: SessionOf, engine: Engine) -> None:
+    box = ready(engine, session_of())
+    assert python(box, STREAM) == ["True True ['data: 0', 'data: 1', 'data: 2']"]
+
+
+def test_twenty_megabytes_pass_both_ways_and_small_requests_are_fast(session_of: SessionOf, engine: Engine) -> None:
+    box = ready(engine, session_of())
+    assert python(box, BIG) == ["True"]
+    assert float(python(box, FAST)[0]) < 25  # 1 to 2 ms alone; the bound is for a busy machine
+
+
+def test_a_half_closed_connection_still_gets_its_answer(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session)
+    mini.close()
+
+    def answer_after_the_end(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        got = b""
+        while part := client.recv(1000):
+            got += part
+        client.sendall(b"heard " + got)
+        client.close()
+
+    path = session.door / "door.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen()
+        threading.Thread(target=answer_after_the_end, args=(listener,), daemon=True).start()
+        assert python(box, HALF) == ["b'heard one two'"]
+
+
+def test_the_door_works_again_after_the_server_restarts_and_after_the_forwarder_is_killed(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
+    box = ready(engine, session_of())
+    health = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    with mini.outage():
+        assert box.exec(["python3", "-c", health], timeout_s=20).exit != 0
+    assert python(box, health) == ["ok"]
+    box.exec(["python3", "-c", KILL_FORWARDER], timeout_s=20)
+    wait_for_log(box, "door_reopened")
+    wait_until(lambda: box.exec(["python3", "-c", health], timeout_s=20).exit == 0, 10)
+
+
+KILL_FORWARDER = """
+import os, signal
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if b"forwarder.py" in open(f"/proc/{pid}/cmdline", "rb").read(): os.kill(int(pid), signal.SIGKILL)
+"""
+
+
+def test_the_door_is_read_only_from_inside_and_holds_nothing_else(session_of: SessionOf, engine: Engine) -> None:
+    box = ready(engine, session_of())
+    assert box.exec(["ls", "-A", "/run/harness"], timeout_s=20).stdout.split() == [b"door.sock", b"session.json"]
+    assert box.exec(["sh", "-c", "rm -f /run/harness/session.json; touch /run/harness/x"], timeout_s=20).exit != 0
+
+
+# -- the entry -------------------------------------------------------------------------------------------------------
+
+
+def ready(engine: Engine, session: Session, argv: list[str] | None = None) -> Box:
+    box = sandbox.start(engine, session, argv=argv or ["sleep", "600"], env={}, files={})
+    wait_for_log(box, "started")
+    return box
+
+
+def wait_for_log(box: Box, event: str) -> None:
+    needle = f'{{"harness": "{event}"'.encode()
+    for _, line in box.follow_logs():
+        if line.startswith(needle):
+            return
+    raise AssertionError(f"the box ended without {event}")
+
+
+def ran(engine: Engine, session: Session, script: str, **more: dict) -> tuple[int | None, list[str]]:
+    """Exit status and all lines of a session that runs a shell script."""
+    box = sandbox.start(engine, session, argv=["sh", "-c", script], env=more.get("env", {}), files=more.get("files", {}))
+    lines = [line.decode() for _, line in box.follow_logs()]
+    return box.wait(30), lines
+
+
+def told(lines: list[str], event: str) -> list[dict]:
+    return [found for line in lines if line.startswith('{"harness"') and (found := json.loads(line))["harness"] == event]
+
+
+def test_the_agent_finds_its_clone_its_files_its_environment_and_its_exit_status_is_passed_on(session_of: SessionOf, engine: Engine) -> None:
+    session = session_of()
+    script = 'pwd; cat README.md "$HOME/notes/a.txt"; echo "$HARNESS_AGENT $HARNESS_URL $HARNESS_MCP_URL $HARNESS_TOKEN $EXTRA"; git log --oneline | wc -l; exit 5'
+    exit, lines = ran(engine, session, script, env={"EXTRA": "extra"}, files={"notes/a.txt": "a note\n"})
+    assert exit == 5
+    for line in ("/workspace/engine", "# seed", "a note", f"ada http://127.0.0.1:8765 http://127.0.0.1:8765/mcp {session.token} extra"):
+        assert line in lines
+    assert told(lines, "ended") == [{"harness": "ended", "exit": 5, "saved": True}]
+
+
+def test_every_commit_is_on_the_server_as_it_is_made(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session)
+    for number in range(2):
+        done = box.exec(["sh", "-c", f"echo {number} >f; git add f; git commit -qm c{number}; git rev-parse HEAD"], timeout_s=60, workdir="/workspace/engine")
+        assert done.stderr == b""
+        assert mini.uploaded("ada", session.session) == done.stdout.decode().strip()
+    rewritten = "git commit -q --amend -m other; git rev-parse HEAD; git rebase -q --force-rebase HEAD~2; git rev-parse HEAD"
+    done = box.exec(["sh", "-c", rewritten], timeout_s=60, workdir="/workspace/engine")
+    assert mini.uploaded("ada", session.session) == done.stdout.decode().split()[-1]
+
+
+def test_a_commit_succeeds_with_one_line_of_warning_while_the_server_is_away(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session)
+    with mini.outage():
+        began = time.monotonic()
+        done = box.exec(["sh", "-c", "echo x >f; git add f; git commit -qm offline"], timeout_s=60, workdir="/workspace/engine")
+        assert (done.exit, time.monotonic() - began < 20) == (0, True)
+        warning = done.stderr.decode().splitlines()
+        assert [line.startswith("harness: this commit is not on the server yet") for line in warning] == [True]
+    box.stop(30)
+    assert mini.uploaded("ada", session.session) is not None  # the entry's own upload made it good
+
+
+def test_leftovers_are_committed_and_uploaded_at_the_end(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    script = "echo changed >>README.md; mkdir d; echo new >d/new; head -c 3000000 /dev/zero >big; echo '*.o' >.gitignore; echo x >a.o; git init -q inner; exit 3"
+    exit, lines = ran(engine, session, script)
+    head = mini.uploaded("ada", session.session)
+    assert exit == 3
+    assert head is not None
+    shown = git("show", "--stat", "--format=%s%n%an", head, cwd=mini.repos["engine"])
+    assert shown.startswith(f"leftovers of {session.session}\nada")
+    files = git("ls-tree", "-r", "--name-only", head, cwd=mini.repos["engine"]).split()
+    assert sorted(files) == [".gitignore", "README.md", "d/new"]
+    assert sorted(told(lines, "leftovers")[0]["skipped"]) == ["big", "inner/"]
+
+
+def test_a_session_that_changes_nothing_uploads_nothing(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    exit, lines = ran(engine, session, "true")
+    assert (exit, mini.uploaded("ada", session.session)) == (0, None)
+    assert told(lines, "leftovers") == told(lines, "uploaded") == []
+
+
+def test_an_unfinished_merge_is_undone_and_its_commits_are_kept(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    script = """git checkout -q -b side; echo side >README.md; git commit -qam side; git checkout -q main
+        echo mine >README.md; git commit -qam mine; git rev-parse HEAD >/tmp/mine; git merge -q side; cat /tmp/mine; exit 1"""
+    _, lines = ran(engine, session, script)
+    head = mini.uploaded("ada", session.session)
+    assert head in lines
+    assert git("show", f"{head}:README.md", cwd=mini.repos["engine"]) == "mine"
+
+
+def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session, ["sh", "-c", "trap '' TERM; echo late >late; setsid -f sh -c \"trap '' TERM; sleep 999\"; sleep 999 & wait; sleep 999"])
+    began = time.monotonic()
+    box.stop(30)
+    assert time.monotonic() - began < 20
+    head = mini.uploaded("ada", session.session)
+    assert head is not None
+    assert "late" in git("ls-tree", "--name-only", head, cwd=mini.repos["engine"])
+
+
+def test_orphans_are_reaped_while_the_agent_works(session_of: SessionOf, engine: Engine) -> None:
+    _, lines = ran(engine, session_of(), "for i in 1 2 3 4 5; do setsid -f true; done; sleep 1; grep -l '^State:.*zombie' /proc/[0-9]*/status; echo counted")
+    assert [line for line in lines if line.startswith("/proc")] == []
+    assert "counted" in lines
+
+
+def test_what_cannot_start_is_said_and_not_guessed(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = sandbox.start(engine, session, argv=["no-such-agent"], env={}, files={})
+    lines = [line.decode() for _, line in box.follow_logs()]
+    assert (box.wait(10), told(lines, "no_command")[0]["detail"]) == (127, "no-such-agent: No such file or directory")
+    wrong = dataclasses.replace(session_of("bob"), token="wrong")
+    box = sandbox.start(engine, wrong, argv=["true"], env={}, files={})
+    lines = [line.decode() for _, line in box.follow_logs()]
+    assert box.wait(60) == 69
+    assert told(lines, "clone_failed")[0]["detail"] == "the server does not know the session's token"
+
+
+def test_the_clone_waits_for_a_server_that_is_just_restarting(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    with mini.outage():
+        box = sandbox.start(engine, session, argv=["cat", "README.md"], env={}, files={})
+        time.sleep(1.5)
+    assert b"# seed" in [line for _, line in box.follow_logs()]
+
+
+# -- salvage and limits ----------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_box_left_is_salvaged_from_its_workspace(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session)
+    script = "echo half >half-done; : >.git/index.lock; echo never >>README.md"
+    box.exec(["sh", "-c", script], timeout_s=20, workdir="/workspace/engine")
+    box.kill()
+    assert mini.uploaded("ada", session.session) is None
+    assert sandbox.salvage(engine, session)
+    head = mini.uploaded("ada", session.session)
+    assert git("ls-tree", "--name-only", str(head), cwd=mini.repos["engine"]).split() == ["README.md", "half-done"]
+    assert sandbox.salvage(engine, session)  # again: nothing new, no error
+    assert mini.uploaded("ada", session.session) == head
+    sandbox.remove(engine, session, box)
+    assert engine.list({sandbox.RUN: session.run, sandbox.SESSION: session.session}) == []
+    assert engine.volumes({sandbox.SESSION: session.session}) == {}
+    assert not (session.door / "session.json").exists()
+
+
+def test_a_salvage_with_nothing_to_save_is_no_failure(session_of: SessionOf, engine: Engine) -> None:
+    session = session_of()
+    box = sandbox.start(engine, session, argv=["sleep", "600"], env={}, files={})
+    box.kill()
+    assert sandbox.salvage(engine, session)
+
+
+def test_a_salvage_that_cannot_reach_the_server_says_so(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    box = ready(engine, session)
+    box.exec(["sh", "-c", "echo x >x"], timeout_s=20, workdir="/workspace/engine")
+    box.kill()
+    mini.close()
+    assert not sandbox.salvage(engine, session)
+
+
+def test_the_agent_runs_out_of_memory_before_the_entry_does(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of(memory_mb=96)
+    exit, lines = ran(engine, session, "echo saved >saved; python3 -c 'x = bytearray(400 << 20)'; exit 4")
+    assert exit == 4
+    assert told(lines, "ended")[0]["saved"]
+    assert mini.uploaded("ada", session.session) is not None
+
+
+def test_the_used_disk_is_measured(session_of: SessionOf, engine: Engine) -> None:
+    box = ready(engine, session_of())
+    assert sandbox.used_mb(box) in (0, 1, 2)
+    box.exec(["sh", "-c", "head -c 20000000 /dev/zero >big"], timeout_s=20, workdir="/workspace/engine")
+    assert sandbox.used_mb(box) in range(19, 23)
+    box.kill()
+    assert sandbox.used_mb(box) is None
+
+
+def test_leftovers_of_dead_runs_are_swept_and_of_live_ones_not(engine: Engine, run: str, base_image: str) -> None:
+    for name in ("dead", "live"):
+        labels = {sandbox.RUN: f"{run}-{name}", sandbox.KIND: "agent"}
+        engine.create_volume(f"{run}-{name}", labels)
+        engine.start(sandbox.hardened(image=base_image, argv=IDLE, name=f"{run}-{name}", labels=labels))
+    swept = sandbox.sweep_dead(engine, alive=lambda found: found != f"{run}-dead")
+    assert {name: (what.boxes, what.volumes) for name, what in swept.items()} == {f"{run}-dead": (1, 1)}
+    assert len(engine.list({sandbox.RUN: f"{run}-live"})) == 1
+    sandbox.sweep_run(engine, f"{run}-live")
+
+
+def test_session_files_are_for_the_sandbox_and_nobody_else_on_the_host(tmp_path: Path) -> None:
+    from mcp_server.config import AgentSpec
+
+    session = Session("r", "S1", "a", "secret", tmp_path / "doors" / "S1", "i", (("engine", "main"),), AgentSpec("a", "command"))
+    sandbox.write_session(session, mode="work", argv=["true"])
+    written = session.door / "session.json"
+    assert (written.stat().st_mode & 0o777, session.door.stat().st_mode & 0o777) == (0o644, 0o755)
+    assert os.listdir(session.door) == ["session.json"]
+    assert json.loads(written.read_text())["repos"] == [{"name": "engine", "branch": "main"}]
+
+
+def test_a_program_is_looked_for_inside_the_image(engine: Engine, run: str, base_image: str) -> None:
+    assert sandbox.has_program(engine, run, base_image, "git")
+    assert not sandbox.has_program(engine, run, base_image, "claude")
+    assert Bind("/a", "/b").read_only

@@ -1,0 +1,339 @@
+"""Session after session: how an end is named and what follows (pure), and the whole loop with real sandboxes."""
+
+import dataclasses
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mini import MiniServer, git, wait_until
+
+from harness import outcome, preflight
+from harness.agents import ADAPTERS
+from harness.agents.base import Event, Mark, Seat, Wanted
+from harness.containers import Engine
+from harness.outcome import Again, Cut, Ended, Enough, Outcome, Seen
+from harness.sandbox import RUN, sweep_run
+from harness.server import ServerGone
+from harness.session import Site
+from harness.supervisor import Doing, Hired, Supervisor
+from mcp_server.config import AgentSpec
+
+# -- how an end is named ---------------------------------------------------------------------------------------------
+
+QUOTA = Event(Mark.QUOTA, "limit reached", wait_until_ms=90_000)
+
+
+@pytest.mark.parametrize(
+    ("seen", "named"),
+    [
+        (Seen(0, calls=3), (Outcome.WORKED, "", True)),
+        (Seen(0, uploaded=True), (Outcome.WORKED, "", True)),
+        (Seen(0), (Outcome.IDLE, "", False)),
+        (Seen(0, tools_listed=False), (Outcome.IDLE, "it never listed our tools: is its MCP configuration right?", False)),
+        (Seen(0, events=(Event(Mark.ASKED, "shall I?"),)), (Outcome.ASKED, "shall I?", False)),
+        (Seen(0, calls=2, events=(Event(Mark.ASKED, "shall I?"),)), (Outcome.WORKED, "", True)),
+        (Seen(1, calls=2), (Outcome.CRASHED, "exit 1", False)),
+        (Seen(1, uploaded=True), (Outcome.CRASHED, "exit 1", True)),
+        (Seen(1, events=(Event(Mark.ERROR, "push: expected landed"),)), (Outcome.CRASHED, "exit 1: push: expected landed", False)),
+        (Seen(137), (Outcome.CRASHED, "exit 137 (killed)", False)),
+        (Seen(137, out_of_memory=True), (Outcome.CRASHED, "out of memory", False)),
+        (Seen(None), (Outcome.CRASHED, "the sandbox is gone", False)),
+        (Seen(127, events=(Event(Mark.SAID, "claude: not found"),)), (Outcome.MISSING, "exit 127: claude: not found", False)),
+        (Seen(127, entry={"no_command": "claude: no"}), (Outcome.MISSING, "claude: no", False)),
+        (Seen(69, entry={"clone_failed": "401"}), (Outcome.CRASHED, "clone failed: 401", False)),
+        (Seen(1, events=(QUOTA,)), (Outcome.QUOTA, "limit reached", False)),
+        (Seen(0, calls=9, events=(QUOTA,)), (Outcome.QUOTA, "limit reached", False)),
+        (Seen(1, events=(QUOTA, Event(Mark.AUTH, "not logged in"))), (Outcome.AUTH, "not logged in", False)),
+        (Seen(143, cut=Cut.TIME, uploaded=True), (Outcome.TIMEOUT, "session time over", True)),
+        (Seen(143, cut=Cut.DISK), (Outcome.CRASHED, "disk limit reached", False)),
+        (Seen(143, cut=Cut.STOP, events=(QUOTA,)), (Outcome.STOPPED, "stop requested", True)),
+    ],
+)
+def test_every_end_has_a_name(seen: Seen, named: tuple) -> None:
+    ended = outcome.classify(seen)
+    assert (ended.outcome, ended.detail, ended.fruitful) == named
+
+
+CRASH = Ended(Outcome.CRASHED, "exit 1")
+IDLE_END = Ended(Outcome.IDLE)
+WORKED = Ended(Outcome.WORKED, fruitful=True)
+WAITED_OUT = Ended(Outcome.QUOTA, "limit", wait_until_ms=90_000)
+
+
+@pytest.mark.parametrize(
+    ("history", "follows"),
+    [
+        ([WORKED], Again(0.0)),
+        ([CRASH], Again(2.0, "crashed: exit 1")),
+        ([CRASH, CRASH], Again(10.0, "crashed: exit 1")),
+        ([CRASH, CRASH, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
+        ([CRASH, WORKED, CRASH, CRASH], Again(10.0, "crashed: exit 1")),
+        ([CRASH, CRASH, WAITED_OUT, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
+        ([CRASH, IDLE_END, CRASH], Again(60.0, "crashed: exit 1")),
+        ([CRASH, IDLE_END, CRASH, IDLE_END], Again(60.0, "idle")),
+        ([WAITED_OUT], Again(80.0, "quota: limit")),
+        ([WAITED_OUT] * 9, Again(80.0, "quota: limit")),
+        ([Ended(Outcome.QUOTA)], Again(300.0, "quota: ")),
+        ([dataclasses.replace(WAITED_OUT, wait_until_ms=1)], Again(0.0, "quota: limit")),
+        ([CRASH, Ended(Outcome.STOPPED, "stop requested", fruitful=True)], Enough("stop requested")),
+    ],
+)
+def test_what_follows_an_end(history: list[Ended], follows: Again | Enough) -> None:
+    assert outcome.after(history, now_ms=10_000) == follows
+
+
+def test_an_agent_that_fails_in_turns_of_two_kinds_ends_as_well() -> None:
+    history: list[Ended] = []
+    for ended in itertools.cycle((CRASH, IDLE_END)):
+        history.append(ended)
+        if isinstance(outcome.after(history, now_ms=0), Enough):
+            break
+    assert len(history) == 5
+
+
+# -- adapters --------------------------------------------------------------------------------------------------------
+
+
+def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None:
+    scripted = ADAPTERS["scripted"]
+    spec = AgentSpec("builder", "scripted", playbook="books/{agent}.toml", materials="mat/{agent}")
+    first, second = (Seat("builder-2", spec, number) for number in (1, 2))
+    assert scripted.wants(first) == (Wanted("books/builder-2.toml", "playbook.toml"), Wanted("mat/builder-2", "materials"))
+    assert Wanted("books/builder-2.again.toml", "again.toml", required=False) in scripted.wants(second)
+    assert scripted.launch(second, {"playbook.toml": "", "again.toml": ""}).argv[-1] == "/home/agent/again.toml"
+    assert scripted.launch(second, {"playbook.toml": ""}).argv[-1] == "/home/agent/playbook.toml"
+
+
+def test_the_players_lines_become_events() -> None:
+    parse = ADAPTERS["scripted"].parse
+    assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == Event(Mark.TOOL, "call leased claim_task")
+    assert parse('{"t":1,"step":2,"verb":"shell","status":"unexpected","detail":"x"}') == Event(Mark.ERROR, "shell unexpected x")
+    assert parse("Traceback") == Event(Mark.SAID, "Traceback")
+    assert parse("[1]") == Event(Mark.SAID, "[1]")
+    assert parse("  ") is None
+
+
+def test_a_command_is_a_shells_line_or_a_list() -> None:
+    command = ADAPTERS["command"]
+    line, words = AgentSpec("c", "command", command="a | b"), AgentSpec("c", "command", command=["a", "b"], env={"X": "1"})
+    assert command.launch(Seat("c-1", line), {}).argv == ("/bin/sh", "-c", "a | b")
+    launch = command.launch(Seat("c-1", words), {})
+    assert (launch.argv, launch.env["X"], "Nobody will answer" in launch.env["HARNESS_PROMPT"]) == (("a", "b"), "1", True)
+    assert (command.probe(line), command.probe(words)) == ("/bin/sh", "a")
+
+
+def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
+    (tmp_path / "mat/T1/src").mkdir(parents=True)
+    (tmp_path / "mat/T1/src/a.py").write_text("a")
+    (tmp_path / "book.toml").write_text("b")
+    wants = (Wanted("book.toml", "playbook.toml"), Wanted("mat", "materials"), Wanted("none", "again.toml", required=False))
+    assert preflight.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
+    with pytest.raises(preflight.BadFiles, match="does not exist"):
+        preflight.gather(tmp_path, (Wanted("none", "x"),))
+    (tmp_path / "mat/T1/b.bin").write_bytes(b"\xff\xfe")
+    with pytest.raises(preflight.BadFiles, match="not UTF-8"):
+        preflight.gather(tmp_path, wants)
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+Hire = Callable[..., Supervisor]
+
+
+@pytest.fixture
+def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: Path) -> Iterator[Hire]:
+    """A supervisor with one `command` agent (or the given ones); stopped and swept afterwards."""
+    site = Site(engine, mini, run=f"{run}-{os.urandom(3).hex()}", state=tmp_path, root=tmp_path, repos=(("engine", "main"),), session_s=60)
+    made: list[Supervisor] = []
+
+    def go(*scripts: str, hired: list[Hired] | None = None, **spec: object) -> Supervisor:
+        settings = {"kind": "command", "memory_mb": 256, "pids": 64, **spec}
+        agents = [Hired(f"a-{n}", AgentSpec(name="a", command=script, **settings), base_image) for n, script in enumerate(scripts, 1)]
+        made.append(Supervisor(site, hired if hired is not None else agents))
+        return made[-1]
+
+    yield go
+    for supervisor in made:
+        supervisor.stop(20)
+    assert engine.list({RUN: site.run}) == []
+    assert engine.volumes({RUN: site.run}) == {}
+    sweep_run(engine, site.run)
+
+
+def ends(mini: MiniServer) -> list[tuple[str, str]]:
+    return [(named, detail) for _, named, detail, _ in mini.ended]
+
+
+def working(supervisor: Supervisor) -> bool:
+    return all(state.state is Doing.WORKING for state in supervisor.states())
+
+
+@pytest.mark.containers
+def test_sessions_follow_each_other_until_no_task_is_left(hire: Hire, mini: MiniServer, tmp_path: Path) -> None:
+    mini.tasks = {"T1": "open"}
+    supervisor = hire("echo work $HARNESS_SESSION; echo $HARNESS_TOKEN; echo $HARNESS_SESSION >f; git add f; git commit -qm c")
+    supervisor.start()
+    wait_until(lambda: len(mini.ended) >= 2, 60)
+    mini.tasks["T1"] = "done"
+    assert supervisor.join(60)
+    assert set(ends(mini)) == {("worked", "")}
+    assert [(s.state, s.reason) for s in supervisor.states()] == [(Doing.STOPPED, "no task is left")]
+    assert supervisor.states()[0].sessions == len(mini.ended)
+    log = (tmp_path / "logs/a-1/S1.log").read_text()
+    assert "work S1\n[token]\n" in log
+    assert "token-S1" not in log
+    assert git("log", "-1", "--format=%s %an", str(mini.uploaded("a-1", "S1")), cwd=mini.repos["engine"]) == "c a-1"
+
+
+@pytest.mark.containers
+def test_three_failures_of_the_same_kind_stop_an_agent_with_the_reason(
+    hire: Hire, mini: MiniServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "WAITS_S", (0.1, 0.2, 0.3))
+    supervisor = hire("exit 7")
+    supervisor.start()
+    assert supervisor.join(90)
+    assert ends(mini) == [("crashed", "exit 7")] * 3
+    assert supervisor.states()[0].reason == "3 sessions in a row ended the same way: crashed: exit 7"
+
+
+@pytest.mark.containers
+def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_session_starts(hire: Hire, mini: MiniServer) -> None:
+    heads: list[str | None] = []
+    told = mini.end_session
+
+    def end_session(session: str, named: str, *, detail: str = "", exit: int | None = None) -> dict:
+        heads.append(mini.uploaded("a-1", session))
+        return told(session, named, detail=detail, exit=exit)
+
+    mini.end_session = end_session  # type: ignore[method-assign]
+    supervisor = hire("echo half >half; echo written; sleep 600")
+    supervisor.start()
+    wait_until(lambda: working(supervisor), 30)
+    wait_until(lambda: b"written" in log_of(mini, "a-1", "S1"), 30)
+    assert supervisor.kill("a-1")
+    wait_until(lambda: len(mini.ended) == 1, 60)
+    assert mini.ended[0] == ("S1", "crashed", "exit 137 (killed)", 137)
+    assert "half" in git("ls-tree", "--name-only", str(heads[0]), cwd=mini.repos["engine"])
+    wait_until(lambda: supervisor.states()[0].session == "S2", 30)
+
+
+def log_of(mini: MiniServer, agent: str, session: str) -> bytes:
+    path = mini.root / "logs" / agent / f"{session}.log"
+    return path.read_bytes() if path.exists() else b""
+
+
+@pytest.mark.containers
+def test_a_session_ends_at_its_time_limit_with_its_work_saved(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("echo x >slow; sleep 600", session_minutes=2 / 60)
+    supervisor.start()
+    wait_until(lambda: bool(mini.ended), 60)
+    assert ends(mini)[0] == ("timeout", "session time over")
+    assert mini.uploaded("a-1", "S1") is not None
+
+
+@pytest.mark.containers
+def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.session.DISK_EVERY_S", 0.5)
+    supervisor = hire("for i in 1 2 3 4 5; do head -c 9000000 /dev/zero >big$i; done; sleep 600", disk_mb=20)
+    supervisor.start()
+    wait_until(lambda: bool(mini.ended), 60)
+    assert ends(mini)[0] == ("crashed", "disk limit reached")
+
+
+@pytest.mark.containers
+def test_a_stop_saves_the_work_of_all_agents_and_leaves_no_box(hire: Hire, mini: MiniServer, engine: Engine) -> None:
+    supervisor = hire(*["echo mine >mine; echo written; sleep 600"] * 3)
+    supervisor.start()
+    wait_until(lambda: working(supervisor) and all(b"written" in log_of(mini, f"a-{n}", s) for n, s in agents_of(mini)), 60)
+    began = time.monotonic()
+    assert supervisor.stop(60)
+    assert time.monotonic() - began < 30
+    assert sorted(ends(mini)) == [("stopped", "stop requested")] * 3
+    for number, session in agents_of(mini):
+        assert mini.uploaded(f"a-{number}", session) is not None
+    assert {state.state for state in supervisor.states()} == {Doing.STOPPED}
+
+
+def agents_of(mini: MiniServer) -> list[tuple[str, str]]:
+    return [(made["agent"].removeprefix("a-"), session) for session, made in mini.sessions.items()]
+
+
+@pytest.mark.containers
+def test_a_stop_is_bounded_even_when_a_session_does_not_end(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("trap '' TERM; sleep 600")
+    supervisor.start()
+    wait_until(lambda: working(supervisor), 30)
+    gate = threading.Event()
+
+    def end_session(*_: object, **__: object) -> dict:
+        gate.wait(20)  # a server that accepts and does not answer
+        return {}
+
+    mini.end_session = end_session  # type: ignore[method-assign]
+    began = time.monotonic()
+    assert not supervisor.stop(6)
+    assert time.monotonic() - began < 20
+    gate.set()
+    assert supervisor.join(30)
+
+
+@pytest.mark.containers
+def test_a_server_that_is_away_for_a_moment_costs_no_session(hire: Hire, mini: MiniServer) -> None:
+    away, ask = [True, True, True], mini.create_session
+
+    def create_session(agent: str, kind: str, *, door: bool = True) -> dict:
+        if away:
+            away.pop()
+            raise ServerGone("restarting")
+        return ask(agent, kind, door=door)
+
+    mini.create_session = create_session  # type: ignore[method-assign]
+    supervisor = hire("git commit -q --allow-empty -m c; sleep 600")
+    supervisor.start()
+    wait_until(lambda: working(supervisor), 30)
+    assert not away
+
+
+@pytest.mark.containers
+def test_preflight_stops_an_agent_before_its_first_session(hire: Hire, mini: MiniServer, base_image: str) -> None:
+    def hired(name: str, image: str = base_image, **spec: object) -> Hired:
+        return Hired(name, AgentSpec(name=name, **{"kind": "command", **spec}), image)
+
+    supervisor = hire(hired=[
+        hired("image", "localhost/no/such:1", command="true"), hired("program", command=["claude", "-p"]),
+        hired("kind", kind="qwen"), hired("book", kind="scripted", playbook="none/{agent}.toml"),
+    ])  # fmt: skip
+    supervisor.start()
+    assert supervisor.join(60)
+    reasons = {state.agent: state.reason for state in supervisor.states()}
+    assert "does not exist" in reasons["image"]
+    assert reasons["program"] == f"preflight: claude: not found in the image {base_image}"
+    assert "kind qwen cannot be started yet" in reasons["kind"]
+    assert reasons["book"].endswith("none/book.toml does not exist")
+    assert mini.sessions == {}
+
+
+@pytest.mark.containers
+def test_a_scripted_agent_that_is_killed_goes_on_with_its_again_book(
+    hire: Hire, mini: MiniServer, scripted_image: str, tmp_path: Path
+) -> None:
+    mini.tasks = {"T1": "open"}
+    (tmp_path / "books").mkdir()
+    (tmp_path / "mat/T1").mkdir(parents=True)
+    (tmp_path / "mat/T1/a.txt").write_text("a")
+    (tmp_path / "books/s.toml").write_text('[[step]]\nnote = "about-to-hang"\n[[step]]\nhang = true\n')
+    (tmp_path / "books/s.again.toml").write_text("[[step]]\nwork = true\n")
+    spec = AgentSpec("s", "scripted", playbook="books/{agent}.toml", materials="mat", memory_mb=512)
+    supervisor = hire(hired=[Hired("s", spec, scripted_image)])
+    supervisor.start()
+    wait_until(lambda: bool(mini.notes), 60)
+    supervisor.kill("s")
+    assert supervisor.join(90)
+    assert mini.tasks == {"T1": "done"}
+    assert [named for named, _ in ends(mini)] == ["crashed", "worked"]
+    assert supervisor.states()[0].reason in ("its work is done (worked)", "no task is left")

@@ -1,0 +1,124 @@
+"""Reading a project's own test results: what ran, what failed, and what must not look like a pass."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracle import command, run
+from oracle.command import Ended
+from oracle.spec import Suite
+from oracle.verdict import Built
+
+JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
+<testcase classname="t.a" name="one"/><testcase classname="t.a" name="two"><failure message="boom">at line 3</failure></testcase>
+<testcase classname="t.a" name="three"><skipped/></testcase><testcase name="four"><error>gone</error></testcase></testsuite></testsuites>"""
+PASSING = '<testsuite><testcase classname="t" name="one"/></testsuite>'
+TAP = "TAP version 13\n1..3\nok 1 - adds\nnot ok 2 - subtracts\n  ---\n  at: 3\n  ...\nok 3 - later # SKIP no time\n"
+PYTEST = "..F\nFAILED tests/test_a.py::test_b - assert 1 == 2\n=== 1 failed, 2 passed, 1 skipped in 0.03s ===\n"
+
+
+def outcomes(results, **ended):
+    told = command.read(results, Ended(**({"exit": 0} | ended)))
+    return told.problem or told.outcomes
+
+
+def status(results, **ended):
+    return run.project(Suite("s", "command", "r", command="x", results=results), Ended(**({"exit": 0} | ended))).status
+
+
+def test_junit():
+    told = command.read("out.xml", Ended(1, collected=JUNIT))
+    assert told.outcomes == {"t.a::one": "pass", "t.a::two": "fail", "four": "fail"}
+    assert told.messages == {"t.a::two": "boom\nat line 3", "four": "gone"}
+
+
+def test_tap():
+    assert outcomes("tap", exit=1, output=TAP) == {"adds": "pass", "subtracts": "fail"}
+
+
+def test_pytest_names_what_its_options_show():
+    assert outcomes("pytest", exit=1, output=PYTEST) == {"tests/test_a.py::test_b": "fail", "command": "fail"}
+    verbose = "tests/test_a.py::test_x[a b] PASSED   [ 50%]\nPASSED tests/test_a.py::test_y\n== 2 passed, 3 warnings in 1.00s ==\n"
+    assert outcomes("pytest", output=verbose) == {"tests/test_a.py::test_x[a b]": "pass", "tests/test_a.py::test_y": "pass", "command": "pass"}
+
+
+def test_the_quiet_summary_of_pytest_is_read_too():
+    assert outcomes("pytest", output="..  [100%]\n2 passed in 0.01s\n") == {"command": "pass"}
+
+
+def test_exit_status_alone_is_one_case():
+    assert outcomes(None, exit=0) == {"command": "pass"}
+    assert outcomes(None, exit=3, output="no") == {"command": "fail"}
+    assert outcomes(None, exit=-9) == {"command": "fail"}
+    assert outcomes(None, exit=0, timed_out=True) == {"command": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("results", "ended"),
+    [
+        ("out.xml", {"collected": None}),
+        ("out.xml", {"collected": ""}),
+        ("out.xml", {"collected": "<testsuite/>"}),
+        ("out.xml", {"collected": "<testsuite><testcase name='a'><skipped/></testcase></testsuite>"}),
+        ("out.xml", {"collected": PASSING[:-5]}),
+        ("out.xml", {"collected": f'<!DOCTYPE x [<!ENTITY a "b">]>{PASSING}'}),
+        ("tap", {"output": ""}),
+        ("tap", {"output": "1..0 # SKIP all\n"}),
+        ("tap", {"output": "1..1\nok 1 # SKIP\n"}),
+        ("pytest", {"output": ""}),
+        ("pytest", {"output": "no tests ran in 0.01s\n"}),
+        ("pytest", {"output": "=== 3 skipped in 0.01s ===\n"}),
+        ("pytest", {"output": "PASSED tests/a.py::test_a\n"}),
+    ],
+)
+def test_when_nothing_ran_or_nothing_can_be_read_the_verdict_is_broken(results, ended):
+    assert status(results, **ended) == "broken"
+    assert status(results, exit=1, **ended) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("results", "ended"),
+    [
+        ("out.xml", {"collected": PASSING, "exit": 1}),
+        ("out.xml", {"collected": PASSING, "timed_out": True, "exit": -9}),
+        ("out.xml", {"collected": PASSING.replace("/>", "/><testcase classname='t' name='one'><failure/></testcase>", 1)}),
+        ("tap", {"output": "1..2\nok 1\n"}),
+        ("tap", {"output": "ok 1\n"}),
+        ("tap", {"output": "1..1\nok 1\nBail out! no disk\n"}),
+        ("tap", {"output": "1..1\nok 1\n", "exit": 2}),
+        ("tap", {"output": "1..1\nok 1\n", "truncated": True}),
+        ("pytest", {"output": "== 2 passed in 0.1s ==\n", "exit": 1}),
+        ("pytest", {"output": "== 2 passed, 1 error in 0.1s ==\n"}),
+    ],
+)
+def test_what_contradicts_itself_is_a_failure(results, ended):
+    assert status(results, **ended) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("results", "ended"), [("out.xml", {"collected": PASSING}), ("tap", {"output": "ok 1\n1..1\n"}), ("pytest", {"output": "1 passed in 0.1s\n"}), (None, {})]
+)
+def test_what_ran_and_passed_is_passed(results, ended):
+    assert status(results, **ended) == "passed"
+
+
+def test_a_command_that_was_never_seen_to_end_is_broken():
+    assert run.project(Suite("s", "command", "r", command="x"), None).status == "broken"
+
+
+def test_a_failed_build_is_failed_whatever_the_command_said():
+    suite = Suite("s", "command", "r", command="x")
+    assert run.project(suite, Ended(0), build=Built(1, "no")).status == "failed"
+    assert run.project(suite, None, build=Built(1, "no")).status == "failed"
+
+
+def test_failures_carry_their_message():
+    decided = run.project(Suite("s", "command", "r", command="x", results="out.xml"), Ended(1, collected=JUNIT))
+    assert [(failure["id"], failure["difference"]) for failure in decided.failures] == [("four", "gone"), ("t.a::two", "boom")]
+    assert (decided.counts.cases, decided.counts.passed, decided.counts.failed) == (3, 1, 2)
+
+
+@given(st.sampled_from(["out.xml", "tap", "pytest", None]), st.text(), st.integers(-20, 255))
+def test_no_output_makes_the_reader_stumble(results, text, exit):
+    told = command.read(results, Ended(exit, output=text, collected=text))
+    assert told.problem or told.outcomes

@@ -1,0 +1,84 @@
+"""Suites and path globs."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracle import globs
+from oracle.spec import BadSpec, Suite
+
+SUITE = Suite("sql", "differential", "engine", cases=("cases/**/*.sql",), candidate="python3 -m e", reference="sqlite3", env={"A": "1"})
+
+
+def test_a_suite_survives_json():
+    assert Suite.from_json(json.loads(json.dumps(SUITE.to_json()))) == SUITE
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Suite)])
+def test_every_field_changes_the_key(name):
+    value = getattr(SUITE, name)
+    other = {"env": {"A": "2"}}.get(name, (*value, "x") if isinstance(value, tuple) else 3.5 if isinstance(value, float) else f"{value}x")
+    assert dataclasses.replace(SUITE, **{name: other}).key() != SUITE.key()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"casess": ["x"]}, "unknown suite field 'casess'"),
+        ({"cases": "x"}, "'cases' must be a list of strings"),
+        ({"env": {"A": 1}}, "'env' must be a table of strings"),
+        ({"case_timeout_s": True}, "'case_timeout_s' must be a number"),
+        ({"name": None}, "'name' must be a string"),
+    ],
+)
+def test_a_suite_that_cannot_be_read_names_the_field(change, said):
+    with pytest.raises(BadSpec, match=said):
+        Suite.from_json(SUITE.to_json() | change)
+
+
+def test_a_missing_field_is_named():
+    with pytest.raises(BadSpec, match="'repo' is missing"):
+        Suite.from_json({"name": "a", "kind": "command"})
+
+
+def test_every_problem_of_a_suite_is_told_at_once():
+    assert len(Suite("a", "differential", "r", compare="fuzzy", case_timeout_s=0).problems()) == 5
+    assert Suite("a", "command", "r").problems() == ["a command suite needs command"]
+    assert SUITE.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "fits"),
+    [
+        ("a/**/*.sql", "a/x.sql", True),
+        ("a/**/*.sql", "a/b/c/x.sql", True),
+        ("a/**/*.sql", "ab/x.sql", False),
+        ("a/*.sql", "a/b/x.sql", False),
+        ("a/**", "a/b/c", True),
+        ("a/**", "a", False),
+        ("**", "anything/at/all", True),
+        ("a?c", "a/c", False),
+        ("[!a]b", "cb", True),
+        ("[!a]b", "/b", False),
+        ("a.b", "axb", False),
+        ("[", "[", True),
+    ],
+)
+def test_globs(glob, path, fits):
+    assert globs.matches(glob, path) is fits
+
+
+@given(st.text(alphabet="ab/.", min_size=1, max_size=12))
+def test_a_path_without_wildcards_matches_itself_alone(path):
+    assert globs.matches(path, path)
+    assert not globs.matches(path, path + "x")
+
+
+@pytest.mark.parametrize(
+    ("glob", "prefix"), [("oracle/cases/**/*.sql", "oracle/cases/"), ("*.sql", ""), ("a/b.sql", "a/"), ("a/b*/c.sql", "a/")]
+)
+def test_the_fixed_prefix_of_a_glob(glob, prefix):
+    assert globs.fixed_prefix(glob) == prefix

@@ -1,0 +1,83 @@
+"""The planted wrong engines: each is caught by a sound oracle, and one that cannot fail is found out."""
+
+import pytest
+
+from oracle import teeth, verdict
+from oracle.spec import Case, Suite
+from oracle.verdict import Answer, Counts
+
+CASES = [Case(f"c{number:03}", f"select {number};\n", "", 0) for number in range(120)]
+REFERENCE = {case.id: Answer(case.input.split()[1].rstrip(";") + "\n", 0) for case in CASES}
+SUITE = Suite("s", "differential", "r", cases=("c",), candidate="x", reference="y")
+PLANTED = [engine for engine in teeth.ENGINES if isinstance(engine, teeth.WrongAnswers)]
+
+
+def decide(answers, cases=CASES, reference=REFERENCE):
+    return verdict.decide(cases, answers, reference, mode="exact")
+
+
+@pytest.mark.parametrize("engine", PLANTED, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("count", [1, 2, 49, 120])
+def test_an_engine_made_of_answers_is_wrong_but_answers_every_case(engine, count):
+    decided = decide(engine.answers(CASES[:count], REFERENCE), cases=CASES[:count])
+    assert decided.status == "failed"
+    assert decided.counts.executed == count
+
+
+def test_one_in_fifty_is_one_in_fifty():
+    decided = decide(teeth.one_in_fifty_wrong(CASES, REFERENCE))
+    assert [name for name, outcome in decided.outcomes.items() if outcome == "fail"] == ["c000", "c050", "c100"]
+
+
+@pytest.mark.parametrize("output", ["", "a\n", "9\n", "1|2.5\n", "x9y"])
+@pytest.mark.parametrize("mode", ["exact", "lines", "unordered"])
+def test_off_by_one_differs_under_every_comparator(output, mode):
+    case = [Case("a", "x", "", 0)]
+    wrong = {"a": teeth.off_by_one(Answer(output, 0))}
+    assert verdict.decide(case, wrong, {"a": Answer(output, 0)}, mode=mode).status == "failed"
+
+
+def test_the_five_engines_of_the_design_are_planted():
+    assert [engine.name for engine in teeth.ENGINES] == ["silent", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"]
+
+
+def test_a_suite_whose_answers_are_all_the_same_has_no_teeth_against_repetition():
+    same = {case.id: Answer("ok\n", 0) for case in CASES}
+    rows = [teeth.noticed(engine.name, decide(engine.answers(CASES[1:], same), cases=CASES[1:], reference=same)) for engine in PLANTED]
+    rows[0] = teeth.noticed("last-answer-repeated", decide(same, reference=same))
+    concluded = teeth.conclude(SUITE, rows, Counts())
+    assert concluded.status == "failed"
+    assert concluded.reason == "the suite does not notice: last-answer-repeated"
+    assert concluded.to_json()["planted"] == rows
+
+
+def row(status):
+    return {"engine": "silent", "caught": status != "passed", "status": status}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "status"),
+    [
+        ("differential", [row("failed")], "passed"),
+        ("differential", [row("failed"), row("passed")], "failed"),
+        ("differential", [row("failed"), row("broken")], "broken"),
+        ("differential", [], "broken"),
+        ("command", [row("failed"), row("broken")], "passed"),
+        ("command", [row("passed")], "failed"),
+        ("command", [], "broken"),
+    ],
+)
+def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, status):
+    assert teeth.conclude(Suite("s", kind, "r"), rows, Counts()).status == status
+
+
+def test_where_only_the_exit_status_counts_a_command_that_does_nothing_is_not_planted():
+    assert [project.name for project in teeth.projects(Suite("s", "command", "r", command="make test"))] == ["emptied"]
+    assert [project.name for project in teeth.projects(Suite("s", "command", "r", command="x", results="tap"))] == ["emptied", "nothing-runs"]
+
+
+def test_the_modules_sources_are_emptied_and_no_protected_file():
+    suite = Suite("s", "command", "r", protect=("tests/**",))
+    files = ["src/a.py", "src/b.py", "tests/test_a.py", "Makefile"]
+    assert teeth.emptied(suite, files, ("src/a*", "tests/**")) == ["src/a.py"]
+    assert teeth.emptied(suite, files, ()) == ["src/a.py", "src/b.py", "Makefile"]
