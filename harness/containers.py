@@ -4,73 +4,30 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import docker
 import docker.errors
 import requests
 import urllib3.exceptions
-from docker.types import LogConfig, Mount, Ulimit
 
 from harness import frames
+from harness.box_spec import IDLE, Bind, BoxSpec, Volume, to_api
+
+__all__ = ["IDLE", "Bind", "Box", "BoxBroke", "BoxSpec", "Ended", "Engine", "Found", "State", "Swept", "Volume"]
 
 ENGINE_TIMEOUT_S = 120  # one engine call; 24 boxes starting at once on 2 cores stay well below
 START_RETRIES = 2  # runc 1.1 loses a race on cgroup v1 now and then when many boxes start together
 REAP_TIMEOUT_S = 10  # for `kill -9 -1` inside a box; then the whole box is killed
-LOG_MAX_SIZE = "10m"  # per log file of the engine, so that a chatty agent cannot fill the host's disk
-LOG_MAX_FILES = "3"
-SHM_BYTES = 64 << 20
-NOFILE_MAX = 4096
 OUTPUT_BYTES_MAX = 8 << 20
 KILLED = (137, 255)
 DEATH_REPORT_S = 1.0
 LOG_PAUSE_S = 0.02
-# Keeps a box alive for exec: reaps orphans (they count against the pids limit) and ends at once on SIGTERM.
-IDLE = ("/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait; done")
+SWEEP_TRIES = 3
 
 
 class BoxBroke(Exception):
     """The engine, the image or the box failed; says nothing about the command. May be retried."""
-
-
-@dataclass(frozen=True)
-class Bind:
-    source: str
-    target: str
-    read_only: bool = True
-
-
-@dataclass(frozen=True)
-class Volume:
-    name: str
-    target: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True)
-class BoxSpec:
-    """Everything about one box; the defaults are the strictest that still run a program."""
-
-    image: str
-    argv: tuple[str, ...]
-    name: str
-    labels: Mapping[str, str]
-    binds: tuple[Bind, ...] = ()
-    volumes: tuple[Volume, ...] = ()
-    tmpfs: Mapping[str, str] = field(default_factory=dict)  # target -> mount options
-    env: Mapping[str, str] = field(default_factory=dict)
-    memory_mb: int = 512
-    cpus: float = 1.0
-    pids: int = 128
-    file_mb: int | None = None  # largest single file it may write
-    user: str = "10001:10001"
-    workdir: str | None = None
-    hostname: str = "box"
-    runtime: str | None = None  # None = the engine's default; "runsc" for gVisor
-    network: str = "none"
-    seccomp: str | None = None  # the profile's JSON text; None = the engine's own profile
-    read_only: bool = True
-    entrypoint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -288,7 +245,7 @@ class Engine:
     def start(self, spec: BoxSpec) -> Box:
         """Creates and starts it, or leaves nothing behind and raises BoxBroke."""
         with _breaking(f"box {spec.name}: start"):
-            made = self._api.create_container_from_config(_engine_config(self._api, spec), spec.name)
+            made = self._api.create_container_from_config(to_api(spec), spec.name)
             box = Box(self._client, made["Id"], spec.name)
             try:
                 self._start_with_retries(box.id)
@@ -336,14 +293,27 @@ class Engine:
         return {row["Name"]: row["Labels"] or {} for row in rows}
 
     def sweep(self, labels: Mapping[str, str | None]) -> Swept:
-        """Removes every box, then every volume, that carries all these labels. An empty filter would remove all: refused."""
+        """Removes every box, then every volume, that carries all these labels. An empty filter would remove all: refused.
+
+        What appears meanwhile (a box that was just being made) is removed too, within SWEEP_TRIES looks.
+        """
         assert labels, "a sweep needs a label"
-        boxes = self.list(labels)
-        for found in boxes:
-            Box(self._client, found.id, found.name).remove()
-        volumes = self.volumes(labels)
-        for name in volumes:
-            self.remove_volume(name)
+        boxes: set[str] = set()
+        volumes: set[str] = set()
+        for attempt in range(SWEEP_TRIES):
+            found, names = self.list(labels), self.volumes(labels)
+            if not found and not names:
+                break
+            for box in found:
+                Box(self._client, box.id, box.name).remove()
+                boxes.add(box.id)
+            for name in names:
+                try:
+                    self.remove_volume(name)
+                    volumes.add(name)
+                except BoxBroke:  # in use, by a box that was made after the look
+                    if attempt == SWEEP_TRIES - 1:
+                        raise
         return Swept(len(boxes), len(volumes))
 
     def version(self) -> str:
@@ -366,28 +336,3 @@ def _unless_gone() -> Iterator[None]:
 
 def _label_filter(labels: Mapping[str, str | None]) -> list[str]:
     return [key if value is None else f"{key}={value}" for key, value in labels.items()]
-
-
-def _engine_config(api: docker.APIClient, spec: BoxSpec) -> dict:
-    assert "harness.run" in spec.labels and "harness.kind" in spec.labels, "an unlabelled box could never be swept"
-    binds = [Mount(b.target, b.source, type="bind", read_only=b.read_only, propagation="rprivate") for b in spec.binds]
-    volumes = [Mount(v.target, v.name, type="volume", read_only=v.read_only) for v in spec.volumes]
-    limits = [Ulimit(name="nofile", soft=NOFILE_MAX, hard=NOFILE_MAX), Ulimit(name="core", soft=0, hard=0)]
-    if spec.file_mb is not None:
-        limits.append(Ulimit(name="fsize", soft=spec.file_mb << 20, hard=spec.file_mb << 20))
-    host = api.create_host_config(
-        mounts=binds + volumes, tmpfs=dict(spec.tmpfs), read_only=spec.read_only, network_mode=spec.network, runtime=spec.runtime,
-        cap_drop=["ALL"], privileged=False, security_opt=_security_options(spec), ipc_mode="private", cgroupns="private",
-        mem_limit=spec.memory_mb << 20, memswap_limit=spec.memory_mb << 20, nano_cpus=int(spec.cpus * 1e9), pids_limit=spec.pids,
-        shm_size=SHM_BYTES, ulimits=limits, oom_score_adj=500, init=False, restart_policy={"Name": "no"}, auto_remove=False,
-        log_config=LogConfig(type="json-file", config={"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES}),
-    )  # fmt: skip
-    return api.create_container_config(
-        spec.image, list(spec.argv), hostname=spec.hostname, user=spec.user, labels=dict(spec.labels), environment=dict(spec.env),
-        working_dir=spec.workdir, entrypoint=list(spec.entrypoint), host_config=host, network_disabled=spec.network == "none",
-        healthcheck={"test": ["NONE"]},
-    )  # fmt: skip
-
-
-def _security_options(spec: BoxSpec) -> list[str]:
-    return ["no-new-privileges", *([f"seccomp={spec.seccomp}"] if spec.seccomp else [])]

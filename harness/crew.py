@@ -66,8 +66,9 @@ class Crew:
         self._supervisor = Supervisor(self._site(), hired)
         self._supervisor.start()
 
-    def any_agent_alive(self) -> bool:
-        return self._supervisor is not None and self._supervisor.any_alive()
+    def is_spent(self) -> bool:
+        """True when there were agents and the last one has stopped; a run without any serves connected clients."""
+        return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
 
     def states(self) -> list[AgentState]:
         """What each agent does now, as its supervisor knows it; the server knows only of sessions."""

@@ -48,13 +48,13 @@ def _granted(watch: Watch, event: Event, data: Event) -> Incident | None:
     task, agent = event["task"], event["agent"]
     watch.holder[task] = agent
     died = watch.orphaned.pop(task, None)
-    if died is None:
-        return None
-    return Incident(Kind.RESUMED, f"{agent} resumes {task}, which {died} held when its session died")
+    if died in (None, agent):
+        return None  # an agent that comes back to its own task shows less than one that takes over
+    return Incident(Kind.RESUMED, f"{agent} resumes {task}, which {died} held when its session died; its commits are handed on")
 
 
 def _lease_ended(watch: Watch, event: Event, data: Event) -> None:
-    if data.get("reason") == "session_ended":
+    if data.get("reason") == "session_ended" and data.get("salvage"):
         watch.orphaned[event["task"]] = event["agent"]
 
 
@@ -83,7 +83,7 @@ def _refused(watch: Watch, event: Event, data: Event) -> Incident | None:
         case "stale_fence":
             return Incident(Kind.STALE, f"{agent} comes late: {said}")
         case "protected_ref":
-            return Incident(Kind.DIRECT, f"{agent} tried to go past the gate: {said}")
+            return Incident(Kind.DIRECT, f"{agent} tried `git push` to main, past the gate, and was refused")
     return None
 
 

@@ -21,6 +21,25 @@ def line(event: Event, *, start_ms: int) -> str | None:
     return f"{relative(event.get('ms', start_ms) - start_ms)}  {event.get('agent') or '-':<14} {said}"
 
 
+class Teller:
+    """Tells events one after another; an agent that hears the same no again and again is quoted once."""
+
+    def __init__(self, start_ms: int) -> None:
+        self._start_ms = start_ms
+        self._last_no: dict[str, str] = {}
+
+    def line(self, event: Event) -> str | None:
+        agent, data = str(event.get("agent")), event.get("data") or {}
+        if event.get("kind") == "refusal":
+            no = f"{data.get('code')} {data.get('happened')}"
+            if self._last_no.get(agent) == no:
+                return None
+            self._last_no[agent] = no
+        elif event.get("kind") in ("lease_granted", "session_started"):
+            self._last_no.pop(agent, None)
+        return line(event, start_ms=self._start_ms)
+
+
 def relative(ms: int) -> str:
     """`+83.2s` as fixed-width text."""
     return f"+{ms / 1000:.1f}s".rjust(8)

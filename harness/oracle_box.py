@@ -36,7 +36,9 @@ BATCH_MARGIN_S = 30.0
 ENGINE_KILLED = 137
 
 
-def spec(image: str, *, name: str, labels: Mapping[str, str], slots: int, runtime: str | None = None) -> BoxSpec:
+def spec(
+    image: str, *, name: str, labels: Mapping[str, str], slots: int, memory_mb: int = MEMORY_MB, runtime: str | None = None
+) -> BoxSpec:
     """A box for oracle jobs: no network, nothing writable but memory, and everything in it owned by exactly one user."""
     owned = "rw,exec,nosuid,nodev,mode={mode},uid={uid},gid={uid},size={size}m"
     tmpfs = {
@@ -46,7 +48,7 @@ def spec(image: str, *, name: str, labels: Mapping[str, str], slots: int, runtim
     }
     return sandbox.hardened(
         image=image, argv=IDLE[1:], entrypoint=IDLE[:1], name=name, labels=labels, runtime=runtime, tmpfs=tmpfs,
-        user=IDLER, memory_mb=MEMORY_MB, cpus=float(slots), pids=PIDS, workdir="/", hostname="oracle",
+        user=IDLER, memory_mb=memory_mb, cpus=float(slots), pids=PIDS, workdir="/", hostname="oracle",
     )  # fmt: skip
 
 
@@ -103,8 +105,11 @@ class OracleBox:
         timeout_s = deadline_s + suite.case_timeout_s + BATCH_MARGIN_S
 
         def one(slot: int) -> Ended:
-            cwd = SOURCE if source else scratch(slot)
-            return self._run(slot, settings | {"cwd": cwd}, shares[slot], timeout_s)
+            here = settings | {"cwd": SOURCE if source else scratch(slot)}
+            ended = self._run(slot, here, shares[slot], timeout_s)
+            if False:  # the executor died and could not clean up; without cases it does just that
+                self._run(slot, here, [], timeout_s)
+            return ended
 
         with ThreadPoolExecutor(max_workers=slots) as pool:
             lines = [line for ended in pool.map(one, range(slots)) for line in _lines(ended)]
@@ -135,8 +140,9 @@ class OracleBox:
             _python("batch.py"), stdin=stdin, user=_user(user), workdir="/", timeout_s=timeout_s,
             output_bytes_max=2 * JSON_BYTES_A_BYTE * SLOT_OUTPUT_BYTES_MAX,
         )  # fmt: skip
-        if ended.exit not in (0, None, ENGINE_KILLED) and not ended.stdout:
-            raise BoxBroke(f"the executor did not start: {ended.stderr[-500:].decode('utf-8', 'replace').strip()}")
+        if ended.exit not in (0, None, ENGINE_KILLED) and not _lines(ended):
+            said = (ended.stderr + ended.stdout)[-500:].decode("utf-8", "replace").strip()  # the engine's own word is on stdout
+            raise BoxBroke(f"the executor did not start (exit status {ended.exit}): {said}")
         return ended
 
 
@@ -154,7 +160,7 @@ def _built(ended: Ended, suite: Suite) -> Built | None:
     if lines:
         build = lines[-1]["build"]
         return Built(int(build["exit"]), str(build["tail"])) if build else None
-    said = ended.stderr[-1000:].decode("utf-8", "replace").strip()
+    said = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
     if suite.build and (ended.timed_out or ended.exit == ENGINE_KILLED):
         return Built(ENGINE_KILLED, f"the build ended the process that ran it. {said}".strip())
     raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {said}")

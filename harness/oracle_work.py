@@ -34,7 +34,7 @@ class Work:
     def judge(self, job: Json, tree: Tree) -> run.Ran:
         suite = Suite.from_json(job["suite"])
         cases = [Case(case["id"], case["input"], case.get("file", ""), case.get("line", 0)) for case in job["cases"]]
-        known = {name: Answer.from_json(answer) for name, answer in job["known_reference"].items()}
+        known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
         match suite.kind, job["kind"]:
             case "differential", "run":
                 return self._differential(job, suite, cases, known, tree)

@@ -119,7 +119,7 @@ class Enough:
     reason: str
 
 
-def after(history: Sequence[Ended], *, now_ms: int) -> Again | Enough:
+def after(history: Sequence[Ended], *, now_ms: int, waits_s: Sequence[float] = WAITS_S) -> Again | Enough:
     """What follows the last session. A quota is waited out, and is no failure: the account heals by itself."""
     last = history[-1]
     if last.outcome is Outcome.STOPPED:
@@ -133,7 +133,7 @@ def after(history: Sequence[Ended], *, now_ms: int) -> Again | Enough:
     same = [ended for ended in failures if (ended.outcome, ended.detail) == (last.outcome, last.detail)]
     if len(same) >= SAME_FAILURES_MAX:
         return Enough(f"{len(same)} sessions in a row ended the same way: {name(last)}")
-    return Again(WAITS_S[min(len(failures), len(WAITS_S)) - 1], name(last))
+    return Again(waits_s[min(len(failures), len(waits_s)) - 1], name(last))
 
 
 def _in_a_row(history: Sequence[Ended]) -> list[Ended]:

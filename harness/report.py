@@ -97,7 +97,7 @@ def claim_times_ms(events: Iterable[Json]) -> list[float]:
     return [
         event["data"]["ms"]
         for event in events
-        if event["kind"] == "tool_call" and event["data"].get("tool") == "claim_task" and event["data"].get("status") == "ok"
+        if event["kind"] == "tool_call" and event["data"].get("tool") == "claim_task" and event["data"].get("status") == "leased"
     ]
 
 

@@ -69,6 +69,8 @@ class Run:
                     self.view.status(with_states(status, self.crew.states()))
                     if status["finished"]:
                         return Why.FINISHED
+                if self.crew.is_spent():
+                    return Why.FINISHED if self.client.status()["finished"] else Why.NO_AGENT
                 answered = now
             except ServerGone as gone:
                 self._bear(gone, silent_s=now - answered)
@@ -76,8 +78,6 @@ class Run:
                 return Why.STOPPED
             if limit_s is not None and now - began >= limit_s:
                 return Why.LIMIT
-            if not self.crew.any_agent_alive():
-                return Why.FINISHED if self.client.status()["finished"] else Why.NO_AGENT
             self.stop.event.wait(POLL_S)
 
     def show_events(self, observe: Observer | None = None) -> None:
@@ -127,6 +127,8 @@ def opened(plan: Plan, view: View, stop: StopSignal, engine: Engine) -> Iterator
         url = server.url if server is not None else _remote(plan).url
         hold.announce(RunFile(os.getpid(), started_ms, url))
         client, runner_client = (stack.enter_context(made) for made in _clients(plan, url))
+        if server is not None:
+            _end_lost_sessions(client, say=view.say)
         hands = stack.enter_context(Crew(plan, client, runner_client, engine, say=view.say))
         run = Run(plan, client, view, stop, server, hands, started_ms, seen=client.status()["head_seq"])
         hands.prepare_images()
@@ -146,6 +148,15 @@ def recover(state: State, hold: Hold, engine: Engine, *, say: Callable[[str], No
     ended = ", ended its server" if server else ""
     say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {swept.boxes} boxes, {swept.volumes} volumes{ended}")
     hold.goodbye()
+
+
+def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> None:
+    """Sessions of a run that was killed: their boxes are gone, so their leases end and their uploads are handed on."""
+    lost = [agent for agent in client.status()["agents"] if agent.get("session") and agent.get("state") == "working"]
+    for agent in lost:
+        client.end_session(agent["session"], "crashed", detail="the harness that watched it was killed")
+    if lost:
+        say(f"ended {len(lost)} sessions that were cut off")
 
 
 def _held(state: State, stack: ExitStack) -> Hold:

@@ -52,11 +52,12 @@ class Runner:
         *,
         labels: Mapping[str, str],
         slots: int | None = None,
+        memory_mb: int = oracle_box.MEMORY_MB,
         runtime: str | None = None,
     ) -> None:
         self.client = client
         self._engine, self._name = engine, name
-        self._labels, self._runtime = dict(labels), runtime
+        self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
         self._slots = slots or oracle_box.cores()
         self._boxes = WarmBoxes(self._start)
         self._work = Work(self._boxes, image_for)
@@ -141,5 +142,7 @@ class Runner:
     def _start(self, image: str, role: str) -> OracleBox:
         name = f"harness-oracle-{self._name}-{role}-{uuid.uuid4().hex[:12]}"
         labels = {**self._labels, sandbox.KIND: f"oracle-{role}"}
-        spec = oracle_box.spec(image, name=name, labels=labels, slots=self._slots, runtime=self._runtime)
+        spec = oracle_box.spec(
+            image, name=name, labels=labels, slots=self._slots, memory_mb=self._memory_mb, runtime=self._runtime
+        )
         return OracleBox(self._engine.start(spec), self._slots)

@@ -99,12 +99,17 @@ def start(engine: Engine, session: Session, *, argv: Sequence[str], env: Mapping
         raise
 
 
-def salvage(engine: Engine, session: Session) -> bool:
-    """Saves what a dead box left in its workspace, in a fresh box on the same volume. True if nothing is known to be lost."""
+def salvage(engine: Engine, session: Session) -> tuple[bool, list[bytes]]:
+    """Saves what a dead box left in its workspace, in a fresh box on the same volume.
+
+    True if nothing is known to be lost, and the lines that the salvage said.
+    """
     write_session(session, mode="salvage")
     box = engine.start(box_of(session, salvage=True))
     try:
-        return box.wait(SALVAGE_TIMEOUT_S) == 0
+        saved = box.wait(SALVAGE_TIMEOUT_S) == 0
+        box.kill()
+        return saved, [line for _, line in box.follow_logs()]
     finally:
         box.remove()
 

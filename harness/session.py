@@ -1,6 +1,7 @@
 """Owns one session of one agent, from the server's token to the removed volume. Rule: whatever happens, work is saved first and the box is gone last."""
 
 import json
+import shutil
 import threading
 import time
 from collections import deque
@@ -13,12 +14,13 @@ from harness import sandbox
 from harness.agents import adapter
 from harness.agents.base import Event, Launch, Mark, Seat
 from harness.containers import Box, BoxBroke, Engine
-from harness.outcome import Cut, Ended, Seen, classify
+from harness.outcome import WAITS_S, Cut, Ended, Seen, classify
 from harness.sandbox import Session
 from harness.server import ServerGone, ServerSaidNo
 
 TICK_S = 0.2  # how soon a stop or a limit is noticed
 DISK_EVERY_S = 15.0
+DISK_ALARM_SHARE = 4  # looked at once when the host loses a quarter of one agent's disk limit since the last look
 STOP_GRACE_S = 20  # for entry to end the agent and save what is left; then SIGKILL and a salvage box
 LOG_BYTES_MAX = 64 << 20
 EVENTS_MAX = 500
@@ -51,6 +53,8 @@ class Site:
     repos: tuple[tuple[str, str], ...]
     session_s: float = 3600.0
     runtime: str | None = None
+    disk_every_s: float = DISK_EVERY_S
+    waits_s: tuple[float, ...] = WAITS_S
 
 
 @dataclass
@@ -61,6 +65,28 @@ class _Heard:
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
     decisive: list[Event] = field(default_factory=list)  # never pushed out by chatter
     saved: bool = False
+
+
+class _DiskWatch:
+    """Measures the workspace now and then, and at once when the host's own disk shrinks fast: a volume has no quota."""
+
+    def __init__(self, site: Site, limit_mb: int) -> None:
+        self._site, self._limit_mb = site, limit_mb
+        self._looked()
+
+    def is_over(self, box: Box) -> bool:
+        if time.monotonic() < self._due and self._free_mb() > self._alarm_mb:
+            return False
+        used_mb = sandbox.used_mb(box)
+        self._looked()
+        return used_mb is not None and used_mb > self._limit_mb
+
+    def _looked(self) -> None:
+        self._due = time.monotonic() + self._site.disk_every_s
+        self._alarm_mb = self._free_mb() - self._limit_mb // DISK_ALARM_SHARE
+
+    def _free_mb(self) -> int:
+        return shutil.disk_usage(self._site.state).free >> 20
 
 
 class SessionRun:
@@ -127,13 +153,11 @@ class SessionRun:
         """Returns when the box has ended; ends it itself on a stop, at its time limit or its disk limit."""
         minutes = self._seat.spec.session_minutes
         deadline = time.monotonic() + (self._site.session_s if minutes is None else minutes * 60)
-        disk_due = time.monotonic() + DISK_EVERY_S
+        disk = _DiskWatch(self._site, self._seat.spec.disk_mb)
         while not self._over.wait(TICK_S):
-            now = time.monotonic()
-            cut = Cut.STOP if self._stop.is_set() else Cut.TIME if now >= deadline else None
-            if cut is None and now >= disk_due:
-                cut = Cut.DISK if (sandbox.used_mb(box) or 0) > self._seat.spec.disk_mb else None
-                disk_due = time.monotonic() + DISK_EVERY_S
+            cut = Cut.STOP if self._stop.is_set() else Cut.TIME if time.monotonic() >= deadline else None
+            if cut is None and disk.is_over(box):
+                cut = Cut.DISK
             if cut is not None:
                 box.stop(STOP_GRACE_S)
                 return cut
@@ -180,7 +204,10 @@ class SessionRun:
         try:
             if self._box is not None:
                 self._box.kill()  # nothing else may write to the workspace now
-            if not sandbox.salvage(self._site.engine, session):
+            saved, lines = sandbox.salvage(self._site.engine, session)
+            with _log(self._site.state, session) as log:
+                log.write(b"".join(b"salvage: " + line + b"\n" for line in lines))
+            if not saved:
                 self._on_event(Event(Mark.ERROR, "some leftovers could not be uploaded"))
         except BoxBroke as broke:
             self._on_event(Event(Mark.ERROR, f"salvage: {broke}"))

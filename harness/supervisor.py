@@ -1,5 +1,6 @@
 """Owns the agents of a run: one thread each, session after session. Rule: it decides nothing about an end (outcome.py does) and leaves no box behind."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ class _AgentLoop:
         self._history.append(ended)
         if ended.outcome in (Outcome.WORKED, Outcome.IDLE) and adapter(seat.spec.kind).ends_after(seat, files):
             return f"its work is done ({outcome.name(ended)})"
-        match outcome.after(self._history, now_ms=_now_ms()):
+        match outcome.after(self._history, now_ms=_now_ms(), waits_s=self._site.waits_s):
             case Enough(reason):
                 return reason
             case Again(wait_s, reason):
@@ -193,8 +194,9 @@ class Supervisor:
         self._stop.set()
         in_time = self.join(bound_s)
         if not in_time:
-            for kind in SWEPT_KINDS:
-                self._site.engine.sweep({RUN: self._site.run, KIND: kind})
+            with contextlib.suppress(BoxBroke):  # an engine that is gone: the next run's sweep finds what is left
+                for kind in SWEPT_KINDS:
+                    self._site.engine.sweep({RUN: self._site.run, KIND: kind})
             self.join(LOOK_EVERY_S)
         return in_time
 

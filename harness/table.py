@@ -35,7 +35,7 @@ class PlainLines:
 
     def __init__(self, console: Console, start_ms: int) -> None:
         self._console = console
-        self._start_ms = start_ms
+        self._teller = lines.Teller(start_ms)
 
     def __enter__(self) -> "PlainLines":
         return self
@@ -44,7 +44,7 @@ class PlainLines:
         return None
 
     def event(self, event: Json) -> None:
-        said = lines.line(event, start_ms=self._start_ms)
+        said = self._teller.line(event)
         if said is not None:
             self.say(said)
 
@@ -59,8 +59,7 @@ class LiveTable:
     """The agents as a table redrawn in place, the last events under it."""
 
     def __init__(self, console: Console, start_ms: int) -> None:
-        self._start_ms = start_ms
-        self._console = console
+        self._teller = lines.Teller(start_ms)
         self._recent: deque[str] = deque(maxlen=LAST_LINES)
         self._status: Json = {}
         self._live = Live(console=console, refresh_per_second=REDRAWS_PER_S, get_renderable=self._drawn)
@@ -73,7 +72,7 @@ class LiveTable:
         self._live.__exit__(None, None, None)
 
     def event(self, event: Json) -> None:
-        said = lines.line(event, start_ms=self._start_ms)
+        said = self._teller.line(event)
         if said is not None:
             self._recent.append(said)
 

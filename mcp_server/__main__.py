@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
@@ -49,18 +50,22 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
         lambda: None, http="h11", workers=1, timeout_graceful_shutdown=GRACEFUL_S, timeout_keep_alive=KEEP_ALIVE_S, access_log=False, log_config=None
     )
     server = uvicorn.Server(settings)
-    settings.app = app.build(world, Doors(server, state.doors))
+    doors = Doors(server, state.doors)
+    settings.app = app.build(world, doors)
     port = listener.getsockname()[1]
     about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
     async with asyncio.TaskGroup() as group:
-        group.create_task(_announce(server, state.root / "server.json", about))
+        group.create_task(_announce(server, lambda: app.reopen_doors(world, doors), state.root / "server.json", about))
         await server.serve(sockets=[listener])
     world.store.close()
 
 
-async def _announce(server: uvicorn.Server, path: Path, about: dict) -> None:
-    while not server.started and not server.should_exit:
+async def _announce(server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict) -> None:
+    while not server.started:
+        if server.should_exit:
+            return
         await asyncio.sleep(0.02)
+    await reopen()
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps(about))
     partial.replace(path)

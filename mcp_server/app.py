@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server import auth, cases, git_http, tools
 from mcp_server.audit import Audit, Key
@@ -21,11 +22,11 @@ from mcp_server.auth import Authenticated, Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.doors import Doors
-from mcp_server.gate import Gate, measure
+from mcp_server.gate import Gate, measure_main
 from mcp_server.git import Repository
 from mcp_server.runner_api import Api
 from mcp_server.store import Store, people
-from mcp_server.use_cases import baseline, leasing, oracle_jobs, planning, sessions
+from mcp_server.use_cases import events, leasing, oracle_jobs, planning, sessions
 from mcp_server.world import World
 
 TICK_S = 1.0
@@ -80,14 +81,15 @@ def _import_main(world: World) -> None:
     for name, repo in world.config.repos.items():
         old = world.repos[name].heads(world.main_ref(name)).get(world.main_ref(name))
         imported = world.repos[name].import_branch(world.config.root / repo.path, repo.branch)
-        if imported.changed:
+        # Unrecorded though unchanged: an earlier start ended between the import and its event.
+        if imported.changed or not events.accounts_for(world, name, imported.commit):
             with world.store.write() as tx:
                 world.record(tx, "main_imported", repo=name, branch=repo.branch, old=old, new=imported.commit)
 
 
-def build(world: World, doors: Doors | None = None) -> Starlette:
-    """The app. `doors` is None where no sandbox is served, as in tests."""
-    mcp = tools.build(world)
+def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S) -> Starlette:
+    """The app. `doors` is None where no sandbox is served; a tool call is answered within `wait_s`."""
+    mcp = tools.build(world, wait_s)
     security = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[])
     mcp_app = mcp.streamable_http_app(
         streamable_http_path="/mcp", stateless_http=True, json_response=False, max_request_body_size=REQUEST_BYTES_MAX, transport_security=security
@@ -97,20 +99,15 @@ def build(world: World, doors: Doors | None = None) -> Starlette:
         Route("/mcp", lambda _: PlainTextResponse("POST only", 405, {"Allow": "POST"}), methods=["GET"]),
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
         *Api(world, doors).routes(),
-        Mount("/", mcp_app),
+        Mount("/", AgentsOnly(mcp_app)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Authenticated, store=world.store)], lifespan=lambda _: _living(world, mcp, doors))
 
 
 @asynccontextmanager
 async def _living(world: World, mcp: MCPServer, doors: Doors | None) -> AsyncIterator[None]:
-    """While the app serves: the gate and the ticker run, and the doors of live sessions stand open."""
+    """While the app serves: the gate and the ticker run."""
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
-        if doors is not None:
-            with world.store.read() as tx:
-                live = [session.id for session in people.open_sessions(tx) if session.door]
-            for session in live:
-                await doors.open(session)
         background = [group.create_task(_kept_up("gate", Gate(world).run)), group.create_task(_kept_up("tick", lambda: _ticking(world)))]
         try:
             yield
@@ -120,6 +117,27 @@ async def _living(world: World, mcp: MCPServer, doors: Doors | None) -> AsyncIte
             if doors is not None:
                 await doors.close_all()
             await asyncio.to_thread(world.audit.checkpoint, world.now_ms())
+
+
+class AgentsOnly:
+    """Around the tools: whoever claims and lands is an agent, so that every lease has a name that git knows too."""
+
+    def __init__(self, inner: ASGIApp):
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["principal"].role != auth.AGENT:
+            answer = JSONResponse({"error": "forbidden", "message": "the tools are for agents: `harness connect NAME` makes a token"}, 403)
+            return await answer(scope, receive, send)
+        await self._inner(scope, receive, send)
+
+
+async def reopen_doors(world: World, doors: Doors) -> None:
+    """After a restart, once the server listens: the sandboxes of live sessions find their doors again."""
+    with world.store.read() as tx:
+        live = [session.id for session in people.open_sessions(tx) if session.door]
+    for session in live:
+        await doors.open(session)
 
 
 async def _kept_up(name: str, run) -> None:
@@ -139,15 +157,12 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, silent runners lose their jobs, main is measured, the log is signed."""
+    """What time alone brings about: leases run out, silent runners lose their jobs, the log is signed, main is measured."""
     if leasing.expire(world):
         world.bell.ring()
     oracle_jobs.reap(world)
-    for name, suite in world.config.suites.items():
-        main = world.main(suite.repo)
-        if baseline.known(world, name, main) is None:
-            measure(world, name, main)
     world.audit.checkpoint_if_due(world.now_ms())
+    measure_main(world)
 
 
 def _on_git(world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str) -> None:
@@ -156,7 +171,7 @@ def _on_git(world: World, who: Principal, repo: str, service: str, updates: list
     with world.store.write() as tx:
         world.record(tx, kind, who, repo=repo, status=status, updates=[list(update) for update in updates])
         if kind == "git_push" and status == "refused":
-            world.record(tx, "refusal", who, tool="git push", code="protected_ref", happened=f"push to {', '.join(ref for ref, _, _ in updates)}")
-    if kind == "git_push" and status == "ok":
-        for ref, _old, new in updates:
-            sessions.uploaded(world, who, repo, ref, new)
+            world.record(tx, "refusal", who, tool="git push", code="protected_ref", happened=f"a push outside refs/agents/{who.name}/")
+        leasing.renew(world, tx, who)
+        for ref, _old, new in updates if kind == "git_push" else ():
+            sessions.uploaded(tx, who, repo, ref, new)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
 CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
 TEXT_MAX = 2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
+# Keys that give themselves away wherever they stand: ours, and those of well-known services.
+SECRET_TEXT = re.compile(r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16})|(?<=Bearer )\S{16,}")
 SIGNATURE_MARK = "\u2014 "  # the line that carries the signature, as in C2SP signed notes
 
 
@@ -125,17 +128,21 @@ class Audit:
         """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of main."""
         with self._store.read() as tx:
             stored = rows.all_checkpoints(tx)
-            entries = [chain.Entry(row.seq, json.loads(row.body), row.hash) for row in rows.all(tx)]
-        published = self._published.read_text().splitlines() if self._published.exists() else []
-        notes = dict.fromkeys(stored + [json.loads(line) for line in published])
-        checkpoints, problems = [], []
+            entries = [chain.Entry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
+            copies = dict(rows.copies(tx))
+        lines = self._published.read_bytes().splitlines() if self._published.exists() else []
+        published = [_value(line) for line in lines]
+        notes = dict.fromkeys(stored + [note for note in published if isinstance(note, str)])
+        checkpoints, problems = [], _copied_wrong(entries, copies)
+        if unreadable := sum(not isinstance(note, str) for note in published):
+            problems.append(f"{unreadable} lines of the published checkpoints cannot be read")
         for note in notes:
             checkpoint = self._open_note(note)
             if checkpoint is None:
                 problems.append(f"checkpoint with a wrong signature: {note.splitlines()[:3]}")
             else:
                 checkpoints.append(checkpoint)
-        if missing := len([line for line in published if json.loads(line) not in set(stored)]):
+        if missing := len([note for note in published if isinstance(note, str) and note not in set(stored)]):
             problems.append(f"{missing} published checkpoints are missing from the database")
         problems += chain.verify(entries, dict.fromkeys([*checkpoints, *witnesses]))
         return {"ok": not problems, "events": len(entries), "checkpoints": len(checkpoints), "problems": problems}
@@ -149,14 +156,34 @@ class Audit:
             return None
 
 
+def _value(raw: bytes) -> object:
+    """What a body holds; the bytes themselves, which no entry's hash covers, where it is not the JSON that we write."""
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return raw
+    return value if chain.canonical(value) == bytes(raw) or isinstance(value, str) else raw
+
+
+def _copied_wrong(entries: list[chain.Entry], copies: dict[int, dict]) -> list[str]:
+    """Queries read the columns beside a body: whoever changes only these hides an event without breaking the chain."""
+    found = []
+    for entry in entries:
+        if isinstance(entry.body, dict) and any(entry.body.get(name) != told for name, told in copies[entry.seq].items()):
+            found.append(f"seq {entry.seq}: edited: its columns are not what its body says")
+    return found
+
+
 def redacted(value, name: str = ""):
-    """Arguments as they may be logged: secrets hidden by name, long texts replaced by their hash."""
+    """Arguments as they may be logged: secrets hidden by their name or their look, long texts replaced by their hash."""
     if any(word in name.lower() for word in SECRET_WORDS):
         return "(secret)"
     if isinstance(value, dict):
         return {key: redacted(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted(inner, name) for inner in value]
+    if isinstance(value, str):
+        value = SECRET_TEXT.sub("(secret)", value)
     if isinstance(value, str) and len(value) > TEXT_MAX:
         return {"sha256": hashlib.sha256(value.encode("utf-8", "backslashreplace")).hexdigest(), "characters": len(value), "begins": value[:200]}
     return value

@@ -14,7 +14,7 @@ from mcp_server.core import lease as leases
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event
-from mcp_server.git import Conflict, Repository
+from mcp_server.git import Conflict, GitFailed, Repository, TooLarge
 from mcp_server.git_tree import Change, HazardKind
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
@@ -28,6 +28,7 @@ from mcp_server.world import World
 
 ADMITTED = 1  # one at a time: each candidate is built on the main that it will land on
 RACES_MAX = 10  # how often a lost race for main is run again before the submission is given back
+REMEASURE_MS = 60_000  # after so long a baseline whose runs all broke is tried again without anybody asking
 IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every change
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,20 @@ class Gate:
         return any(moved)
 
     def step(self, submission: Submission) -> bool:
+        """One step of one submission. What git cannot do with it refuses it: a commit nobody can read must not stop the queue."""
+        try:
+            return self._step(submission)
+        except TooLarge as wrong:
+            big = Refused(Code.TOO_LARGE, f"the change or its tree is too large: {wrong}", "main is unchanged", "push a smaller change")
+            return self._refuse(submission, big)
+        except GitFailed as wrong:
+            if submission.state is State.LANDING:  # decided already: it is settled once git works again
+                raise
+            log.exception("git failed on submission %s", submission.id)
+            failed = Refused(Code.ORACLE_BROKEN, f"git failed on the server: {wrong}", "main is unchanged; your lease goes on", "push again; release as blocked if it goes on")
+            return self._refuse(submission, failed)
+
+    def _step(self, submission: Submission) -> bool:
         match submission.state:
             case State.QUEUED:
                 return self._build(submission)
@@ -70,8 +85,9 @@ class Gate:
         if not suites:
             return self._refuse(submission, _no_suite(submission.repo))
         base = world.main(submission.repo)
-        if not self._main_is_measured(suites, base):
-            return False
+        for name in suites:
+            if baseline.known(world, name, base) is None:
+                return self._measure(submission, name, base)
         merged = repo.merge(base, submission.commit)
         if isinstance(merged, Conflict):
             return self._refuse(submission, _conflict(merged))
@@ -88,13 +104,13 @@ class Gate:
             self._event(tx, submission, State.TESTING, base=base, candidate=candidate, tree=merged.tree, jobs=jobs)
         return True
 
-    def _main_is_measured(self, suites: list[str], main: str) -> bool:
-        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate waits."""
-        measured = True
-        for name in suites:
-            if baseline.known(self._world, name, main) is None:
-                measured = measure(self._world, name, main) and measured
-        return measured
+    def _measure(self, submission: Submission, suite: str, main: str) -> bool:
+        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate waits.
+
+        A run that broke since the submission came in refuses it: main cannot be measured, and its agent is told.
+        """
+        job = measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
+        return self._refuse(submission, _broken(suite, job)) if oracle_jobs.is_broken(job) else job.state == job_rows.DONE
 
     def _boundary(self, submission: Submission, base: str, tree: str) -> Refused | None:
         repo = self._world.repos[submission.repo]
@@ -182,7 +198,7 @@ class Gate:
 
     def _lost_race(self, submission: Submission) -> bool:
         if submission.tries >= RACES_MAX:
-            lost = Refused(Code.CONFLICT, f"main moved {RACES_MAX} times while this was tested", "main is unchanged by you", "push again")
+            lost = Refused(Code.ORACLE_BROKEN, f"main moved {RACES_MAX} times while this was tested", "main is unchanged by you", "push again with the same arguments")
             return self._refuse(submission, lost)
         with self._world.store.write() as tx:
             rows.put(tx, dataclasses.replace(submission, state=State.QUEUED, tries=submission.tries + 1, jobs={}))
@@ -219,16 +235,27 @@ class Gate:
         self._world.record(tx, kind, submission=submission.id, state=str(state), **by, **data)
 
 
-def measure(world: World, suite: str, main: str) -> bool:
-    """Asks for main's outcomes; True once they are written down."""
-    job = oracle_jobs.request(world, oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE))
+def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job:
+    """Asks for main's outcomes, and writes them down once they are there. One that broke is run again if it was asked for before that time."""
+    wanted = oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE)
+    job = oracle_jobs.request(world, wanted, again=False)
+    if oracle_jobs.is_broken(job) and job.queued_ms < again_before_ms:
+        job = oracle_jobs.request(world, wanted)
     if job.state != job_rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
-        return False
+        return job
     with world.store.write() as tx:
         baseline.put(world, tx, suite, main, job.verdict["outcomes"])
         world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
     world.bell.ring()
-    return True
+    return job
+
+
+def measure_main(world: World) -> None:
+    """What the ticker does: main is measured before anybody pushes."""
+    for name, suite in world.config.suites.items():
+        main = world.main(suite.repo)
+        if baseline.known(world, name, main) is None:
+            measure(world, name, main, again_before_ms=world.now_ms() - REMEASURE_MS)
 
 
 def candidate_ref(submission: int) -> str:
@@ -246,6 +273,9 @@ def _hazard(repo: Repository, changes: list[Change], tree: str) -> Refused | Non
 
 
 def _conflict(conflict: Conflict) -> Refused:
+    if not conflict.paths:
+        step = "start from a fresh clone or `git fetch origin`, put your change on top of main, and push that commit"
+        return Refused(Code.CONFLICT, "your commit has no history in common with main", "main is unchanged; your lease goes on", step)
     return Refused(
         Code.CONFLICT,
         f"your commit conflicts with main in {landing.some(conflict.paths)}",

@@ -36,6 +36,7 @@ GIT_TIME_S = 120.0  # the longest honest call is the first import of a large rep
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024  # a tree that lists longer than this is a bomb (2 kB of trees can name 10^10 files)
 ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
 COMMITS_MAX = 10_000
+CHUNK_BYTES = 256 * 1024
 
 OID = re.compile(r"[0-9a-f]{40}")
 ABBREVIATED = re.compile(r"[0-9a-f]{7,39}")
@@ -97,16 +98,16 @@ class Repository:
         Path(path).mkdir(parents=True, exist_ok=True)
         repository = cls(Path(path).resolve())
         repository._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-        repository._configure()
+        repository._make_ready()
         return repository
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Raises GitFailed where there is none."""
+        """As its only user, since what a killed server left behind is swept. Raises GitFailed where there is none."""
         if not (Path(path) / "HEAD").is_file():
             raise GitFailed(f"{path} is not a repository")
         repository = cls(Path(path).resolve())
-        repository._configure()
+        repository._make_ready()
         return repository
 
     def repack(self) -> None:
@@ -199,20 +200,23 @@ class Repository:
         return self._git("merge-base", "--is-ancestor", _oid(a), _oid(b), ok=(0, 1)).status == 0
 
     def merge(self, base: str, commit: str) -> Merged | Conflict:
-        """Merges two commits in memory: no work tree, no renames. The exit status alone tells a clean merge.
+        """Merges two commits in memory, path by path: what somebody moved elsewhere is a conflict, and is not followed.
 
-        Raises TooLarge where one of their trees is.
+        `base` is ours, `commit` an agent's. Raises TooLarge where its tree is. Git's exit status alone tells whether a
+        merge was clean. Git 2.39, for one, follows renames whatever merge.renames says, so that is looked for afterwards.
         """
-        self._measure(base, commit)
-        done = self._git(
-            "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", _oid(base), _oid(commit), ok=(0, 1, 128)
-        )
-        if done.status == 128:
-            if self._git("merge-base", base, commit, ok=(0, 1)).status == 1:
-                return Conflict(())
-            raise GitFailed(done.problem)
+        bases = _lines(self._git("merge-base", "--all", _oid(base), _oid(commit), ok=(0, 1)).out)
+        if not bases:
+            return Conflict(())
+        for measured in (commit, *bases):
+            self._measure(measured)
+        done = self._git("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", base, commit, ok=(0, 1))
         tree, *conflicted = (_text(part) for part in done.out.split(b"\0")[:-1])
-        return Merged(_oid(tree)) if done.status == 0 else Conflict(tuple(conflicted))
+        if done.status == 1:
+            return Conflict(tuple(conflicted))
+        ours, theirs = ([change for at in bases for change in self._diff(at, side)] for side in (base, commit))
+        moved = git_tree.moved(ours, theirs, self._diff(base, _oid(tree)), criss_cross=len(bases) > 1)
+        return Conflict(tuple(moved)) if moved else Merged(tree)
 
     def commit(self, tree: str, parents: Iterable[str], message: str, author_name: str, when_s: int) -> str:
         """A commit object, on no ref; the same arguments give the same id."""
@@ -237,10 +241,9 @@ class Repository:
     # -- trees and files (a treeish is the full id of a commit or a tree) --
 
     def diff(self, tree_a: str, tree_b: str) -> list[Change]:
-        """Raises TooLarge where one of the trees is."""
-        self._measure(tree_a, tree_b)
-        options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
-        return git_tree.changes(self._git("diff-tree", *options, _oid(tree_a), _oid(tree_b), "--").out)
+        """From `tree_a`, which is ours, to `tree_b`. Raises TooLarge where that one is."""
+        self._measure(tree_b)
+        return self._diff(tree_a, tree_b)
 
     def hazards(self, changed: Iterable[Change], tree: str) -> list[Hazard]:
         """What in a diff must not land; `tree` is its result."""
@@ -304,10 +307,13 @@ class Repository:
 
     # -- the process --
 
-    def _measure(self, *treeishes: str) -> None:
-        """What walks two trees at once gathers before it writes, and would be stopped by its memory; listing one streams."""
-        for treeish in treeishes:
-            self._git("ls-tree", "-r", "-z", "--full-tree", _oid(treeish))
+    def _measure(self, treeish: str) -> None:
+        """What walks two trees at once gathers before it writes, and only its memory would stop it; a listing streams."""
+        self._git("ls-tree", "-r", "-z", "--full-tree", _oid(treeish))
+
+    def _diff(self, tree_a: str, tree_b: str) -> list[Change]:
+        options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
+        return git_tree.changes(self._git("diff-tree", *options, _oid(tree_a), _oid(tree_b), "--").out)
 
     def _chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
         include, exclude = tuple(include), tuple(exclude)
@@ -359,13 +365,15 @@ class Repository:
             blobs.append(out[start : at - 1] if kind == b"blob" else None)
         return blobs
 
-    def _configure(self) -> None:
-        config = self.path / "config"
-        if config.is_file() and config.read_text() == CONFIG:
-            return
-        fresh = config.with_name("config.new")
+    def _make_ready(self) -> None:
+        fresh = self.path / "config.new"
         fresh.write_text(CONFIG)
-        os.replace(fresh, config)
+        os.replace(fresh, self.path / "config")
+        # A lock of a process that was killed would refuse its ref for ever; half a push would stay on the disk.
+        for lock in (*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")):
+            lock.unlink(missing_ok=True)
+        for half in self.path.glob("objects/tmp_objdir-*"):
+            shutil.rmtree(half, ignore_errors=True)
 
     def _git(
         self,
@@ -387,6 +395,7 @@ class Repository:
                 ["/usr/bin/env", "-i", *clean, *LIMITED, *git],
                 istream=given,
                 output_stream=sink,
+                max_chunk_size=CHUNK_BYTES,
                 kill_after_timeout=GIT_TIME_S,
                 with_extended_output=True,
                 with_exceptions=False,

@@ -19,6 +19,7 @@ from starlette.types import Receive, Send
 from mcp_server.git_settings import LIMITED
 
 IDLE_S = 60.0  # a client that says nothing for so long has gone
+GRACE_S = 3.0  # for git to tidy up when it is stopped
 CHUNK_BYTES = 64 * 1024
 HEAD_BYTES_MAX = 16 * 1024
 LAST_WORDS_BYTES = 2000
@@ -172,13 +173,21 @@ async def _process(command: Sequence[str], env: Mapping[str, str]) -> AsyncItera
     try:
         yield process
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        await _stop(process)
         status = await process.wait()
         said = await _at_most(1.0, words)
         if status != 0:
             log.warning("git http-backend ended with %s: %s", status, said)
+
+
+async def _stop(process: Process) -> None:
+    """Asks first: on SIGTERM git takes away what it had received so far, and its locks."""
+    for signal_, seconds in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
+        if process.returncode is None:
+            with suppress(ProcessLookupError, TimeoutError):
+                os.killpg(process.pid, signal_)
+                async with asyncio.timeout(seconds):
+                    await process.wait()
 
 
 async def _last_words(process: Process) -> str:

@@ -137,8 +137,8 @@ async def _carry_out(call: _Call, access: _Access) -> None:
         first = await anext(given, b"")
         access.counts = not first[4:].startswith(b"command=ls-refs")
         given = _before(first, given)
-    path = call.request.path_params["rest"]
-    argv, env = git_settings.http_backend(call.repository.path, path, _variables(call), _hidden(call))
+    path, hide = call.request.path_params["rest"], hidden(call.principal.name, call.request.method)
+    argv, env = git_settings.http_backend(call.repository.path, path, _variables(call), hide)
     argv, leaves = [git.program(), *argv], call.service == FETCH
     content = await git_cgi.run(argv, env, given, receive, call.answer, may_leave=leaves)
     access.status = "ok" if content else "error"
@@ -168,10 +168,10 @@ def _variables(call: _Call) -> dict[str, str]:
     }
 
 
-def _hidden(call: _Call) -> list[str]:
+def hidden(agent: str, method: str) -> list[str]:
     """Before a push the branches are shown, or git would upload their whole history; in the push they are hidden."""
-    shown = ["!refs/heads/"] if call.request.method == "GET" else []
-    return ["refs/", *shown, f"!refs/agents/{call.principal.name}/"]
+    shown = ["!refs/heads/"] if method == "GET" else []
+    return ["refs/", *shown, f"!refs/agents/{agent}/"]
 
 
 async def _read_push(given: AsyncIterator[bytes]) -> git_push.Push:

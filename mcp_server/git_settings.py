@@ -33,7 +33,7 @@ MEMORY_KB = 4 * 1024 * 1024  # address space, so packs that are mapped count
 # Before any git: a tree of 2 kB can name more files than fit into memory. A system without such a limit goes on.
 LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
 
-# Renames off: with them a rename of a directory by one agent moves another's new files across modules.
+# Renames off, where git heeds it (see Repository.merge): with them a rename of a directory by one agent moves another's new files across modules.
 OPTIONS = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",

@@ -125,6 +125,28 @@ def hazards(
     return found + _collisions([change.path for change in remaining], all_paths)
 
 
+def moved(ours: Iterable[Change], theirs: Iterable[Change], result: Iterable[Change], *, criss_cross: bool) -> list[str]:
+    """Paths at which a clean merge did something else than merge that one path, as it does when it follows a rename.
+
+    `ours` and `theirs` lead from the common ancestor, or from each of several, to the two sides; `result` leads from our
+    side to the merge. Where there are several ancestors, that one side deleted what the other touched proves nothing.
+    """
+    by_us, by_them = {change.path: change for change in ours}, {change.path: change for change in theirs}
+    in_result = {change.path: change for change in result}
+    found = set(in_result) - set(by_them)
+    for path, change in by_them.items():
+        done = in_result.get(path)
+        if path not in by_us:
+            found |= {path} if done is None or _new(done) != _new(change) else set()
+        elif not criss_cross and (change.new_mode == ABSENT) != (by_us[path].new_mode == ABSENT):
+            found.add(path)  # one changed what the other deleted
+    return sorted(found)
+
+
+def _new(change: Change) -> tuple[str, str]:
+    return change.new_mode, change.new_oid
+
+
 def stays_inside(path: str, target: str) -> bool:
     """Whether a symlink at `path` can only ever lead to somewhere in its own tree, outside of `.git`.
 

@@ -5,6 +5,7 @@ Thin: each route checks the role, reads its arguments, calls a use case in a thr
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TypeVar
@@ -18,7 +19,7 @@ from mcp_server.auth import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.doors import Doors
 from mcp_server.store import people
-from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, status
+from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, status, verdicts
 from mcp_server.world import World
 
 CLAIM_WAIT_S_MAX = 25.0
@@ -56,6 +57,7 @@ class Api:
     @serves(RUNNER, ADMIN)
     async def begin_session(self, request: Request) -> object:
         body = await read(request, {"agent": str, "kind": str, "door": bool})
+        _check_name(body["agent"])
         session, token = await asyncio.to_thread(sessions.begin, self._world, body["agent"], body["kind"], door=body["door"])
         if session.door and self._doors is not None:
             await self._doors.open(session.id)
@@ -111,9 +113,12 @@ class Api:
     @serves(RUNNER, ADMIN)
     async def finish_job(self, request: Request) -> object:
         body = await read(request, {"runner": str, "verdict": dict}, {"reference": dict})
-        taken = await asyncio.to_thread(
-            oracle_jobs.finish, self._world, number(request), body["runner"], body["verdict"], body.get("reference") or {}
-        )
+        try:
+            taken = await asyncio.to_thread(
+                oracle_jobs.finish, self._world, number(request), body["runner"], body["verdict"], body.get("reference") or {}
+            )
+        except verdicts.Unreadable as wrong:
+            raise Bad(400, "bad_request", str(wrong)) from wrong
         if not taken:
             raise Bad(409, "job_lost", f"job {number(request)} is not {body['runner']}'s any more: its result counts for nothing")
         return {}
@@ -157,7 +162,7 @@ class Api:
     async def events(self, request: Request) -> object:
         asked = request.query_params
         try:
-            after, limit = int(asked.get("after", "0")), min(int(asked.get("limit", "500")), EVENTS_MAX)
+            after, limit = int(asked.get("after", "0")), max(0, min(int(asked.get("limit", "500")), EVENTS_MAX))
         except ValueError as wrong:
             raise Bad(400, "bad_request", "after and limit are whole numbers") from wrong
         wanted = events.Wanted(after, limit, asked.get("kind"), asked.get("agent"), asked.get("task"), asked.get("commit"))
@@ -215,8 +220,7 @@ class Api:
         return {"agent": body["agent"], "token": token, "repos": [{"name": repo.name, "branch": repo.branch} for repo in self._world.config.repos.values()]}
 
     def _issue(self, by: Principal, agent: str) -> str:
-        if not events.AGENT_NAME.fullmatch(agent):
-            raise Bad(400, "bad_request", f"{agent!r} is no agent's name: letters, digits, dots, dashes and underscores, at most 60")
+        _check_name(agent)
         with self._world.store.write() as tx:
             token = auth.issue(tx, agent, auth.AGENT, self._world.now_ms())
             self._world.record(tx, "token_issued", agent=agent, by=by.name)
@@ -225,10 +229,10 @@ class Api:
     @serves(ADMIN)
     async def revoke_token(self, request: Request) -> object:
         with self._world.store.write() as tx:
-            revoked = people.revoke(tx, self._world.now_ms(), id=number(request))
-            self._world.record(tx, "token_revoked", token=number(request), by=who(request).name)
-        if not revoked:
-            raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
+            if not people.revoke(tx, self._world.now_ms(), id=number(request)):
+                raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
+            # Not `token=`: what is logged under that name is hidden as a secret.
+            self._world.record(tx, "token_revoked", revoked=number(request), by=who(request).name)
         return {}
 
     def routes(self) -> list[Route]:
@@ -277,10 +281,17 @@ def who(request: Request) -> Principal:
 
 
 def number(request: Request) -> int:
-    try:
-        return int(request.path_params["id"])
-    except ValueError as wrong:
-        raise Bad(404, "unknown", f"{request.path_params['id']!r} is not a number") from wrong
+    digits = request.path_params["id"]
+    if not re.fullmatch(r"[0-9]{1,18}", digits):  # 18 digits fit the database's integers
+        raise Bad(404, "unknown", f"{digits!r} is not a number of ours")
+    return int(digits)
+
+
+def _check_name(agent: str) -> None:
+    """A name becomes part of refs, container names and commits; those of the roles are not an agent's."""
+    if not events.AGENT_NAME.fullmatch(agent) or agent in (ADMIN, RUNNER):
+        allowed = "letters, digits, dashes and underscores, dots between them, at most 60 characters, not admin or runner"
+        raise Bad(400, "bad_request", f"{agent!r} is no agent's name: {allowed}")
 
 
 def accepted(answer: T | Refused) -> T:

@@ -45,7 +45,7 @@ class Tools:
     """The tools over one world. `who` is always the verified token's holder, never an argument."""
 
     def __init__(self, world: World, wait_s: float = WAIT_S):
-        self._world, self._wait_s = world, wait_s
+        self._world, self._wait_s, self._progress_s = world, wait_s, min(PROGRESS_S, wait_s / 5)
 
     async def claim_task(self, ctx: Context, task: str | None = None, module: str | None = None) -> CallToolResult:
         """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
@@ -138,7 +138,7 @@ class Tools:
             left = self._wait_s - (time.monotonic() - began)
             if _status(answer) not in UNSETTLED or left <= 0:
                 return answer
-            if not await self._world.bell.heard(ring, min(PROGRESS_S, left)):
+            if not await self._world.bell.heard(ring, min(self._progress_s, left)):
                 await ctx.report_progress(time.monotonic() - began, None, f"{tool}: {_status(answer)}")
 
 

@@ -17,6 +17,7 @@ import time
 CHUNK_BYTES = 65_536
 ERROR_BYTES_MAX = 4_096  # of a case's standard error: for the agent to read, never compared
 LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are zombies, which run nothing
+NOT_RUNNABLE = 126  # as a shell says it
 SPAWN_TRIES = 6  # a fork bomb of another slot may hold every process number for a moment
 SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
 PR_SET_DUMPABLE = 4  # prctl(2)
@@ -49,22 +50,31 @@ class Slot:
         return ended and {"id": case["id"], "ms": round((time.monotonic() - began) * 1000, 1), **ended}
 
     def run(self, given):
-        out, out_child = pipe()
-        err, err_child = pipe()
+        out = Output(min(self.settings["output_bytes_max"], max(self.bytes_left, ERROR_BYTES_MAX)))
+        err = Output(ERROR_BYTES_MAX)
         stdin = memory_file(given)
         try:
-            pid = self.spawn(stdin, out_child, err_child)
+            pid = self.spawn([(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate((stdin, out.writer, err.writer))])
+            if pid is None:
+                return None
+            status, timed_out = self.watch(pid, out, err)
+        except NotRunnable as error:
+            return {"output": "", "exit": NOT_RUNNABLE, "error": str(error)}
         finally:
-            for fd in (stdin, out_child, err_child):
-                os.close(fd)
-        try:
-            return None if pid is None else self.watch(pid, out, err)
-        finally:
-            os.close(out)
-            os.close(err)
+            os.close(stdin)
+            out.close()
+            err.close()
+        self.bytes_left -= len(out.kept)
+        return {
+            "output": text(bytes(out.kept[: out.most])),
+            "exit": os.waitstatus_to_exitcode(status),
+            "error": bytes(err.kept).decode("utf-8", "replace"),
+            **({"timed_out": True} if timed_out else {}),
+            **({"truncated": True} if out.full else {}),
+        }
 
-    def spawn(self, stdin, out, err):
-        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)]
+    def spawn(self, actions):
+        """The process id, or None when the box has no room for another process."""
         for attempt in range(SPAWN_TRIES):
             try:
                 pid = os.posix_spawn(
@@ -72,7 +82,7 @@ class Slot:
                 )
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.ENOMEM):
-                    raise
+                    raise NotRunnable(str(error)) from error
                 time.sleep(0.05 * 2**attempt)
                 continue
             first_to_go(pid)
@@ -81,41 +91,30 @@ class Slot:
 
     def watch(self, pid, out, err):
         """Reads until the command itself ends: a daemon that it left behind may hold the pipes open for ever."""
-        kept = {out: bytearray(), err: bytearray()}
-        most = {out: min(self.settings["output_bytes_max"], max(self.bytes_left, ERROR_BYTES_MAX)), err: ERROR_BYTES_MAX}
         limit = time.monotonic() + self.settings["timeout_s"]
-        for fd in kept:
+        opened = {out.reader: out, err.reader: err}
+        for fd, output in opened.items():
+            output.handed_over()
             self.poller.register(fd, select.POLLIN)
-        opened, status, timed_out = {out, err}, None, False
-        while status is None and len(kept[out]) <= most[out]:
-            left = limit - time.monotonic()
-            if left <= 0:
-                timed_out = True
-                break
+        status = None
+        while status is None and not out.full and (left := limit - time.monotonic()) > 0:
             for fd, _ in self.poller.poll(left * 1000 + 1):
                 if fd == self.woken:
                     drain(fd)
                     status = ended(pid)
-                elif not take(fd, kept[fd], most[fd]):
+                elif not opened[fd].take():
                     self.poller.unregister(fd)
-                    opened.discard(fd)
+                    del opened[fd]
+        timed_out = status is None and not out.full
         if status is None:
             os.kill(-1, signal.SIGKILL)
             status = os.waitpid(pid, 0)[1]
         kill_all()
-        for fd in opened:
+        for fd, output in opened.items():
             self.poller.unregister(fd)
-            while take(fd, kept[fd], most[fd]) and len(kept[fd]) <= most[fd]:
+            while not output.full and output.take():
                 pass
-        truncated = len(kept[out]) > most[out]
-        self.bytes_left -= len(kept[out])
-        return {
-            "output": text(bytes(kept[out][: most[out]])),
-            "exit": os.waitstatus_to_exitcode(status),
-            "error": bytes(kept[err]).decode("utf-8", "replace"),
-            **({"timed_out": True} if timed_out else {}),
-            **({"truncated": True} if truncated else {}),
-        }
+        return status, timed_out
 
     def clean(self):
         """The next case finds the box as this one found it."""
@@ -138,10 +137,41 @@ def find(name, path):
     return next((name for name in names if os.path.isfile(name) and os.access(name, os.X_OK)), None)
 
 
-def pipe():
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(reader, False)  # only our end: a command must not meet a non-blocking standard output
-    return reader, writer
+class NotRunnable(Exception):
+    """The command's program cannot be started at all: no interpreter, not for this machine."""
+
+
+class Output:
+    """A pipe and what came out of it: `most` bytes are kept, and one more tells that there were more."""
+
+    def __init__(self, most):
+        self.most = most
+        self.kept = bytearray()
+        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.reader, False)  # only our end: a command must not meet a non-blocking standard output
+
+    @property
+    def full(self):
+        return len(self.kept) > self.most
+
+    def take(self):
+        """Reads what is there; False at the end or when nothing is there."""
+        try:
+            got = os.read(self.reader, CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        self.kept += got[: self.most + 1 - len(self.kept)]
+        return bool(got)
+
+    def handed_over(self):
+        """The command has its own end by now; as long as we held one too, the pipe would have no end."""
+        os.close(self.writer)
+        self.writer = None
+
+    def close(self):
+        os.close(self.reader)
+        if self.writer is not None:
+            os.close(self.writer)
 
 
 def memory_file(given):
@@ -161,16 +191,6 @@ def first_to_go(pid):
             file.write("1000")
     except OSError:
         pass  # it has ended already, or this kernel hides it
-
-
-def take(fd, kept, most):
-    """Reads what is there into `kept`, one byte beyond `most` at the most; False at the end or when nothing is there."""
-    try:
-        got = os.read(fd, CHUNK_BYTES)
-    except BlockingIOError:
-        return False
-    kept += got[: most + 1 - len(kept)]
-    return bool(got)
 
 
 def keep_out():

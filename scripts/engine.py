@@ -44,11 +44,16 @@ def ensure():
         )
     if answer == "ok":
         return
-    if not sys.platform.startswith("linux") or (find("dockerd") is None and not is_debian()):
+    if not can_provide(sys.platform, installed=find("dockerd") is not None, debian=is_debian()):
         raise Cannot(WHAT_TO_INSTALL.format(where=where))
     if path not in (SOCKET, "/run/docker.sock", private("docker.sock")):
         raise Cannot("no Docker engine answers at DOCKER_HOST=%s; start it, or unset DOCKER_HOST" % where)
     provide(path)
+
+
+def can_provide(platform, installed, debian):
+    """Only on Linux is the engine a process of this machine; only Debian's packages are known here."""
+    return platform.startswith("linux") and (installed or debian)
 
 
 def provide(path):

@@ -33,12 +33,12 @@ def ensure():
             make()
 
 
-def check_python():
-    if sys.version_info < OLDEST:
+def check_python(version=sys.version_info):
+    if version[:2] < OLDEST:
         raise Cannot(
             "Python %d.%d or newer is needed; this is %s.\n"
             "  Debian 12 and newer have it; elsewhere install one and say which: make PYTHON=python3.11 ..."
-            % (OLDEST + (sys.version.split()[0],))
+            % (OLDEST + (".".join(map(str, version[:3])),))
         )
 
 

@@ -26,10 +26,10 @@ def find(program):
     return shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":" + SBIN)
 
 
-def is_debian():
+def is_debian(release="/etc/os-release"):
     """True for Debian and what calls itself like it."""
     try:
-        with open("/etc/os-release", encoding="utf-8") as lines:
+        with open(release, encoding="utf-8") as lines:
             said = dict(line.rstrip().split("=", 1) for line in lines if "=" in line)
     except OSError:
         return False

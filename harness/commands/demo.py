@@ -35,6 +35,7 @@ from harness.state import DIRECTORY_NAME, State, now_ms
 from harness.table import PlainLines
 
 EXAMPLE = "examples/minisql"
+STAGE_TOPICS = "demo/"
 KILL_TOPIC = "demo/kill-me"
 AGENT_PATHS = re.compile(r'^(\s*(?:playbook|materials)\s*=\s*)"([^"]+)"', re.M)
 USER = ("-c", "user.name=Demo User", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
@@ -113,6 +114,15 @@ class CountingEngine(Engine):
         return box
 
 
+class Stage(PlainLines):
+    """Plain lines without the notes by which the players wait for each other."""
+
+    def event(self, event: Json) -> None:
+        if event["kind"] == "note_written" and str(event["data"].get("topic", "")).startswith(STAGE_TOPICS):
+            return
+        super().event(event)
+
+
 @dataclass
 class Audience:
     """Sees every event: tells the incidents, and kills the agent that asks for it."""
@@ -143,7 +153,7 @@ class Audience:
 
 def _played(plan: Plan, console: Console) -> tuple[Why, Measured]:
     began, start_ms = time.monotonic(), now_ms()
-    with StopSignal() as stop, CountingEngine.connect() as engine, PlainLines(console, start_ms) as view:
+    with StopSignal() as stop, CountingEngine.connect() as engine, Stage(console, start_ms) as view:
         with runs.opened(plan, view, stop, engine) as run:
             audience = Audience(run, engine)
             why = run.watch(audience)

@@ -52,8 +52,6 @@ def planned(where: Place, wishes: list[str], port: int | None) -> Plan:
     """The plan, with every problem of configuration and command line told before anything starts."""
     file = where.config_file()
     config = plans.with_counts(plans.load_config(file), wishes)
-    if not any(spec.count for spec in config.agents.values()):
-        raise Failed(f"{file}: no agent to start; add an [agents.NAME] table or --agent KIND=N", Exit.USAGE)
     remote = None
     if where.is_remote:
         with where.remote_client() as client:
@@ -67,6 +65,8 @@ def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     start_ms = now_ms()
     with StopSignal() as stop, Engine.connect() as engine, view(console, start_ms=start_ms, plain=plain) as seen:
         with runs.opened(plan, seen, stop, engine) as run:
+            if not plan.agents():
+                seen.say(f"no agent of our own; `harness connect NAME` lets clients work at {run.client.url}")
             why = run.watch()
             seen.say(f"stopping the agents: {why}")
             run.stop_agents()

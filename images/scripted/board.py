@@ -121,3 +121,25 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return None
+
+
+def status_of(answer: Answer) -> str:
+    return f"{answer['status']}:{answer['code']}" if answer["status"] == "refused" and answer.get("code") else str(answer["status"])
+
+
+def matches(answer: Answer, expected: Any) -> bool:
+    """expected: "status" or "refused:code", or several of them."""
+    wanted = [expected] if isinstance(expected, str) else list(expected)
+    return answer["status"] in wanted or status_of(answer) in wanted
+
+
+def brief(answer: Answer) -> str:
+    """The part of an answer that a person wants to see in one line."""
+    if answer["status"] in ("refused", "error"):
+        return str(answer.get("happened") or answer.get("message") or "")
+    task = answer.get("task")
+    named = task.get("id") if isinstance(task, dict) else task
+    counts = answer.get("counts")
+    parts = [named and f"task {named}", answer.get("fence") and f"fence {answer['fence']}", answer.get("main") and f"main {answer['main'][:10]}"]
+    parts += [counts and f"{counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass"]
+    return ", ".join(part for part in parts if part) or str(answer["status"])

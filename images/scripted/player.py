@@ -12,24 +12,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from board import Answer, Board, ServerAway
+from board import Answer, Board, ServerAway, brief, matches, status_of
+from work import Surprise, Worker
 
 MATERIALS = "materials"
 POLL_S = 0.3
-WORK_POLL_S = 0.5
 AWAIT_TIMEOUT_S = 60.0
 SHELL_TIMEOUT_S = 600.0
-PUSH_TRIES = 5
-ORACLE_TRIES = 5
 DETAIL_MAX = 400
 MODIFIERS = ("if_status", "save", "expect", "expect_exit", "timeout_s", "args", "text", "state")
-LOST_LEASE = ("refused:stale_fence", "refused:not_leased")
 
 Step = dict[str, Any]
-
-
-class Surprise(Exception):
-    """The world did not answer as the playbook says."""
 
 
 class Player:
@@ -38,8 +31,9 @@ class Player:
         self.saved: dict[str, Answer] = {}
         self.began = time.monotonic()
         self.verbs: dict[str, Callable[[Step], Awaitable[tuple[str, str]]]] = {
-            "call": self.call, "shell": self.shell, "apply": self.apply, "commit": self.commit, "note": self.note,
-            "await_note": self.await_note, "await_task": self.await_task, "say": self.say, "hang": self.hang, "work": self.work_all,
+            "call": self.call, "shell": self.shell, "apply": self.apply, "commit": self.commit,
+            "note": self.note, "await_note": self.await_note, "await_task": self.await_task, "say": self.say, "hang": self.hang, "resume": self.resume,
+            "work": self.work_all,
         }  # fmt: skip
 
     async def play(self, steps: list[Step]) -> int:
@@ -103,7 +97,8 @@ class Player:
         return "committed", await self.head()
 
     async def note(self, step: Step) -> tuple[str, str]:
-        return await self.call({"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}})
+        kept = {key: step[key] for key in ("save", "expect") if key in step}
+        return await self.call({"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}, **kept})
 
     async def await_note(self, step: Step) -> tuple[str, str]:
         topic = step["await_note"]
@@ -133,82 +128,16 @@ class Player:
         await asyncio.Event().wait()
         raise AssertionError("an event that nobody sets")
 
+    async def resume(self, step: Step) -> tuple[str, str]:
+        lease = self.saved.get(step["resume"])
+        if lease is None:
+            raise Surprise(f"{step['resume']} was never saved")
+        if not lease.get("salvage"):
+            return "nothing", "no work to resume from"
+        return await Worker(self).take_over(lease["salvage"])
+
     async def work_all(self, step: Step) -> tuple[str, str]:
-        """Claims and does tasks until none is left that anybody could do."""
-        landed: list[str] = []
-        while True:
-            lease = await self.board.call("claim_task", {})
-            if lease["status"] == "leased":
-                landed += [lease["task"]["id"]] if await self.do(lease) else []
-                continue
-            if status_of(lease) != "refused:no_task":
-                self.tell(0, "work", status_of(lease), brief(lease))
-            if all(task["state"] in ("done", "blocked") for task in await self.tasks()):
-                return "finished", f"landed {', '.join(landed) or 'nothing'}"
-            await asyncio.sleep(WORK_POLL_S)
-
-    # -- one task of `work` --------------------------------------------------------------------------------------
-
-    async def do(self, lease: Answer) -> bool:
-        """True once it has landed; False if the lease was lost or the task had to be given back."""
-        task, fence = lease["task"], lease["fence"]
-        main = await self.main()
-        await self.git("fetch", "--quiet", "origin")
-        await self.git("checkout", "--quiet", "--force", "-B", f"task/{task['id']}", main)
-        if lease.get("salvage"):
-            await self.take_over(lease["salvage"])
-        if not (self.home / MATERIALS / task["id"]).is_dir():
-            await self.board.call("release_task", {"fence": fence, "outcome": "blocked", "note": "the playbook has no materials for it"})
-            raise Surprise(f"no materials for {task['id']}")
-        await self.apply({"apply": task["id"]})
-        await self.commit({"commit": f"{task['id']}: {task['title']}"})
-        self.tell(0, "work", "checked", f"{task['id']} {brief(await self.checked(fence))}")
-        return await self.land(task, fence, main)
-
-    async def checked(self, fence: int) -> Answer:
-        for _ in range(ORACLE_TRIES):
-            answer = await self.board.call("run_oracle", {"fence": fence, "commit": await self.head(), "scope": "task"})
-            if answer["status"] != "broken" and not matches(answer, ["refused:commit_unknown", "refused:oracle_broken"]):
-                break
-            await self.upload()
-        return answer
-
-    async def land(self, task: Answer, fence: int, main: str) -> bool:
-        for _ in range(PUSH_TRIES):
-            answer = await self.board.call("push", {"fence": fence, "commit": await self.head(), "summary": f"{task['id']}: {task['title']}"})
-            self.tell(0, "work", status_of(answer), f"{task['id']} {brief(answer)}")
-            if answer["status"] == "landed" or matches(answer, "refused:nothing_to_land"):
-                await self.board.call("release_task", {"fence": fence, "outcome": "done"})
-                return True
-            if matches(answer, LOST_LEASE):
-                return False
-            if matches(answer, ["refused:conflict", "refused:regression", "refused:oracle_failed"]):
-                await self.catch_up(task, main)
-            await self.upload()
-        await self.board.call("release_task", {"fence": fence, "outcome": "abandoned", "note": f"{PUSH_TRIES} pushes were refused"})
-        raise Surprise(f"{task['id']}: {PUSH_TRIES} pushes were refused, at last: {brief(answer)}")
-
-    async def take_over(self, salvage: Answer) -> None:
-        """Starts from another agent's unfinished work where it still merges."""
-        fetched = await self.run(["git", "fetch", "--quiet", "origin", salvage["ref"]])
-        merged = fetched.returncode == 0 and (await self.run(["git", "merge", "--quiet", "--no-edit", "FETCH_HEAD"])).returncode == 0
-        if not merged:
-            await self.run(["git", "merge", "--abort"])
-        self.tell(0, "work", "resumed" if merged else "not resumed", f"{salvage.get('agent', '?')}'s work from {salvage['ref']}")
-
-    async def catch_up(self, task: Answer, main: str) -> None:
-        """Onto the new main; where that conflicts, the materials are the truth."""
-        await self.git("fetch", "--quiet", "origin")
-        if (await self.run(["git", "rebase", "--quiet", main])).returncode != 0:
-            await self.run(["git", "rebase", "--abort"])
-            await self.git("reset", "--quiet", "--hard", main)
-            await self.apply({"apply": task["id"]})
-            await self.commit({"commit": f"{task['id']}: {task['title']}"})
-
-    async def upload(self) -> None:
-        ref = (await self.git("config", "--get", "harness.upload")).strip()
-        await self.run(["git", "push", "--quiet", "--force", "origin", f"HEAD:{ref}"])
-        await asyncio.sleep(POLL_S)
+        return await Worker(self).work()
 
     # -- the world -----------------------------------------------------------------------------------------------
 
@@ -264,28 +193,6 @@ class Player:
 def head_of(work: Path) -> str:
     ended = subprocess.run(["git", "rev-parse", "HEAD"], cwd=work, capture_output=True, check=False)
     return ended.stdout.decode().strip()
-
-
-def status_of(answer: Answer) -> str:
-    return f"{answer['status']}:{answer['code']}" if answer["status"] == "refused" and answer.get("code") else str(answer["status"])
-
-
-def matches(answer: Answer, expected: Any) -> bool:
-    """expected: "status" or "refused:code", or several of them."""
-    wanted = [expected] if isinstance(expected, str) else list(expected)
-    return answer["status"] in wanted or status_of(answer) in wanted
-
-
-def brief(answer: Answer) -> str:
-    """The part of an answer that a person wants to see in one line."""
-    if answer["status"] in ("refused", "error"):
-        return str(answer.get("happened") or answer.get("message") or "")
-    task = answer.get("task")
-    named = task.get("id") if isinstance(task, dict) else task
-    counts = answer.get("counts")
-    parts = [named and f"task {named}", answer.get("fence") and f"fence {answer['fence']}", answer.get("main") and f"main {answer['main'][:10]}"]
-    parts += [counts and f"{counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass"]
-    return ", ".join(part for part in parts if part) or str(answer["status"])
 
 
 async def play(playbook: Path) -> int:

@@ -40,6 +40,12 @@ def all(tx: Tx) -> Iterator[Row]:
         yield Row(**row._mapping)
 
 
+def copies(tx: Tx) -> Iterator[tuple[int, dict]]:
+    """What the columns for queries say of each event, which is to be what its body says."""
+    for row in tx.execute(select(events.c.seq, events.c.kind, events.c.agent, events.c.task).order_by(events.c.seq)):
+        yield row.seq, {"kind": row.kind, "agent": row.agent, "task": row.task}
+
+
 def bodies(tx: Tx, kind: str) -> list[bytes]:
     return list(tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars())
 

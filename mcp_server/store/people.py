@@ -55,6 +55,12 @@ def all_tokens(tx: Tx) -> list[Token]:
     return [Token(**row._mapping) for row in tx.execute(select(tokens).order_by(tokens.c.id))]
 
 
+def connected(tx: Tx) -> set[str]:
+    """Agents that hold a live token without a session."""
+    live = tokens.c.revoked_ms.is_(None) & tokens.c.session.is_(None) & (tokens.c.role == "agent")
+    return set(tx.execute(select(tokens.c.name).where(live)).scalars())
+
+
 def revoke(tx: Tx, now_ms: int, *, id: int | None = None, session: str | None = None) -> int:
     """Revokes by id or by session; answers how many tokens that was."""
     which = tokens.c.id == id if id is not None else tokens.c.session == session

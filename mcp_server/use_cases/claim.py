@@ -9,6 +9,7 @@ from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Refused
 from mcp_server.core.task import Event, Task
+from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import tasks as task_rows
@@ -30,7 +31,7 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
                 world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
                 return chosen
             case Lease():
-                lease = chosen
+                lease = _resumed(world, tx, who, chosen)
             case Task():
                 lease = _grant(world, tx, who, chosen)
         held = task_rows.get(tx, lease.task)
@@ -40,7 +41,7 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
     return _answer(world, held, lease, notes)
 
 
-def _grant(world: World, tx, who: Principal, task: Task) -> Lease:
+def _grant(world: World, tx: Tx, who: Principal, task: Task) -> Lease:
     now = world.now_ms()
     lease = Lease(
         fence=lease_rows.next_fence(tx),
@@ -58,6 +59,23 @@ def _grant(world: World, tx, who: Principal, task: Task) -> Lease:
     leasing.move(world, tx, dataclasses.replace(task, state=state, reason=""), who.name)
     world.record(tx, "lease_granted", who, task=task.id, fence=lease.fence, paths=list(lease.paths), expires_ms=lease.expires_ms)
     return lease
+
+
+def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
+    """The lease that the agent holds already. In a new session it goes over to that, with what was uploaded as salvage.
+
+    An earlier session leaves a lease behind only while it is in the gate; were it to keep it, a refusal would end the
+    lease under the hands of the new session.
+    """
+    if lease.session == who.session:
+        return lease
+    moved = dataclasses.replace(lease, session=who.session)
+    lease_rows.put(tx, moved)
+    task = task_rows.get(tx, lease.task)
+    assert task is not None
+    task_rows.put(tx, dataclasses.replace(task, salvage=leasing.salvage_of(lease, tx) or task.salvage))
+    world.record(tx, "lease_resumed", who, task=lease.task, fence=lease.fence, before=lease.session)
+    return moved
 
 
 def _answer(world: World, task: Task, lease: Lease, notes: list[note_rows.Note]) -> dict:

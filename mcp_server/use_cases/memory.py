@@ -13,7 +13,7 @@ from mcp_server.use_cases import baseline, planning
 from mcp_server.world import World
 
 PROGRESS_BYTES = 6_000
-NOTES_BYTES = 6_000
+NOTES_CHARACTERS = 6_000
 NOTE_CHARACTERS_MAX = 4_000
 TOPIC_CHARACTERS_MAX = 100
 LANDED_SHOWN = 8
@@ -33,14 +33,14 @@ def write_note(world: World, who: Principal, topic: str, text: str) -> dict | Re
 
 
 def read_notes(world: World, topic: str | None) -> str:
-    """The newest notes first, within the byte budget; says how many did not fit."""
+    """The newest notes first, within the budget; says how many did not fit."""
     with world.store.read() as tx:
         found = note_rows.newest(tx, topic=topic)
     lines, used = [], 0
     for note in found:
         line = f"{note.topic} ({note.agent}): {note.text}"
-        used += len(line.encode()) + 1
-        if used > NOTES_BYTES:
+        used += len(line) + 1
+        if used > NOTES_CHARACTERS:
             lines.append(f"... and {len(found) - len(lines)} older notes: read_notes(topic=...) narrows it down")
             break
         lines.append(line)

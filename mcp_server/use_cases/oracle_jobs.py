@@ -13,6 +13,7 @@ from mcp_server.store import Tx
 from mcp_server.store import jobs as rows
 from mcp_server.store import meta
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
+from mcp_server.use_cases import verdicts
 from mcp_server.world import World
 
 BROKEN_TRIES = 3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
@@ -33,8 +34,8 @@ class Wanted:
     nonce: str = ""
 
 
-def request(world: World, wanted: Wanted) -> Job:
-    """The job that shows what is wanted: a finished one, one under way, or a new one."""
+def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
+    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run `again`."""
     suite = world.config.suites[wanted.suite]
     repo = world.repos[suite.repo]
     main = world.main(suite.repo)
@@ -47,7 +48,7 @@ def request(world: World, wanted: Wanted) -> Job:
     key = hashlib.sha256("\n".join([wanted.kind, suite_key, tree_key, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
     with world.store.write() as tx:
         before = rows.by_key(tx, key)
-        if before is not None and not is_broken(before):
+        if before is not None and not (again and is_broken(before)):
             return _hurried(tx, before, wanted.priority)
         known = set() if wanted.nonce or wanted.kind != RUN else rows.passes_on(tx, suite_key, tree_key) & set(chosen)
         job = Job(
@@ -66,7 +67,7 @@ def request(world: World, wanted: Wanted) -> Job:
             queued_ms=world.now_ms(),
         )
         if known and not job.todo:
-            job = dataclasses.replace(job, state=DONE, verdict=merged(job, None))
+            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job))
         (rows.put if before else rows.add)(tx, job)
     world.bell.ring()
     return job
@@ -90,7 +91,7 @@ def get(world: World, id: int) -> Job | None:
 
 
 def claim(world: World, runner: str) -> dict | None:
-    """The next job for a runner, as JSON, or None. A job whose cases cannot be read is answered as broken here."""
+    """The next job for a runner, as JSON, or None."""
     with world.store.write() as tx:
         job = rows.first_queued(tx)
         if job is None:
@@ -139,7 +140,11 @@ def renew(world: World, id: int, runner: str) -> bool:
 
 
 def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[str, dict]) -> bool:
-    """Takes a runner's verdict. False where the job is no longer that runner's: its word then counts for nothing."""
+    """Takes a runner's verdict. False where the job is no longer that runner's: its word then counts for nothing.
+
+    Raises verdicts.Unreadable.
+    """
+    told = verdicts.read(verdict)
     job = get(world, id)
     if job is None:
         return False
@@ -152,16 +157,17 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
         assert job is not None
         if job.state != RUNNING or job.runner != runner:
             return False
-        if verdict["status"] == "broken":
-            _broke(world, tx, job, verdict)
+        whole = verdicts.of_check(told) if job.kind == TEETH else verdicts.of_run(job, told, differential=suite.kind == "differential")
+        if whole["status"] == "broken":
+            _broke(world, tx, job, whole)
         else:
-            _conclude(world, tx, job, verdict)
+            _conclude(world, tx, job, whole)
             if job.kind == TEETH:
-                _checked(world, tx, job, verdict, suite_key)
+                _checked(world, tx, job, whole, suite_key)
             else:
-                passed = {case for case, outcome in verdict["outcomes"].items() if outcome == "pass"}
+                passed = {case for case, outcome in told.outcomes.items() if outcome == "pass"}
                 rows.remember_passes(tx, suite_key, job.tree_key, passed)
-                rows.forget_pass(tx, suite_key, job.tree_key, set(verdict["outcomes"]) - passed)
+                rows.forget_pass(tx, suite_key, job.tree_key, set(told.outcomes) - passed)
             rows.remember_answers(tx, {answer_key(world, job, inputs[case]): answer for case, answer in reference.items() if case in inputs})
     world.bell.ring()
     return True
@@ -184,8 +190,7 @@ def reap(world: World) -> None:
     with world.store.write() as tx:
         for job in rows.running(tx):
             if now - (job.renewed_ms or 0) > LOST_MS:
-                lost = {"status": "broken", "reason": f"runner {job.runner} fell silent", "counts": {}, "outcomes": {}, "failures": []}
-                _broke(world, tx, job, lost)
+                _broke(world, tx, job, verdicts.broken(f"runner {job.runner} fell silent"))
 
 
 def take_back(world: World) -> None:
@@ -205,25 +210,11 @@ def _broke(world: World, tx: Tx, job: Job, verdict: dict) -> None:
 
 
 def _conclude(world: World, tx: Tx, job: Job, verdict: dict) -> None:
-    whole = verdict if job.kind != RUN else merged(job, verdict)
-    rows.put(tx, dataclasses.replace(job, state=DONE, verdict=whole))
-    world.record(tx, "job_done", job=job.id, suite=job.suite, commit=job.commit, status=whole["status"], reason=whole.get("reason", ""), counts=whole["counts"])
-
-
-def merged(job: Job, verdict: dict | None) -> dict:
-    """The verdict over all of the job's cases: those that had passed on the same tree before, and those run now."""
-    if verdict is None:
-        verdict = {"status": "passed", "reason": "every case passed on this tree before", "outcomes": {}, "failures": [], "build": None, "took_ms": 0}
-    elif verdict["status"] == "broken":
-        return verdict
-    outcomes = job.known | verdict["outcomes"]
-    passed = sum(outcome == "pass" for outcome in outcomes.values())
-    counts = {"cases": len(job.known) + max(len(job.todo), len(verdict["outcomes"])), "executed": len(outcomes), "compared": len(outcomes), "passed": passed, "failed": len(outcomes) - passed}
-    return verdict | {"outcomes": outcomes, "counts": counts}
+    rows.put(tx, dataclasses.replace(job, state=DONE, verdict=verdict))
+    world.record(tx, "job_done", job=job.id, suite=job.suite, commit=job.commit, status=verdict["status"], reason=verdict["reason"], counts=verdict["counts"])
 
 
 def named(world: World, suite: str, globs: Collection[str]) -> tuple[str, ...]:
     """The ids of the cases that `globs` name on main."""
     found = cases.load(world.repos[world.config.suites[suite].repo], world.main(world.config.suites[suite].repo), world.config.suites[suite])
     return tuple(case.id for case in found if any(fnmatchcase(case.id, glob) for glob in globs))
-

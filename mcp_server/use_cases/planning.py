@@ -5,7 +5,7 @@ import re
 
 from mcp_server.auth import AGENT, Principal
 from mcp_server.config import Config, TaskSpec
-from mcp_server.core import paths
+from mcp_server.core import budget, paths
 from mcp_server.core import task as tasks
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event, State, Task
@@ -15,7 +15,9 @@ from mcp_server.world import World
 
 BRIEF_CHARACTERS_MAX = 8_000
 TITLE_CHARACTERS_MAX = 200
-LISTED_MAX = 60  # tasks in one answer of list_tasks; open ones first
+LISTED_CHARACTERS = 6_500  # of the tasks in one answer of list_tasks; open ones first
+REASON_CHARACTERS = 200
+GLOBS_MAX = 50  # paths, needs or cases of one proposal: every claim compares all paths with all others
 NUMBERED = re.compile(r"T(\d+)")
 
 
@@ -97,6 +99,8 @@ def _problem(world: World, existing: dict[str, Task], proposal: Proposal) -> str
         return f"there is no module {proposal.module!r}; modules are {', '.join(world.config.modules)}"
     if not 0 < len(proposal.title) <= TITLE_CHARACTERS_MAX or not 0 < len(proposal.brief) <= BRIEF_CHARACTERS_MAX:
         return f"a title has 1 to {TITLE_CHARACTERS_MAX} characters and a brief 1 to {BRIEF_CHARACTERS_MAX}"
+    if max(len(proposal.paths), len(proposal.needs), len(proposal.cases)) > GLOBS_MAX:
+        return f"paths, needs and cases have at most {GLOBS_MAX} entries each"
     if unknown := [need for need in proposal.needs if need not in existing]:
         return f"it needs unknown tasks: {', '.join(unknown)}"
     if proposal.suite is not None and proposal.suite not in world.config.suites:
@@ -144,15 +148,26 @@ def listed(world: World, who: Principal) -> dict:
     shown = sorted(all_tasks.values(), key=lambda task: (order.index(task.state), -task.priority, task.id))
     counts = {str(state): sum(task.state is state for task in all_tasks.values()) for state in order}
     answer = {"tasks": [summary(task, holders, all_tasks) for task in shown], **counts}
-    if who.role == AGENT and len(shown) > LISTED_MAX:
-        answer |= {"tasks": answer["tasks"][:LISTED_MAX], "left_out": len(shown) - LISTED_MAX}
+    if who.role == AGENT:
+        fitting = _fitting(answer["tasks"])
+        answer |= {"tasks": answer["tasks"][:fitting]} | ({"left_out": len(shown) - fitting} if fitting < len(shown) else {})
     return answer | {"finished": tasks.run_is_finished(all_tasks)}
 
 
+def _fitting(listed: list[dict]) -> int:
+    """How many of them an answer has room for."""
+    used = 0
+    for count, one in enumerate(listed):
+        used += len(budget.encode(one)) + 1
+        if used > LISTED_CHARACTERS:
+            return count
+    return len(listed)
+
+
 def summary(task: Task, holders: dict[str, str], all_tasks: dict[str, Task]) -> dict:
-    brief = {"id": task.id, "title": task.title, "module": task.module, "state": str(task.state)}
+    brief = {"id": task.id, "title": budget.cut(task.title, TITLE_CHARACTERS_MAX), "module": task.module, "state": str(task.state)}
     waits = tasks.missing_needs(task, all_tasks) if task.state is State.OPEN else []
-    extra = {"holder": holders.get(task.id), "waits_for": waits, "reason": task.reason}
+    extra = {"holder": holders.get(task.id), "waits_for": waits, "reason": budget.cut(task.reason, REASON_CHARACTERS)}
     return brief | {name: value for name, value in extra.items() if value}
 
 

@@ -10,6 +10,7 @@ from mcp_server.use_cases import leasing
 from mcp_server.world import World
 
 Outcome = Literal["done", "blocked", "abandoned"]
+NOTE_CHARACTERS_MAX = 2_000  # a reason that others read in lists, not a report
 
 
 def release(world: World, who: Principal, fence: int, outcome: Outcome, note: str = "") -> dict | Refused:
@@ -31,6 +32,9 @@ def release(world: World, who: Principal, fence: int, outcome: Outcome, note: st
                 f"you still hold {lease.task}",
                 "push it; a landing completes the task. Or release it as blocked (with a note) or abandoned",
             )
+        elif len(note) > NOTE_CHARACTERS_MAX:
+            said = f"the note has {len(note)} characters; at most {NOTE_CHARACTERS_MAX} are taken"
+            refused = Refused(Code.TOO_LARGE, said, f"you still hold {lease.task}", "release again with a shorter note; write_note takes longer texts")
         elif outcome == "blocked" and not note.strip():
             refused = Refused(Code.BAD_REQUEST, "blocked needs a note", f"you still hold {lease.task}", "say in note why, and who or what could unblock it")
         if refused is not None:

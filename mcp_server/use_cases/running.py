@@ -54,7 +54,7 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
     commit = asked.commit or (lease.head if lease else None)
     if commit is None:
         return _refused(world, who, Refused(Code.COMMIT_UNKNOWN, "you have uploaded no commit under this lease", "nothing was run", "commit, or name a commit that the server has"))
-    if not world.repos[repo].agent_has(who.name, commit):
+    if world.repos[repo].resolve(commit) != commit or not world.repos[repo].agent_has(who.name, commit):
         step = f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id"
         return _refused(world, who, Refused(Code.COMMIT_UNKNOWN, f"the server has no commit {commit[:40]} of yours", "nothing was run", step))
     jobs = {}
@@ -82,10 +82,6 @@ def _chosen(world: World, repo: str, task: Task | None, asked: Asked) -> dict[st
             return {task.suite: None}
         return {task.suite: oracle_jobs.named(world, task.suite, task.cases)}
     return dict.fromkeys(suites)
-
-
-def is_settled(answer: object) -> bool:
-    return not (isinstance(answer, dict) and answer["status"] == "running")
 
 
 def answer(world: World, started: Started) -> dict:

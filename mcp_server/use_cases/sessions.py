@@ -5,6 +5,7 @@ import dataclasses
 from mcp_server import auth
 from mcp_server.auth import Principal
 from mcp_server.core.task import Event
+from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import people
 from mcp_server.store import tasks as task_rows
@@ -45,15 +46,13 @@ def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> d
     return {"task": task.id if task else None, "salvage": task.salvage.ref if task and task.salvage else None}
 
 
-def uploaded(world: World, who: Principal, repo: str, ref: str, commit: str) -> None:
-    """An agent's commit arrived: it is what its lease has to show, should the agent never come back."""
-    with world.store.write() as tx:
-        leasing.renew(world, tx, who)
-        for lease in lease_rows.open_ones(tx):
-            if lease.agent == who.name and lease.repo == repo:
-                lease_rows.put(tx, dataclasses.replace(lease, head=commit))
-        if who.session is not None and (session := people.session(tx, who.session)) is not None:
-            people.put_session(tx, dataclasses.replace(session, head=commit, branch=ref))
+def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
+    """An agent's commit arrived: it is what its lease, if it lives, has to show should the agent never come back."""
+    for lease in lease_rows.open_ones(tx):
+        if lease.agent == who.name and lease.repo == repo:
+            lease_rows.put(tx, dataclasses.replace(lease, head=commit))
+    if who.session is not None and (session := people.session(tx, who.session)) is not None:
+        people.put_session(tx, dataclasses.replace(session, head=commit, branch=ref))
 
 
 def called(world: World, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
@@ -61,7 +60,7 @@ def called(world: World, who: Principal, tool: str, *, status: str, code: str | 
     with world.store.write() as tx:
         leasing.renew(world, tx, who)
         if who.session is not None and (session := people.session(tx, who.session)) is not None:
-            people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, last_call=tool, last_call_ms=world.now_ms()))
+            people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, tools_listed=True, last_call=tool, last_call_ms=world.now_ms()))
         world.record(tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms)
 
 

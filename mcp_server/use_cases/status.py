@@ -19,6 +19,7 @@ def status(world: World) -> dict:
         live = leasing.live(world, tx)
     with world.store.read() as tx:
         sessions = people.latest_sessions(tx)
+        connected = people.connected(tx) - {session.agent for session in sessions}
         pending = submission_rows.pending(tx)
         landed = submission_rows.landed(tx)
         refusals = [json.loads(body) for body in events.bodies(tx, "refusal")]
@@ -33,7 +34,8 @@ def status(world: World) -> dict:
         "main": {name: world.main(name) for name in world.repos},
         "tasks": {"open": counts[State.OPEN], "claimed": counts[State.LEASED], "done": counts[State.DONE], "blocked": counts[State.BLOCKED]},
         "finished": tasks.run_is_finished(all_tasks) and not pending,
-        "agents": [_agent(session, held.get(session.agent), now, landings, refused) for session in sessions],
+        "agents": [_agent(session, held.get(session.agent), now, landings, refused) for session in sessions]
+        + [_connected(agent, held.get(agent), now, landings, refused) for agent in sorted(connected)],
         "submissions": [_waiting(place, one, now) for place, one in enumerate(pending, 1)],
         "suites": {name: _suite(world, name) for name in world.config.suites},
         "landings": len(landed),
@@ -57,6 +59,12 @@ def _agent(session: people.Session, lease: leases.Lease | None, now_ms: int, lan
         "landings": landings[session.agent],
         "refusals": refused[session.agent],
     }
+
+
+def _connected(agent: str, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
+    """An agent with a token of its own and no session: a client somewhere else."""
+    nobody = people.Session("", agent, "connected", door=False, started_ms=0)
+    return _agent(nobody, lease, now_ms, landings, refused) | {"state": "connected", "session": None}
 
 
 def _waiting(place: int, one: submission_rows.Submission, now_ms: int) -> dict:

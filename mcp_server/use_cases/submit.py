@@ -18,18 +18,19 @@ SUMMARY_CHARACTERS_MAX = 2_000
 
 def submit(world: World, who: Principal, fence: int, commit: str, summary: str) -> Submission | Refused:
     """Idempotent by (fence, commit): a repeated call finds the submission, whatever has become of it."""
+    uploaded = _is_uploaded(world, who, fence, commit)
     with world.store.write() as tx:
         lease = _lease_to_push_with(world, tx, who, fence)
         before = rows.find(tx, fence, commit) if not isinstance(lease, Refused) or lease.code is Code.STALE_FENCE else None
         if before is not None and before.agent == who.name and not (isinstance(lease, Lease) and is_retryable(before)):
             return before
-        refused = lease if isinstance(lease, Refused) else _bad_request(world, tx, who, lease, commit, summary)
+        refused = lease if isinstance(lease, Refused) else _bad_request(tx, who, lease, commit, summary, uploaded=uploaded)
         if refused is not None:
             world.record(tx, "refusal", who, fence=fence, tool="push", code=str(refused.code), happened=refused.happened, commit=commit)
             return refused
         assert isinstance(lease, Lease)
         lease_rows.put(tx, dataclasses.replace(lease, pinned=True))
-        submission = _again(tx, before) if before is not None else rows.add(
+        submission = _again(tx, before, world.now_ms()) if before is not None else rows.add(
             tx, fence=fence, task=lease.task, agent=who.name, repo=lease.repo, commit=commit, summary=summary.strip(), now_ms=world.now_ms()
         )
         world.record(tx, "submission", who, task=lease.task, fence=fence, submission=submission.id, state=str(State.QUEUED), commit=commit)
@@ -42,10 +43,20 @@ def is_retryable(submission: Submission) -> bool:
     return submission.refusal is not None and Code(submission.refusal["code"]) in RETRYABLE
 
 
-def _again(tx: Tx, before: Submission) -> Submission:
-    again = dataclasses.replace(before, state=State.QUEUED, refusal=None, ended_ms=None, jobs={})
+def _again(tx: Tx, before: Submission, now_ms: int) -> Submission:
+    again = dataclasses.replace(before, state=State.QUEUED, refusal=None, ended_ms=None, jobs={}, tries=0, submitted_ms=now_ms)
     rows.put(tx, again)
     return again
+
+
+def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
+    """Whether `commit` is a full id of a commit that the agent brought here; asked of git, so outside of any transaction."""
+    with world.store.read() as tx:
+        lease = lease_rows.get(tx, fence)
+    if lease is None:
+        return False
+    repo = world.repos[lease.repo]
+    return repo.resolve(commit) == commit and repo.agent_has(who.name, commit)
 
 
 def _lease_to_push_with(world: World, tx: Tx, who: Principal, fence: int) -> Lease | Refused:
@@ -65,7 +76,7 @@ def _lease_to_push_with(world: World, tx: Tx, who: Principal, fence: int) -> Lea
     return lease
 
 
-def _bad_request(world: World, tx: Tx, who: Principal, lease: Lease, commit: str, summary: str) -> Refused | None:
+def _bad_request(tx: Tx, who: Principal, lease: Lease, commit: str, summary: str, *, uploaded: bool) -> Refused | None:
     if not summary.strip() or len(summary) > SUMMARY_CHARACTERS_MAX:
         limit = f"1 to {SUMMARY_CHARACTERS_MAX} characters"
         return Refused(Code.BAD_REQUEST, f"the summary has {len(summary)} characters", f"allowed are {limit}; it becomes the commit message", "push again with a summary")
@@ -77,8 +88,7 @@ def _bad_request(world: World, tx: Tx, who: Principal, lease: Lease, commit: str
                 f"it is {other.state}, commit {other.commit[:12]}",
                 f"push(fence={lease.fence}, commit='{other.commit}', ...) waits for its verdict",
             )
-    repo = world.repos[lease.repo]
-    if not repo.agent_has(who.name, commit):
+    if not uploaded:
         return Refused(
             Code.COMMIT_UNKNOWN,
             f"the server has no commit {commit[:40]} of yours",
@@ -88,23 +98,17 @@ def _bad_request(world: World, tx: Tx, who: Principal, lease: Lease, commit: str
     return None
 
 
-def answer(world: World, submission: Submission) -> dict | Refused:
-    """What `push` says about a submission as it is now."""
+def answer(world: World, id: int) -> dict | Refused:
+    """What `push` says about a submission, which exists, as it is now."""
+    with world.store.read() as tx:
+        submission = rows.get(tx, id)
+        position = sum(other.id <= id for other in rows.pending(tx))
+    assert submission is not None
     if submission.state is State.LANDED:
         return {"status": "landed", "main": submission.candidate, "task": submission.task, "next": "claim_task() for the next task"}
     if submission.state is State.REFUSED:
         told = submission.refusal
         assert told is not None
         return Refused(Code(told["code"]), told["happened"], told["holds"], told["next"])
-    with world.store.read() as tx:
-        position = sum(other.id <= submission.id for other in rows.pending(tx))
     waited = (world.now_ms() - submission.submitted_ms) // 1000
     return {"status": "testing", "submission": submission.id, "waited_s": waited, "position": position, "next": "call push again with the same arguments to wait"}
-
-
-def get(world: World, id: int) -> Submission:
-    """A submission that exists."""
-    with world.store.read() as tx:
-        found = rows.get(tx, id)
-    assert found is not None
-    return found

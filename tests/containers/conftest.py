@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mini import MiniServer
 
 from harness import sandbox
 from harness.containers import IDLE, Box, BoxBroke, Engine
 from harness.images import Images
 from mcp_server.config import AgentSpec
-from mini import MiniServer
 
 
 @pytest.fixture(scope="session")

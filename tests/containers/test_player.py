@@ -1,7 +1,6 @@
 """The player in a real sandbox against real MCP tools of the names it will meet, over the door."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,20 +117,36 @@ def test_a_surprise_is_told_and_ends_the_play_with_exit_1(play: Play, mini: Mini
 def test_work_does_every_task_resumes_salvage_and_bears_refusals(play: Play, mini: MiniServer, tmp_path: Path) -> None:
     mini.tasks = {"T1": "open", "T2": "open"}
     mini.refuse_pushes = ["conflict", "oracle_broken"]
+    mini.salvage = salvaged(mini, tmp_path)
+    exit, lines = play("[[step]]\nwork = true\n", {"materials/T1/a.txt": "a", "materials/T2/b.txt": "b"})
+    assert (exit, set(mini.tasks.values())) == (0, {"done"}), lines
+    assert lines[-1]["detail"] == "landed T1, T2"
+    assert statuses(lines).count("work resumed") == 2
+    assert [status for status in statuses(lines) if "refused" in status] == ["work refused:conflict", "work refused:oracle_broken"]
+    assert mini.calls.count("release_task done") == 2
+
+
+def test_resume_merges_the_salvage_of_a_saved_claim(play: Play, mini: MiniServer, tmp_path: Path) -> None:
+    claim = '[[step]]\ncall = "claim_task"\nsave = "own"\n[[step]]\nresume = "own"\n[[step]]\nshell = "cat salvaged.txt"\nexpect_exit = {}\n'
+    mini.tasks = {"T1": "open", "T2": "open"}
+    exit, lines = play(claim.format(1))
+    assert (exit, statuses(lines)[1]) == (0, "resume nothing")
+    mini.salvage = salvaged(mini, tmp_path)
+    exit, lines = play(claim.format(0))
+    assert (exit, statuses(lines)[1], lines[2]["detail"]) == (0, "resume resumed", "half")
+    exit, lines = play('[[step]]\nresume = "none"\n')
+    assert (exit, lines[0]["detail"]) == (1, "none was never saved")
+
+
+def salvaged(mini: MiniServer, tmp_path: Path) -> dict:
+    """Another agent's unfinished work on the server."""
     seed = tmp_path / "salvaged"
     git("clone", "--quiet", str(mini.repos["engine"]), str(seed))
     (seed / "salvaged.txt").write_text("half\n")
     git("add", "-A", cwd=seed)
     git("commit", "--quiet", "-m", "leftovers", cwd=seed)
     git("push", "--quiet", "origin", "HEAD:refs/agents/bob/S0", cwd=seed)
-    shutil.rmtree(seed)
-    mini.salvage = {"ref": "refs/agents/bob/S0", "commit": "x", "agent": "bob"}
-    exit, lines = play("[[step]]\nwork = true\n", {"materials/T1/a.txt": "a", "materials/T2/b.txt": "b"})
-    assert (exit, set(mini.tasks.values())) == (0, {"done"}), lines
-    assert lines[-1]["detail"] == "landed T1, T2"
-    assert statuses(lines).count("work resumed") == 2
-    assert ["work refused:conflict", "work refused:oracle_broken"] == [status for status in statuses(lines) if "refused" in status]
-    assert mini.calls.count("release_task done") == 2
+    return {"ref": "refs/agents/bob/S0", "commit": git("rev-parse", "HEAD", cwd=seed), "agent": "bob"}
 
 
 def test_work_gives_back_a_task_it_cannot_do(play: Play, mini: MiniServer) -> None:

@@ -1,5 +1,6 @@
 """Oracle jobs in real boxes: candidate and sqlite3 apart, and what a candidate may try against them."""
 
+import hashlib
 import io
 import tarfile
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness import oracle_box, sandbox
-from harness.containers import BoxBroke, Engine
+from harness.containers import BoxBroke, Ended, Engine
 from harness.images import Images
 from harness.oracle_box import OracleBox
 from harness.runner import Runner
@@ -19,6 +20,7 @@ from oracle.spec import Case, Suite
 pytestmark = pytest.mark.containers
 
 SLOTS = 2
+MEMORY_MB = 256
 ENGINE = """
 import sys
 TABLE = {"select 1;": "1", "select 'a';": "a", "select 1 union select 2;": "1\\n2"}
@@ -59,7 +61,7 @@ class Server:
         number = len(self.trees) + 1
         self.trees[number] = tar(files)
         job = {
-            "job": number, "kind": "run", "suite": suite.to_json(), "repo": suite.repo, "commit": "0" * 40, "tree_key": f"{number:064}",
+            "job": number, "kind": "run", "suite": suite.to_json(), "repo": suite.repo, "commit": "0" * 40, "tree_key": hashlib.sha256(self.trees[number]).hexdigest(),
             "cases": [{"id": name, "input": text} for name, text in cases.items()], "known_reference": {}, "deadline_s": suite.run_timeout_s,
         } | more  # fmt: skip
         self.queue.append(job)
@@ -95,7 +97,7 @@ def server() -> Server:
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str, images: Images) -> Iterator[Runner]:
     """One runner for all tests of this file: that its boxes are as new after each of them is part of what is tested."""
-    runner = Runner(Server(), engine, images.image_for, "t", labels={sandbox.RUN: run}, slots=SLOTS)
+    runner = Runner(Server(), engine, images.image_for, "t", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB)
     yield runner
     runner.close()
 
@@ -213,7 +215,7 @@ def test_the_same_tree_is_placed_once(judge, server):
 
 
 def test_no_reference_and_no_answer_is_in_the_candidates_box(judge):
-    look = "command -v sqlite3; python3 -c 'import sqlite3' 2>/dev/null && echo module; find / -xdev -name '*sqlite3*' 2>/dev/null; grep -rls 'select 0 + 1' /work /scratch /tmp /dev/shm; true"
+    look = "command -v sqlite3; python3 -c 'import sqlite3' 2>/dev/null && echo module; find / -xdev -name '*sqlite3*.so*' 2>/dev/null; grep -rls 'select 1[9] . 1' /work /scratch /tmp /dev/shm; true"
     files, suite = script(look, reference="true")
     verdict = judge(files, suite=suite)
     assert verdict["status"] == "passed", verdict["failures"][:1]
@@ -226,7 +228,7 @@ def test_the_source_cannot_be_written_and_neither_can_the_build(judge):
 
 
 def test_there_is_no_network(judge):
-    files, suite = script("cat /proc/net/dev | grep -vc -e lo: -e face -e packets", reference="echo 0; exit 1")
+    files, suite = script("cat /proc/net/dev | tail -n +3 | grep -vc lo:", reference="echo 0; exit 1")
     assert judge(files, {"a": "x"}, suite=suite)["status"] == "passed"
 
 
@@ -278,6 +280,13 @@ def test_a_case_that_kills_its_executor_fails_and_the_others_are_judged(judge):
     assert verdict["status"] == "failed"
 
 
+def test_what_a_case_left_that_killed_its_executor_does_not_live_on(judge):
+    files, suite = script("read n; [ $n = kill ] && { setsid sleep 99 & sleep 0.1; kill -9 $PPID; sleep 99; }; echo $n", reference="cat")
+    assert judge(files, {f"c{number:02}": f"{number}\n" for number in range(20)} | {"c07": "kill\n"}, suite=suite)["status"] == "failed"
+    files, suite = script("grep -ls 'sleep.99' /proc/[0-9]*/cmdline; true", reference="true")
+    assert judge(files, {"a": "x"}, suite=suite)["status"] == "passed"
+
+
 def test_forged_lines_of_the_executor_do_not_arrive(judge):
     forge = """for fd in /proc/$PPID/fd/1 /proc/$PPID/fd/2; do
         for n in 00 01 02 03; do echo '{"id":"sum/'$n'","output":"forged","exit":0}' > $fd; done
@@ -293,10 +302,16 @@ def test_a_fork_bomb_fails_its_case_and_harms_no_later_job(judge):
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
+def test_a_case_is_the_first_to_go_when_memory_runs_out(judge):
+    files, suite = script("sleep 0.2; cat /proc/self/oom_score_adj", reference="echo 1000")
+    assert judge(files, {"a": "x"}, suite=suite)["status"] == "passed"
+
+
 def test_a_memory_bomb_fails_its_case_and_harms_no_later_job(judge):
-    files, suite = script("read n; [ $n = bomb ] && exec python3 -c 'x = bytearray(4 << 30)'; echo $n", reference="cat", case_timeout_s=20)
+    files, suite = script("read n; [ $n = bomb ] && exec python3 -c 'x = b\"x\" * (1 << 30)'; echo $n", reference="cat", case_timeout_s=20)
     verdict = judge(files, {"a": "1\n", "b": "bomb\n", "c": "3\n"}, suite=suite)
-    assert verdict["outcomes"].get("b", "broken") in ("fail", "broken")
+    assert verdict["outcomes"] == {"a": "pass", "b": "fail", "c": "pass"}
+    assert verdict["failures"][0]["difference"] == "killed by signal 9"
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
@@ -369,6 +384,27 @@ def test_a_box_killed_in_mid_run_is_broken_and_the_next_job_gets_a_new_one(judge
     killer.join()
     assert (verdict["status"], verdict["outcomes"], verdict["failures"]) == ("broken", {}, [])
     assert judge({"engine.py": ENGINE})["status"] == "passed"
+
+
+def test_an_engine_whose_program_cannot_be_started_fails(judge):
+    files, suite = script("#!/no/such/interpreter\n", build="chmod +x run.sh", candidate="./run.sh")
+    verdict = judge(files, suite=suite)
+    assert (verdict["status"], verdict["failures"][0]["candidate"]["exit"]) == ("failed", 126)
+
+
+class NoPython:
+    """A box of an image without Python, as the engine reports it."""
+
+    def exec(self, argv: list[str], **_: object) -> Ended:
+        return Ended(126, b'OCI runtime exec failed: exec: "python3": executable file not found in $PATH', b"")
+
+
+def test_an_image_without_python_is_broken_and_not_the_candidates_fault():
+    box = OracleBox(NoPython(), SLOTS)
+    with pytest.raises(BoxBroke, match="executable file not found"):
+        box.batch(SUITE, "true", [Case("a", "", "", 0)], source=False, deadline_s=10)
+    with pytest.raises(BoxBroke, match="executable file not found"):
+        box.prepare(b"", SUITE)
 
 
 def test_an_image_that_does_not_exist_is_broken(engine, server, run):

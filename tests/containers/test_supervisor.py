@@ -150,10 +150,10 @@ def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: 
     site = Site(engine, mini, run=f"{run}-{os.urandom(3).hex()}", state=tmp_path, root=tmp_path, repos=(("engine", "main"),), session_s=60)
     made: list[Supervisor] = []
 
-    def go(*scripts: str, hired: list[Hired] | None = None, **spec: object) -> Supervisor:
+    def go(*scripts: str, hired: list[Hired] | None = None, at: dict | None = None, **spec: object) -> Supervisor:
         settings = {"kind": "command", "memory_mb": 256, "pids": 64, **spec}
         agents = [Hired(f"a-{n}", AgentSpec(name="a", command=script, **settings), base_image) for n, script in enumerate(scripts, 1)]
-        made.append(Supervisor(site, hired if hired is not None else agents))
+        made.append(Supervisor(dataclasses.replace(site, **(at or {})), hired if hired is not None else agents))
         return made[-1]
 
     yield go
@@ -190,11 +190,8 @@ def test_sessions_follow_each_other_until_no_task_is_left(hire: Hire, mini: Mini
 
 
 @pytest.mark.containers
-def test_three_failures_of_the_same_kind_stop_an_agent_with_the_reason(
-    hire: Hire, mini: MiniServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outcome, "WAITS_S", (0.1, 0.2, 0.3))
-    supervisor = hire("exit 7")
+def test_three_failures_of_the_same_kind_stop_an_agent_with_the_reason(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("exit 7", at={"waits_s": (0.1, 0.2, 0.3)})
     supervisor.start()
     assert supervisor.join(90)
     assert ends(mini) == [("crashed", "exit 7")] * 3
@@ -237,11 +234,18 @@ def test_a_session_ends_at_its_time_limit_with_its_work_saved(hire: Hire, mini: 
 
 
 @pytest.mark.containers
-def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.session.DISK_EVERY_S", 0.5)
-    supervisor = hire("for i in 1 2 3 4 5; do head -c 9000000 /dev/zero >big$i; done; sleep 600", disk_mb=20)
+def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("for i in 1 2 3 4 5; do head -c 9000000 /dev/zero >big$i; done; sleep 600", disk_mb=20, at={"disk_every_s": 0.5})
     supervisor.start()
     wait_until(lambda: bool(mini.ended), 60)
+    assert ends(mini)[0] == ("crashed", "disk limit reached")
+
+
+@pytest.mark.containers
+def test_a_disk_that_fills_fast_is_noticed_before_its_turn(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("while :; do head -c 9000000 /dev/zero >>big$((i = i + 1)); sleep 0.1; done", disk_mb=100, at={"disk_every_s": 600.0})
+    supervisor.start()
+    wait_until(lambda: bool(mini.ended), 100)
     assert ends(mini)[0] == ("crashed", "disk limit reached")
 
 

@@ -16,7 +16,7 @@ BESIDE = {
 STAGED = {"held", "overlap", "outside_module", "oracle_failed", "regression", "stale_fence", "git push to main"}
 TURNS_MAX = 50_000  # far more than the slowest needs: stopping there is a deadlock
 SEEDS = 100
-WAIT_S_MAX = 90
+WAIT_S_MAX = 180  # a slow machine takes 40 s to the first landings; sessions last 10 minutes
 
 
 def steps(agent):

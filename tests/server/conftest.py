@@ -38,8 +38,8 @@ class Clock:
 class Server:
     """One server in a thread of its own, on a free port, over `project`. It can be stopped and started again."""
 
-    def __init__(self, project: Path, state: Path):
-        self.project, self.state, self.clock = project, state, Clock()
+    def __init__(self, project: Path, state: Path, wait_s: float = 45.0):
+        self.project, self.state, self.clock, self.wait_s = project, state, Clock(), wait_s
         self.world: World | None = None
         self.start()
 
@@ -64,11 +64,13 @@ class Server:
             world = app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock)
             settings = uvicorn.Config(lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
             server = uvicorn.Server(settings)
-            settings.app = app.build(world, Doors(server, self.state / "doors"))
+            doors = Doors(server, self.state / "doors")
+            settings.app = app.build(world, doors, wait_s=self.wait_s)
             serving = asyncio.ensure_future(server.serve())
             while not server.started:
                 assert not serving.done(), serving.result()
                 await asyncio.sleep(0.01)
+            await app.reopen_doors(world, doors)
             self.world, self._server = world, server
             self.port = server.servers[0].sockets[0].getsockname()[1]
             ready.set()

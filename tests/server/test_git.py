@@ -85,7 +85,8 @@ def test_a_repository_is_configured_and_stays_so(tmp_path: Path):
     Repository.create(path)
     (path / "config").write_text("[core]\n\tbare = true\n")
     Repository.open(path)
-    wanted = {"core.fsync": "all", "receive.fsckobjects": "true", "gc.auto": "0", "receive.denydeletes": "true"}
+    wanted = {"core.fsync": "all", "gc.auto": "0", "core.logallrefupdates": "always", "http.getanyfile": "false"}
+    wanted |= {"receive.fsckobjects": "true", "receive.denydeletes": "true", "receive.maxinputsize": "64m"}
     assert {key: sh(path, "config", key) for key in wanted} == wanted
     assert sh(path, "config", "--get-all", "receive.hideRefs").split() == ["refs/", "!refs/agents/"]
 
@@ -93,6 +94,19 @@ def test_a_repository_is_configured_and_stays_so(tmp_path: Path):
 def test_creating_twice_keeps_what_is_there(repo: Repository):
     before = repo.main("main")
     assert Repository.create(repo.path).main("main") == before
+
+
+def test_what_a_killed_server_left_does_not_stay_in_the_way(repo: Repository):
+    base = repo.main("main")
+    new = repo.commit(repo.tree_of(base), [base], "new", "claude-1", 1)
+    (repo.path / "refs/heads/main.lock").touch()
+    (repo.path / "packed-refs.lock").touch()
+    (repo.path / "objects/tmp_objdir-incoming-abc/pack").mkdir(parents=True)
+    with pytest.raises(GitFailed):
+        repo.compare_and_swap("refs/heads/main", new, base)
+    again = Repository.open(repo.path)
+    assert again.compare_and_swap("refs/heads/main", new, base)
+    assert [path.name for path in repo.path.rglob("*") if "lock" in path.name or "tmp" in path.name] == []
 
 
 def test_opening_what_is_not_there_fails(tmp_path: Path):
@@ -357,6 +371,45 @@ def test_renaming_a_directory_does_not_carry_anothers_new_file_along(repo: Repos
     assert isinstance(merged, Merged)
     assert repo.read(merged.tree, "mod/new.txt") == b"new\n"
     assert repo.read(merged.tree, "other/sub/new.txt") is None
+
+
+def test_a_change_does_not_follow_a_file_that_another_moved(repo: Repository, user: Path):
+    """It would land at a path that its own author never touched, and perhaps may not."""
+    commit_files(user, {"a/long.txt": "line\n" * 30})
+    moved = {"a/long.txt": None, "b/long.txt": "line\n" * 30}
+    changed = {"a/long.txt": "line\n" * 29 + "changed\n"}
+    for ours, theirs in ((moved, changed), (changed, moved)):
+        merged = both(repo, user, ours, theirs)
+        assert isinstance(merged, Conflict) and "a/long.txt" in merged.paths
+        sh(user, "checkout", "-q", "main")
+
+
+def test_what_both_did_alike_and_what_one_did_alone_merges(repo: Repository, user: Path):
+    commit_files(user, {f"m/{i}": f"{i}\n" * 9 for i in range(6)})
+    alike = {"m/0": None, "m/1": "alike\n", "new": "n\n"}
+    ours = alike | {"m/2": None, "m/3": "ours\n" + "3\n" * 9}
+    theirs = alike | {"m/3": "3\n" * 9 + "theirs\n", "m/4": None, "moved/5": "5\n" * 9, "m/5": None}
+    merged = both(repo, user, ours, theirs)
+    assert isinstance(merged, Merged)
+    assert repo.read(merged.tree, "m/3") == b"ours\n" + b"3\n" * 9 + b"theirs\n"
+    left = {entry.path for entry in repo.ls_tree(merged.tree)} - {"a/one.txt", "b/two.txt", "readme"}
+    assert left == {"m/1", "m/3", "moved/5", "new"}
+
+
+def test_a_criss_cross_history_merges(repo: Repository, user: Path):
+    base = sh(user, "rev-parse", "HEAD")
+    one, two = branch_off(user, base, {"a/one.txt": "one\n"}), branch_off(user, base, {"b/two.txt": "two\n"})
+    crossed = []
+    for first, second, name in ((one, two, "x"), (two, one, "y")):
+        sh(user, "checkout", "-q", "--detach", first)
+        sh(user, "merge", "-q", "--no-ff", "-m", "cross", second)
+        crossed.append(commit_files(user, {name: name, "readme" if name == "x" else "b/two.txt": f"{name}\n"}))
+        upload(repo, user, name=name)
+    merged = repo.merge(*crossed)
+    assert isinstance(merged, Merged)
+    assert repo.read_many([(merged.tree, path) for path in ("x", "y", "readme", "b/two.txt", "a/one.txt")]) == [
+        b"x", b"y", b"x\n", b"y\n", b"one\n"
+    ]  # fmt: skip
 
 
 def test_attributes_cannot_turn_a_conflict_into_a_merge(repo: Repository, user: Path):

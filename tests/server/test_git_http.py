@@ -307,7 +307,7 @@ def test_git_itself_refuses_what_the_first_guard_would_have_let_through(served: 
         served.repo.path,
         "git-receive-pack",
         {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/x-git-receive-pack-request", "REMOTE_USER": "claude-1"},
-        ["refs/", "!refs/agents/claude-1/"],
+        git_http.hidden("claude-1", "POST"),
     )
 
     def push(ref: str) -> bytes:
@@ -364,7 +364,8 @@ def test_hostile_objects_are_refused_and_leave_nothing(served: Served, clone: Pa
 
 
 def test_a_push_over_the_limit_is_refused_and_leaves_nothing(served: Served, clone: Path):
-    (clone / "large").write_bytes(os.urandom(git_http.PUSH_BYTES_MAX - 1_000_000))
+    sh(served.repo.path, "config", "receive.maxInputSize", "1m")
+    (clone / "large").write_bytes(os.urandom(2_000_000))
     commit(clone, "large")
     before = everything(served.repo)
     done = run(clone, "push", "origin", "HEAD:refs/agents/claude-1/w")

@@ -92,6 +92,11 @@ def project(root: Path, toml: str = TOML) -> Path:
         "tasks/3.md": task("T03", "shout", title="Shout more", needs=["T01"]),
         "tasks/4.md": task("T04", "shout", title="Shout again", priority=-1),
     }
+    return repository(root, files)
+
+
+def repository(root: Path, files: dict[str, str]) -> Path:
+    """A git repository with these files in one commit."""
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -149,7 +154,7 @@ class LocalRunner:
             self.broken -= 1
             verdict, reference = {"status": "broken", "reason": "the box broke", "counts": {}, "outcomes": {}, "failures": []}, {}
         elif job["kind"] == "check":
-            verdict, reference = {"status": "passed", "reason": "", "counts": {}, "outcomes": {}, "failures": [], "planted": []}, {}
+            verdict, reference = {"status": "passed", "reason": "", "counts": {}, "outcomes": {}, "failures": [], "planted": [{"engine": "silent", "caught": True, "status": "failed"}]}, {}
         else:
             verdict, reference = self._judge(job)
         result = {"runner": self._name, "verdict": verdict, "reference": reference}

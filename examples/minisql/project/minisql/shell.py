@@ -1,6 +1,35 @@
-"""The front: runs a script statement by statement and renders rows as sqlite3's list mode does (`a|b`, NULL empty)."""
+"""The front: runs a script statement by statement and renders rows as sqlite3's list mode does (`a|b`, NULL empty).
+
+Every case of the oracle is one process, so start-up is all that counts: only built-in modules are imported, and the process
+ends without tearing the interpreter down.
+"""
+import posix
+
 from minisql import SqlError, executor, parser, planner
 from minisql.storage import Database
+
+CHUNK_BYTES = 1 << 16
+
+
+def main():
+    """Script on stdin, rows on stdout, errors on stderr; exit 1 if any statement failed."""
+    printed, errors = run(read_all(0))
+    write_all(1, printed)
+    write_all(2, errors)
+    posix._exit(1 if errors else 0)
+
+
+def read_all(fd):
+    chunks = []
+    while chunk := posix.read(fd, CHUNK_BYTES):
+        chunks.append(chunk)
+    return b"".join(chunks).decode()
+
+
+def write_all(fd, text):
+    left = text.encode()
+    while left:
+        left = left[posix.write(fd, left):]
 
 
 def run(script):

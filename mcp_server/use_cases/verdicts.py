@@ -1,0 +1,80 @@
+"""What a runner says about a job, read with distrust: status and counts follow from the outcomes, never from its word.
+
+Rule: a verdict that leaves a case of the job out, names one that is not of the job, or executed nothing is broken.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from oracle import verdict
+from oracle.verdict import Counts, Verdict
+
+from mcp_server.core.landing import some
+from mcp_server.store.jobs import Job
+
+PASS, FAIL = "pass", "fail"
+FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})
+
+
+class Unreadable(ValueError):
+    """Not a verdict at all; the message says what is wrong."""
+
+
+def read(told: dict[str, Any]) -> Verdict:
+    """Raises Unreadable."""
+    try:
+        found = Verdict.from_json({"reason": "", "counts": {}, "outcomes": {}, "failures": [], "took_ms": 0} | told)
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise Unreadable(f"this is no verdict: {type(wrong).__name__}: {wrong}") from wrong
+    if found.status not in (verdict.PASSED, verdict.FAILED, verdict.BROKEN):
+        raise Unreadable(f"a verdict is passed, failed or broken, not {found.status!r}")
+    if not all(isinstance(failure, dict) and set(failure) >= FAILURE_FIELDS for failure in found.failures):
+        raise Unreadable(f"a failure has {', '.join(sorted(FAILURE_FIELDS))}")
+    if strange := sorted({str(outcome) for outcome in found.outcomes.values()} - {PASS, FAIL}):
+        raise Unreadable(f"an outcome is pass or fail, not {some(strange)}")
+    return found
+
+
+def of_run(job: Job, told: Verdict, *, differential: bool) -> dict[str, Any]:
+    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were run now."""
+    if told.status == verdict.BROKEN:
+        return broken(told.reason or "the runner gave no reason", told)
+    wrong = _wrong_cases(job.todo, told.outcomes) if differential else None
+    if wrong is None and not told.outcomes:
+        wrong = "no case was executed"
+    if wrong is None and (told.status == verdict.FAILED) != (FAIL in told.outcomes.values()):
+        wrong = f"it says {told.status}, and its outcomes say otherwise"
+    if wrong is not None:
+        return broken(f"the runner's verdict contradicts the job: {wrong}", told)
+    return _whole({**job.known, **told.outcomes}, told)
+
+
+def of_known(job: Job) -> dict[str, Any]:
+    """The verdict on a job all of whose cases passed on the same tree before."""
+    return _whole(job.known, Verdict(verdict.PASSED, "every case passed on this tree before", Counts()))
+
+
+def of_check(told: Verdict) -> dict[str, Any]:
+    """A suite has teeth if engines were planted and every one was caught."""
+    planted = told.planted or ()
+    if told.status == verdict.PASSED and not (planted and all(engine.get("caught") is True for engine in planted)):
+        return broken("the runner says passed, and yet not every planted engine was caught", told)
+    return told.to_json()
+
+
+def broken(reason: str, told: Verdict | None = None) -> dict[str, Any]:
+    return Verdict(verdict.BROKEN, reason, Counts(), build=told.build if told else None, took_ms=told.took_ms if told else 0).to_json()
+
+
+def _wrong_cases(todo: Iterable[str], outcomes: Iterable[str]) -> str | None:
+    missing, strange = set(todo) - set(outcomes), set(outcomes) - set(todo)
+    if missing:
+        return f"{len(missing)} cases have no outcome: {some(sorted(missing))}"
+    return f"{len(strange)} cases are not of this job: {some(sorted(strange))}" if strange else None
+
+
+def _whole(outcomes: dict[str, str], told: Verdict) -> dict[str, Any]:
+    failed = sum(outcome != PASS for outcome in outcomes.values())
+    status = verdict.FAILED if failed else verdict.PASSED
+    counts = Counts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
+    return told.to_json() | {"status": status, "outcomes": outcomes, "counts": vars(counts)}

@@ -1,0 +1,116 @@
+"""What a person reads of a run: lines, table, incidents."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness import incidents, lines
+from harness.incidents import Kind, Watch
+from harness.table import LiveTable, PlainLines, headline, view
+
+Json = dict[str, Any]
+
+
+def event(kind: str, ms: int = 1000, agent: str | None = "a-1", task: str | None = "T1", fence: int | None = 4, **data: object) -> Json:
+    return {"seq": 1, "ms": ms, "kind": kind, "agent": agent, "session": "S1", "task": task, "fence": fence, "data": data}
+
+
+STATUS = {
+    "run": "toy", "tasks": {"open": 1, "claimed": 2, "done": 3, "blocked": 0}, "landings": 3, "refusals": {"held": 2},
+    "suites": {"sql": {"passing": 7, "cases": 9}},
+    "agents": [{"agent": "a-1", "kind": "claude", "state": "working", "task": "T1", "lease_left_s": 125, "last_call": "push"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happened", "said"),
+    [
+        (event("lease_granted"), "claimed T1 (fence 4)"),
+        (event("landed", commit="0123456789abcdef"), "LANDED T1 as 0123456789"),
+        (event("refusal", code="overlap", tool="claim_task", happened="taken"), "refused overlap in claim_task: taken"),
+        (event("lease_ended", reason="session_ended"), "lease on T1 ended, session_ended (fence 4)"),
+        (event("session_ended", outcome="quota", detail="resets at 5"), "session S1 ended, quota: resets at 5"),
+        (event("task_state", state="blocked"), "task T1 is blocked"),
+    ],
+)
+def test_an_event_worth_telling_is_one_line_with_its_time(happened: Json, said: str) -> None:
+    assert lines.line(happened, start_ms=0) == f"   +1.0s  a-1            {said}"
+
+
+@pytest.mark.parametrize("kind", ["tool_call", "git_fetch", "job_done", "a kind of next year"])
+def test_other_events_are_not_for_people(kind: str) -> None:
+    assert lines.line(event(kind), start_ms=0) is None
+
+
+def test_an_event_without_its_data_is_told_all_the_same() -> None:
+    bare = {"seq": 1, "ms": 5, "kind": "refusal", "agent": None}
+    assert "refused ?" in str(lines.line(bare, start_ms=0))
+
+
+def test_the_same_no_is_told_once_until_something_else_happens() -> None:
+    teller = lines.Teller(0)
+    no = event("refusal", code="no_task", tool="claim_task", happened="no task is free now")
+    told = [teller.line(each) is not None for each in (no, no, event("lease_granted"), no)]
+    assert told == [True, False, True, True]
+
+
+def test_without_a_terminal_there_are_plain_lines() -> None:
+    out = io.StringIO()
+    with view(Console(file=out), start_ms=0, plain=False) as shown:
+        assert isinstance(shown, PlainLines)
+        shown.event(event("lease_granted"))
+        shown.event(event("tool_call"))
+    assert out.getvalue() == "   +1.0s  a-1            claimed T1 (fence 4)\n"
+
+
+def test_on_a_terminal_there_is_a_table_with_every_agent() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120, no_color=True)
+    with view(console, start_ms=0, plain=False) as shown:
+        assert isinstance(shown, LiveTable)
+        shown.status(STATUS)
+        shown.event(event("lease_granted"))
+    text = out.getvalue()
+    assert all(word in text for word in ("a-1", "claude", "2:05", "push", "claimed T1"))
+
+
+def test_the_headline_counts_tasks_landings_refusals_and_cases() -> None:
+    assert headline(STATUS) == "tasks: 3 done · 2 claimed · 1 open · 0 blocked | landed 3 | refused 2 | sql 7/9"
+
+
+def seen(*happened: Json) -> list[Kind]:
+    watch = Watch()
+    return [incident.kind for each in happened for incident in watch.feed(each)]
+
+
+def test_a_claim_race_has_one_winner() -> None:
+    watch = Watch()
+    watch.feed(event("lease_granted", agent="a-1"))
+    (race,) = watch.feed(event("refusal", agent="b-1", code="held"))
+    assert race == incidents.Incident(Kind.RACE, "b-1 wanted T1, a-1 has it: one winner")
+
+
+def test_a_failure_counts_as_fixed_when_its_task_lands() -> None:
+    assert seen(event("refusal", code="oracle_failed")) == []
+    assert seen(event("refusal", code="oracle_failed"), event("landed", task="T2"), event("landed")) == [Kind.FIXED]
+
+
+def test_a_task_is_resumed_when_another_takes_over_what_a_dead_session_left() -> None:
+    died = event("lease_ended", agent="a-1", reason="session_ended", salvage="refs/x")
+    assert seen(died, event("lease_granted", agent="b-1")) == [Kind.RESUMED]
+    assert seen(died, event("lease_granted", agent="a-1")) == []
+    assert seen(event("lease_ended", reason="abandoned", salvage="refs/x"), event("lease_granted", agent="b-1")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("overlap", Kind.OVERLAP), ("outside_module", Kind.OUTSIDE), ("regression", Kind.REGRESSION), ("stale_fence", Kind.STALE), ("protected_ref", Kind.DIRECT)],
+)
+def test_each_refusal_of_the_story_is_an_incident(code: str, kind: Kind) -> None:
+    assert seen(event("refusal", code=code)) == [kind]
+
+
+def test_an_ordinary_refusal_is_none() -> None:
+    assert seen(event("refusal", code="no_task"), event("note_written", topic="x")) == []

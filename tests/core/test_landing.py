@@ -1,0 +1,63 @@
+"""What may land: the boundary on the merged diff, and the ratchet on the oracle's outcomes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_server.core.landing import NAMED_MAX, Suite, boundary, ratchet, some, unmet
+from mcp_server.core.paths import covers
+from mcp_server.core.refusal import Code
+
+LEASE, PROTECTED = ("a/**", "b/*.py"), ("oracle/**", "a/locked.py")
+names = st.sampled_from(["a/x.py", "a/deep/y.py", "a/locked.py", "b/z.py", "b/sub/z.py", "c/w.py", "oracle/case.sql"])
+outcomes = st.dictionaries(st.sampled_from(["g/1", "g/2", "h/1", "h/2"]), st.sampled_from(["pass", "fail"]))
+globs = st.lists(st.sampled_from(["g/*", "h/1", "none/*", "*"]), unique=True).map(tuple)
+
+
+@given(st.lists(names))
+def test_a_diff_passes_the_boundary_if_and_only_if_every_path_is_leased_and_none_protected(changed: list[str]):
+    found = boundary(changed, LEASE, PROTECTED, "a")
+    assert (found is None) == all(covers(LEASE, path) and not covers(PROTECTED, path) for path in changed)
+    if found is not None:
+        assert found.code is (Code.PROTECTED_PATH if any(covers(PROTECTED, path) for path in changed) else Code.OUTSIDE_MODULE)
+        assert found.happened and found.holds and found.next
+
+
+def test_one_protected_path_outweighs_a_lease_that_covers_it():
+    assert boundary(["a/locked.py"], LEASE, PROTECTED, "a").code is Code.PROTECTED_PATH
+
+
+def test_a_refusal_names_a_few_paths_and_counts_the_rest():
+    found = boundary([f"c/{n}.py" for n in range(50)], LEASE, PROTECTED, "a")
+    assert "c/0.py" in found.happened and f"and {50 - NAMED_MAX} more" in found.happened
+
+
+@given(outcomes, outcomes, globs)
+def test_the_ratchet_lets_through_exactly_what_loses_nothing_and_meets_its_task(main: dict, candidate: dict, named: tuple):
+    found = ratchet([Suite("s", main, candidate, named)])
+    lost = [case for case in main if main[case] == "pass" and candidate.get(case) != "pass"]
+    assert (found is None) == (not lost and not unmet(Suite("s", main, candidate, named)))
+    if found is not None:
+        assert found.code is (Code.REGRESSION if lost else Code.ORACLE_FAILED)
+        assert found.happened and found.holds and found.next
+
+
+def test_a_case_that_passes_on_main_and_has_no_outcome_afterwards_is_lost():
+    assert ratchet([Suite("s", {"g/1": "pass"}, {})]).code is Code.REGRESSION
+
+
+def test_a_case_that_fails_on_main_may_go_on_failing_and_may_vanish():
+    assert ratchet([Suite("s", {"g/1": "fail"}, {"g/1": "fail"}), Suite("t", {"h/1": "fail"}, {})]) is None
+
+
+def test_the_second_of_two_suites_refuses_as_well():
+    found = ratchet([Suite("s", {"g/1": "pass"}, {"g/1": "pass"}), Suite("t", {"h/1": "pass"}, {"h/1": "fail"})])
+    assert found.code is Code.REGRESSION and "of t " in found.happened
+
+
+def test_a_named_case_that_does_not_exist_is_unmet():
+    assert unmet(Suite("s", {}, {"g/1": "pass"}, ("gone/*",))) == {"gone/*"}
+    assert ratchet([Suite("s", {}, {"g/1": "pass"}, ("gone/*",))]).code is Code.ORACLE_FAILED
+
+
+def test_some_shows_all_that_fit():
+    assert some(["a", "b"]) == "a, b" and some([]) == ""

@@ -1,0 +1,69 @@
+"""The states of a task: the whole product of states and events, readiness and the end of a run."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_server.core.task import Event, State, Task, is_reachable, is_ready, missing_needs, next_state, run_is_finished
+
+LEGAL = {
+    ("open", "claim"): "leased",
+    ("leased", "land"): "done",
+    ("leased", "block"): "blocked",
+    ("leased", "abandon"): "open",
+    ("leased", "lease_lost"): "open",
+    ("done", "reopen"): "open",
+    ("blocked", "reopen"): "open",
+}
+
+
+def task(id: str, state: State = State.OPEN, needs: tuple[str, ...] = ()) -> Task:
+    return Task(id, id, "", "m", "r", ("m/**",), needs=needs, state=state)
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+def test_every_event_in_every_state_leads_where_the_table_says_or_nowhere(state: State, event: Event):
+    assert next_state(state, event) == LEGAL.get((str(state), str(event)))
+
+
+@given(st.lists(st.sampled_from(Event)))
+def test_a_task_is_done_only_by_landing_and_leased_only_by_a_claim(events: list[Event]):
+    state, last = State.OPEN, None
+    for event in events:
+        if (after := next_state(state, event)) is not None:
+            state, last = after, event
+    assert (state is State.DONE) == (last is Event.LAND)
+    assert (state is State.LEASED) == (last is Event.CLAIM)
+    assert (state is State.BLOCKED) == (last is Event.BLOCK)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_only_an_open_task_with_every_need_done_is_ready(state: State):
+    for need in State:
+        tasks = {"A": task("A", need), "B": task("B", state, needs=("A",))}
+        assert is_ready(tasks["B"], tasks) == (state is State.OPEN and need is State.DONE)
+        assert missing_needs(tasks["B"], tasks) == ([] if need is State.DONE else ["A"])
+
+
+def test_a_need_that_does_not_exist_is_missing_for_ever():
+    tasks = {"B": task("B", needs=("gone",))}
+    assert missing_needs(tasks["B"], tasks) == ["gone"]
+    assert not is_reachable(tasks["B"], tasks) and run_is_finished(tasks)
+
+
+def test_a_blocked_task_cuts_off_all_that_needs_it_directly_or_not():
+    tasks = {"A": task("A", State.BLOCKED), "B": task("B", needs=("A",)), "C": task("C", needs=("B",)), "D": task("D", State.DONE)}
+    assert not any(is_reachable(tasks[id], tasks) for id in "ABC")
+    assert run_is_finished(tasks)
+    assert not run_is_finished(tasks | {"E": task("E")})
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_run_goes_on_while_a_task_is_leased_or_open(state: State):
+    assert run_is_finished({"A": task("A", state)}) == (state in (State.DONE, State.BLOCKED))
+
+
+def test_a_run_with_a_leased_task_is_not_finished_even_when_the_rest_is_blocked():
+    assert not run_is_finished({"A": task("A", State.LEASED), "B": task("B", State.BLOCKED)})
