@@ -17,6 +17,7 @@ from harness.box_spec import IDLE, Bind, BoxSpec, Volume, to_api
 __all__ = ["IDLE", "Bind", "Box", "BoxBroke", "BoxSpec", "Ended", "Engine", "Found", "State", "Swept", "Volume"]
 
 ENGINE_TIMEOUT_S = 120  # one engine call; 24 boxes starting at once on 2 cores stay well below
+CONNECTIONS_KEPT = 128  # each agent's log stream holds one; more are made, and thrown away with a warning each
 START_RETRIES = 2  # runc 1.1 loses a race on cgroup v1 now and then when many boxes start together
 REAP_TIMEOUT_S = 10  # for `kill -9 -1` inside a box; then the whole box is killed
 OUTPUT_BYTES_MAX = 8 << 20
@@ -228,7 +229,7 @@ class Engine:
     def connect(cls, url: str | None = None) -> "Engine":
         """Raises BoxBroke if no engine answers. url None = where the Docker client's own settings point."""
         with _breaking("no Docker engine answers"):
-            options = {"timeout": ENGINE_TIMEOUT_S}
+            options = {"timeout": ENGINE_TIMEOUT_S, "max_pool_size": CONNECTIONS_KEPT}
             client = docker.DockerClient(base_url=url, **options) if url else docker.from_env(**options)
             client.ping()
         return cls(client)

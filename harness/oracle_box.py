@@ -107,7 +107,7 @@ class OracleBox:
         def one(slot: int) -> Ended:
             here = settings | {"cwd": SOURCE if source else scratch(slot)}
             ended = self._run(slot, here, shares[slot], timeout_s)
-            if False:  # the executor died and could not clean up; without cases it does just that
+            if ended.exit != 0:  # the executor died and could not clean up; without cases it does just that
                 self._run(slot, here, [], timeout_s)
             return ended
 

@@ -20,6 +20,7 @@ from harness.server import ServerGone, ServerSaidNo
 
 TICK_S = 0.2  # how soon a stop or a limit is noticed
 DISK_EVERY_S = 15.0
+DISK_ALARM_PAUSE_S = 1.0  # between two looks: something else may be filling the host
 DISK_ALARM_SHARE = 4  # looked at once when the host loses a quarter of one agent's disk limit since the last look
 STOP_GRACE_S = 20  # for entry to end the agent and save what is left; then SIGKILL and a salvage box
 LOG_BYTES_MAX = 64 << 20
@@ -75,7 +76,8 @@ class _DiskWatch:
         self._looked()
 
     def is_over(self, box: Box) -> bool:
-        if time.monotonic() < self._due and self._free_mb() > self._alarm_mb:
+        now = time.monotonic()
+        if now < self._due and (now < self._not_before or self._free_mb() > self._alarm_mb):
             return False
         used_mb = sandbox.used_mb(box)
         self._looked()
@@ -83,6 +85,7 @@ class _DiskWatch:
 
     def _looked(self) -> None:
         self._due = time.monotonic() + self._site.disk_every_s
+        self._not_before = time.monotonic() + DISK_ALARM_PAUSE_S
         self._alarm_mb = self._free_mb() - self._limit_mb // DISK_ALARM_SHARE
 
     def _free_mb(self) -> int:

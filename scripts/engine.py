@@ -1,8 +1,9 @@
 """Owns having a Docker engine: ask whether one answers, else install and start one, and wait for it.
 
 Rule: an engine that answers is used as it is; one that this started is left running for the next time.
-HARNESS_ENGINE_DIR=DIR keeps such an engine's socket, data, log and pid file below DIR, apart from any other.
-HARNESS_ENGINE_ARGS are more arguments for it.
+HARNESS_ENGINE_DIR=DIR keeps such an engine's socket, data, log and pid file below DIR; beside another engine it needs a
+network namespace of its own too (`unshare --net`), because engines share the bridge docker0. HARNESS_ENGINE_ARGS are
+more arguments for it.
 """
 
 import os
@@ -22,6 +23,7 @@ START_S = 60.0
 POLL_S = 0.2
 LOG_TAIL_LINES = 15
 # Where the kernel or the container around us forbids packet filters: sandboxes have no network, and builds use the host's.
+# An engine started so removes docker0, also when another engine uses it: never beside another.
 WITHOUT_BRIDGE = ["--iptables=false", "--bridge=none"]
 
 PACKAGES = ["docker.io", "mmdebstrap"]
@@ -79,7 +81,7 @@ def start(root, path):
     log = private("dockerd.log") or LOG
     if private("dockerd.log"):
         os.makedirs(os.environ["HARNESS_ENGINE_DIR"], exist_ok=True)
-    for more in ([], WITHOUT_BRIDGE):
+    for more in [[]] if another_runs() else [[], WITHOUT_BRIDGE]:
         forget_stale_pid(root)
         argv = root + [find("dockerd"), "--host", "unix://" + path, "--pidfile", private("dockerd.pid") or PID_FILE]
         if os.geteuid():
@@ -106,17 +108,29 @@ def launch(argv, log):
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
 
 
+def another_runs():
+    """True when this machine has an engine already, wherever its socket is."""
+    return any(is_engine(int(process)) for process in os.listdir("/proc") if process.isdigit())
+
+
+def is_engine(pid):
+    """False also for one that has ended and that nobody has reaped: it has no command line any more."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as command:
+            return os.path.basename(command.read().split(b"\0")[0]) == b"dockerd"
+    except OSError:
+        return False
+
+
 def forget_stale_pid(root):
     """dockerd refuses to start while its pid file names any living process, also one that took the number over."""
     file = private("dockerd.pid") or PID_FILE
     try:
         with open(file, encoding="ascii") as said:
             pid = int(said.read().strip())
-        with open("/proc/%d/comm" % pid, encoding="ascii") as comm:
-            stale = comm.read().strip() != "dockerd"
     except (OSError, ValueError):
         return
-    if stale:
+    if not is_engine(pid):
         run(root + ["rm", "-f", file], "rm " + file)
 
 

@@ -33,10 +33,16 @@ py-modules = []
 """
 
 
-def bootstrap(*steps: str, scripts: Path = SCRIPTS, python: str = sys.executable, user: int | None = None, **environ: str):
+# A second engine on the host's network would share, and spoil, the bridge of the one that runs.
+OWN_NETWORK = ("unshare", "--net")
+
+
+def bootstrap(
+    *steps: str, scripts: Path = SCRIPTS, python: str = sys.executable, user: int | None = None, within: tuple[str, ...] = (), **environ: str
+) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "CI": "true", **environ}
     return subprocess.run(
-        [python, str(scripts / "bootstrap.py"), *steps],
+        [*within, python, str(scripts / "bootstrap.py"), *steps],
         env=env, cwd=scripts.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STEP_S_MAX, user=user,
     )  # fmt: skip
 
@@ -175,15 +181,16 @@ def _state_of(pid: int) -> str:
 
 
 def beside(place: Path) -> dict[str, str]:
-    """Settings of an engine that shares nothing with another on this machine: no bridge, no packet filters."""
-    return {"HARNESS_ENGINE_DIR": str(place), "HARNESS_ENGINE_ARGS": "--bridge=none --iptables=false --ip6tables=false", "DOCKER_HOST": ""}
+    """Settings of an engine that lives wholly in `place`; to be started only within OWN_NETWORK."""
+    return {"HARNESS_ENGINE_DIR": str(place), "HARNESS_ENGINE_ARGS": "", "DOCKER_HOST": ""}
 
 
 @needs_dockerd
 @pytest.mark.containers
 def test_an_engine_is_started_once_survives_the_set_up_and_is_found_the_next_time(engine_dir: Path):
     (engine_dir / "dockerd.pid").write_text(str(os.getpid()))  # as a killed engine's file, whose number went to somebody else
-    started = bootstrap("engine", **beside(engine_dir))
+    bridge = _bridge()
+    started = bootstrap("engine", within=OWN_NETWORK, **beside(engine_dir))
     assert started.returncode == 0, started.stderr
     assert "starting the Docker engine" in started.stderr
     pid = int((engine_dir / "dockerd.pid").read_text())
@@ -191,16 +198,23 @@ def test_an_engine_is_started_once_survives_the_set_up_and_is_found_the_next_tim
     assert (engine_dir / "dockerd.log").stat().st_size > 0
 
     began = time.monotonic()
-    found = bootstrap("engine", **beside(engine_dir))
+    found = bootstrap("engine", within=OWN_NETWORK, **beside(engine_dir))
     assert (found.returncode, found.stderr) == (0, "")
     assert time.monotonic() - began < SECOND_RUN_S_MAX
     assert int((engine_dir / "dockerd.pid").read_text()) == pid
+    assert _bridge() == bridge
+
+
+def _bridge() -> str | None:
+    """The identity of the bridge that the machine's own engine uses."""
+    place = Path("/sys/class/net/docker0/ifindex")
+    return place.read_text() if place.exists() else None
 
 
 @needs_dockerd
 @pytest.mark.containers
 def test_an_engine_that_cannot_start_shows_the_end_of_its_log(engine_dir: Path):
-    said = bootstrap("engine", **{**beside(engine_dir), "HARNESS_ENGINE_ARGS": "--no-such-option"})
+    said = bootstrap("engine", within=OWN_NETWORK, **{**beside(engine_dir), "HARNESS_ENGINE_ARGS": "--no-such-option"})
     assert said.returncode == 3
     assert "no-such-option" in said.stderr and str(engine_dir / "dockerd.log") in said.stderr
 

@@ -24,7 +24,8 @@ NOTE_CHARACTERS = 300
 def claim(world: World, who: Principal, task: str | None = None, module: str | None = None) -> dict | Refused:
     """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
     with world.store.write() as tx:
-        board = schedule.Board(task_rows.all(tx), leasing.live(world, tx), world.now_ms())
+        live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
+        board = schedule.Board(task_rows.all(tx), live, world.now_ms())
         chosen = schedule.choose(board, who.name, task=task, module=module)
         match chosen:
             case Refused():

@@ -18,6 +18,7 @@ from mcp_server.world import World
 
 BROKEN_TRIES = 3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
 RUN, TEETH = "run", "check"  # kinds of job: judge a tree, or judge the suite itself with planted wrong engines
+SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the gate's own runs are not read case by case
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 CHECK, GATE, BASELINE, ASKED, AUDIT = 95, 100, 90, 50, 10  # priorities: a landing waits for nothing but landings
 
@@ -113,6 +114,8 @@ def claim(world: World, runner: str) -> dict | None:
         "tree_key": job.tree_key,
         "cases": [{"id": case.id, "input": case.input} for case in inputs],
         "known_reference": {case.id: answers[found] for case in inputs if (found := answer_key(world, job, case)) in answers},
+        "sources": [glob for module in world.config.modules.values() if module.repo == job.repo for glob in module.paths],
+        "shrink_s": SHRINK_S if job.priority == ASKED else 0,
         "deadline_s": suite.run_timeout_s,
     }
 

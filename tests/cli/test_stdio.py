@@ -11,7 +11,9 @@ from mcp.client.stdio import stdio_client
 from harness.server import ServerClient
 from harness.server_process import ServerProcess
 
-from .conftest import SOURCES
+from .conftest import SOURCES, git
+
+WAIT_S = 20  # progress is sent every 8 s
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -36,21 +38,22 @@ def test_a_client_without_http_works_under_the_same_rules(mode: str, project: Pa
             assert released.structured_content["status"] == "released"
 
     anyio.run(play)
-    claims = [event for event in client.events(kind="lease_granted")]
+    claims = client.events(kind="lease_granted")
     assert [(event["agent"], event["task"]) for event in claims] == [("alice", "T01")]
 
 
 def test_progress_reaches_a_client_on_stdio(project: Path, server: ServerProcess) -> None:
     heard: list[float] = []
+    head = git(project, "rev-parse", "HEAD")
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append(progress)
 
     async def play() -> None:
         async with Client(stdio_client(proxy(project))) as alice:
-            # No runner is up: the run waits, and says so.
-            with anyio.move_on_after(20):
-                await alice.call_tool("run_oracle", {"scope": "full"}, progress_callback=hear)
+            # No runner is up: the call waits, and says so meanwhile.
+            with anyio.move_on_after(WAIT_S):
+                await alice.call_tool("run_oracle", {"commit": head, "scope": "full"}, progress_callback=hear)
 
     anyio.run(play)
     assert heard

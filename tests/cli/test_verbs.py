@@ -1,8 +1,8 @@
 """The verbs as a person types them: what is printed, and the exit status."""
 
 import json
-import time
-from collections.abc import Callable
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,6 @@ from harness.state import State
 from .conftest import Verb, git
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def past(project: Path, state: State, server: ServerProcess) -> None:
-    """A state directory on which a server has run; `server` is still up."""
 
 
 def test_a_word_that_is_no_verb_is_a_usage_error(harness: Verb) -> None:
@@ -118,10 +113,8 @@ def test_the_log_is_verified_queried_exported(harness: Verb, server: ServerProce
 
 
 def test_an_edited_log_fails_verification(harness: Verb, server: ServerProcess, state: State) -> None:
-    import sqlite3
-
     with sqlite3.connect(state.database) as database:
-        database.execute("UPDATE events SET body = replace(body, 'T01', 'T66') WHERE seq = 2")
+        database.execute("UPDATE events SET body = CAST(replace(body, 'T01', 'T66') AS BLOB) WHERE seq = 2")
     said = harness("audit", "verify")
     assert said.returncode == 1
     assert "PROBLEM" in said.stdout
@@ -155,8 +148,10 @@ def test_logs_are_shown_of_the_newest_session(harness: Verb, state: State) -> No
 def test_connect_mints_a_token_that_clones_and_uploads(harness: Verb, server: ServerProcess, tmp_path: Path) -> None:
     said = json.loads(harness("connect", "alice", "--client", "claude", "--json").stdout)
     assert json.loads(said["config"])["mcpServers"]["harness"]["url"] == f"{server.url}/mcp"
-    _shell(said["repos"][0]["clone"], tmp_path)
-    clone = tmp_path / "toy"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    _shell(said["repos"][0]["clone"], elsewhere)
+    clone = elsewhere / "toy"
     (clone / "pkg" / "add.py").write_text("def add(a, b): return a + b\n")
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "--message=add")
@@ -172,14 +167,6 @@ def test_connect_prints_text_for_people(harness: Verb, server: ServerProcess) ->
 
 
 def _shell(command: str, directory: Path) -> None:
-    import subprocess
-
     done = subprocess.run(["sh", "-c", command], cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
-
-def wait_until(condition: Callable[[], bool], within_s: float = 20) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not within the bound"
-        time.sleep(0.05)

@@ -12,8 +12,10 @@ import pytest
 from boxes import python, ready, wait_for_log
 
 from harness import sandbox
+from harness.box_spec import to_api
 from harness.containers import IDLE, Bind, Box, BoxBroke, Engine, Volume
 from harness.sandbox import Session
+from mcp_server.config import AgentSpec
 
 pytestmark = pytest.mark.containers
 
@@ -240,6 +242,26 @@ def test_session_files_are_for_the_sandbox_and_nobody_else_on_the_host(tmp_path:
     assert (written.stat().st_mode & 0o777, session.door.stat().st_mode & 0o777) == (0o644, 0o755)
     assert os.listdir(session.door) == ["session.json"]
     assert json.loads(written.read_text())["repos"] == [{"name": "engine", "branch": "main"}]
+
+
+def test_the_engine_is_asked_for_every_guard_of_an_agents_box(tmp_path: Path) -> None:
+    door = tmp_path / "doors" / "S1"
+    spec = AgentSpec("a", "command", memory_mb=300, cpus=0.5, pids=99, disk_mb=70)
+    asked = to_api(sandbox.box_of(Session("r", "S1", "a-1", "t", door, "i", (("engine", "main"),), spec, runtime="runsc")))
+    host = asked["HostConfig"]
+    assert (host["CapDrop"], host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (["ALL"], False, True, "none")
+    assert (asked["NetworkDisabled"], host["IpcMode"], host["CgroupnsMode"], host["Runtime"]) == (True, "private", "private", "runsc")
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"]) == (300 << 20, 300 << 20, 500_000_000, 99)
+    assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {"nofile": 4096, "core": 0, "fsize": 70 << 20}
+    assert (host["RestartPolicy"], host["LogConfig"]["Config"]) == ({"Name": "no"}, {"max-size": "10m", "max-file": "3"})
+    assert host["SecurityOpt"][0] == "no-new-privileges"
+    assert json.loads(host["SecurityOpt"][1].removeprefix("seccomp="))["defaultAction"] == "SCMP_ACT_ERRNO"
+    mounts = {mount["Target"]: (mount["Type"], mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]}
+    assert mounts == {"/run/harness": ("bind", str(door), True), "/workspace": ("volume", "harness-r-S1", False)}
+    assert {"PidMode", "UTSMode", "UsernsMode", "Devices", "CapAdd", "Binds"}.isdisjoint(host)
+    assert asked["User"] == "10001:10001"
+    assert asked["Labels"] == {"harness.run": "r", "harness.session": "S1", "harness.agent": "a-1", "harness.kind": "agent"}
+    assert "t" not in asked["Env"]  # the token is in the session file alone
 
 
 def test_a_program_is_looked_for_inside_the_image(engine: Engine, run: str, base_image: str) -> None:

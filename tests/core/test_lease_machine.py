@@ -119,6 +119,13 @@ class Leases(RuleBasedStateMachine):
         self.expire()
         return {fence: held for fence, held in self.model.items() if not held.over}
 
+    def free(self) -> set[str]:
+        """What can be claimed: not done, not blocked, nothing missing that it needs, and no live lease over its path."""
+        done = {held.task for held in self.model.values() if held.over == "landed"}
+        blocked = {held.task for held in self.model.values() if held.over == "blocked"}
+        covered = {PATHS[held.task] for held in self.live().values()}
+        return {task for task in TASKS if task not in done | blocked and PATHS[task] not in covered and (task != "T03" or "T01" in done)}
+
     def renew(self, agent: str) -> None:
         for held in self.live().values():
             if held.agent == agent and not held.pinned:
@@ -130,10 +137,13 @@ class Leases(RuleBasedStateMachine):
     def claim(self, agent: str, task: str | None):
         live = self.live()
         mine = next((fence for fence, held in live.items() if held.agent == agent), None)
+        free = self.free()
         answer = claim.claim(self.world, self.who(agent), task)
         if isinstance(answer, Refused):
             assert answer.code in (Code.HELD, Code.OVERLAP, Code.NO_TASK), answer
+            assert mine is not None or not self.free() & ({task} if task else set(TASKS)), f"{answer} though {self.free()} are free"
             return
+        assert mine is not None or answer["task"]["id"] in free
         if mine is not None:
             assert answer["fence"] == mine
             live[mine].session = self.session[agent]

@@ -1,0 +1,179 @@
+"""`harness up` for real: sandboxes, oracle boxes, landings; and every way out leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import sandbox
+from harness.containers import BoxBroke, Engine
+from harness.state import State
+
+from .conftest import SOURCES, Verb, git
+
+pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(400)]
+
+UP_WITHIN_S = 240.0  # the first run on a machine builds images
+ORACLE = "python3 -c 'import pkg; assert pkg.OK'"
+PLAYBOOK = "[[step]]\nwork = true\n"
+AGENTS = """
+[agents.player]
+kind = "scripted"
+count = 2
+playbook = "playbook.toml"
+materials = "materials"
+memory_mb = 256
+"""
+SLEEPERS = """
+[agents.sleeper]
+kind = "command"
+count = 1
+command = ["sleep", "600"]
+memory_mb = 128
+"""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    try:
+        with Engine.connect() as connected:
+            yield connected
+    except BoxBroke as gone:
+        pytest.skip(str(gone))
+
+
+@pytest.fixture
+def toy(project: Path) -> Callable[[str], Path]:
+    """The project with agents that need no model, and an oracle that can fail."""
+
+    def make(agents: str, oracle: str = ORACLE) -> Path:
+        config = project / "harness.toml"
+        kept = config.read_text().split("[agents.worker]")[0].replace("python3 -m unittest", oracle)
+        config.write_text(kept + agents)
+        (project / "pkg" / "__init__.py").write_text("OK = True\n")
+        (project / "playbook.toml").write_text(PLAYBOOK)
+        for task, name in (("T01", "add"), ("T02", "subtract")):
+            folder = project / "materials" / task / "pkg"
+            folder.mkdir(parents=True)
+            (folder / f"{name}.py").write_text(f"def {name}(a, b): ...\n")
+        (project / ".gitignore").write_text("materials/\n")
+        git(project, "add", "--all")
+        git(project, "commit", "--quiet", "--message=agents")
+        return project
+
+    return make
+
+
+def left(engine: Engine, project: Path) -> list[str]:
+    label = {sandbox.RUN: State(project / ".harness").label}
+    return [box.name for box in engine.list(label)] + list(engine.volumes(label))
+
+
+def agents_in_boxes(engine: Engine, project: Path) -> int:
+    labels = {sandbox.RUN: State(project / ".harness").label, sandbox.KIND: "agent"}
+    return len(engine.list(labels, running_only=True))
+
+
+def wait_until(condition: Callable[[], bool], within_s: float = UP_WITHIN_S) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "not within the bound"
+        time.sleep(0.1)
+
+
+def up(project: Path, *words: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    argv = [sys.executable, "-m", "harness", "up", "--plain", *words]
+    return subprocess.Popen(argv, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(AGENTS)
+    with up(project) as running:
+        told, _ = running.communicate(timeout=UP_WITHIN_S)
+    assert running.returncode == 0, told
+    assert "LANDED T01" in told
+    assert "LANDED T02" in told
+    assert "no task is left" in told
+    assert left(engine, project) == []
+    status = json.loads(harness("status", "--json").stdout)
+    assert (status["tasks"]["done"], status["landings"], status["up"]) == (2, 2, False)
+    assert harness("audit", "verify").returncode == 0
+    figures = json.loads(harness("report", "--json").stdout)
+    assert (figures["work_commits"], figures["coordination_commits"], figures["tasks_done"]) == (2, 0, 2)
+    assert figures["claim_ms_p50"] is not None
+
+
+def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None:
+    project = toy(SLEEPERS, oracle="true")
+    with up(project) as running:
+        told, _ = running.communicate(timeout=UP_WITHIN_S)
+    assert running.returncode == 1
+    assert "cannot fail: it did not catch" in told
+    assert "session" not in told
+    assert left(engine, project) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine, harness: Verb, number: signal.Signals) -> None:
+    project = toy(SLEEPERS)
+    state = State(project / ".harness")
+    with up(project) as running:
+        wait_until(lambda: (said := state.run()) is not None and said.running)
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        running.send_signal(number)
+        told, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, told
+    assert "ended, stopped" in told, told
+    assert left(engine, project) == []
+    assert state.run() is None
+
+
+def test_a_detached_run_is_seen_connected_to_and_stopped(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(SLEEPERS)
+    try:
+        started = harness("up", "--detach")
+        assert started.returncode == 0, started.stderr
+        assert json.loads(harness("status", "--json").stdout)["up"] is True
+        second = harness("up", "--plain")
+        assert second.returncode == 1
+        assert "already uses" in second.stderr
+        assert harness("connect", "alice").returncode == 0
+        assert "sleeper-1" in harness("logs", "sleeper-1").stderr
+        judged = harness("oracle", "run")
+        assert (judged.returncode, judged.stdout.splitlines()[0]) == (0, "unit: passed"), judged
+    finally:
+        stopped = harness("down")
+    assert (stopped.returncode, left(engine, project)) == (0, [])
+    assert "session" in (project / ".harness" / "logs" / "up.log").read_text()
+    assert json.loads(harness("status", "--json").stdout)["up"] is False
+
+
+def test_what_a_killed_run_left_is_swept(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(SLEEPERS)
+    state = State(project / ".harness")
+    with up(project) as running:
+        wait_until(lambda: (said := state.run()) is not None and said.running)
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        running.kill()
+    assert left(engine, project) != []
+    cleared = harness("down")
+    assert cleared.returncode == 0
+    assert "cleared after run" in cleared.stdout
+    assert "and its server" in cleared.stdout
+    assert left(engine, project) == []
+
+
+def test_the_oracle_can_be_asked_when_no_run_is_up(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(SLEEPERS)
+    (project / ".harness").mkdir()
+    (project / ".harness" / "state.db").touch()
+    checked = harness("oracle", "check")
+    assert (checked.returncode, checked.stdout.splitlines()[0][:12]) == (0, "unit: passed"), checked
+    assert left(engine, project) == []
