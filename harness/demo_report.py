@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from harness.incidents import Kind
-from harness.report import Figures, Judged, passing, red
+from harness.report import Figures, Judged, broken, passing, red
 
 REFUSALS_SHOWN = ("held", "overlap", "outside_module", "oracle_failed", "regression", "stale_fence", "protected_ref")
 
@@ -39,6 +39,7 @@ def unmet(measured: Measured) -> list[str]:
         (figures.containers_left == 0, f"containers left: {_shown(figures.containers_left)}"),
         (figures.audit_ok is True, "the audit log does not verify"),
     ]
+    checks += [(False, f"the oracle broke: {reason}") for reason in broken(measured.judged)]
     missing = [code for code in REFUSALS_SHOWN if not figures.refused.get(code)]
     unseen = [str(kind) for kind in Kind if kind not in measured.seen]
     checks += [(not missing, f"never refused: {', '.join(missing)}"), (not unseen, f"never happened: {', '.join(unseen)}")]

@@ -99,6 +99,7 @@ class OracleBox:
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
             "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "collect": None,
+            "fork": source and suite.start == "fork",
         }  # fmt: skip
         slots = max(1, min(self._slots, len(cases) // SLOT_CASES_MIN))
         shares = [[{"id": case.id, "input": case.input} for case in cases[slot::slots]] for slot in range(slots)]
@@ -122,7 +123,7 @@ class OracleBox:
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
             "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "copy": True,
-            "collect": collect, "cwd": SOURCE,
+            "collect": collect, "cwd": SOURCE, "fork": False,
         }  # fmt: skip
         lines = _lines(self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S))
         if not lines:

@@ -124,11 +124,22 @@ def red(judged: Sequence[Judged]) -> list[str]:
     return found
 
 
-def passing(verdicts: Mapping[str, Json]) -> int:
+def broken(judged: Sequence[Judged]) -> list[str]:
+    """Why verdicts are broken, each reason once."""
+    verdicts = [verdict for one in judged for verdict in one.verdicts.values()]
+    return list(dict.fromkeys(str(verdict.get("reason")) for verdict in verdicts if verdict["status"] == "broken"))
+
+
+def passing(verdicts: Mapping[str, Json]) -> int | None:
+    """How many cases pass; None when a run broke, which says nothing of the cases."""
+    if any(verdict["status"] == "broken" for verdict in verdicts.values()):
+        return None
     return sum(list(verdict.get("outcomes", {}).values()).count("pass") for verdict in verdicts.values())
 
 
-def cases(verdicts: Mapping[str, Json]) -> int:
+def cases(verdicts: Mapping[str, Json]) -> int | None:
+    if any(verdict["status"] == "broken" for verdict in verdicts.values()):
+        return None
     return sum(verdict.get("counts", {}).get("cases", 0) for verdict in verdicts.values())
 
 

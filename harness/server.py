@@ -38,7 +38,7 @@ class ServerClient:
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        self._runner_of: dict[int, str] = {}  # a job's holder is named with every request about it
+        self._job_of: dict[str, int] = {}  # by runner, which has one at a time and is named with every request about it
         timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         # Room for every supervisor and runner thread to wait at once; trust_env off: no proxy may see the token.
         limits = httpx2.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_S)
@@ -100,20 +100,23 @@ class ServerClient:
         if answer.status_code == 204:
             return None
         job = _parsed(answer)
-        self._runner_of[job["job"]] = runner
+        self._job_of[runner] = job["job"]
         return job
 
     def renew_job(self, job: int) -> None:
         """Keeps the job; raises ServerSaidNo(409) when it was lost and must be stopped."""
-        self._send("POST", f"/api/jobs/{job}/renew", body={"runner": self._runner_of.get(job, "")})
+        self._send("POST", f"/api/jobs/{job}/renew", body={"runner": self._runner_of(job)})
 
     def job_tree(self, job: int) -> bytes:
         """The source tree of the job as a tar."""
         return self._send("GET", f"/api/jobs/{job}/tree.tar", timeout_s=TREE_TIMEOUT_S).content
 
     def finish_job(self, job: int, verdict: Json, reference: Json) -> Json:
-        body = {"runner": self._runner_of.pop(job, ""), "verdict": verdict, "reference": reference}
+        body = {"runner": self._runner_of(job), "verdict": verdict, "reference": reference}
         return self._json("POST", f"/api/jobs/{job}/result", body=body, timeout_s=TREE_TIMEOUT_S)
+
+    def _runner_of(self, job: int) -> str:
+        return next((runner for runner, held in list(self._job_of.items()) if held == job), "")
 
     # -- oracle jobs, the asking side ------------------------------------------------------------------------
 

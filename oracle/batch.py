@@ -20,6 +20,7 @@ LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are 
 NOT_RUNNABLE = 126  # as a shell says it
 SPAWN_TRIES = 6  # a fork bomb of another slot may hold every process number for a moment
 SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
+FLAGS = {"-S", "-E", "-I", "-s", "-B"}  # of a Python command; this interpreter itself runs with -I -S
 PR_SET_DUMPABLE = 4  # prctl(2)
 MARK = "\\not-utf-8:"
 
@@ -33,6 +34,7 @@ class Slot:
         self.deadline = time.monotonic() + settings["deadline_s"]
         self.bytes_left = settings["total_bytes_max"]
         self.env = {"LANG": "C.UTF-8", **os.environ, **settings["env"], "HOME": self.scratch, "TMPDIR": self.scratch}
+        self.script = script(settings["command"]) if settings["fork"] else None
         self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))
         self.poller = select.poll()
         self.woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -54,7 +56,7 @@ class Slot:
         err = Output(ERROR_BYTES_MAX)
         stdin = memory_file(given)
         try:
-            pid = self.spawn([(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate((stdin, out.writer, err.writer))])
+            pid = self.start((stdin, out.writer, err.writer))
             if pid is None:
                 return None
             status, timed_out = self.watch(pid, out, err)
@@ -73,21 +75,30 @@ class Slot:
             **({"truncated": True} if out.full else {}),
         }
 
-    def spawn(self, actions):
+    def start(self, fds):
         """The process id, or None when the box has no room for another process."""
         for attempt in range(SPAWN_TRIES):
             try:
-                pid = os.posix_spawn(
-                    self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-                )
+                return self.fork(fds) if self.script else self.spawn(fds)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.ENOMEM):
                     raise NotRunnable(str(error)) from error
                 time.sleep(0.05 * 2**attempt)
-                continue
-            first_to_go(pid)
-            return pid
         return None
+
+    def spawn(self, fds):
+        actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate(fds)]
+        defaults = [signal.SIGPIPE, signal.SIGXFSZ]
+        pid = os.posix_spawn(self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=defaults)
+        first_to_go(pid)
+        return pid
+
+    def fork(self, fds):
+        """A fork of this interpreter, which has loaded nothing of the candidate, instead of a new one: 1 ms instead of 9."""
+        pid = os.fork()
+        if pid == 0:
+            become(self.script, fds, self.env)
+        return pid
 
     def watch(self, pid, out, err):
         """Reads until the command itself ends: a daemon that it left behind may hold the pipes open for ever."""
@@ -130,6 +141,56 @@ def program(command, path):
         if found := "=" not in words[0] and find(words[0], path):
             return found, words
     return "/bin/sh", ["/bin/sh", "-c", command]
+
+
+def script(command):
+    """The words after `python3 -S -E` (or -I) where the command is such a script: what this interpreter can become."""
+    words = shlex.split(command) if SHELL_SIGNS.isdisjoint(command) else []
+    flags = [word for word in words[1:] if word.startswith("-")]
+    first = 1 + len(flags)
+    alike = set(flags) <= FLAGS and "-S" in flags and {"-E", "-I"} & set(flags)
+    return words[first:] if alike and os.path.basename(words[0]) == "python3" and words[1:first] == flags else None
+
+
+def become(words, fds, env):
+    """In a fork: runs the script as a new interpreter would, and never returns."""
+    status = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number, handler in ((signal.SIGCHLD, signal.SIG_DFL), (signal.SIGPIPE, signal.SIG_IGN)):
+            signal.signal(number, handler)
+        for at, fd in enumerate(fds):
+            os.dup2(fd, at)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        dumpable(True)  # else its own files in /proc are not its own
+        first_to_go("self")
+        os.environ.clear()
+        os.environ.update(env)
+        sys.stdin, sys.stdout = open(0, errors="surrogateescape"), open(1, "w", errors="surrogateescape")  # noqa: SIM115
+        sys.stderr = open(2, "w", errors="backslashreplace", buffering=1)  # noqa: SIM115
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        sys.argv = words
+        sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+        module = sys.modules["__main__"] = type(sys)("__main__")
+        module.__file__ = words[0]
+        with open(words[0], "rb") as file:
+            source = file.read()
+        exec(compile(source, words[0], "exec"), module.__dict__)
+        status = 0
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if status and not isinstance(left.code, int):
+            print(left.code, file=sys.stderr)
+    except BaseException:  # noqa: BLE001 - whatever the script raises is told as an interpreter tells it
+        sys.excepthook(*sys.exc_info())
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            status = status or 120  # as an interpreter that cannot write its last words
+        os._exit(status & 0xFF)
 
 
 def find(name, path):
@@ -193,12 +254,12 @@ def first_to_go(pid):
         pass  # it has ended already, or this kernel hides it
 
 
-def keep_out():
-    """Closes this process's memory and open files to other processes of its user, as far as the box allows."""
+def dumpable(allowed):
+    """Opens or closes this process's memory and open files to other processes of its user, as far as the box allows."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(allowed), 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         pass  # what could then be forged gains nothing: no expected answer is in this box
 
@@ -314,7 +375,7 @@ def main():
     if os.getuid() != settings["user"] or not os.getuid():
         sys.exit("runs only as the user made for it: it kills every other process of its user")
     kill_all()  # what an earlier job of this user may have left
-    keep_out()
+    dumpable(False)
     empty(settings["scratch"])
     os.umask(0o077)
     os.chdir(copied(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])

@@ -7,6 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 KINDS = ("differential", "command")
+STARTS = ("process", "fork")
 COMPARES = ("exact", "lines", "unordered")
 CASE_TIMEOUT_S = 10.0
 RUN_TIMEOUT_S = 600.0
@@ -28,6 +29,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Suite:
+    """`start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart, but ten times sooner."""
+
     name: str
     kind: str
     repo: str
@@ -37,6 +40,7 @@ class Suite:
     reference: str | None = None
     command: str | None = None
     results: str | None = None
+    start: str = "process"
     compare: str = "exact"
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
@@ -76,6 +80,8 @@ class Suite:
             found.append(f"kind is {self.kind!r}; it can be {' or '.join(KINDS)}")
         if self.compare not in COMPARES:
             found.append(f"compare is {self.compare!r}; it can be {', '.join(COMPARES)}")
+        if self.start not in STARTS:
+            found.append(f"start is {self.start!r}; it can be {' or '.join(STARTS)}")
         needed = {"differential": ("cases", "candidate", "reference"), "command": ("command",)}
         for name in needed.get(self.kind, ()):
             if not getattr(self, name):

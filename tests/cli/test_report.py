@@ -77,6 +77,11 @@ def test_a_broken_run_is_red_wherever_it_stands(bad: Json) -> None:
     assert report.red(judged(bad)) == ["c0"]
 
 
+def test_a_broken_run_says_nothing_of_the_cases() -> None:
+    (one,) = judged({"status": "broken", "reason": "no engine", "outcomes": {}, "counts": {"cases": 0}})
+    assert (report.passing(one.verdicts), report.cases(one.verdicts), report.broken([one, one])) == (None, None, ["no engine"])
+
+
 def test_progress_is_not_red() -> None:
     assert report.red(judged(verdict(a="fail"), verdict(a="pass"), verdict("passed", a="pass"))) == []
 

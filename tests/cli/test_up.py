@@ -170,6 +170,38 @@ def test_what_a_killed_run_left_is_swept(toy, engine: Engine, harness: Verb) -> 
     assert left(engine, project) == []
 
 
+def test_up_recovers_from_a_killed_run(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(SLEEPERS)
+    state = State(project / ".harness")
+    with up(project) as running:
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        running.kill()
+    try:
+        again = harness("up", "--detach")
+        assert again.returncode == 0, again.stderr
+        told = state.up_log.read_text()
+        assert "recovered from run" in told
+        assert "ended 1 sessions that were cut off" in told
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+    finally:
+        harness("down")
+    assert left(engine, project) == []
+
+
+def test_a_run_survives_the_death_of_its_server(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(SLEEPERS)
+    state = State(project / ".harness")
+    try:
+        assert harness("up", "--detach").returncode == 0
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        os.kill(json.loads(state.server_file.read_text())["pid"], signal.SIGKILL)
+        wait_until(lambda: harness("status").returncode == 0, within_s=30)
+        assert agents_in_boxes(engine, project) == 1
+    finally:
+        stopped = harness("down")
+    assert (stopped.returncode, left(engine, project)) == (0, [])
+
+
 def test_the_oracle_can_be_asked_when_no_run_is_up(toy, engine: Engine, harness: Verb) -> None:
     project = toy(SLEEPERS)
     (project / ".harness").mkdir()

@@ -106,6 +106,7 @@ def test_the_door_is_read_only_from_inside_and_holds_nothing_else(session_of: Se
     box = ready(engine, session_of())
     assert box.exec(["ls", "-A", "/run/harness"], timeout_s=20).stdout.split() == [b"door.sock", b"session.json"]
     assert box.exec(["sh", "-c", "rm -f /run/harness/session.json; touch /run/harness/x"], timeout_s=20).exit != 0
+    assert b" ro," in box.exec(["grep", " /run/harness ", "/proc/mounts"], timeout_s=20).stdout  # not by its owner alone
 
 
 # -- the entry -------------------------------------------------------------------------------------------------------
@@ -188,6 +189,12 @@ def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(session_of
     assert "late" in git("ls-tree", "--name-only", head, cwd=mini.repos["engine"])
 
 
+def test_no_process_of_the_agent_can_disturb_the_saving(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+    session = session_of()
+    ran(engine, session, "echo x >x; setsid -f sh -c 'while :; do : >.git/index.lock; done'; sleep 0.5")
+    assert mini.uploaded("ada", session.session) is not None
+
+
 def test_orphans_are_reaped_while_the_agent_works(session_of: SessionOf, engine: Engine) -> None:
     _, lines = ran(engine, session_of(), "for i in 1 2 3 4 5; do setsid -f true; done; sleep 1; grep -l '^State:.*zombie' /proc/[0-9]*/status; echo counted")
     assert [line for line in lines if line.startswith("/proc")] == []
@@ -252,9 +259,12 @@ def test_a_salvage_that_cannot_reach_the_server_says_so(session_of: SessionOf, e
     assert not sandbox.salvage(engine, session)[0]
 
 
-def test_the_agent_runs_out_of_memory_before_the_entry_does(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
-    session = session_of(memory_mb=96)
-    exit, lines = ran(engine, session, "echo saved >saved; python3 -c 'x = bytearray(400 << 20)'; exit 4")
-    assert exit == 4
+def test_when_memory_ends_even_the_agents_smallest_process_goes_before_the_entry(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
+    session = session_of(memory_mb=96, pids=300)
+    many_small = "for i in $(seq 40); do (head -c 4000000 /dev/zero | tail -c 4000000 | sleep 3) & done; wait"
+    exit, lines = ran(engine, session, f"echo saved >saved; {many_small}; exit 4")
+    assert exit in (4, 137), lines
     assert told(lines, "ended")[0]["saved"]
     assert mini.uploaded("ada", session.session) is not None

@@ -460,3 +460,52 @@ def wait_until(condition: Callable[[], object], within_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         threading.Event().wait(0.05)
+
+
+FORKED = Suite.from_json(SUITE.to_json() | {"start": "fork"})
+AS_NEW = """
+import atexit, os, sys
+wanted = sys.stdin.read().strip()
+if wanted == "exit": sys.exit(3)
+if wanted == "words": sys.exit("last words")
+if wanted == "raise": raise ValueError("no")
+if wanted == "bytes": os.write(1, sys.stdin.buffer.raw.name.to_bytes(1, "big"))
+import helper
+helper.count += 1
+print(helper.count, __name__, sys.argv, sys.path[0] == os.getcwd(), sorted(k for k in os.environ if k.isupper())[:2])
+print(sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:4], os.getpid() == os.getsid(0))
+"""
+
+
+@pytest.mark.parametrize("suite", [SUITE, FORKED], ids=["process", "fork"])
+def test_a_script_runs_the_same_in_a_process_of_its_own_and_in_a_fork(judge, suite):
+    """The reference is the same script under a plain interpreter, so whatever differs in a fork fails here."""
+    files = {"engine.py": AS_NEW, "helper.py": "count = 0\n"}
+    plain = Suite.from_json(suite.to_json() | {"reference": f"cat > in; mkdir -p w; cd w; printf '%s' '{files['helper.py']}' > helper.py; cat > engine.py <<'E'\n{AS_NEW}E\nexec python3 -S -E engine.py < ../in"})
+    verdict = judge(files, {"a": "one", "b": "two", "c": "exit", "d": "words", "e": "raise"}, suite=plain)
+    assert verdict["status"] == "passed", verdict["failures"]
+
+
+def test_cases_in_forks_share_nothing_and_cannot_speak_for_their_executor(judge):
+    cheat = """
+import os, sys, gc
+text = sys.stdin.read()
+found = [o for o in gc.get_objects() if isinstance(o, dict) and "output_bytes_max" in o]
+for fd in range(3, 64):
+    try: os.write(fd, b'{"id": "sum/01", "output": "2\\\\n", "exit": 0}\\n')
+    except OSError: pass
+try: sys.modules["engine_state"]; print("leaked")
+except KeyError: sys.modules["engine_state"] = sys
+os.kill(os.getppid(), 0)
+print("wrong")
+"""
+    verdict = judge({"engine.py": cheat}, SUMS, suite=FORKED)
+    assert (verdict["status"], verdict["counts"]["failed"]) == ("failed", len(SUMS))
+    assert all(failure["candidate"]["output"] == "wrong\n" for failure in verdict["failures"])
+
+
+def test_a_fork_that_kills_its_executor_or_hangs_fails_its_own_case_only(judge):
+    files = {"engine.py": "import os, sys, time\nq = sys.stdin.read()\nif '3 +' in q: os.kill(os.getppid(), 9)\nif '5 +' in q: time.sleep(60)\n" + "print(eval(q.removeprefix('select ').rstrip(';\\n')))\n"}
+    cases = {name: text for name, text in SUMS.items() if name < "sum/10"}
+    verdict = judge(files, cases, suite=FORKED)
+    assert [name for name, outcome in sorted(verdict["outcomes"].items()) if outcome == "fail"] == ["sum/03", "sum/05"]

@@ -87,6 +87,7 @@ def test_a_refused_git_push_renews_too_and_others_calls_do_not(server: Server, t
     one, two = server.agent("busy"), server.agent("bystander")
     fence = one.call("claim_task", task="M04")["fence"]
     clone = one.clone(tmp_path / "one")
+    toy.git("commit", "-q", "--allow-empty", "-m", "x", cwd=clone)
     server.clock.ahead_ms += LEASE_MS // 2
     toy.git("push", "origin", "HEAD:refs/heads/main", cwd=clone, check=False)
     server.clock.ahead_ms += LEASE_MS * 2 // 3

@@ -1,0 +1,90 @@
+"""Owns what the measurements run on: a small git repository with its configuration, and a server over it. Rule: gone when left."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.place import admin_client
+from harness.server import ServerClient
+from harness.server_process import ServerProcess, start_server
+from harness.state import DIRECTORY_NAME, State
+
+REPO, BRANCH = "bench", "main"
+USER = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
+CONFIG = """\
+[run]
+name = "bench"
+port = 0
+oracle_slots = 1
+
+[repos.bench]
+path = "."
+branch = "main"
+
+[modules.work]
+repo = "bench"
+paths = ["work/**"]
+
+[oracle.shout]
+kind = "differential"
+repo = "bench"
+cases = ["cases/*.txt"]
+candidate = "python3 -S work/shout.py"
+reference = "tr a-z A-Z"
+reads = ["work/**"]
+
+[agents.sleeper]
+kind = "command"
+count = {sleepers}
+command = ["sleep", "3600"]
+memory_mb = 128
+"""
+FILES = {
+    "work/shout.py": "import sys\nsys.stdout.write(sys.stdin.read().upper())\n",
+    "cases/one.txt": "one\n",
+    "cases/two.txt": "two\n",
+    "tasks/1.md": '+++\nid = "T01"\ntitle = "Shout louder"\nmodule = "work"\n+++\nNobody does it: the task keeps the run alive.\n',
+}
+
+
+def make(root: Path, *, sleepers: int = 1) -> Path:
+    """A user's repository; answers with its harness.toml."""
+    for name, text in {**FILES, "harness.toml": CONFIG.format(sleepers=sleepers)}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for words in (("init", "--quiet", f"--initial-branch={BRANCH}"), ("add", "--all"), ("commit", "--quiet", "--message=begin")):
+        subprocess.run(["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL)
+    return root / "harness.toml"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A project with its server up."""
+
+    root: Path
+    state: State
+    server: ServerProcess
+    admin: ServerClient
+
+    @property
+    def runner_token(self) -> str:
+        token = self.state.token("runner")
+        assert token is not None, "the server writes it before it answers"
+        return token
+
+
+@contextmanager
+def served() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
+        root = Path(directory).resolve() / REPO
+        config, state = make(root), State(root / DIRECTORY_NAME)
+        state.prepare()
+        server = start_server(config, state.root)
+        try:
+            with admin_client(server.url, state) as admin:
+                yield Served(root, state, server, admin)
+        finally:
+            server.stop()
