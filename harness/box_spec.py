@@ -79,7 +79,7 @@ def _host(spec: BoxSpec) -> dict[str, Any]:
 def _bind(bind: Bind) -> dict[str, Any]:
     return {
         "Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only,
-        "BindOptions": {"Propagation": "rprivate"},
+        "BindOptions": {},
     }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ import typer
 
 from harness.commands import audit, connect, demo, doctor, down, images, init, logs, oracle, report, status, tasks, up
 from harness.containers import BoxBroke
+from harness.failure import Exit, Failed, Interrupted
 from harness.image_engine import ImageFailed
 from harness.image_source import BadRecipe
-from harness.failure import Exit, Failed, Interrupted
 from harness.place import ConfigOption, Place, StateOption
 from harness.server import ServerGone, ServerSaidNo
 

@@ -17,8 +17,8 @@ from harness.place import Place
 from harness.plan import S_PER_MINUTE, Plan, load_config
 from harness.runner import Runner
 from harness.server import ServerClient, ServerGone
-from harness.state import State
 from harness.session import Site
+from harness.state import State
 from harness.supervisor import AgentState, Hired, Supervisor
 
 RUNNERS_STOP_S = 15.0

@@ -39,7 +39,7 @@ class Preflight:
     def _image_problem(self, image: str, program: str) -> str | None:
         image_id = self._engine.image_id(image)
         if image_id is None:
-            return f"the image {image} does not exist; `harness images build` makes it"
+            return f"the image {image} does not exist; `harness images` makes it"
         with self._lock:
             if (image_id, program) not in self._programs:
                 self._programs[image_id, program] = sandbox.has_program(self._engine, self._run, image, program, runtime=self._runtime)

@@ -9,7 +9,8 @@ from typing import Annotated
 import anyio
 import typer
 
-from harness.connect import clients, stdio as stdio_proxy
+from harness.connect import clients
+from harness.connect import stdio as stdio_proxy
 from harness.connect.clients import CLIENTS, Door, Setting
 from harness.failure import Exit, Failed
 from harness.place import ConfigOption, JsonOption, StateOption, place

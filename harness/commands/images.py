@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from harness.containers import Engine
-from harness.images import Images, SANDBOXES
+from harness.images import SANDBOXES, Images
 
 
 def images(

@@ -19,8 +19,8 @@ from harness.failure import Exit, Failed
 from harness.place import ConfigOption, Place, StateOption, place
 from harness.plan import Plan, Remote
 from harness.run import Why
-from harness.signals import StopSignal
 from harness.server_process import SOURCES
+from harness.signals import StopSignal
 from harness.state import State, now_ms
 from harness.table import headline, view
 

@@ -45,7 +45,7 @@ def serving(stub: Stub) -> Iterator[Stub]:
     while not server.started:
         assert time.monotonic() < deadline, "the stub did not start"
         time.sleep(0.01)
-    stub.url = "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    stub.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         yield stub
     finally:

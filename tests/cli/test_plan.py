@@ -9,7 +9,7 @@ from harness.plan import BadConfig, Plan, load_config, with_counts
 from harness.state import State
 
 
-def counts(config) -> dict[str, int]:  # noqa: ANN001
+def counts(config) -> dict[str, int]:
     return {name: spec.count for name, spec in config.agents.items()}
 
 

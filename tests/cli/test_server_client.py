@@ -7,6 +7,7 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from harness.server import ServerClient, ServerGone, ServerSaidNo
+
 from .stub import Stub, serving
 
 
@@ -94,7 +95,7 @@ def test_a_tree_is_bytes(stub: Stub, client: ServerClient) -> None:
 def test_only_given_filters_are_sent(stub: Stub, client: ServerClient) -> None:
     seen: list[str] = []
 
-    def answer(request, body):  # noqa: ANN001, ANN202
+    def answer(request, body):
         seen.append(str(request.url.query))
         return JSONResponse({"events": []})
 

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,7 +149,7 @@ def test_a_build_is_given_the_hosts_certificates_and_declared_settings(
 
 
 @pytest.fixture
-def look(images: Images, boxed: Callable[..., Box]) -> Iterator[Callable[..., str]]:
+def look(images: Images, boxed: Callable[..., Box]) -> Callable[..., str]:
     """Runs a shell command in an image as its own user; answers what it printed."""
 
     def run(kind: str, command: str, *, user: str = "10001:10001", packages: tuple[str, ...] = ()) -> str:
@@ -157,7 +157,7 @@ def look(images: Images, boxed: Callable[..., Box]) -> Iterator[Callable[..., st
         ended = box.exec(("/bin/sh", "-c", command), timeout_s=EXEC_S)
         return (ended.stdout + ended.stderr).decode().strip()
 
-    yield run
+    return run
 
 
 @pytest.mark.parametrize("kind", SANDBOXES)

@@ -286,17 +286,28 @@ def test_every_suite_of_a_repository_has_a_say(tmp_path: Path):
         server.stop()
 
 
-def test_without_an_oracle_nothing_lands(tmp_path: Path):
-    project = toy.project(tmp_path / "project")
-    (project / "harness.toml").write_text(toy.TOML.partition("[oracle.words]")[0])
-    for name in ("1", "3", "4"):
-        (project / f"tasks/{name}.md").unlink()
-    (project / "tasks/2.md").write_text('+++\nid = "T02"\ntitle = "Count"\nmodule = "count"\n+++\nCount.\n')
-    toy.git("commit", "-qam", "no oracle", cwd=project)
+OTHER = """
+[repos.other]
+path = "../other"
+branch = "main"
+
+[modules.other]
+repo = "other"
+paths = ["other/**"]
+"""
+
+
+def test_nothing_lands_in_a_repository_that_no_oracle_covers(tmp_path: Path):
+    toy.repository(tmp_path / "other", {"other/README": "x\n"})
+    project = toy.project(tmp_path / "project", toy.TOML + OTHER)
+    (project / "tasks/5.md").write_text('+++\nid = "T05"\ntitle = "Other"\nmodule = "other"\n+++\nOther.\n')
     server = Server(project, tmp_path / "state", 1.5)
     try:
-        one, fence, clone = begin(server, "untested", "T02", tmp_path)
-        commit = one.commit(clone, {"count/x": "1\n"})
+        one = server.agent("untested")
+        fence = one.call("claim_task", task="T05")["fence"]
+        header = f"http.extraHeader=Authorization: Bearer {one.token}"
+        toy.git("clone", "-q", "-c", header, "-c", "user.name=x", "-c", "user.email=x@x.invalid", f"{server.url}/git/other.git", "o", cwd=tmp_path)
+        commit = one.commit(tmp_path / "o", {"other/x": "1\n"})
         assert "untested" in refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "oracle_broken")["holds"]
     finally:
         server.stop()
