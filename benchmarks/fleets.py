@@ -107,16 +107,16 @@ class Plain:
     agent: Agent
     _clients: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Tokens: a sandbox's start makes its own, which is part of what it costs."""
+        self._tokens = {name: self.served.admin.issue_token(name)["token"] for name in names}
+
     def start(self, names: Sequence[str]) -> None:
         for name in names:
             # In its own session: Ctrl-C is ours, and we remove what it started.
             self._clients.append(subprocess.Popen(
                 self._argv(name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
             ))  # fmt: skip
-
-    def prepare(self, names: Sequence[str]) -> None:
-        """Tokens: a sandbox's start makes its own, which is part of what it costs."""
-        self._tokens = {name: self.served.admin.issue_token(name)["token"] for name in names}
 
     def _argv(self, name: str) -> list[str]:
         url = self.served.server.url

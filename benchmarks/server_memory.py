@@ -1,6 +1,7 @@
 """Owns the memory of a server with many agents connected, each through its own door. Rule: the agents are real SDK clients, in both protocol eras."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ async def _connected(served: Served, doors: list[tuple[Path, str]]) -> Resident:
 
 
 async def _enter(stack: AsyncExitStack, door: Path, token: str, mode: str) -> Client:
-    transport = httpx2.AsyncHTTPTransport(uds=str(door))
+    opened = os.open(door.parent, os.O_RDONLY | os.O_DIRECTORY)
+    stack.callback(os.close, opened)
+    transport = httpx2.AsyncHTTPTransport(uds=f"/proc/self/fd/{opened}/{door.name}")  # a socket's address has 108 bytes at most
     headers = {"Authorization": f"Bearer {token}"}
     http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, headers=headers, timeout=CALL_S))
     return await stack.enter_async_context(Client(streamable_http_client(URL_BEHIND_A_DOOR, http_client=http), mode=mode))

@@ -1,5 +1,7 @@
-"""Owns the time from a start to the first tool call, of sandboxes beside plain containers. Rule: both ends of a time are read off one clock, the machine's:
-a call is made when the server has written it down."""
+"""Owns the time from a start to the first tool call, of sandboxes beside plain containers.
+
+Rule: both ends of a time are read off the machine's one clock, and a call is made when the server has written it down.
+"""
 
 import statistics
 import time
@@ -22,6 +24,8 @@ POLL_S = 0.1
 SETTLE_S = 8.0  # for the server to let go of closed connections and of its git children
 MORE_S_MAX = 0.5  # what a sandbox may add to the start of a plain container
 MB = 1 << 20
+PLAIN, OURS = "plain", "sandbox"  # the two ways
+AGENTS = {"small": "small client", "player": "SDK client"}
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,9 @@ class Starts:
     def _left(self, before: Census) -> dict[str, int]:
         """What is more than before, once the server had time to let go."""
         deadline = time.monotonic() + SETTLE_S
-        while any((more := self.census().more_than(before)).values()) and time.monotonic() < deadline:
+        while self.census().more_than(before)["server_fds"] and time.monotonic() < deadline:
             time.sleep(POLL_S)
-        return more
+        return self.census().more_than(before)
 
     def figures(self) -> list[Figure]:
         found: list[Figure] = []
@@ -132,18 +136,14 @@ class Starts:
         return found + [Figure(f"leak_{what}", many, "", bound=0) for what, many in self.leaks.items()]
 
     def _memory(self, name: str) -> list[Figure]:
-        weighed = {way: [mb for key, batches in self.batches.items() if key[:2] == (name, way) for batch in batches for mb in batch.memory_mb] for way in (PLAIN, OURS)}
-        if not all(weighed.values()):
-            return []
-        plain, ours = (statistics.median(weighed[way]) for way in (PLAIN, OURS))
+        plain, ours = (statistics.median(self._weights(name, way)) for way in (PLAIN, OURS))
         return [
             Figure(f"memory_{name}_mb", ours, "MB", f"memory of a sandbox, {AGENTS[name]}", about=f"docker run {plain:.1f} MB"),
             Figure(f"memory_{name}_plain_mb", plain, "MB"),
         ]
 
-
-PLAIN, OURS = "plain", "sandbox"
-AGENTS = {"small": "small client", "player": "SDK client"}
+    def _weights(self, name: str, way: str) -> list[float]:
+        return [mb for key, batches in self.batches.items() if key[:2] == (name, way) for batch in batches for mb in batch.memory_mb]
 
 
 def _beside(name: str, count: int, plain: Sequence[Batch], ours: Sequence[Batch]) -> list[Figure]:

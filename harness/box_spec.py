@@ -77,10 +77,8 @@ def _host(spec: BoxSpec) -> dict[str, Any]:
 
 
 def _bind(bind: Bind) -> dict[str, Any]:
-    return {
-        "Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only,
-        "BindOptions": {},
-    }  # fmt: skip
+    # Propagation stays the engine's choice: it refuses rprivate for a source inside its own data root (a named volume).
+    return {"Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only}
 
 
 def _volume(volume: Volume) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Plan:
     state: State
     port: int
     remote: Remote | None = None
+    stay: bool = False  # go on when no task is left: for a host that stays up for a team
 
     @property
     def max_s(self) -> float | None:

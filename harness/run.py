@@ -53,24 +53,23 @@ class Run:
     crew: Crew
     started_ms: int
     seen: int = 0  # the highest event that was shown
+    was_idle: bool = False  # no task was left at some time since the agents were started
 
     def watch(self, observe: Observer | None = None) -> Why:
         """Shows what happens until there is a reason to end."""
         self.stop.from_now_in_order()
         limit_s = self.plan.max_s
-        began, next_status, answered = time.monotonic(), 0.0, time.monotonic()
+        began = answered = time.monotonic()
+        next_status = 0.0
         while True:
             now = time.monotonic()
             try:
                 self.show_events(observe)
                 if now >= next_status:
                     next_status = now + STATUS_EVERY_S
-                    status = self.client.status()
-                    self.view.status(with_states(status, self.crew.states()))
-                    if status["finished"]:
-                        return Why.FINISHED
-                if self.crew.is_spent():
-                    return Why.FINISHED if self.client.status()["finished"] else Why.NO_AGENT
+                    why = self._look()
+                    if why is not None and not self.plan.stay:
+                        return why
                 answered = now
             except ServerGone as gone:
                 self._bear(gone, silent_s=now - answered)
@@ -79,6 +78,21 @@ class Run:
             if limit_s is not None and now - began >= limit_s:
                 return Why.LIMIT
             self.stop.event.wait(POLL_S)
+
+    def _look(self) -> Why | None:
+        """Shows how things stand; why the run could end now, if it could. New tasks find agents again."""
+        spent = self.crew.is_spent()  # asked first: an agent's last act must be in the status that follows
+        status = self.client.status()
+        self.view.status(with_states(status, self.crew.states()))
+        if status["finished"]:
+            self.was_idle = True
+            return Why.FINISHED
+        if self.plan.stay and spent and self.was_idle:
+            self.view.say("there are new tasks: starting the agents again")
+            self.was_idle = False
+            self.crew.start_agents()
+            return None
+        return Why.NO_AGENT if spent else None
 
     def show_events(self, observe: Observer | None = None) -> None:
         while True:
@@ -120,15 +134,14 @@ def opened(plan: Plan, view: View, stop: StopSignal, engine: Engine) -> Iterator
     with ExitStack() as stack:
         hold = _held(plan.state, stack)
         started_ms = now_ms()
-        recover(plan.state, hold, engine, say=view.say)
+        recover(plan, hold, engine, say=view.say)
         stack.callback(hold.goodbye)
         hold.announce(RunFile(os.getpid(), started_ms))
         server = _server(plan, stack)
         url = server.url if server is not None else _remote(plan).url
         hold.announce(RunFile(os.getpid(), started_ms, url))
         client, runner_client = (stack.enter_context(made) for made in _clients(plan, url))
-        if server is not None:
-            _end_lost_sessions(client, say=view.say)
+        _end_lost_sessions(client, say=view.say)
         hands = stack.enter_context(Crew(plan, client, runner_client, engine, say=view.say))
         run = Run(plan, client, view, stop, server, hands, started_ms, seen=client.status()["head_seq"])
         hands.prepare_images()
@@ -139,19 +152,22 @@ def opened(plan: Plan, view: View, stop: StopSignal, engine: Engine) -> Iterator
         yield run
 
 
-def recover(state: State, hold: Hold, engine: Engine, *, say: Callable[[str], None]) -> None:
+def recover(plan: Plan, hold: Hold, engine: Engine, *, say: Callable[[str], None]) -> None:
     """Clears what a run left that never said goodbye: its server, boxes and volumes."""
     if hold.stale is None:
         return
-    server = stop_stray_server(state.root)
-    swept = crew.sweep(engine, state)
+    server = plan.remote is None and stop_stray_server(plan.state.root)
+    swept = crew.sweep(engine, plan.state)
     ended = ", ended its server" if server else ""
     say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {swept.boxes} boxes, {swept.volumes} volumes{ended}")
     hold.goodbye()
 
 
 def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> None:
-    """Sessions of a run that was killed: their boxes are gone, so their leases end and their uploads are handed on."""
+    """Sessions of a run that was killed: their leases end and their uploads are handed on.
+
+    Whoever holds the state directory has all doors, so no session of another harness can be among them.
+    """
     lost = [agent for agent in client.status()["agents"] if agent.get("session") and agent.get("state") == "working"]
     for agent in lost:
         client.end_session(agent["session"], "crashed", detail="the harness that watched it was killed")

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
-from oracle.cases import BadCases
 
 from mcp_server import app, config, git
 from mcp_server.bell import Bell
 from mcp_server.doors import Doors
 from mcp_server.store import Unsafe
+from oracle.cases import BadCases
 
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
 KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled

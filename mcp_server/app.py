@@ -22,11 +22,11 @@ from mcp_server.auth import Authenticated, Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.doors import Doors
-from mcp_server.gate import Gate, measure_main
+from mcp_server.gate import Gate
 from mcp_server.git import Repository
 from mcp_server.runner_api import Api
 from mcp_server.store import Store, people
-from mcp_server.use_cases import events, leasing, oracle_jobs, planning, sessions
+from mcp_server.use_cases import baseline, events, leasing, oracle_jobs, planning, sessions
 from mcp_server.world import World
 
 TICK_S = 1.0
@@ -162,7 +162,7 @@ def tick(world: World) -> None:
         world.bell.ring()
     oracle_jobs.reap(world)
     world.audit.checkpoint_if_due(world.now_ms())
-    measure_main(world)
+    baseline.measure_main(world)
 
 
 def _on_git(world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str) -> None:

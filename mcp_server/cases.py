@@ -3,11 +3,10 @@
 import hashlib
 from functools import lru_cache
 
-from oracle import cases as formats
-from oracle.spec import Case, Suite
-
 from mcp_server.core import paths
 from mcp_server.git import Repository
+from oracle import cases as formats
+from oracle.spec import Case, Suite
 
 REMEMBERED = 16  # parsed case sets; one per suite and state of its files, a few megabytes each at most
 

@@ -28,7 +28,6 @@ from mcp_server.world import World
 
 ADMITTED = 1  # one at a time: each candidate is built on the main that it will land on
 RACES_MAX = 10  # how often a lost race for main is run again before the submission is given back
-REMEASURE_MS = 60_000  # after so long a baseline whose runs all broke is tried again without anybody asking
 IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every change
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class Gate:
 
         A run that broke since the submission came in refuses it: main cannot be measured, and its agent is told.
         """
-        job = measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
+        job = baseline.measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
         return self._refuse(submission, _broken(suite, job)) if oracle_jobs.is_broken(job) else job.state == job_rows.DONE
 
     def _boundary(self, submission: Submission, base: str, tree: str) -> Refused | None:
@@ -233,29 +232,6 @@ class Gate:
     def _event(self, tx: Tx, submission: Submission, state: State, *, kind: str = "submission", **data) -> None:
         by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
         self._world.record(tx, kind, submission=submission.id, state=str(state), **by, **data)
-
-
-def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job:
-    """Asks for main's outcomes, and writes them down once they are there. One that broke is run again if it was asked for before that time."""
-    wanted = oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE)
-    job = oracle_jobs.request(world, wanted, again=False)
-    if oracle_jobs.is_broken(job) and job.queued_ms < again_before_ms:
-        job = oracle_jobs.request(world, wanted)
-    if job.state != job_rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
-        return job
-    with world.store.write() as tx:
-        baseline.put(world, tx, suite, main, job.verdict["outcomes"])
-        world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
-    world.bell.ring()
-    return job
-
-
-def measure_main(world: World) -> None:
-    """What the ticker does: main is measured before anybody pushes."""
-    for name, suite in world.config.suites.items():
-        main = world.main(suite.repo)
-        if baseline.known(world, name, main) is None:
-            measure(world, name, main, again_before_ms=world.now_ms() - REMEASURE_MS)
 
 
 def candidate_ref(submission: int) -> str:

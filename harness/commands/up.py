@@ -36,11 +36,12 @@ def up(
     agent: Annotated[list[str] | None, typer.Option(metavar="KIND=N", help="How many agents of a kind; may be repeated.")] = None,
     port: Annotated[int | None, typer.Option(help="The server's port; 0: any free one. Default: run.port.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the run in the background once it works.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Go on when no task is left, and wait for new ones.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live table.")] = False,
 ) -> None:
     """Start the swarm, and watch it until no task is left."""
     where = place(context, config, state)
-    plan = planned(where, agent or [], port)
+    plan = planned(where, agent or [], port, stay=stay)
     if detach:
         _detach(plan.state, _argv(plan, where, agent or []))
         return
@@ -48,30 +49,40 @@ def up(
     raise typer.Exit(exit)
 
 
-def planned(where: Place, wishes: list[str], port: int | None) -> Plan:
+def planned(where: Place, wishes: list[str], port: int | None, *, stay: bool) -> Plan:
     """The plan, with every problem of configuration and command line told before anything starts."""
     file = where.config_file()
     config = plans.with_counts(plans.load_config(file), wishes)
-    remote = None
-    if where.is_remote:
-        with where.remote_client() as client:
-            client.health()
-            remote = Remote(client.url, client.token)
-    return Plan(file, config, where.state_dir(), config.run.port if port is None else port, remote)
+    remote = _remote(where) if where.is_remote else None
+    return Plan(file, config, where.state_dir(), config.run.port if port is None else port, remote, stay)
+
+
+def _remote(where: Place) -> Remote:
+    """The server that is up already; its doors must be on this machine, or no sandbox could reach it."""
+    state = where.state_dir()
+    if not state.database.exists():
+        raise Failed(f"{state.root} is not that server's state directory; name it with --state: agents enter by its doors", Exit.USAGE)
+    with where.remote_client() as client:
+        client.status()  # it answers, and the token is good
+        return Remote(client.url, client.token)
 
 
 def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     """One run with a view; its summary is printed, its exit status returned."""
     start_ms = now_ms()
-    with StopSignal() as stop, Engine.connect() as engine, view(console, start_ms=start_ms, plain=plain) as seen:
-        with runs.opened(plan, seen, stop, engine) as run:
-            if not plan.agents():
-                seen.say(f"no agent of our own; `harness connect NAME` lets clients work at {run.client.url}")
-            why = run.watch()
-            seen.say(f"stopping the agents: {why}")
-            run.stop_agents()
-            status = run.client.status()
-            seen.status(status)
+    with (
+        StopSignal() as stop,
+        Engine.connect() as engine,
+        view(console, start_ms=start_ms, plain=plain) as seen,
+        runs.opened(plan, seen, stop, engine) as run,
+    ):
+        if not plan.agents():
+            seen.say(f"no agent of our own; `harness connect NAME` lets clients work at {run.client.url}")
+        why = run.watch()
+        seen.say(f"stopping the agents: {why}")
+        run.stop_agents()
+        status = run.client.status()
+        seen.status(status)
     console.print(summary(status, why, plan.state, now_ms() - start_ms), markup=False, highlight=False, soft_wrap=True)
     return why, _exit(why, status)
 
@@ -101,7 +112,8 @@ def _argv(plan: Plan, where: Place, wishes: list[str]) -> list[str]:
     remote = ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())] if plan.remote else []
     agents = [word for wish in wishes for word in ("--agent", wish)]
     place = ["--config", str(plan.config_file), "--state", str(plan.state.root), "--port", str(plan.port)]
-    return [sys.executable, "-m", "harness", *remote, "up", *place, *agents, "--plain"]
+    stay = ["--stay"] if plan.stay else []
+    return [sys.executable, "-m", "harness", *remote, "up", *place, *agents, *stay, "--plain"]
 
 
 def _detach(state: State, argv: list[str]) -> None:

@@ -19,11 +19,13 @@ async def serve(url: str, token: str) -> None:
     """Serves MCP on this process's stdin and stdout until the client hangs up."""
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http:
-        async with Client(streamable_http_client(f"{url}/mcp", http_client=http)) as upstream:
-            server = proxy(upstream)
-            async with stdio_server() as (read, write):
-                await server.run(read, write, server.create_initialization_options())
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http)) as upstream,
+        stdio_server() as (read, write),
+    ):
+        server = proxy(upstream)
+        await server.run(read, write, server.create_initialization_options())
 
 
 def proxy(upstream: Client) -> Server:

@@ -6,8 +6,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
 
 from mcp_server.core.lease import Lease
-from mcp_server.store import Tx
-from mcp_server.store import meta
+from mcp_server.store import Tx, meta
 from mcp_server.store.schema import leases
 
 FENCE = "fence"

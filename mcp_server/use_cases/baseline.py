@@ -2,7 +2,11 @@
 
 from mcp_server.store import Tx
 from mcp_server.store import jobs as rows
+from mcp_server.store.jobs import Job
+from mcp_server.use_cases import oracle_jobs
 from mcp_server.world import World
+
+REMEASURE_MS = 60_000  # after so long a baseline whose runs all broke is tried again without anybody asking
 
 
 def known(world: World, suite: str, commit: str) -> dict[str, str] | None:
@@ -22,3 +26,26 @@ def put(world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str])
 def of_main(world: World, suite: str) -> dict[str, str]:
     """Outcomes on the present main; empty where it has not been measured yet."""
     return known(world, suite, world.main(world.config.suites[suite].repo)) or {}
+
+
+def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job:
+    """Asks for main's outcomes, and writes them down once they are there. One that broke is run again if it was asked for before that time."""
+    wanted = oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE)
+    job = oracle_jobs.request(world, wanted, again=False)
+    if oracle_jobs.is_broken(job) and job.queued_ms < again_before_ms:
+        job = oracle_jobs.request(world, wanted)
+    if job.state != rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
+        return job
+    with world.store.write() as tx:
+        put(world, tx, suite, main, job.verdict["outcomes"])
+        world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
+    world.bell.ring()
+    return job
+
+
+def measure_main(world: World) -> None:
+    """What the ticker does: main is measured before anybody pushes."""
+    for name, suite in world.config.suites.items():
+        main = world.main(suite.repo)
+        if known(world, name, main) is None:
+            measure(world, name, main, again_before_ms=world.now_ms() - REMEASURE_MS)

@@ -7,10 +7,9 @@ from mcp_server.core import lease as core
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.task import Event, Salvage, Task
-from mcp_server.store import Tx
+from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.store import people
 from mcp_server.store import tasks as task_rows
 from mcp_server.world import World
 

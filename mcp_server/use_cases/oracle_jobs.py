@@ -6,15 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from oracle.spec import Case
-
 from mcp_server import cases
-from mcp_server.store import Tx
+from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
-from mcp_server.store import meta
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
 from mcp_server.use_cases import verdicts
 from mcp_server.world import World
+from oracle.spec import Case
 
 BROKEN_TRIES = 3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
 RUN, TEETH = "run", "check"  # kinds of job: judge a tree, or judge the suite itself with planted wrong engines

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from oracle import report
-from oracle.verdict import Verdict
-
 from mcp_server.auth import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
@@ -14,6 +11,8 @@ from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.use_cases import baseline, leasing, oracle_jobs
 from mcp_server.world import World
+from oracle import report
+from oracle.verdict import Verdict
 
 FAILURES_SHOWN = 3
 NAMED_MAX = 10  # case ids in one list

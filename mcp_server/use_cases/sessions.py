@@ -5,9 +5,8 @@ import dataclasses
 from mcp_server import auth
 from mcp_server.auth import Principal
 from mcp_server.core.task import Event
-from mcp_server.store import Tx
+from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
-from mcp_server.store import people
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import Session
 from mcp_server.use_cases import leasing

@@ -6,11 +6,10 @@ Rule: a verdict that leaves a case of the job out, names one that is not of the 
 from collections.abc import Iterable
 from typing import Any
 
-from oracle import verdict
-from oracle.verdict import Counts, Verdict
-
 from mcp_server.core.landing import some
 from mcp_server.store.jobs import Job
+from oracle import verdict
+from oracle.verdict import Counts, Verdict
 
 PASS, FAIL = "pass", "fail"
 FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})

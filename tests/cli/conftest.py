@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,8 @@ def git(project: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def make_project(root: Path) -> Path:
     """A git repository with a configuration and two tasks."""
-    root = tmp_path / "toy"
     (root / "tasks").mkdir(parents=True)
     (root / "pkg").mkdir()
     (root / "pkg" / "__init__.py").write_text("")
@@ -77,14 +76,10 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def state(project: Path) -> State:
-    return State(project / ".harness")
-
-
-@pytest.fixture
-def server(project: Path, state: State) -> Iterator[ServerProcess]:
-    """A server that holds the state directory, as a run does."""
+@contextmanager
+def running_server(project: Path) -> Iterator[ServerProcess]:
+    """A server that holds the project's state directory, as a run does."""
+    state = State(project / ".harness")
     with state.hold() as hold:
         process = start_server(project / "harness.toml", state.root)
         hold.announce(RunFile(os.getpid(), 0, process.url, running=True))
@@ -93,6 +88,22 @@ def server(project: Path, state: State) -> Iterator[ServerProcess]:
         finally:
             process.stop()
             hold.goodbye()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "toy")
+
+
+@pytest.fixture
+def state(project: Path) -> State:
+    return State(project / ".harness")
+
+
+@pytest.fixture
+def server(project: Path) -> Iterator[ServerProcess]:
+    with running_server(project) as process:
+        yield process
 
 
 @pytest.fixture

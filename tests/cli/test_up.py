@@ -13,6 +13,7 @@ import pytest
 
 from harness import sandbox
 from harness.containers import BoxBroke, Engine
+from harness.server_process import start_server
 from harness.state import State
 
 from .conftest import SOURCES, Verb, git
@@ -120,14 +121,13 @@ def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None
     assert left(engine, project) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine, harness: Verb, number: signal.Signals) -> None:
+def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine) -> None:
     project = toy(SLEEPERS)
     state = State(project / ".harness")
     with up(project) as running:
         wait_until(lambda: (said := state.run()) is not None and said.running)
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
-        running.send_signal(number)
+        running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=60)
     assert running.returncode == 130, told
     assert "ended, stopped" in told, told
@@ -135,7 +135,7 @@ def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine, harness: V
     assert state.run() is None
 
 
-def test_a_detached_run_is_seen_connected_to_and_stopped(toy, engine: Engine, harness: Verb) -> None:
+def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: Engine, harness: Verb) -> None:
     project = toy(SLEEPERS)
     try:
         started = harness("up", "--detach")
@@ -145,6 +145,10 @@ def test_a_detached_run_is_seen_connected_to_and_stopped(toy, engine: Engine, ha
         assert second.returncode == 1
         assert "already uses" in second.stderr
         assert harness("connect", "alice").returncode == 0
+        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        os.kill(json.loads(State(project / ".harness").server_file.read_text())["pid"], signal.SIGKILL)
+        wait_until(lambda: harness("status").returncode == 0, within_s=30)  # it comes back, and no box is lost
+        assert agents_in_boxes(engine, project) == 1
         assert "sleeper-1" in harness("logs", "sleeper-1").stderr
         judged = harness("oracle", "run")
         assert (judged.returncode, judged.stdout.splitlines()[0]) == (0, "unit: passed"), judged
@@ -155,22 +159,7 @@ def test_a_detached_run_is_seen_connected_to_and_stopped(toy, engine: Engine, ha
     assert json.loads(harness("status", "--json").stdout)["up"] is False
 
 
-def test_what_a_killed_run_left_is_swept(toy, engine: Engine, harness: Verb) -> None:
-    project = toy(SLEEPERS)
-    state = State(project / ".harness")
-    with up(project) as running:
-        wait_until(lambda: (said := state.run()) is not None and said.running)
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
-        running.kill()
-    assert left(engine, project) != []
-    cleared = harness("down")
-    assert cleared.returncode == 0
-    assert "cleared after run" in cleared.stdout
-    assert "and its server" in cleared.stdout
-    assert left(engine, project) == []
-
-
-def test_up_recovers_from_a_killed_run(toy, engine: Engine, harness: Verb) -> None:
+def test_up_and_down_clear_what_a_killed_run_left(toy, engine: Engine, harness: Verb) -> None:
     project = toy(SLEEPERS)
     state = State(project / ".harness")
     with up(project) as running:
@@ -183,23 +172,48 @@ def test_up_recovers_from_a_killed_run(toy, engine: Engine, harness: Verb) -> No
         assert "recovered from run" in told
         assert "ended 1 sessions that were cut off" in told
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        run = state.run()
+        assert run is not None
+        os.kill(run.pid, signal.SIGKILL)
     finally:
-        harness("down")
+        cleared = harness("down")
+    assert cleared.returncode == 0
+    assert "cleared after run" in cleared.stdout
+    assert "and its server" in cleared.stdout
     assert left(engine, project) == []
 
 
-def test_a_run_survives_the_death_of_its_server(toy, engine: Engine, harness: Verb) -> None:
-    project = toy(SLEEPERS)
+def test_a_server_that_others_keep_up_is_given_hands(toy, engine: Engine, harness: Verb, tmp_path: Path) -> None:
+    project = toy(AGENTS)
     state = State(project / ".harness")
+    state.prepare()
+    server = start_server(project / "harness.toml", state.root)
     try:
-        assert harness("up", "--detach").returncode == 0
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
-        os.kill(json.loads(state.server_file.read_text())["pid"], signal.SIGKILL)
-        wait_until(lambda: harness("status").returncode == 0, within_s=30)
-        assert agents_in_boxes(engine, project) == 1
+        there = ("--server", server.url, "--token-file", str(state.root / "tokens" / "admin"))
+        elsewhere = harness(*there, "up", "--state", str(tmp_path / "other"))
+        assert elsewhere.returncode == 2
+        assert "doors" in elsewhere.stderr
+        done = harness(*there, "up", "--plain")
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert "LANDED T01" in done.stdout
+        assert json.loads(harness(*there, "status", "--json").stdout)["landings"] == 2
     finally:
-        stopped = harness("down")
-    assert (stopped.returncode, left(engine, project)) == (0, [])
+        server.stop()
+    assert left(engine, project) == []
+
+
+def test_a_run_that_stays_takes_up_new_tasks(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(AGENTS)
+    (project / "materials" / "T03" / "pkg").mkdir(parents=True)
+    (project / "materials" / "T03" / "pkg" / "times.py").write_text("def times(a, b): ...\n")
+    try:
+        assert harness("up", "--detach", "--stay").returncode == 0
+        wait_until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 2)
+        assert harness("tasks", "add", "Write times", "--module", "pkg").stdout == "T03\n"
+        wait_until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 3)
+    finally:
+        harness("down")
+    assert left(engine, project) == []
 
 
 def test_the_oracle_can_be_asked_when_no_run_is_up(toy, engine: Engine, harness: Verb) -> None:

@@ -22,14 +22,14 @@ from mcp_server.bell import Bell
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.paths import overlap_any
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.gate import Gate, measure_main
+from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import claim, leasing, oracle_jobs, release, sessions, submit
+from mcp_server.use_cases import baseline, claim, leasing, oracle_jobs, release, sessions, submit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from server import toy  # noqa: E402
+from server import toy
 
 AGENTS, TASKS, LEASE_MS, COMMITS = ("one", "two", "three"), ("T01", "T02", "T03", "T04"), 60_000, 3
 PATHS = {"T01": "shout/**", "T02": "count/**", "T03": "shout/**", "T04": "shout/**"}
@@ -94,9 +94,9 @@ class Leases(RuleBasedStateMachine):
         self.own, self.model, self.last_fence, self.landed = World(), {}, 0, set()
         self.world = self.own.world
         self.session = {agent: self._begin(agent) for agent in AGENTS}
-        measure_main(self.world)
+        baseline.measure_main(self.world)
         self._finish("fail")  # so that a candidate that fails everything is refused for its task alone
-        measure_main(self.world)
+        baseline.measure_main(self.world)
 
     def teardown(self):
         if hasattr(self, "own"):

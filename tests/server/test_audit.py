@@ -1,5 +1,7 @@
 """The audit log of a real run: every kind of call leaves an event, and whatever is done to the log afterwards is seen."""
 
+import base64
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -19,7 +21,7 @@ from . import toy, wide
 from .conftest import Server
 from .wide import refused, settled
 
-SECRET = "sk-ant-REDACTED"
+SECRET = "sk-" + "ant-" + "x1" * 15
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +126,6 @@ def test_checkpoints_are_signed_by_the_key_on_disk_and_pinned_by_landed_commits(
     assert notes
     for note in notes:
         text, _, signature = note.partition("\n\u2014 harness audit log ")
-        import base64
-
         key.verify(base64.b64decode(signature), text.encode())
         found = chain.parse_checkpoint(text)
         assert hashes[found.size] == found.root
@@ -274,21 +274,20 @@ class Disk(Exception):
 def test_a_change_whose_transaction_fails_leaves_neither_itself_nor_its_event(server: Server):
     world, who = server.world, Principal("nobody", AGENT)
     assert world is not None
-    before, state = len(server.events()), world.store
-    with pytest.raises(Disk), state.write() as tx:
-        task = task_rows.get(tx, "M05")
-        assert task is not None
-        leasing.move(world, tx, task, who.name)
-        world.record(tx, "admin_action", who, action="nothing")
-        task_rows.add(tx, toy_task(task))
-        raise Disk
+    before = len(server.events())
+
+    def change_and_fail() -> None:
+        with world.store.write() as tx:
+            task = task_rows.get(tx, "M05")
+            assert task is not None
+            leasing.move(world, tx, task, who.name)
+            world.record(tx, "admin_action", who, action="nothing")
+            task_rows.add(tx, dataclasses.replace(task, id="M99"))
+            raise Disk
+
+    with pytest.raises(Disk):
+        change_and_fail()
     assert len(server.events()) == before
     with server.http() as http:
         assert http.get("/api/tasks/M99").status_code == 404
     assert verify(server)["ok"]
-
-
-def toy_task(like):
-    import dataclasses
-
-    return dataclasses.replace(like, id="M99")

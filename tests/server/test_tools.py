@@ -36,9 +36,9 @@ def in_client(agent: Agent, act):
     """What `act(client)` gives, with a client of the SDK's connected as the agent."""
 
     async def connected():
-        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {agent.token}"}, timeout=60) as http:
-            async with Client(streamable_http_client(f"{agent.server.url}/mcp", http_client=http), mode=agent.mode) as client:
-                return await act(client)
+        headers, url = {"Authorization": f"Bearer {agent.token}"}, f"{agent.server.url}/mcp"
+        async with httpx2.AsyncClient(headers=headers, timeout=60) as http, Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client:
+            return await act(client)
 
     return asyncio.run(connected())
 

@@ -9,9 +9,11 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
+
 from oracle import run
 from oracle.spec import Case, Suite
 from oracle.verdict import Answer
@@ -146,7 +148,8 @@ class LocalRunner:
                 continue
             if answer.status_code == 200:
                 self.hold.wait()
-                self._run(answer.json())
+                with suppress(httpx2.HTTPError):  # the server has gone: it will give the job to somebody again
+                    self._run(answer.json())
 
     def _run(self, job: dict) -> None:
         self.jobs.append(job)

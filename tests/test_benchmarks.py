@@ -1,0 +1,91 @@
+"""The benchmark of the sandbox runs, tells every figure with its bound, and leaves nothing. Its figures are the machine's, and not judged here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report import Figure, as_json, markdown, table
+from harness import sandbox
+from harness.containers import BoxBroke, Engine
+
+SOURCES = Path(__file__).resolve().parents[1]
+QUICK_S = 240  # some 25 s on two quiet cores
+BOX_S = 90
+END_S = 60
+
+containers = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(QUICK_S + 30)]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    try:
+        with Engine.connect() as connected:
+            yield connected
+    except BoxBroke as gone:
+        pytest.skip(str(gone))
+
+
+def started(scratch: Path, *words: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "benchmarks.sandbox", "--quick", *words]
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    return subprocess.Popen(argv, cwd=SOURCES, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def left(engine: Engine, scratch: Path, pid: int) -> list[str]:
+    """Boxes, volumes, directories, and servers on one of those directories."""
+    label = {sandbox.RUN: f"bench-{pid}"}
+    served = subprocess.run(["pgrep", "-f", f"mcp_server.*{scratch}"], capture_output=True, text=True, check=False).stdout.split()
+    directories = [entry.name for entry in scratch.glob("harness-bench-*")]
+    return [box.name for box in engine.list(label)] + list(engine.volumes(label)) + directories + served
+
+
+class TestForReal:
+    pytestmark = containers
+
+    def test_a_quick_run_tells_every_figure_and_leaves_nothing(self, engine: Engine, tmp_path: Path) -> None:
+        with started(tmp_path, "--json") as running:
+            told, errors = running.communicate(timeout=QUICK_S)
+        assert running.returncode == 0, errors
+        found = json.loads(told.splitlines()[-1])
+        figures = found["figures"]
+        assert all(set(figure) == {"value", "unit", "bound", "ratio", "met"} for figure in figures.values())
+        bounded = {name: figure["bound"] for name, figure in figures.items() if figure["bound"] is not None}
+        assert bounded.items() >= {"start_small_2_more_s": 0.5, "start_player_2_more_s": 0.5, "server_mb": 150, "leak": 0, "sweep_left": 0}.items()
+        measured = ("start_small_2_plain_s", "start_small_2_sandbox_s", "memory_small_mb", "memory_small_plain_mb", "server_idle_mb", "sweep_s")
+        assert all(figures[name]["value"] > 0 for name in measured)
+        assert figures["sweep_orphans"]["value"] >= 5  # two boxes, two volumes, the server
+        gone = ("leak_boxes", "leak_volumes", "leak_server_fds", "sweep_left", "sweep_left_at_end")
+        assert {name: figures[name]["value"] for name in gone} == dict.fromkeys(gone, 0)
+        assert (found["quick"], found["machine"]["cores"]) == (True, os.cpu_count())
+        assert left(engine, tmp_path, running.pid) == []
+
+    def test_an_interrupted_run_leaves_nothing(self, engine: Engine, tmp_path: Path) -> None:
+        with started(tmp_path) as running:
+            deadline = time.monotonic() + BOX_S
+            while not engine.list({sandbox.RUN: f"bench-{running.pid}"}):
+                assert running.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            running.send_signal(signal.SIGINT)
+            _, errors = running.communicate(timeout=END_S)
+        assert running.returncode == 130, errors
+        assert left(engine, tmp_path, running.pid) == []
+
+
+def test_the_bound_stands_beside_the_figure() -> None:
+    within, beyond = Figure("a", 0.25, "s", "start", 0.5, "5 times"), Figure("b", 3, "", "left over", 0)
+    part = Figure("c", 7.25, "MB")
+    lines = table([within, beyond, part]).splitlines()
+    assert lines[2].split() == ["start", "0.25", "s", "0.50", "s", "0.50", "5", "times"]
+    assert lines[3].split() == ["left", "over", "3", "0", "NOT", "MET"]
+    assert len(lines) == 4
+    assert markdown([within], {"cores": 2}).splitlines()[2] == "| start | 0.25 s | 0.50 s | 0.50 | 5 times |"
+    told = json.loads(as_json([within, beyond, part], {}, quick=True))["figures"]
+    assert told["a"] == {"value": 0.25, "unit": "s", "bound": 0.5, "ratio": 0.5, "met": True}
+    assert (told["b"]["ratio"], told["b"]["met"], told["c"]["met"]) == (None, False, None)
