@@ -23,7 +23,7 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, leasing, oracle_jobs
+from mcp_server.use_cases import baseline, export, leasing, oracle_jobs
 from mcp_server.world import World
 
 ADMITTED = 1  # one at a time: each candidate is built on the main that it will land on
@@ -193,6 +193,7 @@ class Gate:
             self._event(tx, submission, State.LANDED, kind="landed", commit=submission.candidate, base=submission.base, jobs=submission.jobs, head=submission.commit)
             leasing.end(world, tx, lease, "landed", Event.LAND)
         repo.delete_ref(candidate_ref(submission.id))
+        export.show_main(world, submission.repo)
         return True
 
     def _lost_race(self, submission: Submission) -> bool:

@@ -10,7 +10,6 @@ import anyio
 import typer
 
 from harness.connect import clients
-from harness.connect import stdio as stdio_proxy
 from harness.connect.clients import CLIENTS, Door, Setting
 from harness.failure import Exit, Failed
 from harness.place import ConfigOption, JsonOption, StateOption, place
@@ -33,6 +32,8 @@ def connect(
         raise Failed(f"no client {client!r}; {hint}", Exit.USAGE)
     with place(context, config, state).running() as server:
         if stdio:
+            from harness.connect import stdio as stdio_proxy  # the MCP library takes half a second, which no other verb needs
+
             with _borrowed_token(server, name) as door:
                 anyio.run(stdio_proxy.serve, door.url, door.token)
             return

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from player import Player
 
 MATERIALS = "materials"
-POLL_S = 0.5
+POLL_S = 1.5  # an idle agent asks seldom: its questions cost the server and the log more than they bring
 UPLOAD_PAUSE_S = 0.3
 PUSH_TRIES = 5
 ORACLE_TRIES = 5
@@ -34,9 +34,18 @@ class Worker:
                 continue
             if status_of(lease) != "refused:no_task":
                 self._player.tell(0, "work", status_of(lease), brief(lease))
-            if all(task["state"] in ("done", "blocked") for task in await self._player.tasks()):
+            if not await self.another_free():
                 return "finished", f"landed {', '.join(landed) or 'nothing'}"
+
+    async def another_free(self) -> bool:
+        """Waits until a task is open that waits for no other; False once all have ended."""
+        while True:
+            tasks = await self._player.tasks()
+            if all(task["state"] in ("done", "blocked") for task in tasks):
+                return False
             await asyncio.sleep(POLL_S)
+            if any(task["state"] == "open" and not task.get("waits_for") for task in tasks):
+                return True
 
     async def do(self, lease: Answer) -> bool:
         """True once it has landed; False if the lease was lost or the task had to be given back."""

@@ -75,7 +75,7 @@ def git(*args: str, cwd: Path, check: bool = True) -> str:
     done = subprocess.run(["git", *args], cwd=cwd, capture_output=True, text=True)
     if check and done.returncode:
         raise AssertionError(f"git {' '.join(args)}: {done.stderr}")
-    return done.stdout.strip() if check else done.stderr + done.stdout
+    return (done.stdout if check else done.stderr + done.stdout).strip()
 
 
 def project(root: Path, toml: str = TOML) -> Path:
