@@ -27,6 +27,7 @@ PLAYER = "/opt/harness/player.py"
 PLAYBOOK = '[[step]]\ncall = "list_tasks"\n\n[[step]]\nhang = true\n'
 WRITTEN_FIRST = f'printf %s "$PLAYBOOK" >/tmp/playbook.toml && exec python3 {PLAYER} /tmp/playbook.toml'
 DOCKER_END_S = 20.0
+COUNT_MAX = 64  # sandboxes at once; one thread each, as a supervisor has
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ class Sandboxes:
     _stop: threading.Event = field(default_factory=threading.Event)
     _ends: list[Future[Ended]] = field(default_factory=list)
 
-    def start(self, names: Sequence[str]) -> None:
+    def __post_init__(self) -> None:
         # A client of its own: its connections are closed with it, and are not taken for a leak of the server.
         self._client = ServerClient(self.served.server.url, self.served.runner_token)
-        self._pool = ThreadPoolExecutor(len(names), thread_name_prefix="bench")
+        self._pool = ThreadPoolExecutor(COUNT_MAX, thread_name_prefix="bench")
+
+    def start(self, names: Sequence[str]) -> None:
         site = Site(
             engine=self.engine, server=self._client, run=self.run, state=self.served.state.root, root=self.served.root,
             repos=((REPO, BRANCH),),

@@ -143,18 +143,18 @@ def agents(engine: Engine, state: State) -> int:
 
 def things(engine: Engine, state: State) -> Things:
     label = {sandbox.RUN: state.label}
-    return Things(frozenset(box.id for box in engine.list(label)), frozenset(engine.volumes(label)), _servers(state))
+    return Things(frozenset(box.id for box in engine.list(label)), frozenset(engine.volumes(label)), servers_below(state.root))
 
 
-def _servers(state: State) -> frozenset[int]:
-    """Processes that serve this state directory."""
+def servers_below(directory: Path) -> frozenset[int]:
+    """Processes that serve a state directory there."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:  # it has ended meanwhile
             continue
-        if "mcp_server" in command and f"--state {state.root} " in command:
+        if "mcp_server" in command and f"--state {directory}" in command:
             found.add(int(entry.parent.name))
     return frozenset(found)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import kill_sweep
 from benchmarks.report import Figure, as_json, markdown, table
 from harness import sandbox
 from harness.containers import BoxBroke, Engine
@@ -41,9 +42,8 @@ def started(scratch: Path, *words: str) -> subprocess.Popen[str]:
 def left(engine: Engine, scratch: Path, pid: int) -> list[str]:
     """Boxes, volumes, directories, and servers on one of those directories."""
     label = {sandbox.RUN: f"bench-{pid}"}
-    served = subprocess.run(["pgrep", "-f", f"mcp_server.*{scratch}"], capture_output=True, text=True, check=False).stdout.split()
     directories = [entry.name for entry in scratch.glob("harness-bench-*")]
-    return [box.name for box in engine.list(label)] + list(engine.volumes(label)) + directories + served
+    return [box.name for box in engine.list(label)] + list(engine.volumes(label)) + directories + sorted(map(str, kill_sweep.servers_below(scratch)))
 
 
 class TestForReal:

@@ -162,6 +162,13 @@ class Leases(RuleBasedStateMachine):
     def time_goes_by(self, seconds: int):
         self.own.now_ms += seconds * 1000
 
+    @precondition(lambda self: any(not held.pinned for held in self.live().values()))
+    @rule(agent=st.sampled_from(AGENTS))
+    def claim_at_the_moment_of_an_expiry(self, agent: str):
+        held = next(held for held in self.live().values() if not held.pinned)
+        self.own.now_ms = held.expires
+        self.claim(agent, held.task)
+
     @rule()
     def tick(self):
         leasing.expire(self.world)

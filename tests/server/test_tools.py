@@ -278,7 +278,7 @@ def test_a_proposal_that_makes_no_sense_is_refused_and_makes_no_task(server: Ser
 
 
 def test_a_call_that_has_to_wait_sends_progress_and_answers_in_time_and_the_next_joins(tmp_path: Path):
-    with wide.serving(tmp_path, wait_s=0.6) as server, wide.running(server) as runner:
+    with wide.serving(tmp_path, wait_s=1.0) as server, wide.running(server) as runner:
         one = server.agent("waiter")
         fence = one.call("claim_task", task="M01")["fence"]
         commit = one.commit(one.clone(tmp_path / "one"), {"m01/x": "1\n"})
@@ -298,7 +298,7 @@ def test_a_call_that_has_to_wait_sends_progress_and_answers_in_time_and_the_next
                 began = time.monotonic()
                 result = in_client(one, lambda client, tool=tool, arguments=arguments: client.call_tool(tool, arguments, progress_callback=note))
                 assert time.monotonic() - began < LATE_S
-                assert result.structured_content["status"] == word and heard
+                assert result.structured_content["status"] == word and len(heard) > 1
                 assert heard == sorted(heard)
         assert one.call("push", fence=fence, commit=commit, summary="x")["submission"] == 1
         refused(one.call("release_task", fence=fence, outcome="abandoned"), "held")
