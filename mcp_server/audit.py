@@ -158,11 +158,13 @@ class Audit:
 
 def _value(raw: bytes) -> object:
     """What a body holds; the bytes themselves, which no entry's hash covers, where it is not the JSON that we write."""
+    if not isinstance(raw, bytes):  # SQLite keeps whatever type somebody else wrote
+        return repr(raw)
     try:
         value = json.loads(raw)
     except ValueError:
         return raw
-    return value if chain.canonical(value) == bytes(raw) or isinstance(value, str) else raw
+    return value if chain.canonical(value) == raw or isinstance(value, str) else raw
 
 
 def _copied_wrong(entries: list[chain.Entry], copies: dict[int, dict]) -> list[str]:

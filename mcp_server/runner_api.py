@@ -216,15 +216,17 @@ class Api:
     @serves(ADMIN)
     async def issue_token(self, request: Request) -> object:
         body = await read(request, {"agent": str})
-        token = await asyncio.to_thread(self._issue, who(request), body["agent"])
-        return {"agent": body["agent"], "token": token, "repos": [{"name": repo.name, "branch": repo.branch} for repo in self._world.config.repos.values()]}
+        token, id = await asyncio.to_thread(self._issue, who(request), body["agent"])
+        return {"agent": body["agent"], "token": token, "id": id, "repos": [{"name": repo.name, "branch": repo.branch} for repo in self._world.config.repos.values()]}
 
-    def _issue(self, by: Principal, agent: str) -> str:
+    def _issue(self, by: Principal, agent: str) -> tuple[str, int]:
         _check_name(agent)
         with self._world.store.write() as tx:
             token = auth.issue(tx, agent, auth.AGENT, self._world.now_ms())
-            self._world.record(tx, "token_issued", agent=agent, by=by.name)
-        return token
+            known = people.token_by_hash(tx, auth.hashed(token))
+            assert known is not None
+            self._world.record(tx, "token_issued", agent=agent, by=by.name, issued=known.id)
+        return token, known.id
 
     @serves(ADMIN)
     async def revoke_token(self, request: Request) -> object:

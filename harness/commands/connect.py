@@ -49,9 +49,8 @@ def _borrowed_token(server: ServerClient, name: str) -> Iterator[Door]:
     try:
         yield Door(issued["agent"], server.url, issued["token"])
     finally:
-        if "id" in issued:
-            with contextlib.suppress(ServerGone, ServerSaidNo):  # the run may have ended first, and the token with it
-                server.revoke_token(issued["id"])
+        with contextlib.suppress(ServerGone, ServerSaidNo):  # the run may have ended first, and the token with it
+            server.revoke_token(issued["id"])
 
 
 def as_text(door: Door, issued: Json, client: str) -> str:

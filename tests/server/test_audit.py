@@ -247,8 +247,12 @@ def hide_landing(db: sqlite3.Connection, _: Path) -> None:
     db.execute("DELETE FROM checkpoints")
 
 
+def retype(db: sqlite3.Connection, _: Path) -> None:
+    db.execute("UPDATE events SET body = CAST(body AS TEXT) || ' ' WHERE seq = 5")
+
+
 DEEDS = [
-    (edit, "edited"), (edit_to_garbage, "edited"), (edit_columns, "columns"), (delete, "deleted"), (delete_and_renumber, "renumbered"), (reorder, "reordered"),
+    (retype, "edited"), (edit, "edited"), (edit_to_garbage, "edited"), (edit_columns, "columns"), (delete, "deleted"), (delete_and_renumber, "renumbered"), (reorder, "reordered"),
     (insert, "inserted"), (truncate, "truncated"), (truncate_with_checkpoints, "missing from the database"), (rewrite, "rewritten"),
     (rewrite_without_checkpoints, "rewritten"), (forge_checkpoint, "wrong signature"), (spoil_published, "cannot be read"), (hide_landing, "no landing of it"),
 ]  # fmt: skip
