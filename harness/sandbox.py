@@ -115,11 +115,13 @@ def salvage(engine: Engine, session: Session) -> tuple[bool, list[bytes]]:
 
 
 def remove(engine: Engine, session: Session, box: Box | None) -> None:
-    """Removes the session's box, workspace and token file; the door itself is the server's."""
+    """Removes the session's box, workspace, token file and door directory; the socket itself was the server's."""
     if box is not None:
         box.remove()
     engine.remove_volume(session.box_name)
     (session.door / "session.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a server that is down has left its socket there; it clears up when it is back
+        session.door.rmdir()
 
 
 def write_session(

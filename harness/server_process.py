@@ -38,7 +38,11 @@ class ServerProcess:
         self._stopping = threading.Event()
         self._child = self._launch(port)
         self.gone = threading.Event()  # set when it died too often: the run cannot go on
-        self.url = self._await_health()
+        try:
+            self.url = self._await_health()
+        except BaseException:  # Ctrl-C included: nobody else knows of this child yet
+            _end(self._child)
+            raise
         self._watcher = threading.Thread(target=self._watch, name="server-watch", daemon=True)
         self._watcher.start()
 

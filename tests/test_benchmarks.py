@@ -61,7 +61,7 @@ class TestForReal:
         measured = ("start_small_2_plain_s", "start_small_2_sandbox_s", "memory_small_mb", "memory_small_plain_mb", "server_idle_mb", "sweep_s")
         assert all(figures[name]["value"] > 0 for name in measured)
         assert figures["sweep_orphans"]["value"] >= 5  # two boxes, two volumes, the server
-        gone = ("leak_boxes", "leak_volumes", "leak_server_fds", "sweep_left", "sweep_left_at_end")
+        gone = ("leak_boxes", "leak_volumes", "leak_doors", "leak_server_fds", "sweep_left", "sweep_left_at_end")
         assert {name: figures[name]["value"] for name in gone} == dict.fromkeys(gone, 0)
         assert (found["quick"], found["machine"]["cores"]) == (True, os.cpu_count())
         assert left(engine, tmp_path, running.pid) == []

@@ -139,7 +139,7 @@ def brief(answer: Answer) -> str:
         return str(answer.get("happened") or answer.get("message") or "")
     task = answer.get("task")
     named = task.get("id") if isinstance(task, dict) else task
-    counts = answer.get("counts")
     parts = [named and f"task {named}", answer.get("fence") and f"fence {answer['fence']}", answer.get("main") and f"main {answer['main'][:10]}"]
-    parts += [counts and f"{counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass"]
+    for suite in answer.get("suites", {}).values():
+        parts.append(f"{suite['counts']['passed']} of {suite['counts']['cases']} cases pass")
     return ", ".join(part for part in parts if part) or str(answer["status"])

@@ -29,7 +29,7 @@ def fit(value: dict[str, Any], characters: int) -> dict[str, Any]:
         elif size > MARK_CHARACTERS + 1:
             value = _changed(value, path, lambda text: cut(text, max(1, len(text) - over - MARK_CHARACTERS)))
         else:
-            return {key: value[key] for key in list(value)[: len(value) // 2]}
+            value = {key: value[key] for key in list(value)[: len(value) // 2]}
     return value
 
 

@@ -303,5 +303,5 @@ def test_leases_keep_their_promises_in_any_order(tmp_path: Path):
     World.prepare(tmp_path)
     run_state_machine_as_test(
         Leases,
-        settings=settings(max_examples=12, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=10, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)),
     )

@@ -1,4 +1,4 @@
-"""The whole product at once: six agents in containers build minisql, and the report is held against the issue's promises."""
+"""The whole product at once: six agents in containers build minisql, and every promise of the report is held."""
 
 import json
 import subprocess

@@ -1,5 +1,6 @@
 """The audit log of a real run: every kind of call leaves an event, and whatever is done to the log afterwards is seen."""
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from mcp_server import app, config
 from mcp_server.audit import redacted
 from mcp_server.auth import AGENT, Principal
+from mcp_server.bell import Bell
 from mcp_server.core import chain
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import leasing
+from mcp_server.use_cases import events, leasing
 
 from . import toy, wide
 from .conftest import Server
@@ -134,7 +137,7 @@ def test_checkpoints_are_signed_by_the_key_on_disk_and_pinned_by_landed_commits(
     assert hashes[int(size)] == root and verify(server)["witnessed_by_commits"] == 1
 
 
-# -- tampering, on a copy of the state that a second server opens
+# -- tampering, on a copy of the state that is opened anew, as a server does
 
 
 @pytest.fixture(scope="module")
@@ -148,20 +151,24 @@ def stopped(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tampered(server: Server, stopped: Path, root: Path, deed: Callable[[sqlite3.Connection, Path], None]) -> list[str]:
-    """What the check says of a server whose log was tampered with while it was down."""
+    """What the check says of a state whose log was tampered with while it was down."""
     state = shutil.copytree(stopped, root / "state")
     with sqlite3.connect(state / "state.db") as database:
         deed(database, state)
     database.close()
-    other = Server(server.project, state)
+    loaded = config.load(server.project / "harness.toml")
+    assert not isinstance(loaded, list)
+    other = app.open_world(loaded, app.StateDir(state), asyncio.run(silent_bell()))
     try:
-        with other.http() as http:
-            answer = http.get("/api/audit/verify")
-            assert answer.status_code == 200
-            assert answer.json()["ok"] == (not answer.json()["problems"])
-            return answer.json()["problems"]
+        found = events.verify(other)
+        assert found["ok"] == (not found["problems"])
+        return found["problems"]
     finally:
-        other.stop()
+        other.store.close()
+
+
+async def silent_bell() -> Bell:
+    return Bell()  # its loop has ended: it rings for nobody
 
 
 def edit(db: sqlite3.Connection, _: Path) -> None:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from . import toy
-from .conftest import Agent, Server
+from .conftest import NO_TLS, Agent, Server
 from .wide import refused
 
 MCP = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "claim_task", "arguments": {}}}
@@ -37,9 +37,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextmanager
 def bearer(server: Server, token: str | None, *, door: Path | None = None, **headers: str) -> Iterator[httpx2.Client]:
     said = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    transport = httpx2.HTTPTransport(uds=str(door)) if door else None
+    transport = httpx2.HTTPTransport(uds=str(door), verify=NO_TLS) if door else None
     base = "http://127.0.0.1:8765" if door else server.url
-    with httpx2.Client(base_url=base, headers=said | headers, transport=transport, timeout=30) as http:
+    with httpx2.Client(base_url=base, headers=said | headers, transport=transport, timeout=30, verify=NO_TLS) as http:
         yield http
 
 

@@ -151,13 +151,12 @@ POINTS = [queued, built_and_not_written, built, runs_under_way, judged, intended
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
-@pytest.mark.parametrize("crashes", [1, 2])
-def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(desk: tuple[Desk, int, str], point: Callable, crashes: int):
+def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(desk: tuple[Desk, int, str], point: Callable):
     made, id, commit = desk
     before = made.main()
     point(made, id)
-    for _ in range(crashes):
-        made.crash()
+    made.crash()
+    made.crash()  # and again while it starts
     for _ in range(8):
         made.step()
         made.run()
@@ -244,11 +243,11 @@ def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Pat
     try:
         with process.http() as http:
             made = http.post("/api/sessions", json={"agent": "one", "kind": "command", "door": True}).json()
-            tasks = [http.post("/api/tasks", json={"title": f"K{n}", "module": "count", "brief": "b"}).json()["id"] for n in range(3)]
+            tasks = [http.post("/api/tasks", json={"title": f"K{n}", "module": "count", "brief": "b"}).json()["id"] for n in range(2)]
         one = Agent(process, "one", made["token"], made["session"])  # type: ignore[arg-type]
         clone = one.clone(tmp_path / "one")
         mains = []
-        for number, (task, delay_s) in enumerate(zip(tasks, (0.0, 0.25, 0.6), strict=True)):
+        for number, (task, delay_s) in enumerate(zip(tasks, (0.0, 0.4), strict=True)):
             fence = one.call("claim_task", task=task)["fence"]
             commit = one.commit(clone, {f"count/x{number}": "1\n"})
             runner = toy.LocalRunner(process.url, (process.state / "tokens/runner").read_text().strip())
@@ -271,9 +270,9 @@ def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Pat
             commits = http.get("/api/commits").json()["commits"]
             assert [commit["commit"] for commit in commits[1:]] == mains
             assert [commit["trailers"]["Task"] for commit in commits[1:]] == tasks
-            assert len(http.get("/api/events", params={"kind": "landed"}).json()["events"]) == 3
+            assert len(http.get("/api/events", params={"kind": "landed"}).json()["events"]) == 2
             assert http.get("/api/audit/verify").json()["problems"] == []
-            assert http.get("/api/status").json()["tasks"]["done"] == 3
+            assert http.get("/api/status").json()["tasks"]["done"] == 2
     finally:
         if runner is not None:
             runner.close()

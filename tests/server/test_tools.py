@@ -18,7 +18,7 @@ from mcp_server.core.task import Task
 from mcp_server.store import tasks as task_rows
 
 from . import toy, wide
-from .conftest import Agent, Server
+from .conftest import NO_TLS, Agent, Server
 from .wide import refused, settled
 
 TOOLS = {"claim_task", "release_task", "run_oracle", "push", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
@@ -37,7 +37,7 @@ def in_client(agent: Agent, act):
 
     async def connected():
         headers, url = {"Authorization": f"Bearer {agent.token}"}, f"{agent.server.url}/mcp"
-        async with httpx2.AsyncClient(headers=headers, timeout=60) as http, Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client:
+        async with httpx2.AsyncClient(headers=headers, timeout=60, verify=NO_TLS) as http, Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client:
             return await act(client)
 
     return asyncio.run(connected())
@@ -47,7 +47,7 @@ def raw(agent: Agent, tool: str, arguments: dict, timeout: float = 60, body: byt
     """One call as bytes on the wire, in the older era, so that nothing of the SDK's client is in between."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
     headers = {"Authorization": f"Bearer {agent.token}", "Accept": "application/json, text/event-stream", "Content-Type": "application/json", "MCP-Protocol-Version": "2025-06-18"}
-    return httpx2.post(f"{agent.server.url}/mcp", content=body or json.dumps(call), headers=headers, timeout=timeout)
+    return httpx2.post(f"{agent.server.url}/mcp", content=body or json.dumps(call), headers=headers, timeout=timeout, verify=NO_TLS)
 
 
 # -- what a client is shown
