@@ -22,7 +22,7 @@ from oracle import run, verdict
 from oracle.spec import BadSpec, Suite
 from oracle.verdict import Answer, Verdict
 
-CLAIM_WAIT_S = 5.0  # so that a runner that is asked to stop does so within it
+CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without
 RETRY_S = 0.5
 FINISH_TRIES = 20

@@ -5,6 +5,7 @@ Started as `python3 -I -S -c <this file>`; alone with its user id in the box, so
 """
 
 import errno
+import gc
 import json
 import os
 import select
@@ -172,6 +173,7 @@ def become(words, fds, env):
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
         sys.argv = words
         sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+        gc.enable()
         module = sys.modules["__main__"] = type(sys)("__main__")
         module.__file__ = words[0]
         with open(words[0], "rb") as file:
@@ -380,6 +382,8 @@ def main():
     os.umask(0o077)
     os.chdir(copied(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])
     slot = Slot(settings)
+    gc.disable()
+    gc.freeze()  # a collection, here or in a fork, would copy every page that the two share
     if settings["copy"]:
         answers = [project(slot, settings)]
     else:

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 import minisql_tree
 
 TASKS_MIN = 16
-CASES_MIN = 320
+CASES_MIN = 300
 AGENTS = 6
 
 

@@ -34,23 +34,3 @@ SELECT a, typeof(a) FROM t;
 CREATE TABLE t (a NUMERIC);
 INSERT INTO t VALUES ('3.0');
 SELECT a, typeof(a) FROM t;
--- case: numeric-fraction
-CREATE TABLE t (a DECIMAL);
-INSERT INTO t VALUES ('3.25');
-SELECT a, typeof(a) FROM t;
--- case: blob-keeps-all
-CREATE TABLE t (a BLOB, b BLOB);
-INSERT INTO t VALUES ('1', 1);
-SELECT typeof(a), typeof(b) FROM t;
--- case: no-type-keeps-all
-CREATE TABLE t (a, b, c);
-INSERT INTO t VALUES ('1', 1, 1.0);
-SELECT typeof(a), typeof(b), typeof(c) FROM t;
--- case: null-stays
-CREATE TABLE t (a INTEGER, b TEXT, c REAL);
-INSERT INTO t VALUES (NULL, NULL, NULL);
-SELECT typeof(a), typeof(b), typeof(c) FROM t;
--- case: blob-stays
-CREATE TABLE t (a INTEGER, b TEXT);
-INSERT INTO t VALUES (x'31', x'32');
-SELECT typeof(a), typeof(b) FROM t;

@@ -34,15 +34,3 @@ SELECT count(*), sum(n), min(kind), max(n) FROM s;
 CREATE TABLE s (kind TEXT, city TEXT, n INTEGER);
 INSERT INTO s VALUES ('a', 'rome', 5), ('b', 'oslo', 7), ('a', 'oslo', 5), ('c', NULL, NULL), ('b', 'rome', 2);
 SELECT max(n), count(*), count(n), 1 FROM s;
--- case: group-concat
-CREATE TABLE s (kind TEXT, city TEXT, n INTEGER);
-INSERT INTO s VALUES ('a', 'rome', 5), ('b', 'oslo', 7), ('a', 'oslo', 5), ('c', NULL, NULL), ('b', 'rome', 2);
-SELECT group_concat(kind) FROM s;
--- case: group-concat-separator
-CREATE TABLE s (kind TEXT, city TEXT, n INTEGER);
-INSERT INTO s VALUES ('a', 'rome', 5), ('b', 'oslo', 7), ('a', 'oslo', 5), ('c', NULL, NULL), ('b', 'rome', 2);
-SELECT group_concat(city, ' / ') FROM s;
--- case: constant
-CREATE TABLE s (kind TEXT, city TEXT, n INTEGER);
-INSERT INTO s VALUES ('a', 'rome', 5), ('b', 'oslo', 7), ('a', 'oslo', 5), ('c', NULL, NULL), ('b', 'rome', 2);
-SELECT count(1), sum(2), max(3) FROM s;

@@ -16,7 +16,3 @@ SELECT 1, nullif(2, 2.0), nullif(2, 2.5), 3;
 SELECT iif(1, 10, 20), iif(0, 10, 20), iif(5, 10, 20);
 -- case: iif-null
 SELECT iif(NULL, 10, 20), iif(0.0, 10, 20), iif(0.5, 10, 20);
--- case: iif-null-result
-SELECT 1, iif(1, NULL, 2), iif(0, NULL, 2);
--- case: nested
-SELECT coalesce(nullif(1, 1), ifnull(NULL, 9)), iif(nullif(1, 1), 2, 3);

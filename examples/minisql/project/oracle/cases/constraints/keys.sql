@@ -45,14 +45,3 @@ INSERT INTO t VALUES (1), (2);
 UPDATE t SET a = 1 WHERE a = 2;
 UPDATE t SET a = 3 WHERE a = 1;
 SELECT a FROM t ORDER BY a;
--- case: half-a-statement-is-undone
-CREATE TABLE t (a INTEGER UNIQUE);
-INSERT INTO t VALUES (5);
-INSERT INTO t VALUES (6), (5), (7);
-SELECT a FROM t ORDER BY a;
--- case: unique-index
-CREATE TABLE t (a INTEGER);
-CREATE UNIQUE INDEX i ON t (a);
-INSERT INTO t VALUES (1);
-INSERT INTO t VALUES (1);
-SELECT a FROM t;

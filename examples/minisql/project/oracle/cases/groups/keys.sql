@@ -34,11 +34,3 @@ SELECT n > 2, count(*) FROM o GROUP BY n > 2 ORDER BY n > 2;
 CREATE TABLE o (who TEXT, what TEXT, n INTEGER);
 INSERT INTO o VALUES ('ann', 'tea', 2), ('bob', 'tea', 1), ('ann', 'cake', 3), ('cid', NULL, 4), ('bob', 'cake', NULL), ('ann', 'tea', 5);
 SELECT who FROM o GROUP BY who ORDER BY sum(n) DESC;
--- case: group-without-aggregate
-CREATE TABLE o (who TEXT, what TEXT, n INTEGER);
-INSERT INTO o VALUES ('ann', 'tea', 2), ('bob', 'tea', 1), ('ann', 'cake', 3), ('cid', NULL, 4), ('bob', 'cake', NULL), ('ann', 'tea', 5);
-SELECT who FROM o GROUP BY who ORDER BY who DESC;
--- case: limit
-CREATE TABLE o (who TEXT, what TEXT, n INTEGER);
-INSERT INTO o VALUES ('ann', 'tea', 2), ('bob', 'tea', 1), ('ann', 'cake', 3), ('cid', NULL, 4), ('bob', 'cake', NULL), ('ann', 'tea', 5);
-SELECT who, count(*) FROM o GROUP BY who ORDER BY count(*) DESC, who LIMIT 2;

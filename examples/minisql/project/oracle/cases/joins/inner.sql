@@ -46,10 +46,3 @@ CREATE TABLE b (aid INTEGER, v INTEGER);
 INSERT INTO a VALUES (1, 'one'), (2, 'two'), (3, 'three');
 INSERT INTO b VALUES (1, 10), (1, 11), (2, 20), (9, 90), (NULL, 0);
 SELECT x.name, b.v, y.name FROM a x JOIN b ON x.id = b.aid JOIN a y ON y.id = 3 ORDER BY b.v;
--- case: ambiguous-is-an-error
-CREATE TABLE a (id INTEGER, name TEXT);
-CREATE TABLE b (aid INTEGER, v INTEGER);
-INSERT INTO a VALUES (1, 'one'), (2, 'two'), (3, 'three');
-INSERT INTO b VALUES (1, 10), (1, 11), (2, 20), (9, 90), (NULL, 0);
-SELECT id FROM a x JOIN a y ON x.id = y.id;
-SELECT x.id FROM a x JOIN a y ON x.id = y.id ORDER BY x.id;

@@ -31,7 +31,3 @@ CREATE TABLE p (id INTEGER, x INTEGER, y INTEGER);
 INSERT INTO p VALUES (1, 5, 9), (2, 7, 3), (3, 6, 6);
 SELECT id FROM p ORDER BY 2;
 SELECT id FROM p ORDER BY 1;
--- case: alias-of-expression
-CREATE TABLE p (id INTEGER, x INTEGER, y INTEGER);
-INSERT INTO p VALUES (1, 5, 9), (2, 7, 3), (3, 6, 6);
-SELECT id, x > y AS larger FROM p ORDER BY larger, id;

@@ -32,8 +32,3 @@ INSERT INTO p VALUES (1, 5, 9), (2, 7, 3), (3, 6, 6);
 SELECT id FROM p WHERE id = 1;
 SELECT *;
 SELECT x FROM p WHERE id = 1;
--- case: star-of-unknown-is-an-error
-CREATE TABLE p (id INTEGER, x INTEGER, y INTEGER);
-INSERT INTO p VALUES (1, 5, 9), (2, 7, 3), (3, 6, 6);
-SELECT z.* FROM p;
-SELECT * FROM p WHERE id = 1;

@@ -14,5 +14,3 @@ SELECT pow(2, 10), power(9, 0.5), pow(2, -1);
 SELECT mod(7, 3), mod(7.5, 2), mod(-7, 3);
 -- case: null
 SELECT 1, floor(NULL), sqrt(NULL), pow(2, NULL), mod(NULL, 2), 2;
--- case: nested
-SELECT round(sqrt(10), 3), floor(sqrt(50)), ceil(pow(1.5, 2));

@@ -36,8 +36,3 @@ DROP TABLE IF EXISTS missing;
 CREATE TABLE t (a INTEGER);
 INSERT INTO t VALUES (3);
 SELECT a FROM t;
--- case: unknown-table-is-an-error
-CREATE TABLE t (a INTEGER);
-INSERT INTO t VALUES (8);
-SELECT a FROM missing;
-SELECT a FROM t;

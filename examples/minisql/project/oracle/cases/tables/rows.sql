@@ -36,13 +36,3 @@ INSERT INTO t VALUES (1);
 INSERT INTO u VALUES (2);
 SELECT a FROM u;
 SELECT a FROM t;
--- case: wrong-count-is-an-error
-CREATE TABLE t (a INTEGER, b INTEGER);
-INSERT INTO t VALUES (1);
-INSERT INTO t VALUES (1, 2);
-SELECT a, b FROM t;
--- case: unknown-column-is-an-error
-CREATE TABLE t (a INTEGER);
-INSERT INTO t VALUES (9);
-SELECT b FROM t;
-SELECT a FROM t;
