@@ -19,6 +19,7 @@ from starlette.types import Receive, Send
 from mcp_server.git_settings import LIMITED
 
 IDLE_S = 60.0  # a client that says nothing for so long has gone
+END_S = 1.0  # for git to end by itself once its input has ended
 GRACE_S = 3.0  # for git to tidy up when it is stopped
 CHUNK_BYTES = 64 * 1024
 HEAD_BYTES_MAX = 16 * 1024
@@ -181,11 +182,17 @@ async def _process(command: Sequence[str], env: Mapping[str, str]) -> AsyncItera
 
 
 async def _stop(process: Process) -> None:
-    """Asks first: on SIGTERM git takes away what it had received so far, and its locks."""
-    for signal_, seconds in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
+    """Asks first: where its input ends early git fails in good order, and takes away what it had received so far.
+
+    On SIGTERM it does so too, but its processes race: one may write where the other has just cleared up.
+    """
+    assert process.stdin is not None
+    process.stdin.close()
+    for signal_, seconds in ((None, END_S), (signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
         if process.returncode is None:
             with suppress(ProcessLookupError, TimeoutError):
-                os.killpg(process.pid, signal_)
+                if signal_ is not None:
+                    os.killpg(process.pid, signal_)
                 async with asyncio.timeout(seconds):
                     await process.wait()
 
