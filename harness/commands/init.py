@@ -66,19 +66,16 @@ branch = {_string(found.branch)}
 {modules}
 # The oracle judges every change, merged onto the newest {found.branch}, before it lands: no case that passes there may fail.
 {_oracle(repo, found)}
-# Agents: each runs in a container of its own without a network. Start them with `harness up`, or
-# `harness up --agent claude=2` for another number.
+# Agents: each runs in a container of its own without a network, and reaches nothing but the server. Any command line can
+# be one. Without a table here `harness up` serves the clients that you connect: harness connect NAME --client claude
 
-[agents.claude]
-kind = "claude"           # or codex, gemini, opencode, qwen, command
-count = 2
+# [agents.mine]
+# kind = "command"        # or "scripted": plays a playbook, without a model
+# count = 2
+# command = ["my-agent", "--once"]
+# image = "my-image"      # built from the base image that `harness images` names, with your agent in it
 # memory_mb = 2048
 # cpus = 1.0
-
-# Any command line can be an agent:
-# [agents.mine]
-# kind = "command"
-# command = ["my-agent", "--once"]
 """
 
 
