@@ -37,6 +37,8 @@ async def _play(tmp_path: Path, mode: str) -> None:
 
 async def _client(served, token: str, mode: str, act):
     transport = httpx2.ASGITransport(served)
-    async with httpx2.AsyncClient(transport=transport, headers={"Authorization": f"Bearer {token}"}) as http:
-        async with Client(streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http), mode=mode) as client:
-            return await act(client)
+    async with (
+        httpx2.AsyncClient(transport=transport, headers={"Authorization": f"Bearer {token}"}) as http,
+        Client(streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http), mode=mode) as client,
+    ):
+        return await act(client)
