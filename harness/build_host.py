@@ -16,7 +16,7 @@ BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 SYSTEM_BUNDLES = ("etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt")
 LOCAL_CERTIFICATES = ("usr/local/share/ca-certificates", "etc/pki/ca-trust/source/anchors")
 DEBIAN_MIRROR = re.compile(r"https?://\S+?/debian(?=/?(?:\s|$))")
-USUAL_DEBIAN_MIRROR = re.compile(r"https?://(deb|security|snapshot)\.debian\.org/")
+USUAL_DEBIAN_MIRROR = re.compile(r"https?://[a-z]+\.debian\.org/")
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def test_the_systems_bundle_counts_only_where_certificates_were_added(tmp_path: 
 @pytest.mark.parametrize(
     ("file", "text", "mirror"),
     [
-        ("sources.list", "deb http://deb.debian.org/debian bookworm main\n", None),
+        ("sources.list", "deb http://any.debian.org/debian bookworm main\n", None),
         ("sources.list", "deb [arch=amd64] https://mirror.invalid/debian/ bookworm main\n", "https://mirror.invalid/debian"),
         ("sources.list", "# deb https://mirror.invalid/debian bookworm main\n", None),
         ("sources.list.d/debian.sources", "Types: deb\nURIs: https://mirror.invalid/pub/debian\n", "https://mirror.invalid/pub/debian"),
