@@ -14,8 +14,9 @@ from typing import Any
 from harness import sandbox
 from harness.containers import IDLE, Box, BoxBroke, BoxSpec, Ended
 from oracle import command
+from oracle.answer import Answer
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Built
+from oracle.verdict import Built
 
 IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither can end it
 BUILDER = 10001

@@ -13,9 +13,10 @@ from typing import Any
 from harness.containers import BoxBroke
 from harness.oracle_box import OracleBox
 from harness.warm_boxes import WarmBoxes
-from oracle import run, teeth, verdict
+from oracle import judge, run, teeth, verdict
+from oracle.answer import Answer, sound
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Counts, Verdict
+from oracle.verdict import Counts, Verdict
 
 CANDIDATE, REFERENCE = "candidate", "reference"
 SHRINK_AT_LEAST_S = 0.1
@@ -33,7 +34,7 @@ class Work:
 
     def judge(self, job: Json, tree: Tree) -> run.Ran:
         suite = Suite.from_json(job["suite"])
-        cases = [Case(case["id"], case["input"], case.get("file", ""), case.get("line", 0)) for case in job["cases"]]
+        cases = [Case.from_json(case) for case in job["cases"]]
         known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
         match suite.kind, job["kind"]:
             case "differential", "run":
@@ -54,12 +55,13 @@ class Work:
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             build = _placed(box, job, suite, tree)
             candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
-            ran = run.differential(suite, cases, candidate=candidate, reference=reference, known=known, build=build)
+            judging = judge.by_output(suite.compare)
+            ran = run.differential(cases, candidate=candidate, reference=reference, known=known, judge=judging, build=build)
             budget_s = float(job.get("shrink_s", 0))
             if budget_s < SHRINK_AT_LEAST_S or not ran.verdict.failures or build and build.exit != 0:
                 return ran
             small = run.shrunk(
-                suite, cases, ran.verdict, candidate=candidate, reference=reference, now=time.monotonic, budget_s=budget_s
+                cases, ran.verdict, candidate=candidate, reference=reference, judge=judging, now=time.monotonic, budget_s=budget_s
             )
             return run.Ran(small, ran.reference)
 
@@ -87,12 +89,12 @@ class Work:
                     given = engine.answers(cases, answers)
                 else:
                     given = run.collect(_candidate(box, suite, engine.command, deadline_s, source=False), cases)
-                decided = verdict.decide(cases, given, answers, mode=suite.compare)
+                decided = verdict.decide(cases, given, answers, judge=judge.by_output(suite.compare))
                 if decided.status == verdict.BROKEN:
                     return run.Ran(decided)
                 rows.append(teeth.noticed(engine.name, decided))
         counts = Counts(len(cases), len(cases), len(cases))
-        return run.Ran(teeth.conclude(suite, rows, counts), {name: answer for name, answer in new.items() if verdict.sound(answer)})
+        return run.Ran(teeth.conclude(suite, rows, counts), {name: answer for name, answer in new.items() if sound(answer)})
 
     def _project(self, job: Json, suite: Suite, tree: Tree) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:

@@ -19,8 +19,9 @@ from harness.oracle_work import Work
 from harness.server import ServerGone, ServerSaidNo
 from harness.warm_boxes import WarmBoxes
 from oracle import run, verdict
+from oracle.answer import Answer
 from oracle.spec import BadSpec, Suite
-from oracle.verdict import Answer, Verdict
+from oracle.verdict import Verdict
 
 CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without

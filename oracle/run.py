@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from oracle import cases as case_files
 from oracle import command, shrink, verdict
+from oracle.answer import Answer, sound
+from oracle.judge import Judge
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Built, Verdict
+from oracle.verdict import Built, Verdict
 
 There = Callable[[Sequence[Case]], Mapping[str, Answer]]
 """Runs a batch of cases there and answers by case id. What it leaves out could not be answered; it raises when the box broke."""
@@ -24,12 +26,12 @@ class Ran:
 
 
 def differential(
-    suite: Suite,
     cases: Sequence[Case],
     *,
     candidate: There,
     reference: There,
     known: Mapping[str, Answer],
+    judge: Judge,
     build: Built | None = None,
 ) -> Ran:
     """Answers of both sides, compared. Only the reference answers that are not `known` are computed."""
@@ -39,8 +41,8 @@ def differential(
         return Ran(verdict.build_failed(cases, build))
     new = answers_of_reference(cases, reference=reference, known=known)
     answers = {**known, **new}
-    decided = verdict.decide(cases, collect(candidate, cases), answers, mode=suite.compare, build=build)
-    return Ran(decided, {name: answer for name, answer in new.items() if verdict.sound(answer)})
+    decided = verdict.decide(cases, collect(candidate, cases), answers, judge=judge, build=build)
+    return Ran(decided, {name: answer for name, answer in new.items() if sound(answer)})
 
 
 def answers_of_reference(cases: Sequence[Case], *, reference: There, known: Mapping[str, Answer]) -> Mapping[str, Answer]:
@@ -75,12 +77,12 @@ def project(suite: Suite, ended: command.Ended | None, *, build: Built | None = 
 
 
 def shrunk(
-    suite: Suite,
     cases: Sequence[Case],
     decided: Verdict,
     *,
     candidate: There,
     reference: There,
+    judge: Judge,
     now: Callable[[], float],
     budget_s: float,
 ) -> Verdict:
@@ -90,7 +92,7 @@ def shrunk(
     shown = failures[:SHRUNK_MAX]
     for failure in shown:
         case = by_id[failure["id"]]
-        trial = Trial(suite, case, candidate, reference)
+        trial = Trial(case, candidate, reference, judge)
         pieces = case_files.format_of(case.file).pieces(case.input)
         shrink.shrink(pieces, trial.differ, now=now, budget_s=budget_s / len(shown))
         if trial.smallest is not None:
@@ -101,11 +103,11 @@ def shrunk(
 class Trial:
     """Runs smaller inputs of one failing case through both sides, and keeps the smallest that still differs."""
 
-    def __init__(self, suite: Suite, case: Case, candidate: There, reference: There) -> None:
-        self._suite = suite
+    def __init__(self, case: Case, candidate: There, reference: There, judge: Judge) -> None:
         self._case = case
         self._candidate = candidate
         self._reference = reference
+        self._judge = judge
         self.smallest: Mapping | None = None
 
     def differ(self, inputs: Sequence[str]) -> list[bool]:
@@ -115,9 +117,9 @@ class Trial:
 
     def _differs(self, case: Case, ours: Answer | None, theirs: Answer | None) -> bool:
         """An input without a sound answer of the reference proves nothing."""
-        if ours is None or theirs is None or not verdict.sound(theirs):
+        if ours is None or theirs is None or not sound(theirs):
             return False
-        decided = verdict.decide([case], {case.id: ours}, {case.id: theirs}, mode=self._suite.compare)
+        decided = verdict.decide([case], {case.id: ours}, {case.id: theirs}, judge=self._judge)
         if decided.status != verdict.FAILED:
             return False
         if self.smallest is None or len(case.input) < len(self.smallest["input"]):

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
-KINDS = ("differential", "command")
+KINDS = ("differential", "sqllogictest", "command")
 STARTS = ("process", "fork")
-COMPARES = ("exact", "lines", "unordered")
+COMPARES = ("exact", "lines", "unordered", "json", "numbers", "command")
+PROTOCOLS = ("shell", "json")
+TOLERANCE = 1e-9  # relative; a few units in the last place of a double
 CASE_TIMEOUT_S = 10.0
 RUN_TIMEOUT_S = 600.0
 
@@ -19,17 +21,38 @@ class BadSpec(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One input; `file` and `line` say where a person finds it."""
+    """One input; `file` and `line` say where a person finds it.
+
+    `expect` is what its file says of the answer, in the words of the file's format; it never enters a candidate's box.
+    A `hidden` case is held out: agents are told how many of those pass, and nothing else.
+    """
 
     id: str
     input: str
     file: str
     line: int
+    expect: str = ""
+    hidden: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(value["id"], value["input"], value.get("file", ""), value.get("line", 0), value.get("expect", ""), value.get("hidden", False))
 
 
 @dataclass(frozen=True)
 class Suite:
-    """`start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart, but ten times sooner."""
+    """What is run, on what, and how answers are compared.
+
+    `start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart, but ten times sooner.
+    `reference_reads` are files of main that the reference and the `comparator` find in their directory.
+    `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine` what skipif and onlyif call it.
+    `held_out` are files beside harness.toml, in no repository: cases that agents never see.
+    `canary` is the path of a test file that each run of a command suite adds, with "{name}" in it; `flaky` maps cases to
+    the date (YYYY-MM-DD) up to which they count for nothing.
+    """
 
     name: str
     kind: str
@@ -42,6 +65,17 @@ class Suite:
     results: str | None = None
     start: str = "process"
     compare: str = "exact"
+    tolerance: float = TOLERANCE
+    comparator: str | None = None
+    reference_reads: tuple[str, ...] = ()
+    protocol: str = "shell"
+    separator: str = "|"
+    null: str = "NULL"
+    engine: str | None = None
+    held_out: tuple[str, ...] = ()
+    canary: str | None = None
+    canary_text: str | None = None
+    flaky: dict[str, str] = field(default_factory=dict, hash=False)
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
     image: str | None = None

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from oracle import globs, verdict
+from oracle.answer import Answer
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Verdict
+from oracle.verdict import Verdict
 
 WRONG_ONE_IN = 50
 NOTHING = "true"  # a command that succeeds and does nothing

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from oracle import compare
+from oracle.answer import Answer, sound
+from oracle.judge import Judge, JudgeFailed, Pair
 from oracle.spec import Case
 
 PASSED, FAILED, BROKEN = "passed", "failed", "broken"
@@ -13,41 +14,6 @@ OUTPUT_CHARS_MAX = 2_000  # of one output in a failure; the whole of it never le
 INPUT_CHARS_MAX = 4_000
 ERROR_CHARS_MAX = 1_000
 REASON_NAMES_MAX = 3
-NOT_RUNNABLE = (126, 127)  # the shell's exit status for "cannot execute" and "not found"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one command did with one case. `late`: the run's time was up before its turn; `lost`: it took its executor down."""
-
-    output: str
-    exit: int
-    error: str = ""
-    timed_out: bool = False
-    truncated: bool = False
-    late: bool = False
-    lost: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return {"output": self.output, "exit": self.exit}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        return cls(str(value["output"]), int(value["exit"]))
-
-    def crash(self) -> str | None:
-        """How it failed to answer at all, in words, or None."""
-        if self.lost:
-            return "it ended the process that runs the cases"
-        if self.late:
-            return "not run: the time of the whole run was used up"
-        if self.timed_out:
-            return "no end within the time of a case"
-        if self.truncated:
-            return "more output than allowed"
-        if self.exit < 0:
-            return f"killed by signal {-self.exit}"
-        return None
 
 
 @dataclass(frozen=True)
@@ -101,11 +67,6 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
     return Verdict(FAILED, reason, Counts(cases=len(cases), failed=len(cases)), {case.id: "fail" for case in cases}, build=build)
 
 
-def sound(answer: Answer) -> bool:
-    """Whether an answer of the reference can be compared with at all."""
-    return answer.crash() is None and answer.exit not in NOT_RUNNABLE
-
-
 def told(outcomes: Mapping[str, str], messages: Mapping[str, str], *, exit: int, build: Built | None = None) -> Verdict:
     """The verdict on a project's own tests, from their outcomes by name."""
     if not outcomes:
@@ -125,14 +86,15 @@ def _told_failure(name: str, message: str, exit: int) -> dict[str, Any]:
 
 
 def decide(
-    cases: Sequence[Case], candidate: Mapping[str, Answer], reference: Mapping[str, Answer], *, mode: str, build: Built | None = None
+    cases: Sequence[Case], candidate: Mapping[str, Answer], reference: Mapping[str, Answer], *, judge: Judge, build: Built | None = None
 ) -> Verdict:
     """Compares answer by answer. Whatever keeps a case from being judged makes the whole verdict broken."""
     problems = _problems(cases, candidate, reference)
-    differences: dict[str, str | None] = {}
-    for case in cases:
-        if case.id in candidate and case.id in reference:
-            differences[case.id] = _difference(mode, candidate[case.id], reference[case.id])
+    pairs = [Pair(case, candidate[case.id], reference[case.id]) for case in cases if case.id in candidate and case.id in reference]
+    try:
+        differences = dict(zip((pair.case.id for pair in pairs), judge(pairs), strict=True))
+    except JudgeFailed as failed:
+        return broken(str(failed), cases=len(cases), build=build)
     failed = [case for case in cases if differences.get(case.id) is not None]
     executed = sum(case.id in candidate and not candidate[case.id].late for case in cases)
     compared = sum(not candidate[name].late for name in differences)
@@ -178,16 +140,6 @@ def _named(case: Case) -> str:
 def _joined(problems: Sequence[str]) -> str:
     more = len(problems) - REASON_NAMES_MAX
     return "; ".join(problems[:REASON_NAMES_MAX]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _difference(mode: str, candidate: Answer, reference: Answer) -> str | None:
-    """Exit statuses agree when both are 0 or both are not: which number means which error is each program's own affair."""
-    if how := candidate.crash():
-        return how
-    said = compare.difference(mode, candidate.output, reference.output)
-    if said is None and (candidate.exit == 0) != (reference.exit == 0):
-        return f"exit status {candidate.exit} instead of {reference.exit}"
-    return said
 
 
 def _failure(case: Case, candidate: Answer, reference: Answer, difference: str | None) -> dict[str, Any]:

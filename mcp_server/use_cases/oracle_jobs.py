@@ -110,7 +110,7 @@ def claim(world: World, runner: str) -> dict | None:
         "repo": job.repo,
         "commit": job.commit,
         "tree_key": job.tree_key,
-        "cases": [{"id": case.id, "input": case.input, "file": case.file, "line": case.line} for case in inputs],
+        "cases": [case.to_json() for case in inputs],
         "known_reference": {case.id: answers[found] for case in inputs if (found := answer_key(world, job, case)) in answers},
         "sources": [glob for module in world.config.modules.values() if module.repo == job.repo for glob in module.paths],
         "shrink_s": SHRINK_S if job.priority == ASKED else 0,

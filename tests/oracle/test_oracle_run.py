@@ -2,11 +2,13 @@
 
 import pytest
 
-from oracle import batch, run
+from oracle import batch, judge, run
+from oracle.answer import Answer
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Built
+from oracle.verdict import Built
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
+EXACT = judge.by_output("exact")
 CASES = [Case(name, f"select '{name}';\n", f"c/{name}.sql", 1) for name in "abcde"]
 
 
@@ -29,7 +31,7 @@ class Side:
 
 
 def differential(candidate, reference, cases=CASES, **more):
-    return run.differential(SUITE, cases, candidate=candidate, reference=reference, known=more.pop("known", {}), **more)
+    return run.differential(cases, judge=EXACT, candidate=candidate, reference=reference, known=more.pop("known", {}), **more)
 
 
 def test_equal_answers_pass_and_the_new_reference_answers_come_back():
@@ -94,7 +96,7 @@ def test_failures_are_shrunk_to_what_still_differs():
     case = Case("big", script, "c/big.sql", 1)
     candidate, reference = Side(wrong=("insert 7;",)), Side()
     ran = differential(candidate, reference, cases=[case])
-    small = run.shrunk(SUITE, [case], ran.verdict, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
+    small = run.shrunk([case], ran.verdict, judge=EXACT, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
     (failure,) = small.failures
     assert (failure["id"], failure["input"], failure["shrunk_from"]) == ("big", "insert 7;\n", len(script))
     assert small.outcomes == ran.verdict.outcomes
@@ -108,7 +110,7 @@ def test_an_input_on_which_the_reference_fails_is_no_smaller_example():
         return {one.id: Answer(one.input, 0 if "insert 1;" in one.input else -11) for one in cases}
 
     ran = differential(candidate, reference, cases=[case])
-    small = run.shrunk(SUITE, [case], ran.verdict, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
+    small = run.shrunk([case], ran.verdict, judge=EXACT, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
     assert small.failures[0]["input"] == "insert 1;\ninsert 2;\n"
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from oracle import teeth, verdict
+from oracle import judge, teeth, verdict
+from oracle.answer import Answer
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer, Counts
+from oracle.verdict import Counts
 
 CASES = [Case(f"c{number:03}", f"select {number};\n", "", 0) for number in range(120)]
 REFERENCE = {case.id: Answer(case.input.split()[1].rstrip(";") + "\n", 0) for case in CASES}
@@ -13,7 +14,7 @@ PLANTED = [engine for engine in teeth.ENGINES if isinstance(engine, teeth.WrongA
 
 
 def decide(answers, cases=CASES, reference=REFERENCE):
-    return verdict.decide(cases, answers, reference, mode="exact")
+    return verdict.decide(cases, answers, reference, judge=judge.by_output("exact"))
 
 
 @pytest.mark.parametrize("engine", PLANTED, ids=lambda engine: engine.name)
@@ -34,7 +35,7 @@ def test_one_in_fifty_is_one_in_fifty():
 def test_off_by_one_differs_under_every_comparator(output, mode):
     case = [Case("a", "x", "", 0)]
     wrong = {"a": teeth.off_by_one(Answer(output, 0))}
-    assert verdict.decide(case, wrong, {"a": Answer(output, 0)}, mode=mode).status == "failed"
+    assert verdict.decide(case, wrong, {"a": Answer(output, 0)}, judge=judge.by_output(mode)).status == "failed"
 
 
 def test_the_five_engines_of_the_design_are_planted():

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import report, verdict
+from oracle import judge, report, verdict
+from oracle.answer import Answer, sound
 from oracle.spec import Case
-from oracle.verdict import Answer, Built, Verdict
+from oracle.verdict import Built, Verdict
 
 ONE = Case("a", "select 1;", "c/a.sql", 3)
 RIGHT = Answer("1\n", 0)
 
 
 def decide(candidate, reference, cases=(ONE,), **more):
-    return verdict.decide(list(cases), candidate, reference, mode="exact", **more)
+    return verdict.decide(list(cases), candidate, reference, judge=judge.by_output("exact"), **more)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ SIDES = st.dictionaries(st.sampled_from("abc"), ANSWERS)
 def test_passed_means_that_every_case_ran_and_was_found_equal(names, candidate, reference):
     decided = decide(candidate, reference, cases=[Case(name, name, "", 0) for name in sorted(names)])
     equal = bool(names) and all(
-        name in candidate and name in reference and not candidate[name].crash() and verdict.sound(reference[name])
+        name in candidate and name in reference and not candidate[name].crash() and sound(reference[name])
         and candidate[name].output == reference[name].output and (candidate[name].exit == 0) == (reference[name].exit == 0)
         for name in names
     )  # fmt: skip

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx2
 
-from oracle import run
+from oracle import judge, run
+from oracle.answer import Answer
 from oracle.spec import Case, Suite
-from oracle.verdict import Answer
 
 TOML = """
 [run]
@@ -171,5 +171,5 @@ class LocalRunner:
             tar = self._http.get(f"/api/jobs/{job['job']}/tree.tar").content
             tarfile.open(fileobj=io.BytesIO(tar)).extractall(scratch, filter="data")
             candidate = local(suite.candidate or "", Path(scratch))
-            done = run.differential(suite, cases, candidate=candidate, reference=local(suite.reference or "", Path("/")), known=known)
+            done = run.differential(cases, candidate=candidate, judge=judge.by_output(suite.compare), reference=local(suite.reference or "", Path("/")), known=known)
         return done.verdict.to_json(), {id: answer.to_json() for id, answer in done.reference.items()}
