@@ -46,6 +46,38 @@ class Figures:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Spending:
+    """What models have cost; a cost is a lower bound where `is_lower_bound` says so."""
+
+    agents: tuple[Json, ...]
+    models: tuple[Json, ...]
+    landed: tuple[Json, ...]
+    total: Json
+    in_landings: Json  # what went into the landed changes: `total` less this was spent elsewhere
+
+    @property
+    def usd_per_landing(self) -> float | None:
+        """All that was spent, by what came of it; None where nothing landed."""
+        return self.total["cost_usd"] / len(self.landed) if self.landed else None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"usd_per_landing": self.usd_per_landing}
+
+
+def of_spending(told: Json) -> Spending:
+    """From the server's /api/spending; most expensive first."""
+    landed = [{**one, "commit": (one.get("commit") or "")[:12]} for one in told["landed"]]
+    went_in = {name: sum(one[name] for one in landed) for name in ("requests", "tokens", "cost_usd")}
+    by_cost = {name: tuple(sorted(told[name], key=lambda one: (-one["cost_usd"], -one["tokens"]))) for name in ("agents", "models")}
+    return Spending(by_cost["agents"], by_cost["models"], tuple(landed), told["total"], went_in)
+
+
+def is_lower_bound(row: Json) -> bool:
+    """Whether more was spent than is known: a model without a price, an answer without a count, a stream that broke off."""
+    return bool(row.get("unpriced") or row.get("unknown") or row.get("partial"))
+
+
 def of_log(events: Sequence[Json], history: Mapping[str, Sequence[Json]], modules: Iterable[Module]) -> Figures:
     """What the log and each repository's main (first-parent, oldest first) alone say."""
     globs: dict[str, list[str]] = {}

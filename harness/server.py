@@ -72,6 +72,10 @@ class ServerClient:
         query = {"after": after, "limit": limit, "kind": kind, "agent": agent, "task": task, "commit": commit}
         return self._json("GET", "/api/events", params=_given(query))["events"]
 
+    def spending(self) -> Json:
+        """What models were asked and what it cost: in all, by agent, session, task and model, and per landed change."""
+        return self._json("GET", "/api/spending")
+
     def commits(self, repo: str | None = None) -> list[Json]:
         """The first-parent history of the repository's main, oldest first."""
         return self._json("GET", "/api/commits", params=_given({"repo": repo}))["commits"]

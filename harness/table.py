@@ -5,6 +5,7 @@ Rule: a view only draws; it decides nothing and asks nobody.
 
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -100,6 +101,16 @@ def headline(status: Json) -> str:
     return f"tasks: {counted} | landed {status.get('landings', 0)} | refused {refused}" + (f" | {suites}" if suites else "")
 
 
+def accounts_lines(status: Json) -> list[str]:
+    """One line for each model account that gives nothing now."""
+    return [
+        f"account {one['account']}: {one['reason']}, {'closed' if one['state'] == 'closed' else 'waiting'} until {datetime.fromtimestamp(one['until_ms'] / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
+        + (f", waiting: {', '.join(one['agents'])}" if one.get("agents") else "")
+        for one in status.get("accounts", [])
+        if one.get("state") != "ready"
+    ]
+
+
 def agents_table(status: Json) -> Table:
     table = Table(title=f"run {status.get('run', '')}", title_justify="left", expand=False)
     for name in ("agent", "kind", "state", "task", "lease left", "last call", "landed", "refused"):
@@ -111,8 +122,9 @@ def agents_table(status: Json) -> Table:
 
 def agent_row(agent: Json) -> list[str]:
     call = agent.get("last_call") or "-"
+    state = "waiting for quota" if agent.get("waiting_for_quota") else str(agent.get("state") or "-")
     return [
-        str(agent.get("agent", "?")), str(agent.get("kind") or "-"), str(agent.get("state") or "-"),
+        str(agent.get("agent", "?")), str(agent.get("kind") or "-"), state,
         str(agent.get("task") or "-"), _left(agent.get("lease_left_s")), call,
         str(agent.get("landings", 0)), str(agent.get("refusals", 0)),
     ]

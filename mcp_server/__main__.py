@@ -15,6 +15,8 @@ import uvicorn
 from mcp_server import app, config, git
 from mcp_server.bell import Bell
 from mcp_server.doors import Doors
+from mcp_server.gateway import telemetry
+from mcp_server.gateway.keys import BadKey
 from mcp_server.store import Unsafe
 from oracle.cases import BadCases
 
@@ -26,18 +28,23 @@ def main() -> int:
     """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration cannot, 3 the address cannot."""
     given = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of every model request, which the audit log does
     loaded = config.load(given.config)
     if isinstance(loaded, list):
         print("\n".join(str(problem) for problem in loaded), file=sys.stderr)
         return 2
     try:
         listener = socket.create_server((given.host, given.port), backlog=256)
+        # asyncio does so only for sockets that name TCP, which these do not; without it each small event waits 40 ms for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as taken:
         print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
         return 3
+    if loaded.gateway.otlp_endpoint is not None:
+        telemetry.export(loaded.gateway.otlp_endpoint, loaded.run.name)
     try:
         asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
-    except (Unsafe, git.Diverged, git.NoSuchBranch, BadCases) as broken:
+    except (Unsafe, git.Diverged, git.NoSuchBranch, BadCases, BadKey) as broken:
         print(f"cannot start: {broken}", file=sys.stderr)
         return 1
     return 0

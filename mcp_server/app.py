@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.doors import Doors
 from mcp_server.gate import Gate
+from mcp_server.gateway import egress, opening
+from mcp_server.gateway.proxy import Gateway
 from mcp_server.git import Repository
 from mcp_server.runner_api import Api
 from mcp_server.store import Store, people
-from mcp_server.use_cases import baseline, events, leasing, oracle_jobs, planning, sessions
+from mcp_server.use_cases import baseline, events, leasing, oracle_jobs, planning, sessions, spending
 from mcp_server.world import World
 
 TICK_S = 1.0
@@ -55,13 +58,16 @@ class StateDir:
         return self.root / "doors"
 
 
-def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.time_ns() // 1_000_000) -> World:
-    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, and oracle's BadCases."""
+def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.time_ns() // 1_000_000, environ: Mapping[str, str] = os.environ) -> World:
+    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, oracle's BadCases, and BadKey."""
+    accounts = opening.open_accounts(config, environ, now_ms)
     state.prepare()
     store = Store.open(state.database)
     audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
     repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
     world = World(config, store, repos, audit, bell, now_ms)
+    world.accounts.by_name.update(accounts)
+    spending.load(world)
     for role in (auth.ADMIN, auth.RUNNER):
         auth.role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)
@@ -89,7 +95,9 @@ def _import_main(world: World) -> None:
 
 def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S) -> Starlette:
     """The app. `doors` is None where no sandbox is served; a tool call is answered within `wait_s`."""
-    mcp = tools.build(world, wait_s)
+    if doors is not None and (proxy := egress.proxy(world)) is not None:
+        doors.tunnel = proxy.serve
+    mcp, gateway = tools.build(world, wait_s), Gateway(world)
     security = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[])
     mcp_app = mcp.streamable_http_app(
         streamable_http_path="/mcp", stateless_http=True, json_response=False, max_request_body_size=REQUEST_BYTES_MAX, transport_security=security
@@ -99,16 +107,18 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
         Route("/mcp", lambda _: PlainTextResponse("POST only", 405, {"Allow": "POST"}), methods=["GET"]),
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
         *Api(world, doors).routes(),
+        *gateway.routes(),
         Mount("/", AgentsOnly(mcp_app)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Authenticated, store=world.store)], lifespan=lambda _: _living(world, mcp, doors))
+    return Starlette(routes=routes, middleware=[Middleware(Authenticated, store=world.store)], lifespan=lambda _: _living(world, mcp, doors, gateway))
 
 
 @asynccontextmanager
-async def _living(world: World, mcp: MCPServer, doors: Doors | None) -> AsyncIterator[None]:
-    """While the app serves: the gate and the ticker run."""
+async def _living(world: World, mcp: MCPServer, doors: Doors | None, gateway: Gateway) -> AsyncIterator[None]:
+    """While the app serves: the gate, the ticker and the gateway's upkeep run."""
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
-        background = [group.create_task(_kept_up("gate", Gate(world).run)), group.create_task(_kept_up("tick", lambda: _ticking(world)))]
+        loops = {"gate": Gate(world).run, "tick": lambda: _ticking(world), "gateway": gateway.upkeep}
+        background = [group.create_task(_kept_up(name, run)) for name, run in loops.items()]
         try:
             yield
         finally:
@@ -116,6 +126,7 @@ async def _living(world: World, mcp: MCPServer, doors: Doors | None) -> AsyncIte
                 task.cancel()
             if doors is not None:
                 await doors.close_all()
+            await gateway.close()
             await asyncio.to_thread(world.audit.checkpoint, world.now_ms())
 
 
@@ -157,8 +168,8 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, silent runners lose their jobs, the log is signed, main is measured."""
-    if leasing.expire(world):
+    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured."""
+    if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
     oracle_jobs.reap(world)
     world.audit.checkpoint_if_due(world.now_ms())

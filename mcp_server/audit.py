@@ -27,7 +27,7 @@ CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
 TEXT_MAX = 2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
 # Keys that give themselves away wherever they stand: ours, and those of well-known services.
-SECRET_TEXT = re.compile(r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16})|(?<=Bearer )\S{16,}")
+SECRET_TEXT = re.compile(r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})|(?<=Bearer )\S{16,}")
 SIGNATURE_MARK = "\u2014 "  # the line that carries the signature, as in C2SP signed notes
 
 

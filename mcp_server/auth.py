@@ -14,6 +14,8 @@ from mcp_server.store import Store, Tx, people
 
 AGENT, RUNNER, ADMIN = "agent", "runner", "admin"
 OPEN_PATHS = frozenset({"/health"})
+MODELS = "/llm/"  # model clients send their token where their vendor expects its key
+KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,16 @@ class Authenticated:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        token = _token(Request(scope))
         door = (scope.get("state") or {}).get("door")
         # One indexed look-up of some 50 microseconds: cheaper than a hop to a thread.
-        who = principal_of(self._store, token.strip(), door) if scheme.lower() == "bearer" else None
+        who = principal_of(self._store, token, door) if token else None
+        if who is None and scope["path"].startswith(MODELS):
+            # The one shape that the clients of all vendors can read.
+            told = {"type": "authentication_error", "message": "the token is not one of this server's", "code": 401, "status": "UNAUTHENTICATED"}
+            answer = JSONResponse({"type": "error", "error": told}, 401, {"WWW-Authenticate": "Bearer", "x-should-retry": "false"})
+            await answer(scope, receive, send)
+            return
         if who is None:
             message = "no valid token: send `Authorization: Bearer TOKEN`; `harness connect NAME` makes one"
             answer = JSONResponse({"error": "unauthorized", "message": message}, 401, {"WWW-Authenticate": "Bearer"})
@@ -82,3 +89,14 @@ class Authenticated:
             return
         scope["principal"] = who
         await self._app(scope, receive, send)
+
+
+def _token(request: Request) -> str | None:
+    """What the request shows; below MODELS also in the places of a vendor's key."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if request.scope["path"].startswith(MODELS):
+        places = (*(request.headers.get(name) for name in KEY_HEADERS), request.query_params.get("key"))
+        return next((shown.strip() for shown in places if shown and shown.strip()), None)
+    return None

@@ -9,12 +9,16 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
 import uvicorn
+
+from mcp_server.front import Front
 
 SOCKET = "door.sock"
 FRESH = "door.new"  # made under this name and renamed once it listens: a door that is there answers
@@ -27,6 +31,8 @@ POLL_S = 0.02
 # From 3.13 on asyncio would remove the socket by the name it was bound to, which is a number of ours by then.
 BOUND = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
+Tunnel = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
 
 @dataclass
 class _Door:
@@ -35,11 +41,15 @@ class _Door:
 
 
 class Doors:
-    """The doors of a uvicorn server that has started. Made and used in its event loop."""
+    """The doors of a uvicorn server that has started. Made and used in its event loop.
+
+    `tunnel` serves the connections that begin with CONNECT, given the session; without it the HTTP server refuses them.
+    """
 
     def __init__(self, server: uvicorn.Server, root: Path):
         self._server, self._root = server, Path(root)
         self._doors: dict[str, _Door] = {}
+        self.tunnel: Tunnel | None = None
 
     def is_open(self, session: str) -> bool:
         return session in self._doors
@@ -94,6 +104,14 @@ class Doors:
         self._server.servers.append(listener)  # so that the server, when it stops, stops accepting here too
 
     def _connection(self, session: str, connections: WeakSet) -> asyncio.Protocol:
+        if self.tunnel is None:
+            return self._http(session, connections)
+        http = partial(self._http, session, connections)
+        front = Front(http, partial(self.tunnel, session), self._server.server_state.connections)
+        connections.add(front)
+        return front
+
+    def _http(self, session: str, connections: WeakSet) -> asyncio.Protocol:
         """As uvicorn's own startup makes them, but for the state (uvicorn.server.Server.startup)."""
         made = self._server.config.http_protocol_class(
             config=self._server.config,

@@ -19,7 +19,7 @@ from mcp_server.auth import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.doors import Doors
 from mcp_server.store import people
-from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, status, verdicts
+from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, spending, status, verdicts
 from mcp_server.world import World
 
 CLAIM_WAIT_S_MAX = 25.0
@@ -79,7 +79,8 @@ class Api:
         found = await asyncio.to_thread(sessions.get, self._world, request.path_params["id"])
         if found is None:
             raise Bad(404, "unknown_session", f"there is no session {request.path_params['id']}")
-        return asdict(found) | {"session": found.id, "state": "ended" if found.ended_ms else "working"}
+        over = await asyncio.to_thread(spending.over_of_session, self._world, found)
+        return asdict(found) | {"session": found.id, "state": "ended" if found.ended_ms else "working", "over_budget": over}
 
     # -- oracle jobs
 
@@ -157,6 +158,10 @@ class Api:
     @serves(RUNNER, ADMIN)
     async def status(self, request: Request) -> object:
         return await asyncio.to_thread(status.status, self._world)
+
+    @serves(RUNNER, ADMIN)
+    async def spending(self, request: Request) -> object:
+        return await asyncio.to_thread(spending.report, self._world)
 
     @serves(ADMIN)
     async def events(self, request: Request) -> object:
@@ -250,6 +255,7 @@ class Api:
             ("POST", "/api/oracle/run", Api.run_oracle),
             ("POST", "/api/oracle/check", Api.check_oracle),
             ("GET", "/api/status", Api.status),
+            ("GET", "/api/spending", Api.spending),
             ("GET", "/api/events", Api.events),
             ("GET", "/api/commits", Api.commits),
             ("GET", "/api/audit/verify", Api.verify),

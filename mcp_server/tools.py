@@ -22,12 +22,13 @@ from mcp_server.auth import Principal
 from mcp_server.core import budget
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.use_cases import claim, memory, planning, release, running, sessions, submit
+from mcp_server.use_cases import claim, memory, planning, release, running, sessions, spending, submit
 from mcp_server.world import World
 
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
 PROGRESS_S = 8.0  # often enough for clients that give up on a silent call
 CHARACTERS_MAX = 8_000
+SPENT_CHARACTERS = 400
 VERSION = "0.1.0"
 INSTRUCTIONS = (
     "You share a repository with other agents. Loop: claim_task, work only inside the lease's paths, commit often, "
@@ -125,8 +126,8 @@ class Tools:
             await asyncio.to_thread(log, status="error", code=None, ms=_since(began))
             raise
         code = str(answer.code) if isinstance(answer, Refused) else None
-        await asyncio.to_thread(log, status=_status(answer), code=code, ms=_since(began))
-        return render(answer)
+        note = await asyncio.to_thread(_logged, log, partial(spending.note, self._world, who), status=_status(answer), code=code, ms=_since(began))
+        return render(answer, note)
 
     async def _settled(self, ctx: Context, tool: str, act: Callable[[], Any], poll: Callable[[Any], Answer] | None, began: float) -> Answer:
         started = await asyncio.to_thread(act)
@@ -173,11 +174,21 @@ def principal(ctx: Context) -> Principal:
     return request.scope["principal"]
 
 
-def render(answer: Answer) -> CallToolResult:
-    """The same data as text and as structure; a refusal is an error to the client, since some show models only the text of one."""
+def _logged(log: Callable, note: Callable[[], dict | None], **more) -> dict | None:
+    log(**more)
+    return note()
+
+
+def render(answer: Answer, spent: dict | None = None) -> CallToolResult:
+    """The same data as text and as structure; a refusal is an error to the client, since some show models only the text of one.
+
+    `spent` is told to an agent whose model budget is nearly used up.
+    """
     if isinstance(answer, str):
-        return CallToolResult(content=[TextContent(type="text", text=answer[:CHARACTERS_MAX])])
-    value = budget.fit(answer.to_json() if isinstance(answer, Refused) else answer, CHARACTERS_MAX)
+        told = f"{answer[:CHARACTERS_MAX - SPENT_CHARACTERS]}\n\nBudget: {spent['note']}" if spent else answer[:CHARACTERS_MAX]
+        return CallToolResult(content=[TextContent(type="text", text=told)])
+    value = answer.to_json() if isinstance(answer, Refused) else answer
+    value = budget.fit(value if spent is None else {"budget": spent, **value}, CHARACTERS_MAX)
     return CallToolResult(content=[TextContent(type="text", text=budget.encode(value))], structured_content=value, is_error=isinstance(answer, Refused))
 
 

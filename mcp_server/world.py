@@ -1,12 +1,14 @@
-"""What a use case works with: the store, the repositories, the audit log, the clock, the bell. Made by the composition root."""
+"""What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models. Made by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp_server.audit import Audit
 from mcp_server.auth import Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
+from mcp_server.gateway.accounts import Accounts
+from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
 from mcp_server.store import Store, Tx
 
@@ -21,6 +23,10 @@ class World:
     audit: Audit
     bell: Bell
     now_ms: Callable[[], int]
+    # Of the model gateway, and true only while this process lives.
+    accounts: Accounts = field(default_factory=Accounts)
+    ledger: Ledger = field(default_factory=Ledger)
+    over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
 
     @property
     def lease_ms(self) -> int:

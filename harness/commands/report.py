@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness import demo_report
+from harness import demo_report, spending_table
 from harness import report as reports
 from harness.commands import audit
 from harness.place import ConfigOption, JsonOption, StateOption, place
@@ -21,16 +21,17 @@ def report(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Landings, refusals, work and coordination commits, and how long claims and pushes took."""
+    """Landings, refusals, work and coordination commits, how long claims and pushes took, and what the models cost."""
     where = place(context, config, state)
     modules = load_config(where.config_file()).modules.values()
     with where.served() as client:
         history = {repo: client.commits(repo) for repo in client.status()["main"]}
         figures = reports.of_log(list(audit.every(client)), history, modules)
-    text = jsons.dumps(figures.to_json(), indent=2)
+        spending = reports.of_spending(client.spending())
+    text = jsons.dumps({**figures.to_json(), "spending": spending.to_json()}, indent=2)
     if output is not None:
         output.write_text(text + "\n")
     if json:
         print(text)
     else:
-        Console().print(demo_report.table(figures))
+        Console().print(demo_report.table(figures), *spending_table.tables(spending))

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from harness.place import ConfigOption, JsonOption, StateOption, place
-from harness.table import agents_table, headline
+from harness.table import accounts_lines, agents_table, headline
 
 
 def status(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
@@ -24,5 +24,7 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
     for suite, seen in said.get("suites", {}).items():
         checked = "proven able to fail" if seen.get("checked") else "not yet checked"
         console.print(f"oracle {suite}: {seen.get('passing', 0)} of {seen.get('cases', 0)} pass, {checked}", markup=False, highlight=False)
+    for line in accounts_lines(said):
+        console.print(line, markup=False, highlight=False)
     if not up:
         console.print("no run is up; this is how the last one ended", style="dim")

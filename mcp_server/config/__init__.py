@@ -1,12 +1,29 @@
 """harness.toml and the task files: read into a Config, or every problem at once with file, line and a suggestion."""
 
 from mcp_server.config.load import check_files, load, parse
-from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Config, Module, Problem, Repo, Run, TaskSpec
+from mcp_server.config.spec import (
+    AGENT_KINDS,
+    AccountSpec,
+    AgentSpec,
+    Budget,
+    Config,
+    Egress,
+    Gateway,
+    Module,
+    Problem,
+    Repo,
+    Run,
+    TaskSpec,
+)
 
 __all__ = [
     "AGENT_KINDS",
+    "AccountSpec",
     "AgentSpec",
+    "Budget",
     "Config",
+    "Egress",
+    "Gateway",
     "Module",
     "Problem",
     "Repo",

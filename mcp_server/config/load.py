@@ -28,7 +28,7 @@ def parse(text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, ro
     tasks = read_tasks(task_files, sections, problems)
     if problems or sections.run is None:
         return sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line))
-    return Config(root, sections.run, sections.repos, sections.modules, sections.suites, sections.agents, tasks)
+    return Config(root, sections.run, sections.repos, sections.modules, sections.suites, sections.agents, tasks, sections.gateway, sections.egress)
 
 
 def load(path: Path) -> Config | list[Problem]:

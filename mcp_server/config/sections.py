@@ -8,13 +8,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcp_server.config.egress import read_egress
+from mcp_server.config.gateway import read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
-from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Module, Repo, Run
+from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
 from mcp_server.core import paths
 from oracle.spec import Suite
 
 SECTIONS = ("run", "repos", "modules", "oracle", "agents")
+SINGLE = ("gateway", "egress")  # sections that are one table each
 # Names become directories, refs, host names and URL parts.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}")
@@ -38,14 +41,16 @@ class Sections:
     modules: dict[str, Module] = field(default_factory=dict)
     suites: dict[str, Suite] = field(default_factory=dict)
     agents: dict[str, AgentSpec] = field(default_factory=dict)
+    gateway: Gateway = field(default_factory=Gateway)
+    egress: Egress = field(default_factory=Egress)
     declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
     for key in document:
-        if key not in SECTIONS:
-            source.problem((key,), f"unknown section {key}", did_you_mean(key, SECTIONS))
-    found = Sections(run=_run(source, document))
+        if key not in (*SECTIONS, *SINGLE):
+            source.problem((key,), f"unknown section {key}", did_you_mean(key, (*SECTIONS, *SINGLE)))
+    found = Sections(run=_run(source, document), gateway=read_gateway(source, document))
     named = {section: tables(source, document, section) for section in SECTIONS[1:]}
     for section, missing in NEEDED_SECTIONS.items():
         if not named[section] and not document.get(section):
@@ -62,6 +67,7 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
     for name, table in named["agents"].items():
         _check_name(source, ("agents", name), name)
         _keep(found.agents, name, _agent(source, name, table))
+    found.egress = read_egress(source, document, found.declared["agents"], found.agents)
     return found
 
 
@@ -133,7 +139,9 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
 def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | None:
     keys = ("agents", name)
     by_name = {"kind": name} if name in AGENT_KINDS and "kind" not in table else {}
-    agent = read(AgentSpec, source, keys, {**by_name, **table}, name=name)
+    budgets = {"budget": read_budget(source, (*keys, "budget"), table), "session_budget": read_budget(source, (*keys, "session_budget"), table)}
+    plain = {key: value for key, value in table.items() if key not in budgets}
+    agent = read(AgentSpec, source, keys, {**by_name, **plain}, name=name, **budgets)
     if agent is None:
         return None
     if agent.kind not in AGENT_KINDS:

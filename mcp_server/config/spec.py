@@ -52,6 +52,54 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What may be used up; None is no limit. `tokens` are read and written ones, `minutes` wall time."""
+
+    tokens: int | None = None
+    cost_usd: float | None = None
+    requests: int | None = None
+    minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class AccountSpec:
+    """A key at a provider. Without `base_url` the vendor's own; without `models` every model."""
+
+    name: str
+    api: str
+    base_url: str | None = None
+    key_env: str | None = None
+    key_file: str | None = None
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """How models are reached. `budget` is the run's; the other budgets hold for each of their kind without one of its own."""
+
+    patience_s: float = 240.0  # codex and qwen give a stream up after 240 to 300 s without an event
+    prices: bool = True
+    otlp_endpoint: str | None = None
+    accounts: dict[str, AccountSpec] = field(default_factory=dict)
+    budget: Budget = Budget()
+    agent_budget: Budget = Budget()
+    session_budget: Budget = Budget()
+    task_budget: Budget = Budget()
+
+
+@dataclass(frozen=True)
+class Egress:
+    """Where agents' tools may connect to, as HOST:PORT; off without `agents`, which are tables of agents or single ones.
+
+    Of `allow`, those in `private` may be at private or loopback addresses; the others must be at public ones.
+    """
+
+    allow: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class AgentSpec:
     """One table of agents; `playbook` and `materials` are relative to harness.toml and may contain "{agent}"."""
 
@@ -70,6 +118,8 @@ class AgentSpec:
     disk_mb: int = 2048
     session_minutes: float | None = None
     env: dict[str, str] = field(default_factory=dict)
+    budget: Budget | None = None  # of each agent, over all its sessions
+    session_budget: Budget | None = None
 
     def agents(self) -> tuple[str, ...]:
         """The names of the agents of this table: claude-1, claude-2, ..."""
@@ -92,6 +142,7 @@ class TaskSpec:
     brief: str
     file: str
     line: int
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -103,3 +154,5 @@ class Config:
     suites: dict[str, Suite]
     agents: dict[str, AgentSpec]
     tasks: list[TaskSpec]
+    gateway: Gateway = Gateway()
+    egress: Egress = Egress()

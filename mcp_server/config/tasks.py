@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from mcp_server.config.gateway import read_budget
 from mcp_server.config.positions import Positions, scan
 from mcp_server.config.reading import Source, read
 from mcp_server.config.sections import Sections, check_globs, check_known
-from mcp_server.config.spec import Problem, TaskSpec
+from mcp_server.config.spec import Budget, Problem, TaskSpec
 from mcp_server.core import paths
 
 FENCES = {"+++": "toml", "---": "yaml"}
@@ -33,6 +34,7 @@ class FrontMatter:
     suite: str | None = None
     cases: tuple[str, ...] = ()
     priority: int = 0
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def _read_task(file: str, text: str, sections: Sections, problems: list[Problem]
     modules = sections.declared["modules"]
     if "module" not in values and len(modules) == 1:
         values = {**values, "module": modules[0]}
-    front = read(FrontMatter, source, (), values)
+    budget = read_budget(source, ("budget",), values)
+    front = read(FrontMatter, source, (), {key: value for key, value in values.items() if key != "budget"}, budget=budget)
     if isinstance(values.get("id"), str):
         _declare(source, values["id"], declared)
     if not brief:
@@ -175,6 +178,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
         brief=brief,
         file=source.file,
         line=source.line(("id",)),
+        budget=front.budget,
     )
 
 

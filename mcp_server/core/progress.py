@@ -7,6 +7,8 @@ was left out is counted in the text.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcp_server.core import schedule
+
 LINE_BYTES_MAX = 200  # one row never crowds out the others, however long a title somebody wrote
 ROWS_MAX = 100  # a part longer than this is never read to its end
 NAMES_MAX = 3  # cases named per failing group
@@ -19,6 +21,7 @@ class Held:
     title: str
     module: str
     expires_ms: int
+    quota_until_ms: int | None = None  # it waits for its model account until then
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ def _counts(state: State) -> str:
 
 def _held(held: Held, now_ms: int) -> str:
     left = _duration(held.expires_ms - now_ms)
+    if held.quota_until_ms is not None:
+        left += f", waiting_for_quota until {schedule.moment(held.quota_until_ms)}"
     return f"{held.task} {held.title} (module {held.module}): {held.agent}, lease ends in {left}"
 
 

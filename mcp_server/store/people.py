@@ -87,6 +87,12 @@ def open_sessions(tx: Tx) -> list[Session]:
     return [Session(**row._mapping) for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))]
 
 
+def sessions_of(tx: Tx, agent: str | None = None) -> list[Session]:
+    """Every session of an agent, or of all."""
+    query = select(sessions) if agent is None else select(sessions).where(sessions.c.agent == agent)
+    return [Session(**row._mapping) for row in tx.execute(query.order_by(sessions.c.started_ms))]
+
+
 def latest_sessions(tx: Tx) -> list[Session]:
     """The newest session of every agent."""
     found = [Session(**row._mapping) for row in tx.execute(select(sessions).order_by(sessions.c.started_ms, sessions.c.id))]

@@ -1,6 +1,6 @@
 """The tables. Times are milliseconds since the epoch on the server's clock; JSON columns hold plain values."""
 
-from sqlalchemy import JSON, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
 
 metadata = MetaData()
 
@@ -166,6 +166,35 @@ events = Table(
     Column("agent", Text),
     Column("task", Text),
     Index("events_by_kind", "kind"),
+)
+
+model_requests = Table(  # one row per request of an agent to a model, ended however
+    "model_requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("began_ms", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("session", Text),
+    Column("task", Text),
+    Column("fence", Integer),
+    Column("account", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("model", Text),
+    Column("status", Integer),  # what the client was answered; NULL where it left before
+    Column("outcome", Text, nullable=False),  # ok | error | aborted | cut | budget | refused
+    Column("input", Integer, nullable=False),  # all that was read, cached parts included
+    Column("cached_read", Integer, nullable=False),
+    Column("cached_write", Integer, nullable=False),
+    Column("output", Integer, nullable=False),  # all that was written, reasoning included
+    Column("reasoning", Integer, nullable=False),
+    Column("known", Boolean, nullable=False),  # whether the vendor told the tokens
+    Column("partial", Boolean, nullable=False),  # the answer did not come to its end: the tokens are a lower bound
+    Column("cost_usd", Float),  # NULL: nobody knows
+    Column("tries", Integer, nullable=False),
+    Column("waited_ms", Integer, nullable=False),
+    Column("first_byte_ms", Integer),
+    Column("took_ms", Integer, nullable=False),
+    Index("model_requests_by_task", "task"),
 )
 
 checkpoints = Table(

@@ -13,7 +13,7 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import baseline, leasing
+from mcp_server.use_cases import baseline, leasing, spending
 from mcp_server.world import World
 
 FAILING_MAX = 20  # failing case ids in the answer; the count is always whole
@@ -27,6 +27,8 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
         live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
         board = schedule.Board(task_rows.all(tx), live, world.now_ms())
         chosen = schedule.choose(board, who.name, task=task, module=module)
+        if isinstance(chosen, Task):
+            chosen = spending.refusal(world, tx, who, chosen.id) or chosen
         match chosen:
             case Refused():
                 world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)

@@ -4,6 +4,7 @@ from collections import Counter
 
 from mcp_server.auth import Principal
 from mcp_server.core import progress
+from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import State
 from mcp_server.store import leases as lease_rows
@@ -68,11 +69,16 @@ def state(world: World) -> progress.State:
         blocked_count=counts[State.BLOCKED],
         passing=outcomes.count("pass"),
         cases=len(outcomes),
-        held=[progress.Held(lease.agent, lease.task, tasks[lease.task].title, tasks[lease.task].module, lease.expires_ms) for lease in leases],
+        held=[progress.Held(lease.agent, lease.task, tasks[lease.task].title, tasks[lease.task].module, lease.expires_ms, _quota_until(world, lease)) for lease in leases],
         blocked=[progress.Blocked(task.id, task.title, task.reason) for task in tasks.values() if task.state is State.BLOCKED],
         failing=[group for name, cases in measured.items() for group in _failing(name, cases)],
         landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],
     )
+
+
+def _quota_until(world: World, lease: Lease) -> int | None:
+    wait = world.accounts.wait_of(lease.agent, lease.session, world.now_ms())
+    return wait.until_ms if wait is not None else None
 
 
 def _failing(suite: str, outcomes: dict[str, str]) -> list[progress.FailingGroup]:

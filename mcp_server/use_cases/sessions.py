@@ -9,7 +9,7 @@ from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import Session
-from mcp_server.use_cases import leasing
+from mcp_server.use_cases import leasing, spending
 from mcp_server.world import World
 
 
@@ -37,7 +37,10 @@ def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> d
             people.revoke(tx, world.now_ms(), session=id)
             world.record(tx, "session_ended", agent=session.agent, session=id, outcome=outcome, detail=detail, exit=exit)
             for lease in held:
-                if not lease.pinned:
+                over = spending.over_under(world, tx, lease)
+                if not lease.pinned and over is not None:
+                    spending.give_back(world, tx, lease, over)
+                elif not lease.pinned:
                     leasing.end(world, tx, lease, "session_ended", Event.LEASE_LOST)
         task = task_rows.get(tx, held[0].task) if held else None
     leasing.keep_salvage(world)

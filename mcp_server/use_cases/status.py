@@ -6,6 +6,8 @@ from collections import Counter
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.task import State
+from mcp_server.gateway.accounts import Wait
+from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
@@ -34,8 +36,12 @@ def status(world: World) -> dict:
         "main": {name: world.main(name) for name in world.repos},
         "tasks": {"open": counts[State.OPEN], "claimed": counts[State.LEASED], "done": counts[State.DONE], "blocked": counts[State.BLOCKED]},
         "finished": tasks.run_is_finished(all_tasks) and not pending,
-        "agents": [_agent(session, held.get(session.agent), now, landings, refused) for session in sessions]
-        + [_connected(agent, held.get(agent), now, landings, refused) for agent in sorted(connected)],
+        "agents": [
+            row | {"waiting_for_quota": _quota(world.accounts.wait_of(row["agent"], row["session"], now)), "spent": _spent(world, row["agent"])}
+            for row in [_agent(session, held.get(session.agent), now, landings, refused) for session in sessions]
+            + [_connected(agent, held.get(agent), now, landings, refused) for agent in sorted(connected)]
+        ],
+        "accounts": world.accounts.shown(now),
         "submissions": [_waiting(place, one, now) for place, one in enumerate(pending, 1)],
         "suites": {name: _suite(world, name) for name in world.config.suites},
         "landings": len(landed),
@@ -65,6 +71,15 @@ def _connected(agent: str, lease: leases.Lease | None, now_ms: int, landings: Co
     """An agent with a token of its own and no session: a client somewhere else."""
     nobody = people.Session("", agent, "connected", door=False, started_ms=0)
     return _agent(nobody, lease, now_ms, landings, refused) | {"state": "connected", "session": None}
+
+
+def _quota(wait: Wait | None) -> dict | None:
+    return {"account": wait.account, "since_ms": wait.since_ms, "until_ms": wait.until_ms, "reason": wait.reason} if wait else None
+
+
+def _spent(world: World, agent: str) -> dict:
+    spent = world.ledger.spent(Scope.AGENT, agent)
+    return {"tokens": spent.tokens, "cost_usd": round(spent.cost_usd, 6), "requests": spent.requests}
 
 
 def _waiting(place: int, one: submission_rows.Submission, now_ms: int) -> dict:

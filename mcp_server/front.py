@@ -1,0 +1,82 @@
+"""Owns the first bytes of a connection at a door: a CONNECT goes to the egress proxy, everything else to the HTTP server.
+
+uvicorn hands no CONNECT to an application, so somebody has to look before it does. Rule: only the first word is looked at
+here; the connection is handed on whole, and whoever has it is the transport's protocol from then on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+CONNECT = b"CONNECT "
+log = logging.getLogger(__name__)
+
+Tunnel = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Kept(Protocol):
+    """Where the server keeps its connections: what is in there is shut down when it stops."""
+
+    def add(self, connection: asyncio.Protocol, /) -> None: ...
+
+    def discard(self, connection: asyncio.Protocol, /) -> None: ...
+
+
+class Front(asyncio.Protocol):
+    """Undecided until the first word is there."""
+
+    def __init__(self, http: Callable[[], asyncio.Protocol], tunnel: Tunnel, kept: Kept):
+        self._http, self._tunnel, self._kept = http, tunnel, kept
+        self._begun = b""
+        self._task: asyncio.Task | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._kept.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._begun += data
+        if self._begun.startswith(CONNECT):
+            self._to_tunnel()
+        elif not CONNECT.startswith(self._begun):
+            self._to_http()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._kept.discard(self)
+
+    def shutdown(self) -> None:
+        """As the server's own connections have it. A tunnel has no end to wait for."""
+        if self._task is not None:
+            self._task.cancel()
+        self.transport.close()
+
+    def _to_http(self) -> None:
+        http = self._http()
+        self._kept.discard(self)
+        self.transport.set_protocol(http)
+        http.connection_made(self.transport)
+        http.data_received(self._begun)
+
+    def _to_tunnel(self) -> None:
+        """The streams take the transport; this object stays the server's name for the connection."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        streams = asyncio.StreamReaderProtocol(reader, loop=loop)
+        self.transport.set_protocol(streams)
+        streams.connection_made(self.transport)
+        reader.feed_data(self._begun)
+        writer = asyncio.StreamWriter(self.transport, streams, reader, loop)
+        self._task = loop.create_task(self._run(reader, writer))
+
+    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._tunnel(reader, writer)
+        except asyncio.CancelledError:
+            pass  # shutdown
+        except Exception:
+            log.exception("a connection at a door failed")
+        finally:
+            self._kept.discard(self)
+            self.transport.abort() if self._task and self._task.cancelling() else writer.close()

@@ -1,0 +1,269 @@
+"""Owns one request from its admission to its last byte: wait for quota, ask, pass on, count.
+
+Rule: a try is repeated only while nothing of an answer has been sent on; whatever happens, the request is counted once.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeVar
+
+from mcp_server.auth import Principal
+from mcp_server.gateway import apis, errors, prices, quota
+from mcp_server.gateway.accounts import Account, Wait
+from mcp_server.gateway.answer import Answer, up_to_event_end
+from mcp_server.gateway.apis import Asked, Call, Headers, Kind
+from mcp_server.gateway.budgets import Standing
+from mcp_server.gateway.ledger import Keys
+from mcp_server.gateway.upstream import Answering, Failed, Gone, Upstream
+from mcp_server.gateway.usage import Reader, Usage
+from mcp_server.use_cases import spending
+from mcp_server.world import World
+
+TRIES_MAX = 3  # of a request that fails for no reason of quota; the clients try again too
+UNSURE_RETRY_S = 30  # told to a client when nobody knows better
+RETURN_MS = 60_000  # a client that was told when to come again may be so late: until then its lease is kept
+KEY_REFUSED_MS = 15 * 60_000  # an account whose key was refused is left alone so long
+T = TypeVar("T")
+
+
+class Try(Enum):
+    """What a try came to."""
+
+    SETTLED = "the client has its answer"
+    WAIT = "the account is parked"
+    AGAIN = "it failed, and may be repeated"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What the client wants, read and found right."""
+
+    who: Principal
+    account: Account
+    call: Call
+    asked: Asked
+    query: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass
+class Course:
+    """How the request went, for the record."""
+
+    outcome: str = "aborted"
+    usage: Usage = field(default_factory=Usage)
+    tries: int = 0
+    waited_s: float = 0.0
+    first_byte_s: float | None = None
+
+
+class Exchange:
+    def __init__(self, world: World, upstream: Upstream, asking: Asking, answer: Answer, charged_to: Keys, limited: list):
+        self._world, self._upstream, self._asking, self._answer = world, upstream, asking, answer
+        self._charged_to, self._limited, self._pace = charged_to, limited, world.accounts.pace
+        self._loop = asyncio.get_running_loop()
+        self._began_s, self._pinged_s = self._loop.time(), 0.0
+        patience_s = world.config.gateway.patience_s
+        self._patience_s = patience_s if asking.asked.stream else min(patience_s, self._pace.plain_patience_s)
+        self._deadline_ms = world.now_ms() + int(self._patience_s * 1_000)
+        self._charged: int | None = None
+        self._charged_for: tuple[Usage, int] | None = None
+        self.course = Course()
+
+    # -- admission and tries
+
+    async def run(self) -> None:
+        """Returns when the client has what it gets, but for the end of it; a cancelled one is where it is."""
+        account, failures = self._asking.account, 0
+        account.in_flight += 1
+        try:
+            while await self._admitted():
+                last = failures + 1 >= TRIES_MAX
+                try:
+                    came_to = await self._one_try(last=last)
+                except Gone as gone:
+                    if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
+                        self.course.outcome = "cut"
+                        return
+                    if last:
+                        return await self._refuse(Kind.UPSTREAM, f"the provider of account {account.name} cannot be reached or broke off ({gone})", "error")
+                    came_to = Try.AGAIN
+                if came_to is Try.SETTLED:
+                    return
+                if came_to is Try.AGAIN:
+                    failures += 1
+                    await self._patiently(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
+        finally:
+            account.in_flight -= 1
+            if self._charged is not None:
+                self._world.ledger.end(self._charged)
+
+    async def _admitted(self) -> bool:
+        """Waits for the account as long as that makes sense; otherwise the client has been told, and the answer is no."""
+        account, world = self._asking.account, self._world
+        if account.is_free():
+            return True
+        left_s = self._began_s + self._patience_s - self._loop.time()
+        if left_s > 0 and not account.is_hopeless(self._deadline_ms) and await self._turn(left_s):
+            return True
+        if not account.is_parked() and self._began_s + self._patience_s > self._loop.time():
+            return await self._admitted()
+        until_ms = account.until_ms if account.is_parked() else world.now_ms() + UNSURE_RETRY_S * 1_000
+        after_s = min(max(1, -(-(until_ms - world.now_ms()) // 1_000)), errors.RETRY_AFTER_S_MAX)
+        self._wait_elsewhere(until_ms, world.now_ms() + after_s * 1_000 + RETURN_MS)
+        kind = Kind.SPENT if account.closed and account.is_parked() else Kind.BUSY
+        told = f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {max(1, (until_ms - world.now_ms()) // 1_000)} s."
+        await self._refuse(kind, told, "refused" if not self.course.tries else "error", retry_after_s=after_s)
+        return False
+
+    async def _turn(self, left_s: float) -> bool:
+        account, who, world = self._asking.account, self._asking.who, self._world
+        began_s = self._loop.time()
+        await asyncio.to_thread(spending.begin_wait, world, who, account.name, account.until_ms, account.reason)
+        number = world.accounts.begin_wait(Wait(who.name, who.session, account.name, world.now_ms(), max(account.until_ms, world.now_ms()), account.reason))
+        try:
+            return await self._patiently(account.turn(left_s))
+        finally:
+            world.accounts.end_wait(number)
+            self.course.waited_s += self._loop.time() - began_s
+
+    def _wait_elsewhere(self, until_ms: int, kept_ms: int) -> None:
+        who, account, now = self._asking.who, self._asking.account, self._world.now_ms()
+        self._world.accounts.send_away(Wait(who.name, who.session, account.name, now, until_ms, account.reason, kept_ms))
+
+    async def _patiently(self, awaited: Awaitable[T]) -> T:
+        """Awaits; a client that was parked once is kept awake meanwhile."""
+        task = asyncio.ensure_future(awaited)
+        try:
+            while True:
+                due_s = max(self._began_s + self._pace.early_s, self._pinged_s + self._pace.ping_s) - self._loop.time()
+                done, _ = await asyncio.wait({task}, timeout=max(0.0, due_s))
+                if done:
+                    return task.result()
+                await self._answer.keep_alive()
+                self._pinged_s = self._loop.time()
+        finally:
+            task.cancel()
+
+    async def _one_try(self, *, last: bool) -> Try:
+        """Raises Gone."""
+        ask, account = self._asking, self._asking.account
+        self.course.tries += 1
+        if self._charged is None:
+            self._charged = self._world.ledger.begin(self._charged_to)
+        asking = self._upstream.ask(account, ask.call, ask.query, ask.headers, ask.body, self._world.now_ms())
+        got = await (self._patiently(asking) if self.course.waited_s else asking)
+        if isinstance(got, Answering):
+            account.answered()
+            try:
+                await self._pass_on(got)
+            finally:
+                await got.close()
+            return Try.SETTLED
+        if got.quota is not None:
+            if account.refused(got.quota, random.random()):
+                await self._tell_parked()
+            return Try.WAIT
+        if got.status >= 500 and not last:
+            return Try.AGAIN
+        if got.status == 401:
+            account.close(self._world.now_ms() + KEY_REFUSED_MS, "the key was refused (401)")
+            await self._tell_parked()
+            await self._refuse(Kind.AUTH, f"the provider refused the key of account {account.name}; a person has to mend that", "error")
+            return Try.SETTLED
+        account.answered()
+        await self._pass_error(got)
+        return Try.SETTLED
+
+    async def _tell_parked(self) -> None:
+        account = self._asking.account
+        await asyncio.to_thread(spending.parked, self._world, self._asking.who, account.name, account.until_ms, account.reason, closed=account.closed)
+
+    # -- passing on
+
+    async def _pass_on(self, got: Answering) -> None:
+        reader = Reader(self._asking.call.form, content_type=got.header("content-type"), content_encoding=got.header("content-encoding"))
+        if self._answer.early and not got.header("content-type").startswith("text/event-stream"):
+            return await self._refuse(Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error")
+        first = asyncio.ensure_future(got.next())
+        try:
+            await asyncio.wait({first}, timeout=self._pace.hold_s)
+            if not first.done():
+                await self._answer.start(got.status, apis.response_headers(got.headers))
+            chunk = await first
+        finally:
+            if not first.done():
+                first.cancel()
+                await asyncio.wait({first})
+        self.course.first_byte_s = self._loop.time() - self._began_s
+        await self._answer.start(got.status, apis.response_headers(got.headers))
+        try:
+            await (self._pass_within_limits(chunk, got, reader) if self._limited else self._pass_all(chunk, got, reader))
+        finally:
+            if self.course.outcome not in ("ok", "budget"):
+                reader.cut()
+            self.course.usage = reader.usage
+            self._charge(reader.usage)
+
+    async def _pass_all(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
+        while chunk is not None:
+            await self._answer.chunk(chunk)  # first the client, then the counting
+            reader.feed(chunk)
+            chunk = await got.next()
+        reader.end()
+        self.course.outcome = "ok"
+
+    async def _pass_within_limits(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
+        """Counts before it passes on; what goes past a limit is stopped where an event ends."""
+        over: Standing | None = None
+        while chunk is not None:
+            reader.feed(chunk)
+            over = over or self._passed_limit(reader.usage)
+            if over is not None and (end := up_to_event_end(chunk)):
+                await self._answer.chunk(chunk[:end])
+                self.course.outcome = "budget"
+                return await self._answer.error(Kind.BUDGET, f"{over.sentence()}: the gateway has stopped this answer")
+            await self._answer.chunk(chunk)
+            chunk = await got.next()
+        reader.end()
+        self.course.outcome = "ok"
+
+    def _charge(self, seen: Usage) -> None:
+        assert self._charged is not None
+        self._world.ledger.see(self._charged, seen.tokens, self.cost(seen) or 0.0)
+
+    def _passed_limit(self, seen: Usage) -> Standing | None:
+        """Charges what the answer has cost so far; the limit it passes, if the answer is a stream that can be stopped."""
+        ledger, ask = self._world.ledger, self._asking
+        if (seen, ledger.changes) == self._charged_for:
+            return None
+        self._charge(seen)
+        self._charged_for = (seen, ledger.changes)
+        if not ask.asked.stream or seen.complete:
+            return None
+        over = spending.standing_now(self._world, self._limited)
+        return over if over is not None and over.is_over and (over.measure != "requests" or over.used > over.limit) else None
+
+    def cost(self, seen: Usage) -> float | None:
+        ask = self._asking
+        if not self._world.config.gateway.prices:
+            return None
+        return prices.cost_usd(ask.account.api, ask.account.base_url, seen.model or ask.asked.model, seen)
+
+    async def _pass_error(self, got: Failed) -> None:
+        """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""
+        self.course.outcome = "error"
+        if self._answer.begun or got.body is None:
+            said = f"the provider of account {self._asking.account.name} answered {got.status}"
+            return await self._answer.error(Kind.UPSTREAM, said, status=got.status if got.status >= 400 else None)
+        headers = [(name, value) for name, value in apis.response_headers(got.headers) if name.lower() != b"content-length"]
+        await self._answer.start(got.status, [*headers, (b"content-length", str(len(got.body)).encode())])
+        await self._answer.chunk(got.body)
+
+    async def _refuse(self, kind: Kind, message: str, outcome: str, *, retry_after_s: int | None = None) -> None:
+        self.course.outcome = outcome
+        await self._answer.error(kind, message, retry_after_s=retry_after_s)

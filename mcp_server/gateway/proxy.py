@@ -1,0 +1,209 @@
+"""Owns the way in: /llm/ACCOUNT/..., who may ask what there, and the record of every request.
+
+Rule: agents only; a request is read whole before it is judged, and what is not listed in `apis` goes no further.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mcp_server.auth import AGENT, Principal
+from mcp_server.gateway import apis, errors, telemetry
+from mcp_server.gateway.accounts import Account
+from mcp_server.gateway.answer import Answer
+from mcp_server.gateway.apis import FREE, Asked, Call, Form, Kind, Wrong
+from mcp_server.gateway.exchange import Asking, Course, Exchange
+from mcp_server.gateway.upstream import Upstream
+from mcp_server.store.model_requests import ModelRequest
+from mcp_server.use_cases import spending
+from mcp_server.world import World
+
+PATH = "/llm/"
+BODY_BYTES_MAX = 40 << 20  # Anthropic takes 32 MB
+REQUESTS_MAX = 32  # at once by one agent: a session makes a handful
+UPKEEP_S_MAX = 20.0
+log = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The client left before it had said what it wants."""
+
+
+class TooLarge(Exception):
+    pass
+
+
+class Gateway:
+    def __init__(self, world: World, spans: telemetry.Spans | None = None):
+        self._world, self._spans = world, spans or telemetry.Spans()
+        self._upstream = Upstream()
+        self._recording: set[asyncio.Task] = set()
+        self._active: dict[Principal, int] = {}
+        self._is_limited = spending.any_budget(world)
+
+    def routes(self) -> list[Route]:
+        return [Route("/llm/{account}", self), Route("/llm/{account}/{path:path}", self)]
+
+    async def close(self) -> None:
+        """Every record that is under way is written."""
+        if self._recording:
+            await asyncio.wait(self._recording)
+        await self._upstream.close()
+
+    async def upkeep(self) -> None:
+        """Renews the leases of agents that wait for a model or listen to one."""
+        every_s = min(UPKEEP_S_MAX, self._world.lease_ms / 3_000)
+        while True:
+            await asyncio.sleep(every_s)
+            now = self._world.now_ms()
+            waiting = {Principal(wait.agent, AGENT, wait.session) for wait in self._world.accounts.waits(now) if wait.kept_ms is None or now < wait.kept_ms}
+            if at_work := waiting | set(self._active):
+                await asyncio.to_thread(spending.renew_all, self._world, at_work)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        who: Principal = scope["principal"]
+        name = scope["path_params"]["account"]
+        account = self._world.accounts.by_name.get(name)
+        if account is None or who.role != AGENT:
+            known = ", ".join(sorted(self._world.accounts.by_name)) or "none: the server was started without a key"
+            no = (404, f"there is no account {name[:60]!r}; there are {known}") if who.role == AGENT else (403, "models are for agents")
+            return await JSONResponse({"type": "error", "error": {"type": "not_found_error", "message": no[1]}}, no[0])(scope, receive, send)
+        call = apis.call(account.api, scope["method"], "/" + scope["path_params"].get("path", ""))
+        if isinstance(call, Wrong):
+            return await _wrong(account, call)(scope, receive, send)
+        if call.form is Form.PROBE:
+            return await Response(status_code=200)(scope, receive, send)
+        self._active[who] = self._active.get(who, 0) + 1
+        try:
+            await self._serve(scope, receive, send, who, account, call)
+        finally:
+            self._active[who] -= 1
+            if not self._active[who]:
+                del self._active[who]
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, who: Principal, account: Account, call: Call) -> None:
+        began_ms, loop = self._world.now_ms(), asyncio.get_running_loop()
+        began_s = loop.time()
+        self._world.accounts.came_back(who.name, who.session)
+        course, asked = Course(), Asked(call.model, call.stream)
+        answer = Answer(send, call, stream=call.stream)
+        exchange: Exchange | None = None
+        try:
+            body = await _body(receive)
+            told = apis.asked(call, body) if not _is_packed(scope) else None
+            asked = told or asked
+            answer = Answer(send, call, stream=asked.stream)
+            # Only a budget has to know the task before the request goes out; the record has time.
+            task = spending.task_of(self._world, who) if self._is_limited else None
+            limited = spending.limits(self._world, spending.keys(who, task), who.name) if self._is_limited else []
+            if no := self._objection(who, account, call, told, limited):
+                course.outcome = "refused"
+                await answer.error(no.kind, no.message, status=no.status, retry_after_s=1 if no.kind is Kind.BUSY else None)
+            else:
+                asking = Asking(who, account, call, asked, scope["query_string"].decode("latin-1"), scope["headers"], body)
+                exchange = Exchange(self._world, self._upstream, asking, answer, spending.keys(who, task), limited)
+                course = exchange.course
+                await _while_there(receive, exchange.run())
+        except TooLarge:
+            course.outcome = "refused"
+            await answer.error(Kind.TOO_LARGE, f"the request has more than {BODY_BYTES_MAX} bytes")
+        except Gone:
+            pass
+        finally:
+            took_ms = int((loop.time() - began_s) * 1_000)
+            cost = exchange.cost(course.usage) if exchange else None
+            request = _told(who, account, call, asked, course, answer, cost, began_ms, took_ms)
+            writing = asyncio.create_task(asyncio.to_thread(self._record, who, account, call, request))
+            self._recording.add(writing)
+            writing.add_done_callback(self._recorded)
+            await asyncio.shield(writing)
+        if course.outcome != "cut":  # whoever has the end of an answer finds its record too
+            await answer.end()
+
+    def _objection(self, who: Principal, account: Account, call: Call, told: Asked | None, limited: list) -> Wrong | None:
+        if told is None:
+            return Wrong(400, Kind.INVALID, "the body is not a JSON object that the gateway can read, or it is packed (content-encoding)")
+        if told.background:
+            return Wrong(400, Kind.INVALID, "background responses are not passed on: nobody could count them; leave `background` out")
+        if account.models and not any(_matches(told.model, one) for one in account.models) and call.form is not Form.LIST:
+            return Wrong(400, Kind.INVALID, f"account {account.name} serves the models {', '.join(account.models)}, not {str(told.model)[:100]!r}")
+        if self._active[who] > REQUESTS_MAX:
+            return Wrong(429, Kind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
+        if limited and call.form not in FREE:
+            over = spending.standing_now(self._world, limited)
+            if over is not None and over.is_over:
+                return Wrong(400, Kind.BUDGET, f"{over.sentence()}: the gateway answers no more requests under this budget. Stop working; what you have uploaded is kept.")
+        return None
+
+    def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest) -> None:
+        self._spans.model_request(account, call, spending.record(self._world, who, request))
+
+    def _recorded(self, task: asyncio.Task) -> None:
+        self._recording.discard(task)
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            log.error("a model request could not be recorded: %s", type(failed).__name__)
+
+
+def _matches(model: str | None, allowed: str) -> bool:
+    return model is not None and (model == allowed or (allowed.endswith("*") and model.startswith(allowed[:-1])))
+
+
+def _wrong(account: Account, wrong: Wrong) -> Response:
+    headers = {"allow": wrong.allow} if wrong.allow else {}
+    return JSONResponse(errors.error(account.api, wrong.kind, wrong.message, status=wrong.status), wrong.status, {**headers, "x-should-retry": "false"})
+
+
+def _is_packed(scope: Scope) -> bool:
+    return any(name == b"content-encoding" and value.strip().lower() not in (b"", b"identity") for name, value in scope["headers"])
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise TooLarge
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _while_there(receive: Receive, work) -> None:
+    """Runs `work` until it is done or the client has gone, which ends it. Raises what it raises, or Gone."""
+    doing, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise Gone
+    finally:
+        for task in (doing, leaving):
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _told(who: Principal, account: Account, call: Call, asked: Asked, course: Course, answer: Answer, cost: float | None, began_ms: int, took_ms: int) -> ModelRequest:
+    seen, free = course.usage, call.form in FREE
+    whole = course.outcome == "ok" and (seen.complete or free)
+    return ModelRequest(
+        began_ms=began_ms, agent=who.name, session=who.session, task=None, fence=None, account=account.name,
+        form=str(call.form), model=seen.model or asked.model, status=answer.status, outcome=course.outcome,
+        input=seen.input, cached_read=seen.cached_read, cached_write=seen.cached_write, output=seen.output, reasoning=seen.reasoning,
+        known=seen.known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
+        waited_ms=int(course.waited_s * 1_000), first_byte_ms=None if course.first_byte_s is None else int(course.first_byte_s * 1_000), took_ms=took_ms,
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""Requests to models: one row each, and their sums."""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import case, func, insert, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from mcp_server.store import Tx
+from mcp_server.store.schema import model_requests as rows
+
+REFUSED = "refused"  # by the gateway itself: nothing was asked upstream
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    began_ms: int
+    agent: str
+    session: str | None
+    task: str | None
+    fence: int | None
+    account: str
+    form: str
+    model: str | None
+    status: int | None
+    outcome: str
+    input: int
+    cached_read: int
+    cached_write: int
+    output: int
+    reasoning: int
+    known: bool
+    partial: bool
+    cost_usd: float | None
+    tries: int
+    waited_ms: int
+    first_byte_ms: int | None
+    took_ms: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """`unknown`: requests whose tokens nobody told. `unpriced`: with tokens, but no price. `partial`: lower bounds among them."""
+
+    requests: int
+    input: int
+    cached_read: int
+    cached_write: int
+    output: int
+    reasoning: int
+    cost_usd: float
+    unknown: int
+    unpriced: int
+    partial: int
+
+    def to_json(self) -> dict:
+        return asdict(self) | {"tokens": self.input + self.output}
+
+
+def add(tx: Tx, request: ModelRequest) -> None:
+    tx.execute(insert(rows).values(**asdict(request)))
+
+
+def sums(tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None) -> list[tuple[tuple, Sum]]:
+    """Sums by the values of `columns`, in their order; of one task's requests that began after `after_ms`, up to `until_ms`."""
+    by = [rows.c[name] for name in columns]
+    query = select(*by, *_SUMS).where(rows.c.outcome != REFUSED, rows.c.began_ms > after_ms)
+    if task is not None:
+        query = query.where(rows.c.task == task)
+    if until_ms is not None:
+        query = query.where(rows.c.began_ms <= until_ms)
+    return [(tuple(row[: len(by)]), Sum(*row[len(by) :])) for row in tx.execute(query.group_by(*by).order_by(*by) if by else query)]
+
+
+def _total(value: ColumnElement) -> ColumnElement:
+    return func.coalesce(func.sum(value), 0)
+
+
+_answered = rows.c.outcome.in_(("ok", "cut", "aborted", "budget"))
+_SUMS = (
+    func.count(),
+    *(_total(rows.c[name]) for name in ("input", "cached_read", "cached_write", "output", "reasoning")),
+    _total(rows.c.cost_usd),
+    _total(case((_answered & rows.c.known.is_(False), 1), else_=0)),
+    _total(case((rows.c.known & rows.c.cost_usd.is_(None), 1), else_=0)),
+    _total(case((rows.c.partial, 1), else_=0)),
+)

@@ -1,0 +1,108 @@
+"""A real server whose accounts are scripted models, and agents that ask them with plain HTTP."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.fake_models import FakeModels
+from tests.server import toy
+from tests.server.conftest import NO_TLS, Agent, Server
+
+KEY = "sk-test-0123456789abcdefghijklmnop"
+ACCOUNT = '\n[gateway.accounts.{name}]\napi = "{api}"\nbase_url = "{url}{path}"\nkey_file = "{key}"\n{more}\n'
+PATHS = {"anthropic": "", "openai": "/v1", "gemini": ""}
+ASK = {"role": "user", "content": "Go on."}
+MODELS = {"anthropic": "claude-sonnet-4-5", "openai": "gpt-5", "gemini": "gemini-2.5-pro"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """How each API is asked: account, path, body."""
+
+    account: str
+    path: str
+    body: dict
+
+
+def asking(form: str, *, stream: bool = True, model: str | None = None, **more: Any) -> Request:
+    match form:
+        case "messages":
+            return Request("anthropic", "/v1/messages?beta=true", {"model": model or MODELS["anthropic"], "max_tokens": 100, "messages": [ASK], "stream": stream} | more)
+        case "responses":
+            return Request("openai", "/v1/responses", {"model": model or MODELS["openai"], "input": [ASK], "stream": stream} | more)
+        case "chat":
+            usage = {"stream_options": {"include_usage": True}} if stream else {}
+            return Request("openai", "/v1/chat/completions", {"model": model or MODELS["openai"], "messages": [ASK], "stream": stream} | usage | more)
+        case "generate":
+            method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+            return Request("gemini", f"/v1beta/models/{model or MODELS['gemini']}:{method}", {"contents": [{"role": "user", "parts": [{"text": "Go on."}]}]} | more)
+    raise ValueError(form)
+
+
+FORMS = ("messages", "responses", "chat", "generate")
+
+
+def config(url: str, key_file: Path, *, patience_s: float = 20, gateway: str = "", more: str = "", toml: str = toy.TOML) -> str:
+    accounts = "".join(ACCOUNT.format(name=api, api=api, url=url, path=path, key=key_file, more=more) for api, path in PATHS.items())
+    return f"{toml}\n[gateway]\npatience_s = {patience_s}\n{gateway}\n{accounts}"
+
+
+@dataclass
+class Place:
+    server: Server
+    models: Any
+
+    def agent(self, name: str = "worker-1", **more: Any) -> Agent:
+        return self.server.agent(name, **more)
+
+    def http(self, agent: Agent) -> httpx2.Client:
+        return httpx2.Client(base_url=f"{self.server.url}/llm", headers={"authorization": f"Bearer {agent.token}"}, timeout=60, verify=NO_TLS)
+
+    def ask(self, agent: Agent, request: Request, **more: Any) -> httpx2.Response:
+        with self.http(agent) as http:
+            return http.post(f"/{request.account}{request.path}", json=request.body, **more)
+
+    def counted(self, agent: Agent, number: int = 1) -> list[dict]:
+        """The agent's requests once there are so many: the record of an answer with a known length comes just after its last byte."""
+        return waited(lambda: found if len(found := self.requests(agent=agent.name)) >= number else None)
+
+    def requests(self, **wanted: Any) -> list[dict]:
+        """The data of the `model_request` events."""
+        found = [event["data"] | {name: event[name] for name in ("agent", "session", "task", "fence")} for event in self.server.events(kind="model_request")]
+        return [one for one in found if all(one[name] == value for name, value in wanted.items())]
+
+    def api(self, path: str, role: str = "admin") -> dict:
+        with self.server.http(role) as http:
+            return http.get(path).json()
+
+
+@contextmanager
+def place(root: Path, models: Any, **more: Any) -> Iterator[Place]:
+    """Over an upstream that runs: a FakeModels, or anything else with a `url`."""
+    key = root / "key"
+    key.write_text(KEY + "\n")
+    key.chmod(0o600)
+    server = Server(toy.project(root / "project", config(models.url, key, **more)), root / "state")
+    try:
+        yield Place(server, models)
+    finally:
+        server.stop()
+
+
+def waited(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    """The condition's first true value, bounded."""
+    import time
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+__all__ = ["FORMS", "KEY", "FakeModels", "Place", "Request", "asking", "place", "waited"]
