@@ -42,6 +42,8 @@ def main(settings):
     built = build(settings, work) if settings["build"] else None
     leave_nothing(shared)
     subprocess.run(["find", work, *OPENED, ",", *CLOSED], check=True)
+    for place in (work, source):  # a build may have shut others out, and with them every case
+        os.chmod(place, 0o755)
     print(json.dumps({"build": built}), flush=True)
 
 

@@ -14,6 +14,7 @@ from harness import sandbox
 from harness.containers import Engine
 from harness.images import Images
 from harness.runner import Runner
+from oracle import cases as case_files
 from oracle.spec import Case, Suite
 
 pytestmark = pytest.mark.containers
@@ -24,6 +25,7 @@ SQUARES = Suite(
     "squares", "differential", "engine", cases=("c/*",), candidate="python3 -S -E engine.py", reference="sqlite3 :memory:",
     reference_packages=("sqlite3",), case_timeout_s=1.0, run_timeout_s=20.0,
 )  # fmt: skip
+SESSIONS = Suite("sessions", "sqllogictest", "engine", cases=("c/*.slt",), candidate="python3 engine.py", protocol="json", case_timeout_s=1.0, run_timeout_s=20.0)
 CASES = [Case(f"n/{n}", f"{n}\n", "c/squares", n, expect=f"{cheats.KNOWN.format(n=n)}{n * n}") for n in cheats.NUMBERS]
 ANSWERS = {f"n/{n}": {"output": f"{n * n}\n", "exit": 0} for n in cheats.NUMBERS}
 HELD = [*cheats.ANSWERS, *cheats.EXECUTOR, *cheats.BOX, *cheats.BUILDS]
@@ -88,6 +90,23 @@ def test_an_engine_that_cheats_gains_nothing_and_harms_nothing(judge: Judge, che
     verdict = squares(judge, cheat.files, links=cheat.links, **{"start": start} | cheat.suite)
     assert verdict["status"] in cheat.verdict.split("|"), verdict
     assert cheat.passes in (None, verdict["counts"]["passed"]), verdict["outcomes"]
+    assert harmless(judge)
+
+
+def test_two_cases_at_once_cannot_reach_each_other(judge: Judge):
+    numbers = range(2, 34)
+    cases = [Case(f"n/{n:02}", f"{n}\n", "c/squares", n).to_json() for n in numbers]
+    known = {f"n/{n:02}": {"output": f"{n * n}\n", "exit": 0} for n in numbers}
+    verdict = judge({"engine.py": cheats.ENGINE.format(trick=cheats.OTHER_SLOT)}, SQUARES, cases=cases, known_reference=known)
+    assert (verdict["status"], verdict["counts"]["passed"], verdict["counts"]["executed"]) == ("failed", 0, 32), verdict
+    assert harmless(judge)
+
+
+@pytest.mark.parametrize("cheat", cheats.SESSIONS)
+def test_an_engine_that_cheats_in_a_session_gains_nothing_and_harms_nothing(judge: Judge, cheat: str):
+    cases = [case.to_json() for case in case_files.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)]
+    right, wrong = (judge({"engine.py": text}, SESSIONS, cases=cases) for text in (cheats.HONEST_SLT, cheats.SLT_ENGINE.format(trick=cheats.SESSIONS[cheat])))
+    assert (right["status"], wrong["status"]) == ("passed", "failed"), (right, wrong)
     assert harmless(judge)
 
 

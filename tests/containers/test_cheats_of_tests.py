@@ -59,3 +59,34 @@ def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: J
     assert (wrong["status"], wrong["counts"]["failed"]) == ("failed", 1), wrong
     assert not any("canary" in str(verdict["reason"]) for verdict in (right, wrong))
     assert right["counts"]["cases"] == (2 if results else 1), "the canaries are not counted"
+
+
+# -- before anything starts: is the canary seen, and is everything planted caught? ------------------------------
+
+
+def checked(judge: Judge, files: dict[str, str] | None = None, **changes: object) -> dict:  # noqa: F811
+    return judge(PROJECT | {"app.py": RIGHT} | (files or {}), suite_of(changes), kind="check", sources=["app.py"])
+
+
+@pytest.mark.parametrize(("results", "selects"), [("out.xml", True), (None, False)])
+def test_a_suite_whose_canary_is_seen_catches_whatever_is_planted(judge: Judge, results: str | None, selects: bool):  # noqa: F811
+    verdict = checked(judge, results=results)
+    caught = {row["engine"]: row["caught"] for row in verdict["planted"]}
+    expected = ["emptied", "nothing-runs", *(["nothing-selected"] if selects else []), "leaves-early"]
+    assert (verdict["status"], caught) == ("passed", dict.fromkeys(expected, True)), verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"canary": "other/test_{name}.py", "env": {"PYTEST_ADDOPTS": "tests"}}, "is other/test_{name}.py where the command looks for tests?"),
+        ({"env": {"PYTEST_ADDOPTS": "-x"}}, "pytest must do without -x and --maxfail"),
+        ({"results": "pytest", "command": f"{PYTEST} -q"}, "-rA or -v"),
+        ({"results": None, "prefix": "true || "}, "still succeeds"),
+    ],
+    ids=["elsewhere", "stops at the first failure", "names nothing", "always succeeds"],
+)
+def test_a_suite_whose_canary_is_not_seen_is_refused_with_what_to_mend(judge: Judge, changes: dict, says: str):  # noqa: F811
+    verdict = checked(judge, {"tests/test_zz.py": PROJECT["tests/test_app.py"]}, **changes)
+    assert (verdict["status"], [row["engine"] for row in verdict["planted"]]) == ("failed", ["canary"]), verdict
+    assert says in verdict["reason"]
