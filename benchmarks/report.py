@@ -43,7 +43,8 @@ class Figure:
 
 def shown(value: float, unit: str) -> str:
     """The number with its unit, with no more digits than a reader uses."""
-    digits = 0 if float(value).is_integer() and unit != "s" else 2 if unit == "s" else 1
+    fine = unit in ("s", "times")
+    digits = 2 if fine else 0 if float(value).is_integer() else 1
     return f"{value:.{digits}f} {unit}".strip()
 
 

@@ -19,7 +19,11 @@ from harness.plan import problem_line
 from harness.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
 from harness.state import State
 from mcp_server import config as configs
-from mcp_server.config import Config
+from mcp_server.config import Config, steering
+from mcp_server.core import paths
+from mcp_server.core.landing import some
+from oracle import canary
+from oracle.spec import Suite
 
 OLDEST_GIT = (2, 38)  # merge-tree --write-tree
 ENGINE_MEMORY_MIN_MB = 2048
@@ -43,6 +47,8 @@ def checkup(config_file: Path | None, state: State) -> Iterator[Check]:
     yield from room(existing, "state")
     config, found = configuration(config_file)
     yield found
+    for suite in config.suites.values() if config else ():
+        yield Check(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
     try:
         with Engine.connect() as engine:
             yield from _engine_checks(engine, config, state, existing)
@@ -85,6 +91,24 @@ def configuration(file: Path | None) -> tuple[Config | None, Check]:
     return loaded, Check("config", True, told)
 
 
+def writable(config: Config, repo: str) -> tuple[str, ...]:
+    """What the agents of a repository may change, as globs."""
+    return tuple(glob for module in config.modules.values() if module.repo == repo for glob in module.paths)
+
+
+def exposure(suite: Suite, agents: tuple[str, ...]) -> str:
+    """In how far the code that a suite tests could fool it; `agents` are the globs that agents may write."""
+    if suite.kind != "command":
+        return "answers are compared elsewhere, so code under test gains nothing by forging any"
+    if canary.has(suite):
+        said = "each run carries canaries; code under test that knows its tests by name could still fool it"
+    else:
+        how = "leave with exit status 0" if suite.results is None else "write its own results"
+        said = f'code under test can fool it: it could {how}, and nothing would tell; canary = "{canary.usual(suite)}" would'
+    open_ones = [glob for glob in steering.PROTECTED if not paths.within([glob], suite.protect) and paths.overlap_any([glob], agents)]
+    return f"{said}; agents may write what steers it: {some(open_ones)}" if open_ones else said
+
+
 def _engine_checks(engine: Engine, config: Config | None, state: State, existing: Path) -> Iterator[Check]:
     yield Check("engine", True, f"Docker {engine.version()}")
     facts = ImageEngine(engine).facts()
@@ -114,7 +138,7 @@ def _orders(config: Config | None) -> list[Order]:
         return [Order(kind) for kind in SANDBOXES]
     orders = [agent_order(spec.kind, spec.image) for spec in config.agents.values() if spec.count]
     for suite in config.suites.values():
-        roles = ("candidate", "reference") if suite.kind == "differential" else ("candidate",)
+        roles = ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
         orders += [suite_order(suite, role) for role in roles]
     return list(dict.fromkeys(orders))
 

@@ -1,6 +1,8 @@
 """Owns the only door to Docker: boxes, volumes, the sweep. Rule: the world broke -> BoxBroke is raised; a command ended -> a value is returned."""
 
 import contextlib
+import functools
+import math
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +27,7 @@ KILLED = (137, 255)
 DEATH_REPORT_S = 1.0
 LOG_PAUSE_S = 0.02
 SWEEP_TRIES = 3
+BROKEN = (docker.errors.DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class BoxBroke(Exception):
@@ -72,7 +75,7 @@ def _breaking(what: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise BoxBroke(f"{what}: {error.explanation or error}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except BROKEN as error:
         raise BoxBroke(f"{what}: {error}") from error
 
 
@@ -118,11 +121,13 @@ class Box:
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         timeout_s: float,
+        silence_s: float = math.inf,
         output_bytes_max: int = OUTPUT_BYTES_MAX,
     ) -> Ended:
         """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at output_bytes_max.
 
-        At timeout_s every process of that user in this box but pid 1 is killed (the engine cannot end a single exec, and
+        A command that says nothing for silence_s may have been stopped by another of its user's processes: they are all
+        told to go on. Silent for as long again it has timed out. At timeout_s every process of that user in this box but pid 1 is killed (the engine cannot end a single exec, and
         a daemonised child would escape anything finer); if that fails too, the box is killed. Raises BoxBroke if the box
         is not running or dies meanwhile.
         """
@@ -134,7 +139,11 @@ class Box:
             wire = self._api.exec_start(exec_id, socket=True)
             with contextlib.closing(frames.Hijacked(wire)) as stream:
                 talk = frames.Talk(stream, stdin, output_bytes_max)
-                done = talk.run(deadline, ended=lambda: not self._api.exec_inspect(exec_id)["Running"])
+                talking = functools.partial(talk.run, deadline, ended=lambda: not self._api.exec_inspect(exec_id)["Running"], silence_s=silence_s)
+                done = talking()
+                if not done and time.monotonic() < deadline:
+                    self._signal(user, "CONT")
+                    done = talking()
                 if not done:
                     self._reap(user)
                     talk.run(time.monotonic() + 1.0, ended=lambda: True)
@@ -159,15 +168,18 @@ class Box:
         return not self.alive() or self.wait(DEATH_REPORT_S) is not None
 
     def _reap(self, user: str | None) -> None:
+        if not self._signal(user, "KILL"):  # no shell, or no process slot left: the box itself has to go
+            with contextlib.suppress(docker.errors.APIError):
+                self._api.kill(self.id)
+
+    def _signal(self, user: str | None, name: str) -> bool:
+        """Sends a signal to every process of that user but pid 1; whether that could be done."""
         try:
-            exec_id = self._api.exec_create(self.id, ["/bin/sh", "-c", "kill -9 -1"], user=user or "")["Id"]
+            exec_id = self._api.exec_create(self.id, ["/bin/sh", "-c", f"kill -{name} -1"], user=user or "")["Id"]
             self._api.exec_start(exec_id, detach=True)
-            if self._exec_status(exec_id, time.monotonic()) in (0, 137):
-                return
+            return self._exec_status(exec_id, time.monotonic()) in (0, 137)
         except (docker.errors.APIError, requests.exceptions.RequestException):
-            pass  # no shell, or no process slot left: the box itself has to go
-        with contextlib.suppress(docker.errors.APIError):
-            self._api.kill(self.id)
+            return False
 
     def follow_logs(self) -> Iterator[tuple[str, bytes]]:
         """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended or is gone."""
@@ -316,6 +328,13 @@ class Engine:
                     if attempt == SWEEP_TRIES - 1:
                         raise
         return Swept(len(boxes), len(volumes))
+
+    def answers(self) -> bool:
+        """Whether the engine is there: it may be restarted, and its boxes with it, at any time."""
+        try:
+            return bool(self._api.ping())
+        except BROKEN:
+            return False
 
     def version(self) -> str:
         with _breaking("engine version"):

@@ -53,7 +53,7 @@ class Crew:
         for _, spec in self._plan.agents():
             self._images.agent_image(spec.kind, spec.image)
         for suite in self._plan.config.suites.values():
-            for role in ("candidate", "reference") if suite.kind == "differential" else ("candidate",):
+            for role in ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",):
                 self._images.image_for(suite, role)
 
     def start_runners(self) -> None:

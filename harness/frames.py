@@ -1,5 +1,6 @@
 """Owns the engine's multiplexed byte streams (exec and logs). Rule: it knows sockets and frames, and nothing of containers."""
 
+import math
 import selectors
 import socket
 import struct
@@ -93,6 +94,7 @@ class Talk:
         self._max = output_bytes_max
         self.truncated = False
         self._sending = True
+        self._heard = 0.0  # when something came last
 
     @property
     def stdout(self) -> bytes:
@@ -102,13 +104,14 @@ class Talk:
     def stderr(self) -> bytes:
         return bytes(self._kept[STDERR])
 
-    def run(self, deadline: float, *, ended: Callable[[], bool]) -> bool:
-        """True once the outputs are closed, or quiet after `ended()`; False at the deadline (time.monotonic)."""
+    def run(self, deadline: float, *, ended: Callable[[], bool], silence_s: float = math.inf) -> bool:
+        """True once the outputs are closed, or quiet after `ended()`; False at the deadline (time.monotonic) or after such a silence."""
+        self._heard = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._stream.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if self._sending else 0))
             if self._stream.holds_early and self._receive():
                 return True
-            while (left := deadline - time.monotonic()) > 0:
+            while (left := min(deadline, self._heard + silence_s) - time.monotonic()) > 0:
                 events = selector.select(min(left, QUIET_S))
                 if not events and ended():
                     return True
@@ -137,6 +140,7 @@ class Talk:
     def _receive(self) -> bool:
         """True at the end of the stream."""
         data = self._stream.receive()
+        self._heard = time.monotonic()
         for number, part in self._demux.feed(data or b""):
             kept = self._kept[STDERR if number == STDERR else 1]
             room = self._max - len(kept)

@@ -52,7 +52,7 @@ def suite_order(suite: Suite, role: str) -> Order:
         return Order("oracle-reference", tuple(suite.reference_packages))
     if suite.image:
         return Order(users=suite.image)
-    return Order("oracle-candidate" if suite.kind == "differential" else "oracle-command", tuple(suite.packages))
+    return Order("oracle-command" if suite.kind == "command" else "oracle-candidate", tuple(suite.packages))
 
 
 def silent(line: str) -> None:

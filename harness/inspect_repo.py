@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """`results` as a suite wants it; `packages` are the Debian packages that bring the tool."""
+    """`results` and `canary` as a suite wants them; `packages` are the Debian packages that bring the tool."""
 
     __test__ = False  # no test class, whatever pytest makes of the name
 
@@ -47,6 +47,7 @@ class TestCommand:
     command: str
     results: str | None
     packages: tuple[str, ...]
+    canary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,8 @@ def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list
     top = {f.name for f in files if len(f.parts) == 1}
     found = [
         *_pytest(root, files, top),
-        *([TestCommand("Rust", "cargo test", None, ("cargo",))] if "Cargo.toml" in top else []),
-        *([TestCommand("Go", "go test ./...", None, ("golang-go",))] if "go.mod" in top else []),
+        *_cargo(root, top),
+        *([TestCommand("Go", "go test -v ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")] if "go.mod" in top else []),
         *_npm(root),
         *_make(root),
     ]
@@ -200,14 +201,26 @@ def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list
 
 def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list[TestCommand]:
     says_so = "pytest.ini" in top or any("pytest" in _text(root / n) for n in ("pyproject.toml", "setup.cfg", "tox.ini"))
-    has_tests = any(f.suffix == ".py" and (f.name.startswith("test_") or f.name.endswith("_test.py")) for f in files)
+    has_tests = any(PYTHON_TEST.fullmatch(f.name) for f in files)
     if not (says_so or has_tests):
         return []
-    command = f"python3 -m pytest -q -p no:cacheprovider --junitxml={RESULTS_FILE}"
-    return [TestCommand("Python", command, RESULTS_FILE, ("python3", "python3-pytest"))]
+    beside = next((f.parts[0] for f in files if len(f.parts) > 1 and f.parts[0] in TEST_DIRECTORIES and PYTHON_TEST.fullmatch(f.name)), "")
+    canary = str(PurePosixPath(beside, "test_{name}.py"))
+    return [TestCommand("Python", PYTEST, RESULTS_FILE, ("python3", "python3-pytest"), canary)]
 
 
-RESULTS_FILE = "/tmp/results.xml"  # the source is read-only where tests run
+PYTHON_TEST = re.compile(r"test_.*\.py|.*_test\.py")
+RESULTS_FILE = "/tmp/results.xml"
+# After a file that cannot be imported the others, canaries among them, still run.
+PYTEST = f"python3 -m pytest -q -p no:cacheprovider --continue-on-collection-errors --junitxml={RESULTS_FILE}"
+
+
+def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
+    """Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries always fails."""
+    if "Cargo.toml" not in top:
+        return []
+    packages = [""] if "package" in _toml(root / "Cargo.toml") else [f"{_literal(member)}/" for member in _workspace_members(root)]
+    return [TestCommand("Rust", "cargo test --no-fail-fast", "cargo", ("cargo",), f"{(packages or [''])[0]}tests/canary_{{name}}.rs")]
 
 
 def _npm(root: Path) -> list[TestCommand]:

@@ -4,18 +4,22 @@ Rule: one box serves one job at a time; the source is the builder's, each slot h
 is as good as new for the next job or it is thrown away.
 """
 
+import functools
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
 from harness import sandbox
 from harness.containers import IDLE, Box, BoxBroke, BoxSpec, Ended
-from oracle import command
+from oracle import command, slt
 from oracle.answer import Answer
-from oracle.spec import Case, Suite
+from oracle.canary import Canary
+from oracle.spec import SQLLOGICTEST, Case, Suite
 from oracle.verdict import Built
 
 IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither can end it
@@ -34,18 +38,23 @@ SLOT_OUTPUT_BYTES_MAX = 32 << 20  # of all cases of one slot together; beyond it
 JSON_BYTES_A_BYTE = 6  # a control character becomes \u0000
 PREPARE_MARGIN_S = 60.0  # unpacking, beside the build's own time
 BATCH_MARGIN_S = 30.0
+SILENT_CASES, SILENCE_MARGIN_S = 2, 3.0  # an executor speaks after each case; the start of a session is asked one, too
+BY_SIGNAL = 128  # plus the signal's number: the exit status of what a signal ended
 ENGINE_KILLED = 137
+OWN_MAIN = '\nif __name__ == "__main__":'  # with it a script ends; where another imports it, that one's counts
+OWN_IMPORT = re.compile(r"^from oracle\.(\w+) import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 
 
 def spec(
-    image: str, *, name: str, labels: Mapping[str, str], slots: int, memory_mb: int = MEMORY_MB, runtime: str | None = None
+    image: str, *, name: str, labels: Mapping[str, str], slots: int, memory_mb: int = MEMORY_MB, work_mb: int = WORK_MB,
+    scratch_mb: int = SCRATCH_MB, runtime: str | None = None,
 ) -> BoxSpec:
     """A box for oracle jobs: no network, nothing writable but memory, and everything in it owned by exactly one user."""
     owned = "rw,exec,nosuid,nodev,mode={mode},uid={uid},gid={uid},size={size}m"
     tmpfs = {
-        WORK: owned.format(mode="0755", uid=BUILDER, size=WORK_MB),
+        WORK: owned.format(mode="0755", uid=BUILDER, size=work_mb),
         "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=64m,nr_inodes=16384",
-        **{scratch(slot): owned.format(mode="0700", uid=FIRST_SLOT + slot, size=SCRATCH_MB) for slot in range(slots)},
+        **{scratch(slot): owned.format(mode="0700", uid=FIRST_SLOT + slot, size=scratch_mb) for slot in range(slots)},
     }
     return sandbox.hardened(
         image=image, argv=IDLE[1:], entrypoint=IDLE[:1], name=name, labels=labels, runtime=runtime, tmpfs=tmpfs,
@@ -70,6 +79,7 @@ class OracleBox:
         self._slots = slots
         self.placed: object = None  # what the tree in it is known by, if its build succeeded
         self.built: Built | None = None
+        self.spoilt = False  # not as good as new any more: to be thrown away after this job
 
     def kill(self) -> None:
         self._box.kill()
@@ -80,18 +90,21 @@ class OracleBox:
     def alive(self) -> bool:
         return self._box.alive()
 
-    def prepare(self, tree: bytes, suite: Suite, *, empty: Sequence[str] = ()) -> Built | None:
-        """Places the tree alone and builds it; None = the suite has no build. Raises BoxBroke when the box is to blame."""
+    def prepare(self, tree: bytes, suite: Suite, *, written: Mapping[str, str] | None = None) -> Built | None:
+        """Places the tree alone, with some of its files `written` anew, and builds it; None = the suite has no build.
+
+        Raises BoxBroke when the box is to blame.
+        """
         self.placed = self.built = None
-        absent = [suite.results] if suite.kind == "command" and suite.results not in (None, "tap", "pytest") else []
         settings = {
             "user": BUILDER, "work": WORK, "env": suite.env, "build": suite.build, "timeout_s": suite.run_timeout_s,
-            "empty": list(empty), "absent": absent,
+            "written": written or {}, "shared": SHARED,
         }  # fmt: skip
         argv = _python("prepare.py", json.dumps(settings))
         ended = self._box.exec(
             argv, stdin=tree, user=_user(BUILDER), workdir="/", timeout_s=suite.run_timeout_s + PREPARE_MARGIN_S
         )
+        self.spoilt = ended.exit != 0  # it may be full of what could not be removed any more
         self.built = _built(ended, suite)
         return self.built
 
@@ -100,57 +113,132 @@ class OracleBox:
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
             "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "collect": None,
-            "fork": source and suite.start == "fork",
+            "fork": source and suite.start == "fork", "at_once": False,
         }  # fmt: skip
         slots = max(1, min(self._slots, len(cases) // SLOT_CASES_MIN))
         shares = [[{"id": case.id, "input": case.input} for case in cases[slot::slots]] for slot in range(slots)]
         timeout_s = deadline_s + suite.case_timeout_s + BATCH_MARGIN_S
 
-        def one(slot: int) -> Ended:
-            here = settings | {"cwd": SOURCE if source else scratch(slot)}
-            ended = self._run(slot, here, shares[slot], timeout_s)
-            if ended.exit != 0:  # the executor died and could not clean up; without cases it does just that
-                self._run(slot, here, [], timeout_s)
-            return ended
+        def one(slot: int) -> list[dict[str, Any]]:
+            return self._share(slot, settings | {"cwd": SOURCE if source else scratch(slot)}, shares[slot], timeout_s)
 
         with ThreadPoolExecutor(max_workers=slots) as pool:
-            lines = [line for ended in pool.map(one, range(slots)) for line in _lines(ended)]
+            lines = [line for told in pool.map(one, range(slots)) for line in told]
         asked = {case.id for case in cases}
         return {line["id"]: _answer(line) for line in lines if line["id"] in asked}
 
-    def project(self, suite: Suite, run: str) -> command.Ended | None:
+    def answer(self, suite: Suite, run: str, cases: Sequence[Case], *, source: bool, deadline_s: float) -> dict[str, Answer]:
+        """As `batch`; the records of a sqllogictest file are asked of one process of the engine, in their order."""
+        if suite.kind != SQLLOGICTEST:
+            return self.batch(suite, run, cases, source=source, deadline_s=deadline_s)
+        by_id = {case.id: case for case in cases}
+        said = self.sessions(suite, run, slt.sessions(cases, suite.protocol), source=source, deadline_s=deadline_s)
+        return {id: slt.answer(suite, by_id[id], heard) for id, heard in said.items() if id in by_id}
+
+    def sessions(
+        self, suite: Suite, run: str, sessions: Sequence[Sequence[slt.Record]], *, source: bool, deadline_s: float
+    ) -> dict[str, Answer]:
+        """What was heard of each record, by its id. One session alone is told at once: it may have killed an executor before."""
+        settings = {
+            "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
+            "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "fork": False,
+            "protocol": suite.protocol, "at_once": len(sessions) == 1,
+        }  # fmt: skip
+        shares: list[list[Sequence[slt.Record]]] = [[] for _ in range(min(self._slots, len(sessions)))]
+        for session in sorted(sessions, key=len, reverse=True):
+            min(shares, key=lambda share: sum(map(len, share))).append(session)
+        timeout_s = deadline_s + suite.case_timeout_s + BATCH_MARGIN_S
+
+        def one(slot: int) -> Ended:
+            here = settings | {"cwd": SOURCE if source else scratch(slot)}
+            asked = [[asdict(record) for record in session] for session in shares[slot]]
+            ended = self._run(slot, here, asked, timeout_s, script="session.py")
+            if ended.exit != 0:
+                self._clean(slot, here)
+            return ended
+
+        with ThreadPoolExecutor(max_workers=max(1, len(shares))) as pool:
+            return {line["id"]: _answer(line) for ended in pool.map(one, range(len(shares))) for line in _lines(ended)}
+
+    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> command.Ended | None:
         """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live to tell."""
-        collect = suite.results if suite.results not in (None, "tap", "pytest") else None
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
             "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "copy": True,
-            "collect": collect, "cwd": SOURCE, "fork": False,
+            "collect": command.results_file(suite.results), "plant": {planted.path: planted.text} if planted else {},
+            "cwd": SOURCE, "fork": False, "at_once": True,
         }  # fmt: skip
-        lines = _lines(self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S))
+        ended = self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S)
+        lines = _lines(ended)
+        if ended.exit != 0:
+            self._clean(0, settings)
+        if not lines and ended.exit is not None and 0 < ended.exit < BY_SIGNAL:
+            raise BoxBroke(f"the tests were not run (exit status {ended.exit}): {_said(ended)}")
         if not lines:
             return None
         answer = _answer(lines[-1])
         return command.Ended(
-            answer.exit, answer.output, answer.error, lines[-1].get("collected"), answer.timed_out, answer.truncated
-        )
+            answer.exit, answer.output, answer.error, lines[-1].get("collected"), answer.timed_out, answer.truncated,
+            unplanted=bool(lines[-1].get("unplanted")),
+        )  # fmt: skip
 
-    def _run(self, slot: int, settings: Mapping[str, Any], cases: Iterable[Mapping[str, str]], timeout_s: float) -> Ended:
+    def _share(self, slot: int, settings: dict[str, Any], cases: list[dict[str, str]], timeout_s: float) -> list[dict[str, Any]]:
+        """What one slot tells. An executor that a case killed takes its latest answers along: the next one tells each at once."""
+        told: list[dict[str, Any]] = []
+        for at_once in (False, True) if len(cases) > 1 else (True,):
+            ended = self._run(slot, settings | {"at_once": at_once}, cases, timeout_s)
+            told += _lines(ended)
+            if ended.exit == 0:
+                return told
+            answered = {line["id"] for line in told}
+            cases = [case for case in cases if case["id"] not in answered]
+        self._clean(slot, settings)
+        return told
+
+    def _clean(self, slot: int, settings: Mapping[str, Any]) -> None:
+        """After an executor that died: without cases one cleans up, and nothing else. A box where even that fails is used no more."""
+        ended = self._run(slot, {**settings, "copy": False}, [], BATCH_MARGIN_S)
+        self.spoilt = self.spoilt or ended.exit != 0
+
+    def _run(
+        self, slot: int, settings: Mapping[str, Any], cases: Iterable[Any], timeout_s: float, *, script: str = "batch.py"
+    ) -> Ended:
         user = FIRST_SLOT + slot
         given = [dict(settings) | {"user": user, "scratch": scratch(slot)}, *cases]
         stdin = "\n".join(json.dumps(line) for line in given).encode()
         ended = self._box.exec(
-            _python("batch.py"), stdin=stdin, user=_user(user), workdir="/", timeout_s=timeout_s,
+            _python(script), stdin=stdin, user=_user(user), workdir="/", timeout_s=timeout_s,
+            silence_s=SILENT_CASES * settings["timeout_s"] + SILENCE_MARGIN_S,
             output_bytes_max=2 * JSON_BYTES_A_BYTE * SLOT_OUTPUT_BYTES_MAX,
         )  # fmt: skip
-        if ended.exit not in (0, None, ENGINE_KILLED) and not _lines(ended):
-            said = (ended.stderr + ended.stdout)[-500:].decode("utf-8", "replace").strip()  # the engine's own word is on stdout
-            raise BoxBroke(f"the executor did not start (exit status {ended.exit}): {said}")
+        if ended.exit is not None and 0 < ended.exit < BY_SIGNAL and not _lines(ended, needs="ready"):
+            raise BoxBroke(f"the executor did not start (exit status {ended.exit}): {_said(ended)}")
         return ended
 
 
 def _python(script: str, *arguments: str) -> list[str]:
-    """Isolated from the image and the source: no site packages, no environment, no current directory."""
-    return ["python3", "-I", "-S", "-c", resources.files("oracle").joinpath(script).read_text(), *arguments]
+    """Isolated from the image and the source: no site packages, no environment, no current directory.
+
+    There is no package to import from either, so what a script imports of the oracle is put before it.
+    """
+    return ["python3", "-I", "-S", "-c", _text(script), *arguments]
+
+
+@functools.cache
+def _text(script: str) -> str:
+    return "".join(_with_imports(script))
+
+
+def _with_imports(script: str) -> Iterable[str]:
+    text = resources.files("oracle").joinpath(script).read_text()
+    for name in OWN_IMPORT.findall(text):
+        yield "".join(_with_imports(f"{name}.py")).partition(OWN_MAIN)[0]
+    yield OWN_IMPORT.sub("", text)
+
+
+def _said(ended: Ended) -> str:
+    """Its last words; the engine's own are on stdout."""
+    return (ended.stderr + ended.stdout)[-500:].decode("utf-8", "replace").strip()
 
 
 def _user(uid: int) -> str:
@@ -158,12 +246,13 @@ def _user(uid: int) -> str:
 
 
 def _built(ended: Ended, suite: Suite) -> Built | None:
-    lines = _lines(ended, needs="build")
+    lines = _lines(ended, needs="build") if ended.exit == 0 else []  # killed in its middle, whatever it seems to say
     if lines:
         build = lines[-1]["build"]
         return Built(int(build["exit"]), str(build["tail"])) if build else None
     said = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
-    if suite.build and (ended.timed_out or ended.exit == ENGINE_KILLED):
+    begun = bool(_lines(ended, needs="placed"))
+    if begun and (ended.timed_out or ended.exit is not None and ended.exit > BY_SIGNAL):
         return Built(ENGINE_KILLED, f"the build ended the process that ran it. {said}".strip())
     raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {said}")
 
@@ -185,4 +274,4 @@ def _answer(line: Mapping[str, Any]) -> Answer:
     if line.get("late"):
         return Answer("", -9, late=True)
     flags = {name: bool(line.get(name)) for name in ("timed_out", "truncated")}
-    return Answer(str(line["output"]), int(line["exit"]), str(line.get("error", "")), **flags)
+    return Answer(str(line["output"]), int(line["exit"]), str(line.get("error", "")), **flags, stopped=str(line.get("stopped", "")))

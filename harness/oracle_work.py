@@ -4,18 +4,22 @@ Rule: reference and candidate never share a box, and no expected answer enters t
 """
 
 import contextlib
+import functools
 import io
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from harness import project_work
+from harness.ahead import Ahead
 from harness.containers import BoxBroke
 from harness.oracle_box import OracleBox
 from harness.warm_boxes import WarmBoxes
-from oracle import judge, run, teeth, verdict
+from oracle import globs, judge, run, slt, slt_shrink, slt_teeth, teeth, verdict
 from oracle.answer import Answer, sound
-from oracle.spec import Case, Suite
+from oracle.spec import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
 from oracle.verdict import Counts, Verdict
 
 CANDIDATE, REFERENCE = "candidate", "reference"
@@ -32,64 +36,81 @@ class Work:
         self._boxes = boxes
         self._image_for = image_for
 
-    def judge(self, job: Json, tree: Tree) -> run.Ran:
+    def judge(self, job: Json, tree: Tree, reference_files: Tree) -> run.Ran:
+        """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they are needed."""
         suite = Suite.from_json(job["suite"])
         cases = [Case.from_json(case) for case in job["cases"]]
         known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
         match suite.kind, job["kind"]:
-            case "differential", "run":
-                return self._differential(job, suite, cases, known, tree)
-            case "differential", "check":
-                return self._check(job, suite, cases, known)
+            case "differential" | "sqllogictest", "run":
+                return self._differential(job, suite, cases, known, tree, reference_files)
+            case "differential" | "sqllogictest", "check":
+                return self._check(job, suite, cases, known, reference_files)
             case "command", "run":
                 return run.Ran(self._project(job, suite, tree))
             case "command", "check":
                 return run.Ran(self._check_project(job, suite, tree()))
         return run.Ran(verdict.broken(f"a {job['kind']} of a suite of kind {suite.kind!r} is not known here", cases=len(cases)))
 
-    def _differential(self, job: Json, suite: Suite, cases: Sequence[Case], known: Mapping[str, Answer], tree: Tree) -> run.Ran:
+    def _differential(
+        self, job: Json, suite: Suite, cases: Sequence[Case], known: Mapping[str, Answer], tree: Tree, reference_files: Tree
+    ) -> run.Ran:
         if not cases:
             return run.Ran(verdict.broken("the suite has no cases"))
+        budget_s = float(job.get("shrink_s", 0))
         with contextlib.ExitStack() as held:
-            reference = self._reference(held, suite, job["deadline_s"])
+            trusted = self._trusted(held, job, suite, reference_files)
+            everything = [*cases, *map(Case.from_json, job.get("beside", ()))]
+            known = {**known, **_written(suite, cases)}
+            unknown = [case for case in cases if case.id not in known]
+            reference = Ahead(held, _closed(suite, trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
-            build = _placed(box, job, suite, tree)
             candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
-            judging = judge.by_output(suite.compare)
-            ran = run.differential(cases, candidate=candidate, reference=reference, known=known, judge=judging, build=build)
-            budget_s = float(job.get("shrink_s", 0))
-            if budget_s < SHRINK_AT_LEAST_S or not ran.verdict.failures or build and build.exit != 0:
-                return ran
-            small = run.shrunk(
-                cases, ran.verdict, candidate=candidate, reference=reference, judge=judging, now=time.monotonic, budget_s=budget_s
-            )
-            return run.Ran(small, ran.reference)
+            ran = run.differential(
+                cases, known=known, build=_placed(box, job, suite, tree), reference=reference,
+                judge=_judge(suite, trusted), candidate=_closed(suite, candidate, everything),
+                shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
+                trials_of=slt_shrink.trials_of(suite, everything) if suite.kind == SQLLOGICTEST else None,
+            )  # fmt: skip
+            kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
+            return replace(ran, reference={**ran.reference, **kept})
 
-    def _reference(self, held: contextlib.ExitStack, suite: Suite, deadline_s: float) -> run.There:
-        """Its box is taken on the first use, and held until the job ends: most jobs know every answer already."""
+    def _trusted(self, held: contextlib.ExitStack, job: Json, suite: Suite, files: Tree) -> Callable[[str | None], run.There]:
+        """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if it has any.
+
+        The box is taken on the first use, and held until the job ends: most jobs know every answer already.
+        """
         taken: list[OracleBox] = []
+        alone = replace(suite, build=None, start="process", protocol=SHELL)  # these are the candidate's
+        source = bool(suite.reference_reads)
 
-        def there(cases: Sequence[Case]) -> Mapping[str, Answer]:
+        def there(command: str | None, cases: Sequence[Case]) -> Mapping[str, Answer]:
             if not taken:
-                taken.append(held.enter_context(self._boxes.taken(self._image_for(suite, REFERENCE), REFERENCE)))
-            return taken[0].batch(suite, suite.reference or "", cases, source=False, deadline_s=deadline_s)
+                box = held.enter_context(self._boxes.taken(self._image_for(suite, REFERENCE), REFERENCE))
+                if source:
+                    _placed_trusted(box, job, alone, files)
+                taken.append(box)
+            return taken[0].answer(alone, command or "", cases, source=source, deadline_s=job["deadline_s"])
 
-        return there
+        return lambda command: functools.partial(there, command)
 
-    def _check(self, job: Json, suite: Suite, cases: Sequence[Case], known: Mapping[str, Answer]) -> run.Ran:
+    def _check(self, job: Json, suite: Suite, cases: Sequence[Case], known: Mapping[str, Answer], reference_files: Tree) -> run.Ran:
         """Plants every wrong engine in the candidate's place. The candidate itself does not matter here."""
         deadline_s = job["deadline_s"]
         with contextlib.ExitStack() as held:
-            new = run.answers_of_reference(cases, reference=self._reference(held, suite, deadline_s), known=known)
+            trusted = self._trusted(held, job, suite, reference_files)
+            judging = _judge(suite, trusted)
+            known = {**known, **_written(suite, cases)}
+            new = run.answers_of_reference(cases, reference=_closed(suite, trusted(suite.reference), cases), known=known)
             answers = {**known, **new}
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             rows = []
-            for engine in teeth.ENGINES:
+            for engine in slt_teeth.engines(suite) if suite.kind == SQLLOGICTEST else teeth.ENGINES:
                 if isinstance(engine, teeth.WrongAnswers):
-                    given = engine.answers(cases, answers)
+                    decided = verdict.decide(cases, engine.answers(cases, answers), answers, judge=slt_teeth.knowing(judging))
                 else:
-                    given = run.collect(_candidate(box, suite, engine.command, deadline_s, source=False), cases)
-                decided = verdict.decide(cases, given, answers, judge=judge.by_output(suite.compare))
+                    planted = _closed(suite, _candidate(box, suite, engine.command, deadline_s, source=False), cases)
+                    decided = verdict.decide(cases, run.collect(planted, cases), answers, judge=judging)
                 if decided.status == verdict.BROKEN:
                     return run.Ran(decided)
                 rows.append(teeth.noticed(engine.name, decided))
@@ -98,28 +119,24 @@ class Work:
 
     def _project(self, job: Json, suite: Suite, tree: Tree) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
-            build = _placed(box, job, suite, tree)
-            ended = box.project(suite, suite.command or "") if build is None or build.exit == 0 else None
-            return run.project(suite, ended, build=build)
+            return project_work.judge(box, suite, _placed(box, job, suite, tree), on_main=job.get("on_main", ()))
 
     def _check_project(self, job: Json, suite: Suite, tree: bytes) -> Verdict:
-        """The suite must run as it is, and must not pass once nothing is behind it."""
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
-            whole = self._planted(box, suite, tree, suite.command or "", empty=())
-            if whole.status == verdict.BROKEN:
-                return verdict.broken(f"the suite itself does not run: {whole.reason}", build=whole.build)
-            hollow = teeth.emptied(suite, _files(tree), job.get("sources", ()))
-            rows = []
-            for project in teeth.projects(suite):
-                command = project.command or suite.command or ""
-                empty = hollow if project.emptied else ()
-                rows.append(teeth.noticed(project.name, self._planted(box, suite, tree, command, empty=empty)))
-        return teeth.conclude(suite, rows, whole.counts)
+            return project_work.check(box, job, suite, tree)
 
-    def _planted(self, box: OracleBox, suite: Suite, tree: bytes, command: str, *, empty: Sequence[str]) -> Verdict:
-        build = box.prepare(tree, suite, empty=empty)
-        ended = box.project(suite, command) if build is None or build.exit == 0 else None
-        return run.project(suite, ended, build=build)
+
+def _judge(suite: Suite, trusted: Callable[[str | None], run.There]) -> judge.Judge:
+    return slt.judge(suite) if suite.kind == SQLLOGICTEST else judge.of(suite, trusted(suite.comparator))
+
+
+def _written(suite: Suite, cases: Sequence[Case]) -> Mapping[str, Answer]:
+    """The answers that stand in the suite's own files, where those judge."""
+    return slt.expectations(suite, cases) if suite.kind == SQLLOGICTEST and not suite.reference else {}
+
+
+def _closed(suite: Suite, there: run.There, cases: Sequence[Case]) -> run.There:
+    return slt.whole_files(there, cases) if suite.kind == SQLLOGICTEST else there
 
 
 def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Built | None:
@@ -132,9 +149,23 @@ def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Buil
     return build
 
 
+def _placed_trusted(box: OracleBox, job: Json, suite: Suite, files: Tree) -> None:
+    """The files of main that the reference and the comparator read; suites that name the same ones share them. Raises BadSpec."""
+    key = job.get("reference_key")
+    wanted = (REFERENCE, job["repo"], key, suite.reference_reads)
+    if key and box.placed == wanted:
+        return
+    tar = files()
+    names = _files(tar)
+    if lacking := next((glob for glob in suite.reference_reads if not any(globs.matches(glob, name) for name in names)), None):
+        raise BadSpec(f"reference_reads: no file of main matches {lacking!r}")
+    box.prepare(tar, suite)
+    box.placed = wanted
+
+
 def _candidate(box: OracleBox, suite: Suite, command: str, deadline_s: float, *, source: bool) -> run.There:
     def there(cases: Sequence[Case]) -> Mapping[str, Answer]:
-        answers = box.batch(suite, command, cases, source=source, deadline_s=deadline_s)
+        answers = box.answer(suite, command, cases, source=source, deadline_s=deadline_s)
         if not answers and not box.alive():
             raise BoxBroke("the candidate's box is gone")
         return answers

@@ -115,6 +115,10 @@ class ServerClient:
         """The source tree of the job as a tar."""
         return self._send("GET", f"/api/jobs/{job}/tree.tar", timeout_s=TREE_TIMEOUT_S).content
 
+    def job_reference_files(self, job: int) -> bytes:
+        """The files of main that the job's reference and comparator read, as a tar."""
+        return self._send("GET", f"/api/jobs/{job}/reference.tar", timeout_s=TREE_TIMEOUT_S).content
+
     def finish_job(self, job: int, verdict: Json, reference: Json) -> Json:
         body = {"runner": self._runner_of(job), "verdict": verdict, "reference": reference}
         return self._json("POST", f"/api/jobs/{job}/result", body=body, timeout_s=TREE_TIMEOUT_S)
@@ -133,8 +137,9 @@ class ServerClient:
         """Starts the planted-wrong-engine check of every suite: [{"suite", "job"}]."""
         return self._json("POST", "/api/oracle/check", body={})
 
-    def job(self, job: int) -> Json:
-        return self._json("GET", f"/api/jobs/{job}")
+    def job(self, job: int, wait_s: float = 0.0) -> Json:
+        """How the job stands: at once, or, up to `wait_s` later, as soon as it has a verdict."""
+        return self._json("GET", f"/api/jobs/{job}", params={"wait_s": wait_s}, timeout_s=READ_TIMEOUT_S + wait_s)
 
     # -- tasks and tokens ------------------------------------------------------------------------------------
 
@@ -148,6 +153,11 @@ class ServerClient:
     def add_task(self, title: str, module: str, brief: str, **more: Any) -> Json:
         """`more` may hold paths, needs, cases, suite."""
         return self._json("POST", "/api/tasks", body={"title": title, "module": module, "brief": brief, **_given(more)})
+
+    def tasks_from_oracle(self, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool) -> Json:
+        """{"made", "closed", "kept", "no_module", "left_out"}, or {"running": {suite: job}} where main is not measured yet."""
+        body = {"suite": suite, "module": module, "limit": limit, "dry_run": dry_run}
+        return self._json("POST", "/api/tasks/from-oracle", body=body)
 
     def reopen_task(self, task: str, reason: str) -> Json:
         return self._json("POST", f"/api/tasks/{task}/reopen", body={"reason": reason})

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx2
 
+from harness.failure import Exit, Failed
 from harness.server import ServerGone
 
 START_TIMEOUT_S = 30.0
@@ -23,6 +24,8 @@ HEALTH_TIMEOUT_S = 5.0
 RESTARTS_MAX = 5  # a server that dies more often in one run has a fault that restarting hides
 RESTART_PAUSE_S = 0.5
 POLL_S = 0.05
+UNUSABLE = 2  # the server's exit status for a configuration or cases that cannot be used, each problem told on a line
+PROBLEMS = "cannot start, mend these first:"  # the line above those
 # Where our packages lie. Children start there: in the user's directory a package named `oracle` would hide ours.
 SOURCES = Path(__file__).resolve().parents[1]
 
@@ -71,11 +74,18 @@ class ServerProcess:
         said = self.log.read_bytes()[self._log_start :].decode(errors="replace").strip().splitlines()
         return said[-1] if said else f"it ended with status {self._child.returncode}"
 
+    def _ended_early(self) -> ServerGone | Failed:
+        _, _, problems = self.log.read_bytes()[self._log_start :].decode(errors="replace").rpartition(f"{PROBLEMS}\n")
+        if self._child.returncode != UNUSABLE or not problems:
+            return ServerGone(f"the server did not start: {self._last_line()}; see {self.log}")
+        count = len(problems.splitlines())
+        return Failed(f"{problems}{count} {'problem' if count == 1 else 'problems'}; nothing was started", Exit.USAGE)
+
     def _await_health(self) -> str:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and not self._stopping.is_set():
             if self._child.poll() is not None:
-                raise ServerGone(f"the server did not start: {self._last_line()}; see {self.log}")
+                raise self._ended_early()
             url = _listening_at(self.state / "server.json", self._child.pid)
             if url and _healthy(url):
                 return url
@@ -94,12 +104,14 @@ class ServerProcess:
             self._child = self._launch(httpx2.URL(self.url).port or 0)
             try:
                 self._await_health()
-            except ServerGone:
+            except (ServerGone, Failed):
                 continue  # counted; the next turn of the loop sees the dead child
 
 
 def start_server(config: Path, state: Path, host: str = "127.0.0.1", port: int = 0) -> ServerProcess:
-    """Starts the server on `state`, and returns when it answers; raises ServerGone with the log's place."""
+    """Starts the server on `state`, and returns when it answers; raises ServerGone with the log's place, or Failed
+    with every problem where what it is to serve cannot be used.
+    """
     fixed = [sys.executable, "-m", "mcp_server", "--config", str(config), "--state", str(state), "--host", host]
     return ServerProcess(lambda at: [*fixed, "--port", str(at)], state, port)
 

@@ -18,6 +18,7 @@ class WarmBoxes:
         self._kept: dict[tuple[str, str], OracleBox] = {}
         self._busy: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        self._started: tuple[str, str] | None = None  # what the last box that did start was for
 
     @contextlib.contextmanager
     def taken(self, image: str, role: str) -> Iterator[OracleBox]:
@@ -30,7 +31,7 @@ class WarmBoxes:
             box = None
         box = box or self._start(image, role)
         with self._lock:
-            self._kept[key] = box
+            self._kept[key], self._started = box, key
             self._busy.add(key)
         try:
             yield box
@@ -42,7 +43,21 @@ class WarmBoxes:
         finally:
             with self._lock:
                 self._busy.discard(key)
+        if box.spoilt:
+            with self._lock:
+                self._kept.pop(key, None)
+            _throw_away(box)
         self._evict()
+
+    def prove(self) -> None:
+        """Starts a box such as the one that started last, if there was one; raises BoxBroke where the engine cannot any more."""
+        if self._started is None:
+            return
+        box = self._start(*self._started)
+        with self._lock:
+            before, self._kept[self._started] = self._kept.pop(self._started, None), box
+        if before is not None:
+            _throw_away(before)
 
     def _evict(self) -> None:
         with self._lock:

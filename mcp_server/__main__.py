@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -20,19 +20,19 @@ from mcp_server.gateway.keys import BadKey
 from mcp_server.store import Unsafe
 from oracle.cases import BadCases
 
+PROBLEMS = "cannot start, mend these first:"
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
 KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 
 
 def main() -> int:
-    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration cannot, 3 the address cannot."""
+    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration or the cases cannot, 3 the address cannot."""
     given = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of every model request, which the audit log does
     loaded = config.load(given.config)
     if isinstance(loaded, list):
-        print("\n".join(str(problem) for problem in loaded), file=sys.stderr)
-        return 2
+        return _unusable(loaded)
     try:
         listener = socket.create_server((given.host, given.port), backlog=256)
         # asyncio does so only for sockets that name TCP, which these do not; without it each small event waits 40 ms for an ACK.
@@ -44,10 +44,18 @@ def main() -> int:
         telemetry.export(loaded.gateway.otlp_endpoint, loaded.run.name)
     try:
         asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
-    except (Unsafe, git.Diverged, git.NoSuchBranch, BadCases, BadKey) as broken:
+    except BadCases as bad:
+        return _unusable(bad.problems)
+    except (Unsafe, git.Diverged, git.NoSuchBranch, BadKey) as broken:
         print(f"cannot start: {broken}", file=sys.stderr)
         return 1
     return 0
+
+
+def _unusable(problems: Sequence[object]) -> int:
+    """Every problem on a line of its own, below a line by which whoever started this finds them."""
+    print("\n".join([PROBLEMS, *map(str, problems)]), file=sys.stderr)
+    return 2
 
 
 async def serve(loaded: config.Config, state: app.StateDir, listener: socket.socket, host: str) -> None:

@@ -1,8 +1,10 @@
 """The composition root: makes the world from a configuration and a state directory, and one Starlette app over it."""
 
 import asyncio
+import dataclasses
 import logging
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server import auth, cases, git_http, tools
+from mcp_server import auth, git_http, held_out, tools
 from mcp_server.audit import Audit, Key
 from mcp_server.auth import Authenticated, Principal
 from mcp_server.bell import Bell
@@ -27,13 +29,27 @@ from mcp_server.gate import Gate
 from mcp_server.gateway import egress, opening
 from mcp_server.gateway.proxy import Gateway
 from mcp_server.git import Repository
+from mcp_server.held_out import HeldOut
 from mcp_server.runner_api import Api
-from mcp_server.store import Store, people
-from mcp_server.use_cases import baseline, events, leasing, oracle_jobs, planning, sessions, spending
+from mcp_server.store import Store, meta, people
+from mcp_server.use_cases import (
+    baseline,
+    case_sets,
+    events,
+    leasing,
+    oracle_jobs,
+    oracle_tasks,
+    planning,
+    sessions,
+    spending,
+    status,
+)
 from mcp_server.world import World
+from oracle.cases import BadCases, Problem
 
 TICK_S = 1.0
 REQUEST_BYTES_MAX = 1 << 20
+SECRET = "held-out secret"
 HOSTS = ["127.0.0.1:*", "localhost:*", "server:*"]  # `server` is its name inside compose.yaml
 log = logging.getLogger(__name__)
 
@@ -71,12 +87,42 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     for role in (auth.ADMIN, auth.RUNNER):
         auth.role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)
-    for suite in config.suites.values():
-        cases.load(world.repos[suite.repo], world.main(suite.repo), suite)
+    world = _with_cases(world)
     planning.import_tasks(world)
     oracle_jobs.take_back(world)
     leasing.keep_salvage(world)
+    for warning in status.warnings(world):
+        log.warning("%s", warning)
     return world
+
+
+def _with_cases(world: World) -> World:
+    """With the held-out cases, once every case is known to be readable; raises BadCases with all that is wrong."""
+    hidden: dict[str, HeldOut] = {}
+    problems: list[Problem] = []
+    for name, suite in world.config.suites.items():
+        if not suite.held_out:
+            continue
+        try:
+            files = held_out.files_of(suite, world.config.root)
+            problems += held_out.in_repositories(world.config, world.repos, files)
+            hidden[name] = held_out.load(suite, files, _secret(world.store))
+        except BadCases as bad:
+            problems += bad.problems
+    world = dataclasses.replace(world, held_out=hidden)
+    if problems := [*case_sets.problems(world), *problems]:
+        raise BadCases(problems)
+    return world
+
+
+def _secret(store: Store) -> str:
+    """What the names of held-out cases are made with: drawn once for a database."""
+    with store.write() as tx:
+        known = meta.get(tx, SECRET)
+        if known is None:
+            known = secrets.token_hex(32)
+            meta.put(tx, SECRET, known)
+    return known
 
 
 def _repository(path: Path) -> Repository:
@@ -168,12 +214,13 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured."""
+    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured, done work is closed."""
     if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
     oracle_jobs.reap(world)
     world.audit.checkpoint_if_due(world.now_ms())
     baseline.measure_main(world)
+    oracle_tasks.close_passing(world)
 
 
 def _on_git(world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import logging
 
-from mcp_server.core import landing
+from mcp_server.core import case_globs, landing
 from mcp_server.core import lease as leases
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.refusal import Code, Refused
@@ -23,8 +23,9 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, export, leasing, oracle_jobs
+from mcp_server.use_cases import baseline, case_sets, export, leasing, oracle_jobs
 from mcp_server.world import World
+from oracle.cases import BadCases
 
 ADMITTED = 1  # one at a time: each candidate is built on the main that it will land on
 RACES_MAX = 10  # how often a lost race for main is run again before the submission is given back
@@ -90,7 +91,7 @@ class Gate:
         merged = repo.merge(base, submission.commit)
         if isinstance(merged, Conflict):
             return self._refuse(submission, _conflict(merged))
-        if refused := self._boundary(submission, base, merged.tree):
+        if refused := self._boundary(submission, base, merged.tree) or self._bad_cases(suites, merged.tree):
             return self._refuse(submission, refused)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
         jobs = {name: oracle_jobs.request(world, oracle_jobs.Wanted(name, merged.tree, oracle_jobs.GATE)).id for name in suites}
@@ -109,7 +110,7 @@ class Gate:
         A run that broke since the submission came in refuses it: main cannot be measured, and its agent is told.
         """
         job = baseline.measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
-        return self._refuse(submission, _broken(suite, job)) if oracle_jobs.is_broken(job) else job.state == job_rows.DONE
+        return self._refuse(submission, self._broken(suite, job)) if oracle_jobs.is_broken(job) else job.state == job_rows.DONE
 
     def _boundary(self, submission: Submission, base: str, tree: str) -> Refused | None:
         repo = self._world.repos[submission.repo]
@@ -121,6 +122,15 @@ class Gate:
         assert lease is not None and task is not None
         protected = tuple(glob for name in self._world.suites_of(submission.repo) for glob in self._world.config.suites[name].protect)
         return _hazard(repo, changes, tree) or landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+
+    def _bad_cases(self, suites: list[str], tree: str) -> Refused | None:
+        """Cases are judged by those on main; those that this change would put there must be readable, or nothing lands after it."""
+        for name in suites:
+            try:
+                case_sets.load(self._world, name, tree)
+            except BadCases as bad:
+                return Refused(Code.BAD_CASES, case_sets.told(bad), "main is unchanged; your lease goes on", "mend those files, commit and push the new commit")
+        return None
 
     def _message(self, submission: Submission, jobs: dict[str, int]) -> str:
         checkpoint = self._world.audit.checkpoint(self._world.now_ms())
@@ -144,7 +154,7 @@ class Gate:
             return False
         for name, job in finished.items():
             if oracle_jobs.is_broken(job):
-                return self._refuse(submission, _broken(name, job))
+                return self._refuse(submission, self._broken(name, job))
         suites = [self._measured(submission, name, job) for name, job in finished.items()]
         if refused := landing.ratchet(suites):
             return self._refuse(submission, refused)
@@ -156,7 +166,9 @@ class Gate:
             task = task_rows.get(tx, submission.task)
             on_main = baseline.in_tx(self._world, tx, name, submission.base)
         assert task is not None and on_main is not None
-        return landing.Suite(name, on_main, job.verdict["outcomes"], task.cases if task.suite in (name, None) else ())
+        flaky = landing.exempt(self._world.config.suites[name].flaky, self._world.today())
+        hidden = case_sets.hidden(self._world, name, on_main.keys() | job.verdict["outcomes"].keys())
+        return landing.Suite(name, on_main, job.verdict["outcomes"], case_globs.of_suite(task.cases, name, task.suite), flaky, hidden)
 
     def _intend(self, submission: Submission) -> bool:
         """The fence is checked in the transaction that records the intent to land."""
@@ -188,7 +200,9 @@ class Gate:
             for name, id in submission.jobs.items():
                 job = job_rows.get(tx, id)
                 assert job is not None and job.verdict is not None
-                baseline.put(world, tx, name, submission.candidate, job.verdict["outcomes"])
+                gone = set(job.verdict.get("missing", ()))  # tests that main ran and the landed tree does not
+                outcomes = {case: outcome for case, outcome in job.verdict["outcomes"].items() if case not in gone}
+                baseline.put(world, tx, name, submission.candidate, outcomes)
             rows.put(tx, dataclasses.replace(submission, state=State.LANDED, ended_ms=world.now_ms()))
             self._event(tx, submission, State.LANDED, kind="landed", commit=submission.candidate, base=submission.base, jobs=submission.jobs, head=submission.commit)
             leasing.end(world, tx, lease, "landed", Event.LAND)
@@ -206,6 +220,15 @@ class Gate:
         return True
 
     # -- refusing
+
+    def _broken(self, suite: str, job: Job) -> Refused:
+        reason = case_sets.reason(self._world, suite, job.verdict["reason"]) if job.verdict else "no verdict"
+        return Refused(
+            Code.ORACLE_BROKEN,
+            f"the oracle {suite} broke {job.attempts} times: {reason}",
+            "this says nothing about your change; main is unchanged; your lease goes on",
+            "push again with the same arguments to have it tested again; release as blocked if it goes on",
+        )
 
     def _refuse(self, submission: Submission, refused: Refused) -> bool:
         with self._world.store.write() as tx:
@@ -258,16 +281,6 @@ def _conflict(conflict: Conflict) -> Refused:
         f"your commit conflicts with main in {landing.some(conflict.paths)}",
         "main is unchanged; your lease goes on",
         "git fetch origin, merge or rebase onto the newest main, resolve, commit, and push the new commit",
-    )
-
-
-def _broken(suite: str, job: Job) -> Refused:
-    reason = job.verdict["reason"] if job.verdict else "no verdict"
-    return Refused(
-        Code.ORACLE_BROKEN,
-        f"the oracle {suite} broke {job.attempts} times: {reason}",
-        "this says nothing about your change; main is unchanged; your lease goes on",
-        "push again with the same arguments to have it tested again; release as blocked if it goes on",
     )
 
 

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +33,7 @@ from mcp_server.git_settings import (
 from mcp_server.git_tree import Change, CommitInfo, Entry, Hazard, HazardKind, HostileTree
 
 GIT_TIME_S = 120.0  # the longest honest call is the first import of a large repository
+KEYS_REMEMBERED = 4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024  # a tree that lists longer than this is a bomb (2 kB of trees can name 10^10 files)
 ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
 COMMITS_MAX = 10_000
@@ -280,19 +281,38 @@ class Repository:
         found = iter(self._blobs([name for name, good in asked if good]))
         return [next(found) if good else None for _, good in asked]
 
+    def ever_held(self, branch: str, contents: Mapping[str, bytes]) -> list[str]:
+        """The names of those contents that a file on the branch has now or had in some commit of its history."""
+        oids = {name: hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest() for name, content in contents.items()}
+        here = {oid for oid, kind, _size in self._objects(sorted(set(oids.values()))) if kind == "blob"}
+        options = ("-m", "--format=%H", "--max-count=1", "--no-show-signature")
+        held = {oid for oid in here if self._git("log", *options, f"--find-object={oid}", _ref(f"refs/heads/{branch}"), "--").out.strip()}
+        return sorted(name for name, oid in oids.items() if oid in held)
+
+    def chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
+        """The entries of a tree that some glob of `include` covers and none of `exclude`, in git's order."""
+        include, exclude = tuple(include), tuple(exclude)
+        entries = self.ls_tree(treeish)
+        return [entry for entry in entries if covers(include, entry.path) and not covers(exclude, entry.path)]
+
     def tree_key(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> str:
         """A SHA-256 over exactly what `archive` with the same globs would hold: equal keys, equal files."""
-        key = hashlib.sha256()
-        for entry in self._chosen(treeish, include, exclude):
-            key.update(f"{entry.mode} {entry.oid} {entry.path}\0".encode("utf-8", "surrogateescape"))
-        return key.hexdigest()
+        return self._key(_oid(treeish), tuple(include), tuple(exclude))
+
+    @lru_cache(KEYS_REMEMBERED)  # noqa: B019 - a server's repositories live as long as it does
+    def _key(self, treeish: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> str:
+        return git_tree.key(self.chosen(treeish, include, exclude))
 
     def archive(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> bytes:
-        """A tar of the chosen files, the same bytes every time.
+        """A tar of the chosen files, as `pack` makes it."""
+        return self.pack(self.chosen(treeish, include, exclude))
+
+    def pack(self, chosen: Iterable[Entry]) -> bytes:
+        """A tar of these entries, of whichever trees: the same bytes every time.
 
         Raises HostileTree for a gitlink or a symlink that leaves the tree, TooLarge over ARCHIVE_BYTES_MAX.
         """
-        chosen = self._chosen(treeish, include, exclude)
+        chosen = list(chosen)
         if gitlinks := [Hazard(HazardKind.GITLINK, entry.path) for entry in chosen if entry.mode == git_tree.GITLINK]:
             raise HostileTree(gitlinks)
         blobs = dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True))
@@ -315,14 +335,19 @@ class Repository:
         options = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
         return git_tree.changes(self._git("diff-tree", *options, _oid(tree_a), _oid(tree_b), "--").out)
 
-    def _chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
-        include, exclude = tuple(include), tuple(exclude)
-        entries = self.ls_tree(treeish)
-        return [entry for entry in entries if covers(include, entry.path) and not covers(exclude, entry.path)]
-
     def _tip(self, ref: str) -> str | None:
+        if loose := self._loose(ref):
+            return loose
         done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", _ref(ref), ok=(0, 1))
         return _oid(_text(done.out).strip()) if done.status == 0 else None
+
+    def _loose(self, ref: str) -> str | None:
+        """What the ref's own file says, as most have one: a process would cost some 5 ms. None: git has to find it."""
+        try:
+            said = (self.path / _ref(ref)).read_text("ascii").strip()
+        except (OSError, ValueError):
+            return None
+        return said if OID.fullmatch(said) else None
 
     def _fetch(self, source: Path, theirs: str, ref: str) -> None:
         options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")

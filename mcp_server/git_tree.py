@@ -3,6 +3,7 @@
 Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never repaired.
 """
 
+import hashlib
 import io
 import re
 import tarfile
@@ -73,6 +74,27 @@ class HostileTree(Exception):
     def __init__(self, hazards: list[Hazard]):
         super().__init__("; ".join(f"{hazard.kind}: {hazard.path}" for hazard in hazards))
         self.hazards = hazards
+
+
+def key(chosen: Iterable[Entry]) -> str:
+    """A SHA-256 over paths, modes and contents: equal keys, equal files."""
+    made = hashlib.sha256()
+    for entry in chosen:
+        made.update(f"{entry.mode} {entry.oid} {entry.path}\0".encode("utf-8", "surrogateescape"))
+    return made.hexdigest()
+
+
+def overlaid(below: Iterable[Entry], above: Iterable[Entry]) -> list[Entry]:
+    """The entries of both as one tree, by path. Where a file of one is a directory of the other, or the same path, `above` holds."""
+    over = {entry.path: entry for entry in above}
+    directories = {path[:end] for path in over for end, sign in enumerate(path) if sign == "/"}
+
+    def is_free(path: str) -> bool:
+        parents = (path[:end] for end, sign in enumerate(path) if sign == "/")
+        return path not in over and path not in directories and not any(parent in over for parent in parents)
+
+    kept = {entry.path: entry for entry in below if is_free(entry.path)}
+    return sorted((*kept.values(), *over.values()), key=lambda entry: entry.path)
 
 
 def entries(listing: bytes) -> list[Entry]:

@@ -6,6 +6,7 @@ Thin: each route checks the role, reads its arguments, calls a use case in a thr
 import asyncio
 import json
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TypeVar
@@ -19,7 +20,18 @@ from mcp_server.auth import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.doors import Doors
 from mcp_server.store import people
-from mcp_server.use_cases import events, oracle_check, oracle_jobs, planning, sessions, spending, status, verdicts
+from mcp_server.use_cases import (
+    case_sets,
+    events,
+    oracle_check,
+    oracle_jobs,
+    oracle_tasks,
+    planning,
+    sessions,
+    spending,
+    status,
+    verdicts,
+)
 from mcp_server.world import World
 
 CLAIM_WAIT_S_MAX = 25.0
@@ -112,6 +124,13 @@ class Api:
         return Response(tar, media_type="application/x-tar")
 
     @serves(RUNNER, ADMIN)
+    async def job_reference_files(self, request: Request) -> object:
+        tar = await asyncio.to_thread(oracle_jobs.reference_files, self._world, number(request))
+        if tar is None:
+            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+        return Response(tar, media_type="application/x-tar")
+
+    @serves(RUNNER, ADMIN)
     async def finish_job(self, request: Request) -> object:
         body = await read(request, {"runner": str, "verdict": dict}, {"reference": dict})
         try:
@@ -126,30 +145,52 @@ class Api:
 
     @serves(RUNNER, ADMIN)
     async def job(self, request: Request) -> object:
-        found = await asyncio.to_thread(status.job, self._world, number(request))
-        if found is None:
-            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
-        return found
+        """With `wait_s`: once it has a verdict, or after so long."""
+        try:
+            wait_s = float(request.query_params.get("wait_s", "0"))
+        except ValueError as wrong:
+            raise Bad(400, "bad_request", "wait_s is a number of seconds") from wrong
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(wait_s, CLAIM_WAIT_S_MAX)
+        while True:
+            ring = self._world.bell.listen()
+            found = await asyncio.to_thread(status.job, self._world, number(request))
+            if found is None:
+                raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+            left = until - loop.time()
+            if found["verdict"] or not left > 0:
+                return found
+            await self._world.bell.heard(ring, left)
 
     @serves(ADMIN)
     async def run_oracle(self, request: Request) -> object:
         """One run per suite (or of one suite) on a commit; `fresh` runs every case whatever is known."""
         body = await read(request, {}, {"suite": (str, type(None)), "commit": (str, type(None)), "fresh": bool})
-        names = [body["suite"]] if body.get("suite") else list(self._world.config.suites)
-        if unknown := [name for name in names if name not in self._world.config.suites]:
-            raise Bad(404, "unknown_suite", f"there is no oracle {unknown[0]!r}")
+        names = self._suites(body.get("suite"))
+        await self._check_cases()
         return {"jobs": {name: await asyncio.to_thread(self._run, name, body) for name in names}}
+
+    def _suites(self, named: str | None) -> tuple[str, ...]:
+        if named is not None and named not in self._world.config.suites:
+            raise Bad(404, "unknown_suite", f"there is no oracle {named!r}")
+        return (named,) if named is not None else tuple(self._world.config.suites)
+
+    async def _check_cases(self) -> None:
+        """People are told everything that is wrong with the cases, before anything is run on them."""
+        if problems := await asyncio.to_thread(case_sets.problems, self._world):
+            raise Bad(409, "bad_cases", "\n".join(map(str, problems)))
 
     def _run(self, name: str, body: dict) -> int:
         repo = self._world.config.suites[name].repo
         commit = self._world.repos[repo].resolve(body["commit"]) if body.get("commit") else self._world.main(repo)
         if commit is None:
             raise Bad(404, "commit_unknown", f"repository {repo} has no commit {body['commit']}")
-        nonce = f"fresh {self._world.now_ms()}" if body.get("fresh") else ""
+        nonce = f"fresh {secrets.token_hex(8)}" if body.get("fresh") else ""
         return oracle_jobs.request(self._world, oracle_jobs.Wanted(name, commit, oracle_jobs.AUDIT, nonce=nonce)).id
 
     @serves(RUNNER, ADMIN)
     async def check_oracle(self, request: Request) -> object:
+        await self._check_cases()
         jobs = {name: await asyncio.to_thread(oracle_check.ask, self._world, name) for name in self._world.config.suites}
         return [{"suite": name, "job": job.id} for name, job in jobs.items()]
 
@@ -206,6 +247,14 @@ class Api:
         return asdict(accepted(await asyncio.to_thread(planning.create, self._world, who(request), proposal)))
 
     @serves(ADMIN)
+    async def tasks_from_oracle(self, request: Request) -> object:
+        """One task for each cause of what fails on main; `module` is for causes that point to none."""
+        body = await read(request, {}, {"suite": (str, type(None)), "module": (str, type(None)), "limit": (int, type(None)), "dry_run": bool})
+        await self._check_cases()
+        wish = oracle_tasks.Wish(self._suites(body.get("suite")), body.get("module"), body.get("limit"), body.get("dry_run") or False)
+        return accepted(await asyncio.to_thread(oracle_tasks.from_oracle, self._world, who(request), wish))
+
+    @serves(ADMIN)
     async def reopen_task(self, request: Request) -> object:
         body = await read(request, {}, {"reason": str})
         id = request.path_params["id"]
@@ -251,6 +300,7 @@ class Api:
             ("GET", "/api/jobs/{id}", Api.job),
             ("POST", "/api/jobs/{id}/renew", Api.renew_job),
             ("GET", "/api/jobs/{id}/tree.tar", Api.job_tree),
+            ("GET", "/api/jobs/{id}/reference.tar", Api.job_reference_files),
             ("POST", "/api/jobs/{id}/result", Api.finish_job),
             ("POST", "/api/oracle/run", Api.run_oracle),
             ("POST", "/api/oracle/check", Api.check_oracle),
@@ -261,6 +311,7 @@ class Api:
             ("GET", "/api/audit/verify", Api.verify),
             ("GET", "/api/tasks", Api.tasks),
             ("POST", "/api/tasks", Api.add_task),
+            ("POST", "/api/tasks/from-oracle", Api.tasks_from_oracle),
             ("GET", "/api/tasks/{id}", Api.task),
             ("POST", "/api/tasks/{id}/reopen", Api.reopen_task),
             ("GET", "/api/tokens", Api.tokens),

@@ -61,10 +61,10 @@ class Tools:
         ctx: Context,
         fence: Fence | None = None,
         commit: str | None = None,
-        scope: Literal["task", "full"] = "task",
+        scope: Literal["task", "module", "fast", "full"] = "task",
         cases: list[str] | None = None,
     ) -> CallToolResult:
-        """Test a commit of yours (default: your last upload) on your task's cases, on all (full) or on case globs. Counts first, then the smallest failing cases. status running: call again to wait."""
+        """Test a commit of yours (default: your last upload) on the cases of your task or module, on these and a sample (fast), on all (full), or on case globs (GLOB or SUITE:GLOB). Counts first, then the smallest failing cases. status running: call again to wait."""
         wanted = running.Asked(fence, commit, scope, tuple(cases or ()))
         start, poll = (lambda who: running.start(self._world, who, wanted)), (lambda started: running.answer(self._world, started))
         return await self._call(ctx, "run_oracle", start, poll, fence=fence, commit=commit, scope=scope, cases=cases)
@@ -88,7 +88,7 @@ class Tools:
         needs: list[str] | None = None,
         cases: list[str] | None = None,
     ) -> CallToolResult:
-        """Propose a task in a module: work you found that is not yours. paths narrow the module's; needs are task ids; cases are oracle case globs that must pass."""
+        """Propose a task in a module: work you found that is not yours. paths narrow the module's; needs are task ids; cases are oracle cases that must pass: GLOB or SUITE:GLOB."""
         proposal = planning.Proposal(title, module, brief, tuple(paths or ()), tuple(needs or ()), tuple(cases or ()))
         return await self._call(ctx, "create_task", lambda who: _created(planning.create(self._world, who, proposal)), title=title, module=module, brief=brief, paths=paths, needs=needs, cases=cases)
 

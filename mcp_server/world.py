@@ -1,7 +1,8 @@
 """What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models. Made by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from mcp_server.audit import Audit
 from mcp_server.auth import Principal
@@ -10,6 +11,7 @@ from mcp_server.config import Config
 from mcp_server.gateway.accounts import Accounts
 from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
+from mcp_server.held_out import HeldOut
 from mcp_server.store import Store, Tx
 
 MS_PER_MINUTE = 60_000
@@ -23,6 +25,7 @@ class World:
     audit: Audit
     bell: Bell
     now_ms: Callable[[], int]
+    held_out: Mapping[str, HeldOut] = field(default_factory=dict)  # by suite; a suite without is not in it
     # Of the model gateway, and true only while this process lives.
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
@@ -31,6 +34,10 @@ class World:
     @property
     def lease_ms(self) -> int:
         return int(self.config.run.lease_minutes * MS_PER_MINUTE)
+
+    def today(self) -> str:
+        """The date in UTC, as YYYY-MM-DD."""
+        return datetime.fromtimestamp(self.now_ms() / 1000, UTC).date().isoformat()
 
     def branch(self, repo: str) -> str:
         return self.config.repos[repo].branch

@@ -9,7 +9,7 @@ NOT_RUNNABLE = (126, 127)  # the shell's exit status for "cannot execute" and "n
 
 @dataclass(frozen=True)
 class Answer:
-    """`late`: the run's time was up before its turn; `lost`: it took its executor down."""
+    """`late`: the run's time was up before its turn; `lost`: it took its executor down; `stopped`: why a session has no answer."""
 
     output: str
     exit: int
@@ -18,6 +18,7 @@ class Answer:
     truncated: bool = False
     late: bool = False
     lost: bool = False
+    stopped: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {"output": self.output, "exit": self.exit}
@@ -32,6 +33,8 @@ class Answer:
             return "it ended the process that runs the cases"
         if self.late:
             return "not run: the time of the whole run was used up"
+        if self.stopped:
+            return self.stopped
         if self.timed_out:
             return "no end within the time of a case"
         if self.truncated:

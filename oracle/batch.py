@@ -1,9 +1,10 @@
 """Runs cases inside a box, as the box's least user: settings and cases in as JSON lines, answers out as JSON lines.
 
 Rule: it judges nothing, knows no expected answer, and shares nothing with a case but its user id; standard library only.
-Started as `python3 -I -S -c <this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
+Started as `python3 -I -S -c <leftovers.py and this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
 """
 
+import contextlib
 import errno
 import gc
 import json
@@ -15,14 +16,19 @@ import stat
 import sys
 import time
 
+from oracle.leftovers import SystemV, empty
+
 CHUNK_BYTES = 65_536
 ERROR_BYTES_MAX = 4_096  # of a case's standard error: for the agent to read, never compared
+PROJECT_ERROR_BYTES_MAX = 262_144  # of a test command's: a compiler says there why there are no results
 LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are zombies, which run nothing
 NOT_RUNNABLE = 126  # as a shell says it
 SPAWN_TRIES = 6  # a fork bomb of another slot may hold every process number for a moment
 SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
 FLAGS = {"-S", "-E", "-I", "-s", "-B"}  # of a Python command; this interpreter itself runs with -I -S
-PR_SET_DUMPABLE = 4  # prctl(2)
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
+WALL = 0x40000000  # waitpid(2): children of every kind
+SAY_BYTES, SAY_S = 32_768, 0.2  # answers kept back, so that each need not wake the engine and the runner
 MARK = "\\not-utf-8:"
 
 
@@ -37,6 +43,8 @@ class Slot:
         self.env = {"LANG": "C.UTF-8", **os.environ, **settings["env"], "HOME": self.scratch, "TMPDIR": self.scratch}
         self.script = script(settings["command"]) if settings["fork"] else None
         self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))
+        self.adopts = prctl(PR_SET_CHILD_SUBREAPER, 1)  # then every process that a case leaves is a child of this one
+        self.system_v = SystemV()
         self.poller = select.poll()
         self.woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -54,7 +62,7 @@ class Slot:
 
     def run(self, given):
         out = Output(min(self.settings["output_bytes_max"], max(self.bytes_left, ERROR_BYTES_MAX)))
-        err = Output(ERROR_BYTES_MAX)
+        err = Output(PROJECT_ERROR_BYTES_MAX if self.settings["copy"] else ERROR_BYTES_MAX)
         stdin = memory_file(given)
         try:
             pid = self.start((stdin, out.writer, err.writer))
@@ -113,15 +121,15 @@ class Slot:
             for fd, _ in self.poller.poll(left * 1000 + 1):
                 if fd == self.woken:
                     drain(fd)
-                    status = ended(pid)
+                    status = reaped(pid)
                 elif not opened[fd].take():
                     self.poller.unregister(fd)
                     del opened[fd]
         timed_out = status is None and not out.full
         if status is None:
-            os.kill(-1, signal.SIGKILL)
+            kill_others()
             status = os.waitpid(pid, 0)[1]
-        kill_all()
+        kill_children() if self.adopts else kill_all()
         for fd, output in opened.items():
             self.poller.unregister(fd)
             while not output.full and output.take():
@@ -130,6 +138,7 @@ class Slot:
 
     def clean(self):
         """The next case finds the box as this one found it."""
+        self.system_v.clear()
         empty(self.scratch)
         for place in self.settings["shared"]:
             empty(place)
@@ -240,30 +249,38 @@ class Output:
 def memory_file(given):
     """The input as a file in memory: of any size without a writer that has to be fed while the command runs."""
     fd = os.memfd_create("input", os.MFD_CLOEXEC)
-    view = memoryview(given)
-    while view:
-        view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
+    at = 0
+    while at < len(given):
+        at += os.pwrite(fd, given[at:] if at else given, at)
     return fd
 
 
 def first_to_go(pid):
     """When the box is out of memory the case goes, not its executor."""
     try:
-        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
-            file.write("1000")
+        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, b"1000")
+        os.close(fd)
     except OSError:
         pass  # it has ended already, or this kernel hides it
 
 
 def dumpable(allowed):
-    """Opens or closes this process's memory and open files to other processes of its user, as far as the box allows."""
+    """Opens or closes this process's memory and open files to other processes of its user, as far as the box allows.
+
+    What could be forged where it does not gains nothing: no expected answer is in this box.
+    """
+    prctl(PR_SET_DUMPABLE, int(allowed))
+
+
+def prctl(option, value):
+    """Whether the kernel did it; an image's Python may have no ctypes."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(allowed), 0, 0, 0)
+        return ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0
     except (ImportError, OSError, AttributeError):
-        pass  # what could then be forged gains nothing: no expected answer is in this box
+        return False
 
 
 def drain(fd):
@@ -274,17 +291,49 @@ def drain(fd):
         pass
 
 
-def ended(pid):
-    done, status = os.waitpid(pid, os.WNOHANG)
-    return status if done else None
+def reaped(pid):
+    """Takes in every child that has ended, and answers with the status of this one, if it is among them."""
+    status = None
+    while True:
+        try:
+            done, how = os.waitpid(-1, os.WNOHANG | WALL)
+        except ChildProcessError:
+            return status
+        if done == pid:
+            status = how
+        elif not done:
+            return status
+
+
+def kill_children():
+    """Does what `kill_all` does where every orphan becomes a child of this process: that none is left is then known at once."""
+    until = time.monotonic() + LEFTOVER_WAIT_S
+    while any_child() and time.monotonic() < until:
+        kill_others()
+        time.sleep(0.001)
+
+
+def any_child():
+    try:
+        while os.waitpid(-1, os.WNOHANG | WALL)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def kill_all():
-    """Ends every other process of this user, daemons and fork bombs included: the kernel walks them all in one call."""
+    """Ends every other process of this user, daemons and fork bombs included."""
     until = time.monotonic() + LEFTOVER_WAIT_S
-    os.kill(-1, signal.SIGKILL)
+    kill_others()
     while any_other() and time.monotonic() < until:
         time.sleep(0.001)
+        kill_others()
+
+
+def kill_others():
+    """The kernel walks them all in one call, so that none can fork away from it."""
+    with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
 
 
@@ -300,29 +349,6 @@ def may_signal(pid):
     except OSError:
         return False
     return True
-
-
-def empty(place):
-    """Removes what this user has there; `place` itself stays."""
-    try:
-        entries = list(os.scandir(place))
-    except OSError:
-        return
-    for entry in entries:
-        remove(entry)
-
-
-def remove(entry):
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            if stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o700 != 0o700:
-                os.chmod(entry.path, 0o700)
-            empty(entry.path)
-            os.rmdir(entry.path)
-        else:
-            os.unlink(entry.path)
-    except OSError:
-        pass  # another user's: not this case's doing
 
 
 def text(data):
@@ -346,40 +372,85 @@ def copied(source, scratch):
 
 
 def collected(path, most):
-    """A file that the command wrote, if it is a plain one."""
+    """A file that the command wrote, if it is a plain one and this user's."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+        os.close(fd)
+        return None
     with open(fd, "rb") as file:
-        return text(file.read(most)) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        return text(file.read(most))
+
+
+def planted(files):
+    """Adds files to the copy; says what stood in the way, if anything did."""
+    try:
+        for path, said in files.items():
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            os.chmod(os.path.dirname(path) or ".", 0o700)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+                file.write(said)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def project(slot, settings):
-    """The one command of a `command` suite, with the file in which it reports."""
+    """The one command of a `command` suite, with the file in which it reports; one that was there before it counts for nothing."""
+    wrong = planted(settings["plant"])
+    if wrong is not None:
+        return {"id": "command", "output": "", "exit": NOT_RUNNABLE, "error": wrong, "unplanted": True}
+    path = settings["collect"] and os.path.join(os.getcwd(), settings["collect"])
+    if path:
+        with contextlib.suppress(OSError):  # not there, or another user's, which is never collected
+            os.unlink(path)
     ended = slot.run(b"")
-    if ended is not None and settings["collect"]:
-        ended["collected"] = collected(os.path.join(os.getcwd(), settings["collect"]), settings["output_bytes_max"])
+    if ended is not None and path:
+        ended["collected"] = collected(path, settings["output_bytes_max"])
     slot.clean()
     return ended and {"id": "command", **ended}
 
 
-def say(answer):
-    """One write a line: what is said is out before the next case can do harm."""
-    data = json.dumps(answer).encode() + b"\n"
+def tell(answers, at_once):
+    """Answers as lines. Unless `at_once`, several in one write, since each write wakes the engine and the runner.
+
+    What a case that kills this process takes with it is then run once more, at once: told before the next case can do harm.
+    """
+    kept, said_at = bytearray(), time.monotonic()
+    for answer in answers:
+        if answer is not None:
+            kept += json.dumps(answer).encode() + b"\n"
+        if at_once or len(kept) >= SAY_BYTES or time.monotonic() - said_at >= SAY_S:
+            say(kept)
+            kept, said_at = bytearray(), time.monotonic()
+    say(kept)
+
+
+def say(data):
     while data:
         data = data[os.write(1, data) :]
 
 
-def main():
+def ready():
+    """The settings and the lines after them, once nothing that is left of this user runs or lies about."""
     first, *rest = sys.stdin.buffer.read().splitlines()
     settings = json.loads(first)
     if os.getuid() != settings["user"] or not os.getuid():
         sys.exit("runs only as the user made for it: it kills every other process of its user")
     kill_all()  # what an earlier job of this user may have left
     dumpable(False)
-    empty(settings["scratch"])
+    for place in (settings["scratch"], *settings["shared"]):
+        empty(place)
     os.umask(0o077)
+    say(b'{"ready": true}\n')  # whatever ends this process from here on, the image and the box are not to blame
+    return settings, rest
+
+
+def main():
+    settings, rest = ready()
     os.chdir(copied(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])
     slot = Slot(settings)
     gc.disable()
@@ -388,9 +459,7 @@ def main():
         answers = [project(slot, settings)]
     else:
         answers = (slot.answer(json.loads(line)) for line in rest)
-    for answer in answers:
-        if answer is not None:
-            say(answer)
+    tell(answers, settings["at_once"])
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from oracle import cases as case_files
-from oracle import command, shrink, verdict
+from oracle import causes, shrink, verdict
 from oracle.answer import Answer, sound
-from oracle.judge import Judge
-from oracle.spec import Case, Suite
+from oracle.judge import Judge, JudgeFailed, Pair
+from oracle.spec import Case
 from oracle.verdict import Built, Verdict
 
 There = Callable[[Sequence[Case]], Mapping[str, Answer]]
@@ -25,6 +26,32 @@ class Ran:
     reference: Mapping[str, Answer] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shrinking:
+    """A clock in seconds, and how long all failures together may take."""
+
+    now: Callable[[], float]
+    budget_s: float
+
+
+class Trials(Protocol):
+    """Smaller inputs of one failing case: `pieces` may be left out one by one, at `least` so many of them stay.
+
+    `smallest` is the failure of the smallest input found yet.
+    """
+
+    pieces: Sequence[Any]
+    least: int
+    smallest: Mapping[str, Any] | None
+
+    def differ(self, inputs: Sequence[Sequence[Any]]) -> Sequence[bool]:
+        """Which of the inputs, given in pieces, still fail as the case does."""
+
+
+TrialsOf = Callable[[Case, Mapping[str, Any], There, There, Judge], Trials | None]
+"""The trials of one failing case: case, failure, candidate, reference, judge. None: it stays as it is."""
+
+
 def differential(
     cases: Sequence[Case],
     *,
@@ -33,16 +60,34 @@ def differential(
     known: Mapping[str, Answer],
     judge: Judge,
     build: Built | None = None,
+    shrinking: Shrinking | None = None,
+    trials_of: TrialsOf | None = None,
 ) -> Ran:
-    """Answers of both sides, compared. Only the reference answers that are not `known` are computed."""
+    """Answers of both sides, compared. Only the reference answers that are not `known` are computed.
+
+    Held-out cases come last, after the shrinking too: whatever they leave behind, no visible case can find it.
+    """
     if not cases:
         return Ran(verdict.broken("the suite has no cases", build=build))
     if build is not None and build.exit != 0:
         return Ran(verdict.build_failed(cases, build))
     new = answers_of_reference(cases, reference=reference, known=known)
     answers = {**known, **new}
-    decided = verdict.decide(cases, collect(candidate, cases), answers, judge=judge, build=build)
-    return Ran(decided, {name: answer for name, answer in new.items() if sound(answer)})
+
+    def decided(some: Sequence[Case]) -> Verdict:
+        return verdict.decide(some, collect(candidate, some), answers, judge=judge, build=build)
+
+    visible, hidden = [case for case in cases if not case.hidden], [case for case in cases if case.hidden]
+    found = decided(visible or hidden)
+    if shrinking is not None:
+        by_id = {case.id: case for case in visible}
+        made = trials_of or Trial
+        found = shrunk(found, lambda failure: made(by_id[failure["id"]], failure, candidate, reference, judge), shrinking)
+    if visible and hidden and found.status == verdict.BROKEN:
+        found = replace(found, counts=replace(found.counts, cases=len(cases)))
+    elif visible and hidden:
+        found = verdict.with_held_out(found, decided(hidden))
+    return Ran(found, {name: answer for name, answer in new.items() if sound(answer)})
 
 
 def answers_of_reference(cases: Sequence[Case], *, reference: There, known: Mapping[str, Answer]) -> Mapping[str, Answer]:
@@ -64,64 +109,55 @@ def collect(there: There, cases: Sequence[Case]) -> dict[str, Answer]:
     return answers
 
 
-def project(suite: Suite, ended: command.Ended | None, *, build: Built | None = None) -> Verdict:
-    """The verdict on a `command` suite, from how its command ended; None = it was never seen to end."""
-    if build is not None and build.exit != 0:
-        return verdict.build_failed([Case(command.COMMAND, "", "", 0)], build)
-    if ended is None:
-        return verdict.broken("the command took down the process that ran it", build=build)
-    told = command.read(suite.results, ended)
-    if told.problem:
-        return verdict.broken(told.problem, build=build)
-    return verdict.told(told.outcomes, told.messages, exit=ended.exit, build=build)
+def shrunk(decided: Verdict, trials_of: Callable[[Mapping[str, Any]], Trials | None], shrinking: Shrinking) -> Verdict:
+    """The same verdict with its first failures made smaller; what one leaves of its share of the time, the next may use.
 
-
-def shrunk(
-    cases: Sequence[Case],
-    decided: Verdict,
-    *,
-    candidate: There,
-    reference: There,
-    judge: Judge,
-    now: Callable[[], float],
-    budget_s: float,
-) -> Verdict:
-    """The same verdict with its first failures made smaller; `budget_s` is for all of them together."""
-    by_id = {case.id: case for case in cases}
-    failures = [dict(failure) for failure in decided.failures]
-    shown = failures[:SHRUNK_MAX]
-    for failure in shown:
-        case = by_id[failure["id"]]
-        trial = Trial(case, candidate, reference, judge)
-        pieces = case_files.format_of(case.file).pieces(case.input)
-        shrink.shrink(pieces, trial.differ, now=now, budget_s=budget_s / len(shown))
-        if trial.smallest is not None:
-            failure.update(trial.smallest, id=case.id, shrunk_from=len(case.input))
+    `trials_of` a failure may be None: it stays as it is.
+    """
+    failures = list(decided.failures)
+    end = shrinking.now() + shrinking.budget_s
+    todo = [(at, trials) for at, failure in enumerate(failures[:SHRUNK_MAX]) if (trials := trials_of(failure)) is not None]
+    for number, (at, trials) in enumerate(todo):
+        share_s = (end - shrinking.now()) / (len(todo) - number)
+        shrink.shrink(trials.pieces, trials.differ, now=shrinking.now, budget_s=share_s, least=trials.least)
+        failures[at] = trials.smallest or failures[at]
     return replace(decided, failures=failures)
 
 
 class Trial:
-    """Runs smaller inputs of one failing case through both sides, and keeps the smallest that still differs."""
+    """Smaller inputs of one failing differential case, run through both sides."""
 
-    def __init__(self, case: Case, candidate: There, reference: There, judge: Judge) -> None:
-        self._case = case
-        self._candidate = candidate
-        self._reference = reference
-        self._judge = judge
-        self.smallest: Mapping | None = None
+    least = 1
 
-    def differ(self, inputs: Sequence[str]) -> list[bool]:
-        cases = [Case(f"{self._case.id}~{number}", text, "", 0) for number, text in enumerate(inputs)]
+    def __init__(self, case: Case, failure: Mapping[str, Any], candidate: There, reference: There, judge: Judge) -> None:
+        self.pieces: Sequence[str] = case_files.format_of(case.file).pieces(case.input)
+        self.smallest: Mapping[str, Any] | None = None
+        self._case, self._kind = case, kind(failure)
+        self._candidate, self._reference, self._judge = candidate, reference, judge
+
+    def differ(self, inputs: Sequence[Sequence[str]]) -> list[bool]:
+        cases = [Case(f"{self._case.id}~{number}", "".join(pieces), "", 0) for number, pieces in enumerate(inputs)]
         theirs, ours = self._reference(cases), self._candidate(cases)
-        return [self._differs(case, ours.get(case.id), theirs.get(case.id)) for case in cases]
+        # An input without a sound answer of the reference proves nothing.
+        pairs = [Pair(case, ours[case.id], theirs[case.id]) for case in cases if case.id in ours and case.id in theirs and sound(theirs[case.id])]
+        try:
+            said = dict(zip((pair.case.id for pair in pairs), self._judge(pairs), strict=True))
+        except JudgeFailed:
+            return [False] * len(cases)
+        hits = {pair.case.id for pair in pairs if (words := said[pair.case.id]) is not None and self._alike(pair, words)}
+        return [case.id in hits for case in cases]
 
-    def _differs(self, case: Case, ours: Answer | None, theirs: Answer | None) -> bool:
-        """An input without a sound answer of the reference proves nothing."""
-        if ours is None or theirs is None or not sound(theirs):
+    def _alike(self, pair: Pair, words: str) -> bool:
+        failure = verdict.failure(pair, words)
+        if pair.candidate.late or kind(failure) != self._kind:
             return False
-        decided = verdict.decide([case], {case.id: ours}, {case.id: theirs}, judge=self._judge)
-        if decided.status != verdict.FAILED:
-            return False
-        if self.smallest is None or len(case.input) < len(self.smallest["input"]):
-            self.smallest = decided.failures[0]
+        if self.smallest is None or len(failure["input"]) < len(self.smallest["input"]):
+            self.smallest = failure | {"id": self._case.id, "shrunk_from": len(self._case.input)}
         return True
+
+
+def kind(failure: Mapping[str, Any]) -> tuple[int | str, str]:
+    """What a smaller input must keep: the crash and the error. Wrong output becomes other wrong output with less to print."""
+    ours = failure["candidate"]
+    how = causes.normal(failure["difference"]) if failure.get("crashed") else min(ours["exit"], 1)
+    return how, causes.last_line(ours.get("error", ""))

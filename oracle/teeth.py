@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from oracle import globs, verdict
+from oracle import canary, globs, verdict
 from oracle.answer import Answer
 from oracle.spec import Case, Suite
 from oracle.verdict import Verdict
@@ -34,14 +34,23 @@ class WrongAnswers:
 
 @dataclass(frozen=True)
 class WrongProject:
-    """A `command` suite with nothing behind it: its sources emptied, or its command replaced."""
+    """A `command` suite with nothing behind it: its command replaced, no test selected, or its sources rewritten.
+
+    `sources` says by the ending of a name what such a source holds then; "" stands for all others.
+    """
 
     name: str
     command: str | None = None
-    emptied: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def suite(self, suite: Suite) -> Suite:
-        return replace(suite, command=self.command) if self.command else suite
+        return replace(suite, command=self.command or suite.command, env={**suite.env, **self.env})
+
+    def written(self, suite: Suite, files: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
+        """The files that hold something else then, and what; the endings that `sources` of this engine lacks stay."""
+        by_end = {path: self.sources.get("." + path.rpartition(".")[2], self.sources.get("")) for path in emptied(suite, files, sources)}
+        return {path: text for path, text in by_end.items() if text is not None}
 
 
 def last_answer_repeated(cases: Sequence[Case], reference: Mapping[str, Answer]) -> dict[str, Answer]:
@@ -70,6 +79,7 @@ def off_by_one(answer: Answer) -> Answer:
 
 ENGINES: tuple[WrongCommand | WrongAnswers, ...] = (
     WrongCommand("silent", NOTHING),
+    WrongCommand("failing", "false"),  # it is right about everything where the reference itself does not run
     WrongCommand("constant", "echo 1"),
     WrongCommand("echo", "cat"),
     WrongAnswers("last-answer-repeated", last_answer_repeated),
@@ -77,10 +87,26 @@ ENGINES: tuple[WrongCommand | WrongAnswers, ...] = (
 )
 
 
+HOLLOW = WrongProject("emptied", sources={"": ""})
+NOTHING_RUNS = WrongProject("nothing-runs", NOTHING)
+LEAVES_EARLY = WrongProject("leaves-early", sources={".py": "import os\nos._exit(0)\n"})
+NOTHING_SELECTED = (
+    (re.compile(r"\bpytest\b"), WrongProject("nothing-selected", env={"PYTEST_ADDOPTS": "-k harness_selects_no_test"})),
+    (re.compile(r"\bgo test\b"), WrongProject("nothing-selected", env={"GOFLAGS": "-run=^$"})),
+)
+
+
 def projects(suite: Suite) -> tuple[WrongProject, ...]:
-    """Where only the exit status counts, a command that does nothing cannot be told from one that passes: only emptying helps."""
-    hollow = WrongProject("emptied", emptied=True)
-    return (hollow,) if suite.results is None else (hollow, WrongProject("nothing-runs", NOTHING))
+    """Where only the exit status counts, a command that does nothing cannot be told from one that passes: only emptying helps.
+
+    One that leaves early is told from it by canaries alone, so it is planted where there are some.
+    """
+    planted = [HOLLOW]
+    if suite.results is not None or canary.has(suite):
+        planted += [NOTHING_RUNS, *(engine for command, engine in NOTHING_SELECTED if command.search(suite.command or ""))]
+    if canary.has(suite) and str(suite.canary).endswith(".py"):
+        planted.append(LEAVES_EARLY)
+    return tuple(planted)
 
 
 def emptied(suite: Suite, files: Sequence[str], sources: Sequence[str]) -> list[str]:
@@ -96,8 +122,8 @@ def noticed(name: str, decided: Verdict) -> dict[str, object]:
 
 
 def conclude(suite: Suite, rows: Sequence[Mapping[str, object]], counts: verdict.Counts) -> Verdict:
-    """Passed if every planted engine was caught. A differential engine must be *failed*: broken would mean that nothing was judged."""
-    unjudged = [row["engine"] for row in rows if suite.kind == "differential" and row["status"] == verdict.BROKEN]
+    """Passed if every planted engine was caught. One that answers cases must be *failed*: broken would mean that nothing was judged."""
+    unjudged = [row["engine"] for row in rows if suite.kind != "command" and row["status"] == verdict.BROKEN]
     missed = [row["engine"] for row in rows if not row["caught"]]
     if unjudged or not rows:
         return Verdict(verdict.BROKEN, f"not judged: {', '.join(map(str, unjudged)) or 'no engine planted'}", counts, planted=list(rows))

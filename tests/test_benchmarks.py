@@ -1,4 +1,4 @@
-"""The benchmark of the sandbox runs, tells every figure with its bound, and leaves nothing. Its figures are the machine's, and not judged here."""
+"""The benchmarks run, tell every figure with its bound, and leave nothing. Their figures are the machine's, and not judged here."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from harness import sandbox
 from harness.containers import BoxBroke, Engine
 
 SOURCES = Path(__file__).resolve().parents[1]
-QUICK_S = 240  # some 25 s on two quiet cores
+QUICK_S = 240  # some 25 s on two quiet cores, each of them
 BOX_S = 90
 END_S = 60
 
@@ -33,8 +33,8 @@ def engine() -> Iterator[Engine]:
         pytest.skip(str(gone))
 
 
-def started(scratch: Path, *words: str) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-m", "benchmarks.sandbox", "--quick", *words]
+def started(scratch: Path, *words: str, name: str = "sandbox") -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", f"benchmarks.{name}", "--quick", *words]
     env = {**os.environ, "TMPDIR": str(scratch)}
     return subprocess.Popen(argv, cwd=SOURCES, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -64,6 +64,17 @@ class TestForReal:
         gone = ("leak_boxes", "leak_volumes", "leak_doors", "leak_server_fds", "sweep_left", "sweep_left_at_end")
         assert {name: figures[name]["value"] for name in gone} == dict.fromkeys(gone, 0)
         assert (found["quick"], found["machine"]["cores"]) == (True, os.cpu_count())
+        assert left(engine, tmp_path, running.pid) == []
+
+    def test_a_quick_run_of_the_oracles_benchmark_does_so_too(self, engine: Engine, tmp_path: Path) -> None:
+        with started(tmp_path, "--json", name="oracle") as running:
+            told, errors = running.communicate(timeout=QUICK_S)
+        assert running.returncode == 0, errors
+        figures = json.loads(told.splitlines()[-1])["figures"]
+        bounds = {"first_process_times": 1.15, "first_fork_times": 1.15, "again_p50_ms": 50, "one_p50_ms": 300, "changed_cases": 20}
+        assert {name: figures[name]["bound"] for name in bounds} == bounds
+        assert all(figures[name]["value"] > 0 for name in bounds)
+        assert (figures["changed_cases"]["value"], figures["changed_unread_cases"]["value"]) == (20, 0)
         assert left(engine, tmp_path, running.pid) == []
 
     def test_an_interrupted_run_leaves_nothing(self, engine: Engine, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`harness init`: writes harness.toml and a first task from what the repository shows; it never overwrites unasked."""
 
 import json
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +10,11 @@ import typer
 
 from harness.failure import Exit, Failed
 from harness.inspect_repo import Inspection, TestCommand, as_name, inspect
+from mcp_server.config import steering
 
 CONFIG = Path("harness.toml")
 FIRST_TASK = Path("tasks/001-first.md")
+LIST_CHARS = 120  # of one line of a long list
 PLACEHOLDER = TestCommand("", "make test", None, ("make",))
 
 
@@ -120,14 +124,28 @@ def _oracle(repo: str, found: Inspection) -> str:
         f"command = {_string(chosen.command)}",
         f"results = {_string(chosen.results)}"
         if chosen.results
-        else '# results = "..."        # a JUnit XML file, "tap" or "pytest"; without it the exit status is the only case',
+        else '# results = "..."        # a JUnit XML file, pytest, cargo, go or tap; without it the exit status is the only case',
+        *_canary(chosen),
         f"packages = {_strings(chosen.packages)}    # Debian packages that the tests need",
+        "# Who writes these writes the verdict, so no agent may: what steers a test run, and the tests. To let agents write tests,",
+        "# take those out: a test that the main branch runs must still run, and pass, after each change.",
+        f"protect = {_lines((*(f'{d}/**' for d in found.test_directories), *steering.globs(chosen.language)))}",
     ]
-    if found.test_directories:
-        lines += [
-            f"protect = {_strings(f'{d}/**' for d in found.test_directories)}    # who writes the tests writes the verdict: no agent may"
-        ]
     return "\n".join(lines) + "\n"
+
+
+def _canary(chosen: TestCommand) -> list[str]:
+    if chosen.canary is None:
+        return ['# canary = "..."         # a test file with {name} in it: without one, code under test that just exits looks like success']
+    return [
+        f"canary = {_string(chosen.canary)}    # each run adds two tests there, of which one must fail: that tells a run that was meddled with",
+    ]
+
+
+def _lines(texts: Sequence[str]) -> str:
+    """A list of strings over several lines."""
+    rows = textwrap.wrap(", ".join(map(_string, texts)), LIST_CHARS, break_long_words=False, break_on_hyphens=False)
+    return "[\n" + "".join(f"    {row}\n" for row in rows) + "]"
 
 
 def _string(text: str) -> str:

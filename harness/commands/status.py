@@ -22,9 +22,20 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
     console.print(agents_table(said))
     console.print(headline(said), markup=False, highlight=False, soft_wrap=True)
     for suite, seen in said.get("suites", {}).items():
-        checked = "proven able to fail" if seen.get("checked") else "not yet checked"
-        console.print(f"oracle {suite}: {seen.get('passing', 0)} of {seen.get('cases', 0)} pass, {checked}", markup=False, highlight=False)
+        console.print(_suite(suite, seen), markup=False, highlight=False, soft_wrap=True)
+    for warning in said.get("warnings", []):
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for line in accounts_lines(said):
         console.print(line, markup=False, highlight=False)
     if not up:
         console.print("no run is up; this is how the last one ended", style="dim")
+
+
+def _suite(name: str, seen: dict) -> str:
+    told = [f"{seen.get('passing', 0)} of {seen.get('cases', 0)} pass", "proven able to fail" if seen.get("checked") else "not yet checked"]
+    if held_out := seen.get("held_out"):
+        told.append(f"of {held_out['cases']} held-out ones {held_out['passed']} pass")
+    flaky = seen.get("flaky") or {}
+    told += [f"{len(flaky['exempt'])} flaky ones count for nothing"] * bool(flaky.get("exempt"))
+    told += [f"no longer flaky and counting again: {', '.join(flaky['expired'])}"] * bool(flaky.get("expired"))
+    return f"oracle {name}: {', '.join(told)}"

@@ -1,4 +1,4 @@
-"""`harness tasks`: see, add and reopen tasks; the server owns them."""
+"""`harness tasks`: see, add and reopen tasks, and make them of what fails; the server owns them."""
 
 import json as jsons
 from pathlib import Path
@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness import oracle_jobs
+from harness.crew import runners_at_hand
 from harness.failure import Exit, Failed
 from harness.place import ConfigOption, JsonOption, StateOption, place
 
@@ -90,6 +92,34 @@ def reopen(
     with place(context, config, state).served() as client:
         client.reopen_task(task, reason)
     print(f"{task} is open")
+
+
+@app.command("from-oracle")
+def from_oracle(
+    context: typer.Context,
+    suite: Annotated[str | None, typer.Option(help="Default: every suite.")] = None,
+    module: Annotated[str | None, typer.Option(help="For failures that point to no module.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many, those with most cases first.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Make one task of each cause of failures on main, and close those whose cases all pass."""
+    where = place(context, config, state)
+    needed = not where.has_run()
+    with where.served() as client, runners_at_hand(where, needed=needed):
+        told = oracle_jobs.tasks(client, suite, module, limit=limit, dry_run=dry_run)
+    print(jsons.dumps(told, indent=2) if json else _changes(told))
+
+
+def _changes(told: dict) -> str:
+    said = [f"closed {task['task']}: {task['title']}" for task in told["closed"]]
+    said += [f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}" for task in told["made"]]
+    said += [f"no module for: {task['title']} (--module names one for all of these)" for task in told["no_module"]]
+    said += [f"{len(told['kept'])} causes have their tasks already: {', '.join(told['kept'])}"] * bool(told["kept"])
+    said += [f"{told['left_out']} more causes are over the limit"] * bool(told["left_out"])
+    return "\n".join(said or ["nothing fails that needs a task"])
 
 
 def _text(file: Path) -> str:

@@ -13,6 +13,7 @@ from mcp_server.config.sections import read_sections
 from mcp_server.config.spec import Config, Problem, Run
 from mcp_server.config.tasks import read_tasks, toml_problem
 from mcp_server.core import paths
+from oracle import globs
 
 FILE_NAME = "harness.toml"
 
@@ -61,6 +62,11 @@ def check_files(config: Config, file: str = FILE_NAME) -> list[Problem]:
     for repo in config.repos.values():
         if not (config.root / repo.path).is_dir():
             source.problem(("repos", repo.name, "path"), f"there is no directory {repo.path!r}", "it is relative to this file")
+    for suite in config.suites.values():
+        for glob in suite.held_out:
+            if not (config.root / globs.fixed_prefix(glob)).is_dir():
+                message = f"there is no directory {globs.fixed_prefix(glob)!r}"
+                source.problem(("oracle", suite.name, "held_out"), message, "it is relative to this file", value=glob)
     for agent in config.agents.values():
         for key in ("playbook", "materials"):
             wanted = getattr(agent, key)

@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcp_server.config import steering, suites
 from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
 from mcp_server.core import paths
+from oracle import canary
 from oracle.spec import Suite
 
 SECTIONS = ("run", "repos", "modules", "oracle", "agents")
@@ -68,6 +70,8 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
         _check_name(source, ("agents", name), name)
         _keep(found.agents, name, _agent(source, name, table))
     found.egress = read_egress(source, document, found.declared["agents"], found.agents)
+    for name, module in found.modules.items():
+        suites.check_entries(source, ("modules", name, "cases"), module.cases, found.declared["oracle"], found.suites, module.repo)
     return found
 
 
@@ -123,17 +127,30 @@ def _module(source: Source, name: str, table: Mapping[str, Any], repos: tuple[st
 
 def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]) -> Suite | None:
     keys = ("oracle", name)
-    suite = read(Suite, source, keys, _with_only_repo(table, repos), name=name)
+    suite = read(Suite, source, keys, suites.with_dates(_with_only_repo(table, repos)), name=name)
     if suite is None:
         return None
     check_known(source, (*keys, "repo"), suite.repo, repos, "repository")
     for problem in suite.problems():
         place = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", problem)), "")
         source.problem((*keys, place), f"{dotted(keys)}: {problem}")
-    for key in ("cases", "protect", "reads"):
+    for key in ("cases", "protect", "reads", "reference_reads"):
         check_globs(source, (*keys, key), getattr(suite, key))
-    # Whoever may write the cases may write the verdict: they are protected unless the file says what is.
-    return suite if "protect" in table else replace(suite, protect=suite.cases)
+    suites.check(source, keys, suite)
+    _check_canary(source, keys, suite)
+    # Whoever may write the cases may write the verdict: they are protected unless the file says what is. So are, whatever it
+    # says, the files that the reference and the comparator read.
+    default = steering.PROTECTED if suite.kind == "command" else suite.cases
+    protect = suite.protect if "protect" in table else default
+    return replace(suite, protect=(*protect, *suite.reference_reads))
+
+
+def _check_canary(source: Source, keys: Keys, suite: Suite) -> None:
+    for problem in canary.problems(suite):
+        source.problem((*keys, "canary"), f"{dotted(keys)}: {problem}")
+    if canary.is_needed(suite):
+        said = f"{dotted(keys)} has no canary: code under test shares a process with these tests, and could report what it likes"
+        source.problem((*keys, "results"), said, f'add canary = "{canary.usual(suite)}", a test file that each run adds under a random name, or canary = "none"')
 
 
 def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | None:

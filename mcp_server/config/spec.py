@@ -46,9 +46,12 @@ class Repo:
 
 @dataclass(frozen=True)
 class Module:
+    """`cases` are the oracle cases that show how the module does: globs, each after "SUITE:" where one suite is meant."""
+
     name: str
     repo: str
     paths: tuple[str, ...]
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

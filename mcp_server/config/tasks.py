@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
+from mcp_server.config import suites
 from mcp_server.config.gateway import read_budget
 from mcp_server.config.positions import Positions, scan
 from mcp_server.config.reading import Source, read
 from mcp_server.config.sections import Sections, check_globs, check_known
 from mcp_server.config.spec import Budget, Problem, TaskSpec
-from mcp_server.core import paths
+from mcp_server.core import case_globs, paths
 
 FENCES = {"+++": "toml", "---": "yaml"}
 EXAMPLE = "begin the file with a line +++, then id, title and module, then +++ again and the brief"
@@ -163,6 +164,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
     if suite is not None and suite.repo != module.repo:
         message = f"the suite {suite.name!r} judges repository {suite.repo!r}, the task is in {module.repo!r}"
         source.problem(("suite",), message, "name a suite of the task's repository")
+    suites.check_entries(source, ("cases",), front.cases, declared["oracle"], sections.suites, module.repo)
     if good_globs and not any(paths.validate(glob) for glob in module.paths):
         _check_inside(source, front.paths, module.name, module.paths)
     return TaskSpec(
@@ -190,14 +192,14 @@ def _check_inside(source: Source, globs: tuple[str, ...], module: str, module_pa
 
 
 def _only_suite(source: Source, front: FrontMatter, sections: Sections, repo: str) -> str | None:
-    """The suite that named cases must belong to, where only one can be meant."""
-    if not front.cases:
+    """The suite of the cases that name none, where only one can be meant."""
+    if all(case_globs.split(entry)[0] for entry in front.cases):
         return None
     names = [suite.name for suite in sections.suites.values() if suite.repo == repo]
     if len(names) == 1:
         return names[0]
     if len(sections.declared["oracle"]) > 1:
-        source.problem(("cases",), "the task names cases but no suite", f"add suite: {' or '.join(sections.suites)}")
+        source.problem(("cases",), "the task names cases but no suite", f"add suite: {' or '.join(sections.suites)}, or put it before each: {next(iter(sections.suites), 'SUITE')}:GLOB")
     return None
 
 

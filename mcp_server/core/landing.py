@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
-from mcp_server.core import paths
+from mcp_server.core import case_globs, paths
 from mcp_server.core.refusal import Code, Refused
 
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
@@ -26,12 +25,17 @@ FINAL = frozenset({Submission.LANDED, Submission.REFUSED})
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite's part in a landing: outcomes on main, on the candidate, and the globs that the task names."""
+    """One suite's part in a landing: outcomes on main, on the candidate, and the globs that the task names.
+
+    `exempt` cases count for nothing; of `hidden` ones only their number is told, and no glob names them.
+    """
 
     name: str
     on_main: Mapping[str, str]
     on_candidate: Mapping[str, str]
     named: tuple[str, ...] = ()
+    exempt: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
 
 
 def boundary(changed: Iterable[str], allowed: tuple[str, ...], protected: tuple[str, ...], module: str) -> Refused | None:
@@ -60,14 +64,8 @@ def ratchet(suites: Iterable[Suite]) -> Refused | None:
     A case that passed on main and has no outcome on the candidate counts as failing: a run that skips it proves nothing.
     """
     for suite in suites:
-        lost = sorted(case for case, outcome in suite.on_main.items() if outcome == "pass" and suite.on_candidate.get(case) != "pass")
-        if lost:
-            return Refused(
-                Code.REGRESSION,
-                f"{len(lost)} cases of {suite.name} pass on main and fail on the merged commit: {some(lost)}",
-                "your change was merged onto the newest main before it was tested; main is unchanged",
-                "fetch and merge origin, run_oracle with these cases, fix, commit and push again",
-            )
+        if lost := _lost(suite):
+            return _regression(suite, lost)
         missing = sorted(unmet(suite))
         if missing:
             return Refused(
@@ -79,13 +77,36 @@ def ratchet(suites: Iterable[Suite]) -> Refused | None:
     return None
 
 
+def _lost(suite: Suite) -> set[str]:
+    passing = {case for case, outcome in suite.on_main.items() if outcome == "pass"}
+    return {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
+
+
+def _regression(suite: Suite, lost: set[str]) -> Refused:
+    seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
+    counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
+    names = f": {some(seen)}" if seen else ""
+    step = "run_oracle with these cases" if seen else "run_oracle(scope='full'), which counts them; they are other cases of what you changed"
+    return Refused(
+        Code.REGRESSION,
+        f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{names}",
+        "your change was merged onto the newest main before it was tested; main is unchanged",
+        f"fetch and merge origin, {step}, fix, commit and push again",
+    )
+
+
 def unmet(suite: Suite) -> set[str]:
     """Named cases without a pass; a glob that names nothing at all is itself unmet."""
-    failing = set()
+    failing, seen = set(), suite.on_candidate.keys() - suite.hidden
     for glob in suite.named:
-        hits = {case for case in suite.on_candidate if fnmatchcase(case, glob)}
-        failing |= {case for case in hits if suite.on_candidate[case] != "pass"} if hits else {glob}
+        hits = case_globs.hits(glob, seen)
+        failing |= {case for case in hits - suite.exempt if suite.on_candidate[case] != "pass"} if hits else {glob}
     return failing
+
+
+def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:
+    """Of cases with the date up to which they count for nothing, those for which that is so on `today` (both YYYY-MM-DD)."""
+    return frozenset(case for case, until in flaky.items() if today <= until)
 
 
 def some(names: Iterable[str]) -> str:

@@ -55,7 +55,8 @@ def matches(glob: str, path: str) -> bool:
 
 
 def covers(globs: Iterable[str], path: str) -> bool:
-    return any(matches(glob, path) for glob in globs)
+    names = frozenset(path.split("/"))  # most globs are told apart by a name that the path lacks, at a tenth of the price
+    return any(_literals(glob) <= names and matches(glob, path) for glob in globs)
 
 
 def overlap(glob_a: str, glob_b: str) -> bool:
@@ -138,6 +139,12 @@ def _segments(glob: str) -> tuple[str, ...]:
     wrong = validate(glob)
     assert wrong is None, f"the glob {glob!r} {wrong}: it had to be validated where it came in"
     return tuple(glob.split("/"))
+
+
+@lru_cache(maxsize=4096)
+def _literals(glob: str) -> frozenset[str]:
+    """The segments that are names: a path that matches has each of them."""
+    return frozenset(segment for segment in _segments(glob) if not set("*?") & set(segment))
 
 
 def _segment_matches(pattern: str, name: str) -> bool:

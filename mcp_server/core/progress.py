@@ -40,6 +40,16 @@ class FailingGroup:
 
 
 @dataclass(frozen=True)
+class Flaky:
+    """A case that counts for nothing up to and including the date `until`; `expired`: that day is over, and it counts again."""
+
+    suite: str
+    case: str
+    until: str
+    expired: bool
+
+
+@dataclass(frozen=True)
 class Landed:
     task: str
     title: str
@@ -50,7 +60,10 @@ class Landed:
 
 @dataclass(frozen=True)
 class State:
-    """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites."""
+    """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites.
+
+    Held-out cases are among them, and counted once more by themselves; nothing else of them is here.
+    """
 
     run: str
     open: int = 0
@@ -59,9 +72,12 @@ class State:
     blocked_count: int = 0
     passing: int = 0
     cases: int = 0
+    held_out_passing: int = 0
+    held_out: int = 0
     held: Sequence[Held] = ()
     blocked: Sequence[Blocked] = ()
     failing: Sequence[FailingGroup] = ()
+    flaky: Sequence[Flaky] = ()
     landed: Sequence[Landed] = ()
 
 
@@ -97,11 +113,13 @@ def _parts(state: State, now_ms: int) -> list[_Part]:
     landed = sorted(state.landed, key=lambda one: (-one.landed_ms, one.task))
     failing = sorted(state.failing, key=lambda f: (-f.failing, f.suite, f.group))
     blocked = sorted(state.blocked, key=lambda b: b.task)
+    flaky = sorted(state.flaky, key=lambda f: (not f.expired, f.suite, f.case))
     return [
         _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
         _part("Landed lately", [_landed(one, now_ms) for one in landed[:ROWS_MAX]], len(landed)),
         _part("Failing cases", [_failing(f) for f in failing[:ROWS_MAX]], len(failing)),
         _part("Blocked", [f"{b.task} {b.title}: {b.why}" for b in blocked[:ROWS_MAX]], len(blocked)),
+        _part("Flaky cases", [_flaky(f) for f in flaky[:ROWS_MAX]], len(flaky)),
     ]
 
 
@@ -122,7 +140,8 @@ def _compose(state: State, parts: list[_Part], shown: list[int]) -> str:
 
 def _counts(state: State) -> str:
     tasks = f"Tasks: {state.done} done, {state.claimed} claimed, {state.open} open, {state.blocked_count} blocked."
-    return f"{tasks} Cases on main: {state.passing} of {state.cases} pass."
+    held_out = f" (of {state.held_out} held-out ones {state.held_out_passing})" if state.held_out else ""
+    return f"{tasks} Cases on main: {state.passing} of {state.cases} pass{held_out}."
 
 
 def _held(held: Held, now_ms: int) -> str:
@@ -139,6 +158,11 @@ def _landed(landed: Landed, now_ms: int) -> str:
 def _failing(group: FailingGroup) -> str:
     named = ", ".join(group.cases[:NAMES_MAX])
     return f"{group.suite}/{group.group}: {group.failing} fail" + (f", such as {named}" if named else "")
+
+
+def _flaky(flaky: Flaky) -> str:
+    said = "was flaky until {}: it counts again" if flaky.expired else "counts for nothing until {}"
+    return f"{flaky.suite}/{flaky.case} {said.format(flaky.until)}"
 
 
 def _duration(ms: int) -> str:

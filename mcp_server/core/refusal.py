@@ -21,6 +21,7 @@ class Code(StrEnum):
     CONFLICT = "conflict"  # the change does not merge onto main
     ORACLE_FAILED = "oracle_failed"  # a case that the task must pass fails
     REGRESSION = "regression"  # a case that passes on main would fail
+    BAD_CASES = "bad_cases"  # the change holds oracle cases that cannot be read
     ORACLE_BROKEN = "oracle_broken"  # no verdict could be had; it says nothing about the change
     NOTHING_TO_LAND = "nothing_to_land"  # the merged tree is main's tree
     COMMIT_UNKNOWN = "commit_unknown"  # the server does not have that commit

@@ -18,6 +18,7 @@ class Event(StrEnum):
     BLOCK = "block"
     ABANDON = "abandon"
     LEASE_LOST = "lease_lost"
+    CLOSE = "close"  # what it asks for is on main already
     REOPEN = "reopen"
 
 
@@ -27,6 +28,8 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.LEASED, Event.BLOCK): State.BLOCKED,
     (State.LEASED, Event.ABANDON): State.OPEN,
     (State.LEASED, Event.LEASE_LOST): State.OPEN,
+    (State.OPEN, Event.CLOSE): State.DONE,
+    (State.BLOCKED, Event.CLOSE): State.DONE,
     (State.DONE, Event.REOPEN): State.OPEN,
     (State.BLOCKED, Event.REOPEN): State.OPEN,
 }
@@ -43,7 +46,7 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Task:
-    """`paths` are globs inside the repository `repo`; `cases` are globs over the case ids of `suite`."""
+    """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite` where they name none."""
 
     id: str
     title: str

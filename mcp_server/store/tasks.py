@@ -19,6 +19,12 @@ def get(tx: Tx, id: str) -> Task | None:
     return _task(row) if row else None
 
 
+def any_from(tx: Tx, source: str) -> bool:
+    """Whether a task that is open or blocked has a source that begins so."""
+    waiting = tasks.c.state.in_([str(State.OPEN), str(State.BLOCKED)])
+    return tx.execute(select(tasks.c.id).where(waiting & tasks.c.source.startswith(source, autoescape=True)).limit(1)).first() is not None
+
+
 def add(tx: Tx, task: Task) -> None:
     tx.execute(insert(tasks).values(**_values(task)))
 

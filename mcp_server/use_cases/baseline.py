@@ -3,7 +3,7 @@
 from mcp_server.store import Tx
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import Job
-from mcp_server.use_cases import oracle_jobs
+from mcp_server.use_cases import case_sets, oracle_jobs
 from mcp_server.world import World
 
 REMEASURE_MS = 60_000  # after so long a baseline whose runs all broke is tried again without anybody asking
@@ -16,11 +16,11 @@ def known(world: World, suite: str, commit: str) -> dict[str, str] | None:
 
 
 def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | None:
-    return rows.baseline(tx, world.config.suites[suite].key(), commit)
+    return rows.baseline(tx, case_sets.spec_key(world, suite), commit)
 
 
 def put(world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str]) -> None:
-    rows.put_baseline(tx, world.config.suites[suite].key(), commit, outcomes)
+    rows.put_baseline(tx, case_sets.spec_key(world, suite), commit, outcomes)
 
 
 def of_main(world: World, suite: str) -> dict[str, str]:

@@ -1,10 +1,9 @@
 """`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin."""
 
 import dataclasses
-from fnmatch import fnmatchcase
 
 from mcp_server.auth import Principal
-from mcp_server.core import schedule
+from mcp_server.core import case_globs, landing, schedule
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Refused
@@ -13,7 +12,7 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import baseline, leasing, spending
+from mcp_server.use_cases import baseline, case_sets, leasing, spending
 from mcp_server.world import World
 
 FAILING_MAX = 20  # failing case ids in the answer; the count is always whole
@@ -102,9 +101,12 @@ def _answer(world: World, task: Task, lease: Lease, notes: list[note_rows.Note])
 
 
 def _failing(world: World, task: Task, base: str) -> list[str]:
-    """The task's named cases that do not pass on main, as far as main has been measured."""
-    if task.suite is None:
-        return []
-    outcomes = baseline.known(world, task.suite, base) or {}
-    named = [case for case in outcomes if any(fnmatchcase(case, glob) for glob in task.cases)]
-    return sorted(case for case in named if outcomes[case] != "pass")
+    """The task's named cases that do not pass on main, as far as main has been measured; those of another suite than its own by `SUITE:ID`."""
+    failing = []
+    for suite in world.suites_of(task.repo):
+        globs = case_globs.of_suite(task.cases, suite, task.suite)
+        outcomes = (baseline.known(world, suite, base) or {}) if globs else {}
+        bad = {case for case, outcome in outcomes.items() if outcome != "pass"} - case_sets.hidden(world, suite, outcomes)
+        bad -= landing.exempt(world.config.suites[suite].flaky, world.today())
+        failing += [case if suite == task.suite else f"{suite}:{case}" for case in case_globs.chosen(globs, bad)]
+    return sorted(failing)

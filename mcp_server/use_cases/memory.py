@@ -3,14 +3,14 @@
 from collections import Counter
 
 from mcp_server.auth import Principal
-from mcp_server.core import progress
+from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import State
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, planning
+from mcp_server.use_cases import baseline, case_sets, planning
 from mcp_server.world import World
 
 PROGRESS_BYTES = 6_000
@@ -60,7 +60,9 @@ def state(world: World) -> progress.State:
         landed = submission_rows.landed(tx)[-LANDED_SHOWN:]
     counts = Counter(task.state for task in tasks.values())
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
+    hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
     outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
+    unseen = [measured[name][case] for name, cases in hidden.items() for case in cases]
     return progress.State(
         run=world.config.run.name,
         open=counts[State.OPEN],
@@ -69,9 +71,12 @@ def state(world: World) -> progress.State:
         blocked_count=counts[State.BLOCKED],
         passing=outcomes.count("pass"),
         cases=len(outcomes),
+        held_out_passing=unseen.count("pass"),
+        held_out=len(unseen),
         held=[progress.Held(lease.agent, lease.task, tasks[lease.task].title, tasks[lease.task].module, lease.expires_ms, _quota_until(world, lease)) for lease in leases],
         blocked=[progress.Blocked(task.id, task.title, task.reason) for task in tasks.values() if task.state is State.BLOCKED],
-        failing=[group for name, cases in measured.items() for group in _failing(name, cases)],
+        failing=[group for name, cases in measured.items() for group in _failing(name, cases, hidden[name])],
+        flaky=[one for name in world.config.suites for one in _flaky(world, name)],
         landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],
     )
 
@@ -81,8 +86,15 @@ def _quota_until(world: World, lease: Lease) -> int | None:
     return wait.until_ms if wait is not None else None
 
 
-def _failing(suite: str, outcomes: dict[str, str]) -> list[progress.FailingGroup]:
+def _failing(suite: str, outcomes: dict[str, str], hidden: frozenset[str]) -> list[progress.FailingGroup]:
     groups: dict[str, list[str]] = {}
-    for case in sorted(case for case, outcome in outcomes.items() if outcome != "pass"):
+    for case in sorted(case for case, outcome in outcomes.items() if outcome != "pass" and case not in hidden):
         groups.setdefault(case.rpartition("/")[0], []).append(case)
     return [progress.FailingGroup(suite, group, len(cases), tuple(cases)) for group, cases in groups.items()]
+
+
+def _flaky(world: World, suite: str) -> list[progress.Flaky]:
+    flaky = world.config.suites[suite].flaky
+    exempt = landing.exempt(flaky, world.today())
+    seen = flaky.keys() - case_sets.hidden(world, suite, flaky)
+    return [progress.Flaky(suite, case, flaky[case], case not in exempt) for case in seen]

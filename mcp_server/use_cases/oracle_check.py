@@ -1,9 +1,8 @@
 """The teeth of an oracle: a suite is trusted once it has been seen to refuse every planted wrong engine."""
 
-from mcp_server import cases
 from mcp_server.store import meta
 from mcp_server.store.jobs import Job
-from mcp_server.use_cases import oracle_jobs
+from mcp_server.use_cases import case_sets, oracle_jobs
 from mcp_server.world import World
 
 
@@ -14,7 +13,6 @@ def ask(world: World, suite: str) -> Job:
 
 
 def is_checked(world: World, suite: str) -> bool:
-    spec = world.config.suites[suite]
-    suite_key = cases.key(world.repos[spec.repo], world.main(spec.repo), spec)
+    suite_key = case_sets.key(world, suite, world.main(world.config.suites[suite].repo))
     with world.store.read() as tx:
         return meta.get(tx, oracle_jobs.checked_name(suite_key)) is not None

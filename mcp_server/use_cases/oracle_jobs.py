@@ -2,22 +2,24 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from mcp_server import cases
 from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
-from mcp_server.use_cases import verdicts
+from mcp_server.use_cases import case_sets, verdicts
 from mcp_server.world import World
+from oracle import cases as formats
+from oracle.cases import BadCases
 from oracle.spec import Case
 
 BROKEN_TRIES = 3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
 RUN, TEETH = "run", "check"  # kinds of job: judge a tree, or judge the suite itself with planted wrong engines
 SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the gate's own runs are not read case by case
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
+NAMED_MAX = 100  # held-out files in one event
 CHECK, GATE, BASELINE, ASKED, AUDIT = 95, 100, 90, 50, 10  # priorities: a landing waits for nothing but landings
 
 
@@ -34,16 +36,23 @@ class Wanted:
 
 
 def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
-    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run `again`."""
+    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run `again`.
+
+    Where the cases on main cannot be read it is broken at once, and says where.
+    """
     suite = world.config.suites[wanted.suite]
     repo = world.repos[suite.repo]
     main = world.main(suite.repo)
-    all_ids = [case.id for case in cases.load(repo, main, suite)]
-    chosen = all_ids if wanted.case_ids is None else [id for id in all_ids if id in set(wanted.case_ids)]
-    # Planted engines replace the candidate of a differential suite, so its check does not depend on the tree.
-    no_tree = wanted.kind == TEETH and suite.kind == "differential"
-    tree_key = "" if no_tree else repo.tree_key(wanted.commit, *cases.visible(suite))
-    suite_key = cases.key(repo, main, suite)
+    try:
+        all_ids, bad = [case.id for case in case_sets.load(world, wanted.suite, main)], None
+    except BadCases as unreadable:
+        all_ids, bad = [], unreadable
+    asked = set(all_ids if wanted.case_ids is None else wanted.case_ids)
+    chosen = [id for id in all_ids if id in asked]
+    # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
+    no_tree = wanted.kind == TEETH and suite.kind != "command"
+    tree_key = "" if no_tree else cases.visible_key(repo, wanted.commit, main, suite)
+    suite_key = case_sets.key(world, wanted.suite, main)
     key = hashlib.sha256("\n".join([wanted.kind, suite_key, tree_key, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
     with world.store.write() as tx:
         before = rows.by_key(tx, key)
@@ -66,8 +75,10 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
             queued_ms=world.now_ms(),
         )
         if known and not job.todo:
-            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job))
+            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
         (rows.put if before else rows.add)(tx, job)
+        if bad is not None:
+            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(bad)))
     world.bell.ring()
     return job
 
@@ -90,7 +101,21 @@ def get(world: World, id: int) -> Job | None:
 
 
 def claim(world: World, runner: str) -> dict | None:
-    """The next job for a runner, as JSON, or None."""
+    """The next job for a runner, as JSON, or None. A job whose cases are not to be had any more is broken."""
+    while (job := _taken(world, runner)) is not None:
+        try:
+            found = {case.id: case for case in case_sets.load(world, job.suite, job.cases_commit)}
+        except BadCases as bad:
+            _give_up(world, job, case_sets.told(bad))
+            continue
+        if set(job.todo) <= set(found):
+            beside = set(formats.together(world.config.suites[job.suite], list(found.values()), job.todo)) - set(job.todo)
+            return _told(world, job, [found[id] for id in job.todo], [case for id, case in found.items() if id in beside])
+        _give_up(world, job, "the held-out cases have changed since this was asked for")
+    return None
+
+
+def _taken(world: World, runner: str) -> Job | None:
     with world.store.write() as tx:
         job = rows.first_queued(tx)
         if job is None:
@@ -98,11 +123,23 @@ def claim(world: World, runner: str) -> dict | None:
         job = dataclasses.replace(job, state=RUNNING, runner=runner, renewed_ms=world.now_ms())
         rows.put(tx, job)
         world.record(tx, "job_started", job=job.id, suite=job.suite, commit=job.commit, runner=runner, cases=len(job.todo))
+    return job
+
+
+def _give_up(world: World, job: Job, reason: str) -> None:
+    with world.store.write() as tx:
+        _conclude(world, tx, dataclasses.replace(job, attempts=job.attempts + 1), verdicts.broken(reason))
+    world.bell.ring()
+
+
+def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dict:
+    """`beside` are run with the job's own cases, since those mean something only together, and judged by nobody."""
     suite = world.config.suites[job.suite]
-    todo = set(job.todo)
-    inputs = [case for case in cases.load(world.repos[job.repo], job.cases_commit, suite) if case.id in todo]
+    keys = answer_keys(world, job, [*inputs, *beside])
     with world.store.read() as tx:
-        answers = rows.answers(tx, [answer_key(world, job, case) for case in inputs])
+        answers = rows.answers(tx, list(keys.values()))
+        # What main runs must run here too; of differential suites the cases say so.
+        on_main = rows.baseline(tx, case_sets.spec_key(world, job.suite), job.cases_commit) if suite.kind == "command" else None
     return {
         "job": job.id,
         "kind": job.kind,
@@ -111,23 +148,37 @@ def claim(world: World, runner: str) -> dict | None:
         "commit": job.commit,
         "tree_key": job.tree_key,
         "cases": [case.to_json() for case in inputs],
-        "known_reference": {case.id: answers[found] for case in inputs if (found := answer_key(world, job, case)) in answers},
+        "beside": [case.to_json() for case in beside],
+        "known_reference": {case: answers[key] for case, key in keys.items() if key in answers},
+        "on_main": sorted(on_main or ()),
+        "reference_key": cases.reference_key(world.repos[job.repo], job.cases_commit, suite),
         "sources": [glob for module in world.config.modules.values() if module.repo == job.repo for glob in module.paths],
         "shrink_s": SHRINK_S if job.priority == ASKED else 0,
         "deadline_s": suite.run_timeout_s,
     }
 
 
-def answer_key(world: World, job: Job, case: Case) -> str:
-    """Names a reference answer by what it depends on: the reference's command and packages, and the input."""
+def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str]:
+    """By case, a name for the reference's answer: of all it depends on, which is how the reference is run, its files and what it is given."""
     suite = world.config.suites[job.suite]
-    return hashlib.sha256(repr((suite.reference, suite.reference_packages, suite.image, case.input)).encode()).hexdigest()
+    files = cases.reference_key(world.repos[job.repo], job.cases_commit, suite)
+    run = (suite.reference, suite.reference_packages, suite.image, sorted(suite.env.items()), suite.separator, suite.null, files)
+    return {id: hashlib.sha256(repr((run, given)).encode()).hexdigest() for id, given in formats.given(suite, inputs).items()}
 
 
 def tree(world: World, id: int) -> bytes | None:
     """The tar that a candidate's sandbox gets, or None for an unknown job."""
     job = get(world, id)
-    return world.repos[job.repo].archive(job.commit, *cases.visible(world.config.suites[job.suite])) if job else None
+    if job is None:
+        return None
+    repo = world.repos[job.repo]
+    return repo.pack(cases.visible(repo, job.commit, job.cases_commit, world.config.suites[job.suite]))
+
+
+def reference_files(world: World, id: int) -> bytes | None:
+    """The tar with what the reference and the comparator of a job read, as main holds it; None for an unknown job."""
+    job = get(world, id)
+    return cases.reference_files(world.repos[job.repo], job.cases_commit, world.config.suites[job.suite]) if job else None
 
 
 def renew(world: World, id: int, runner: str) -> bool:
@@ -147,18 +198,18 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
     """
     told = verdicts.read(verdict)
     job = get(world, id)
-    if job is None:
+    if job is None or job.state != RUNNING or job.runner != runner:
         return False
     suite = world.config.suites[job.suite]
-    repo = world.repos[job.repo]
-    suite_key = cases.key(repo, job.cases_commit, suite)
-    inputs = {case.id: case for case in cases.load(repo, job.cases_commit, suite)} if reference else {}
+    suite_key = case_sets.key(world, job.suite, job.cases_commit)
+    keys = answer_keys(world, job, case_sets.load(world, job.suite, job.cases_commit)) if reference else {}
+    hidden = case_sets.hidden(world, job.suite, [*job.todo, *job.known])
     with world.store.write() as tx:
         job = rows.get(tx, id)
         assert job is not None
         if job.state != RUNNING or job.runner != runner:
             return False
-        whole = verdicts.of_check(told) if job.kind == TEETH else verdicts.of_run(job, told, differential=suite.kind == "differential")
+        whole = verdicts.of_check(told) if job.kind == TEETH else verdicts.of_run(job, told, by_case=suite.kind != "command", hidden=hidden)
         if whole["status"] == "broken":
             _broke(world, tx, job, whole)
         else:
@@ -169,7 +220,7 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
                 passed = {case for case, outcome in told.outcomes.items() if outcome == "pass"}
                 rows.remember_passes(tx, suite_key, job.tree_key, passed)
                 rows.forget_pass(tx, suite_key, job.tree_key, set(told.outcomes) - passed)
-            rows.remember_answers(tx, {answer_key(world, job, inputs[case]): answer for case, answer in reference.items() if case in inputs})
+            rows.remember_answers(tx, {keys[case]: answer for case, answer in reference.items() if case in keys})
     world.bell.ring()
     return True
 
@@ -189,9 +240,11 @@ def reap(world: World) -> None:
     """Takes jobs back from runners that have gone silent."""
     now = world.now_ms()
     with world.store.write() as tx:
-        for job in rows.running(tx):
-            if now - (job.renewed_ms or 0) > LOST_MS:
-                _broke(world, tx, job, verdicts.broken(f"runner {job.runner} fell silent"))
+        lost = [job for job in rows.running(tx) if now - (job.renewed_ms or 0) > LOST_MS]
+        for job in lost:
+            _broke(world, tx, job, verdicts.broken(f"runner {job.runner} fell silent"))
+    if lost:
+        world.bell.ring()
 
 
 def take_back(world: World) -> None:
@@ -199,23 +252,25 @@ def take_back(world: World) -> None:
     with world.store.write() as tx:
         for job in rows.running(tx):
             rows.put(tx, dataclasses.replace(job, state=QUEUED, runner=None))
+            world.record(tx, "job_taken_back", job=job.id, suite=job.suite, runner=job.runner, reason="the server was restarted")
 
 
 def _broke(world: World, tx: Tx, job: Job, verdict: dict) -> None:
     attempts = job.attempts + 1
     if attempts < BROKEN_TRIES:
         rows.put(tx, dataclasses.replace(job, state=QUEUED, runner=None, attempts=attempts))
-        world.record(tx, "job_done", job=job.id, suite=job.suite, status="broken", reason=verdict["reason"], retried=True)
+        world.record(tx, "job_done", job=job.id, suite=job.suite, status="broken", reason=verdict["reason"], attempt=attempts, retried=True)
     else:
         _conclude(world, tx, dataclasses.replace(job, attempts=attempts), verdict)
 
 
-def _conclude(world: World, tx: Tx, job: Job, verdict: dict) -> None:
-    rows.put(tx, dataclasses.replace(job, state=DONE, verdict=verdict))
-    world.record(tx, "job_done", job=job.id, suite=job.suite, commit=job.commit, status=verdict["status"], reason=verdict["reason"], counts=verdict["counts"])
-
-
-def named(world: World, suite: str, globs: Collection[str]) -> tuple[str, ...]:
-    """The ids of the cases that `globs` name on main."""
-    found = cases.load(world.repos[world.config.suites[suite].repo], world.main(world.config.suites[suite].repo), world.config.suites[suite])
-    return tuple(case.id for case in found if any(fnmatchcase(case.id, glob) for glob in globs))
+def _conclude(world: World, tx: Tx, job: Job, verdict: dict) -> Job:
+    done = dataclasses.replace(job, state=DONE, verdict=verdict)
+    rows.put(tx, done)
+    failing = {id for id, outcome in verdict["outcomes"].items() if outcome != "pass"}
+    hidden = case_sets.where(world, job.suite, case_sets.hidden(world, job.suite, failing))
+    held_out = {"held_out_failing": [f"{case['file']}:{case['line']}" for case in hidden[:NAMED_MAX]]} if hidden else {}
+    attempt = job.attempts if verdict["status"] == "broken" else job.attempts + 1
+    told = {"status": verdict["status"], "reason": verdict["reason"], "counts": verdict["counts"], "attempt": attempt} | held_out
+    world.record(tx, "job_done", job=job.id, suite=job.suite, commit=job.commit, **told)
+    return done

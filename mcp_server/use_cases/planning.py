@@ -5,7 +5,7 @@ import re
 
 from mcp_server.auth import AGENT, Principal
 from mcp_server.config import Config, TaskSpec
-from mcp_server.core import budget, paths
+from mcp_server.core import budget, case_globs, paths
 from mcp_server.core import task as tasks
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event, State, Task
@@ -74,9 +74,10 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
             world.record(tx, "refusal", who, tool="create_task", code=str(refused.code), happened=problem)
             return refused
         module = world.config.modules[proposal.module]
-        suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if proposal.cases else None)
+        bare = any(case_globs.split(entry)[0] is None for entry in proposal.cases)
+        suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if bare else None)
         task = Task(
-            id=_next_id(existing),
+            id=next_id(existing),
             title=proposal.title,
             brief=proposal.brief,
             module=proposal.module,
@@ -105,6 +106,8 @@ def _problem(world: World, existing: dict[str, Task], proposal: Proposal) -> str
         return f"it needs unknown tasks: {', '.join(unknown)}"
     if proposal.suite is not None and proposal.suite not in world.config.suites:
         return f"there is no oracle {proposal.suite!r}; there are {', '.join(world.config.suites)}"
+    if foreign := [name for name in case_globs.suites_in(proposal.cases) if name not in world.suites_of(module.repo)]:
+        return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {', '.join(world.suites_of(module.repo))}"
     for glob in proposal.paths:
         if error := paths.validate(glob):
             return f"path {glob!r}: {error}"
@@ -113,7 +116,7 @@ def _problem(world: World, existing: dict[str, Task], proposal: Proposal) -> str
     return None
 
 
-def _next_id(existing: dict[str, Task]) -> str:
+def next_id(existing: dict[str, Task]) -> str:
     numbers = [int(found[1]) for id in existing if (found := NUMBERED.fullmatch(id))]
     return f"T{max(numbers, default=0) + 1:02}"
 

@@ -1,21 +1,22 @@
 """`run_oracle`: starts or joins the runs that show how a commit does, and tells the result briefly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcp_server.auth import Principal
+from mcp_server.core import case_globs, landing
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Task
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.store.jobs import Job
-from mcp_server.use_cases import baseline, leasing, oracle_jobs
+from mcp_server.use_cases import baseline, case_sets, leasing, oracle_jobs, scopes
 from mcp_server.world import World
 from oracle import report
 from oracle.verdict import Verdict
 
-FAILURES_SHOWN = 3
-NAMED_MAX = 10  # case ids in one list
+ANSWER_CHARS_MAX = 4_000  # of a whole answer as JSON, whatever the number of suites
+MORE = "run_oracle(cases=['ID']) shows one case with more of its outputs, run_oracle(cases=['GROUP/*']) a group; read_progress lists the failing groups"
+FLAKY_CHARS_MAX = 400
+GLOBS_MAX = 200  # of one call: each is held against every case
 NEXT = {
     "passed": "push it",
     "failed": "fix the failures shown (run_oracle(cases=[...]) runs single ones), commit, run again",
@@ -56,31 +57,27 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
     if world.repos[repo].resolve(commit) != commit or not world.repos[repo].agent_has(who.name, commit):
         step = f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id"
         return _refused(world, who, Refused(Code.COMMIT_UNKNOWN, f"the server has no commit {commit[:40]} of yours", "nothing was run", step))
+    if problem := _wrong_globs(asked.cases, world.suites_of(repo)):
+        return _refused(world, who, Refused(Code.BAD_REQUEST, problem, "nothing was run", "call again with case globs, or SUITE:GLOB for one suite"))
     jobs = {}
-    for name, ids in _chosen(world, repo, task, asked).items():
+    for name, ids in scopes.chosen(world, who.name, repo, task, scope=asked.scope, entries=asked.cases).items():
         jobs[name] = oracle_jobs.request(world, oracle_jobs.Wanted(name, commit, oracle_jobs.ASKED, case_ids=ids)).id
     if not jobs:
         return _refused(world, who, Refused(Code.BAD_REQUEST, "no oracle case matches", "nothing was run", "use scope='full', or case globs such as 'group/*'"))
     return Started(jobs, commit)
 
 
+def _wrong_globs(entries: tuple[str, ...], suites: list[str]) -> str | None:
+    if len(entries) > GLOBS_MAX:
+        return f"{len(entries)} globs are more than the {GLOBS_MAX} that one call may have"
+    unknown = [name for name in case_globs.suites_in(entries) if name not in suites]
+    return f"there is no suite {unknown[0]!r} for this repository; there are {', '.join(suites)}" if unknown else None
+
+
 def _refused(world: World, who: Principal, refused: Refused) -> Refused:
     with world.store.write() as tx:
         world.record(tx, "refusal", who, tool="run_oracle", code=str(refused.code), happened=refused.happened)
     return refused
-
-
-def _chosen(world: World, repo: str, task: Task | None, asked: Asked) -> dict[str, tuple[str, ...] | None]:
-    """Suites and the case ids of each; None means all of a suite's cases."""
-    suites = world.suites_of(repo)
-    if asked.cases:
-        found = {name: oracle_jobs.named(world, name, asked.cases) for name in suites}
-        return {name: ids for name, ids in found.items() if ids}
-    if asked.scope == "task" and task is not None and task.suite is not None and task.cases:
-        if world.config.suites[task.suite].kind == "command":
-            return {task.suite: None}
-        return {task.suite: oracle_jobs.named(world, task.suite, task.cases)}
-    return dict.fromkeys(suites)
 
 
 def answer(world: World, started: Started) -> dict:
@@ -90,21 +87,32 @@ def answer(world: World, started: Started) -> dict:
     known = {name: job for name, job in jobs.items() if job is not None}
     if any(job.state != job_rows.DONE for job in known.values()):
         return {"status": "running", "jobs": started.jobs, "next": "call run_oracle again with the same arguments to wait"}
-    verdicts = {name: Verdict.from_json(job.verdict) for name, job in known.items() if job.verdict is not None}
-    statuses = {verdict.status for verdict in verdicts.values()}
+    whole = {name: Verdict.from_json(job.verdict) for name, job in known.items() if job.verdict is not None}
+    verdicts = {name: _shown(world, name, verdict) for name, verdict in whole.items()}
+    free = {name: _flaky(world, name, verdict) for name, verdict in whole.items()}
+    statuses = {_counted(verdict, free[name]) for name, verdict in whole.items()}
     status = next(word for word in ("broken", "failed", "passed") if word in statuses)
-    shown = max(1, FAILURES_SHOWN // len(verdicts))
-    return {
-        "status": status,
-        "commit": started.commit,
-        "suites": {name: report.brief(verdict, failures=shown) | _against_main(world, name, known[name]) for name, verdict in verdicts.items()},
-        "next": NEXT[status],
-    }
+    told = {"status": status, "commit": started.commit, "suites": {}, "next": NEXT[status]} | ({"more": MORE} if status == "failed" else {})
+    if named := [f"{name}:{case}" for name, cases in free.items() for case in sorted(cases & verdicts[name].outcomes.keys())]:
+        told["flaky"] = f"{len(named)} failing cases are known to be flaky and count for nothing: {landing.some(named)}"[:FLAKY_CHARS_MAX]
+    on_main = {name: baseline.of_main(world, name) for name in verdicts}
+    told["suites"] = report.suites(verdicts, on_main=on_main, chars=ANSWER_CHARS_MAX - len(report.encode(told)))
+    return told
 
 
-def _against_main(world: World, suite: str, job: Job) -> dict:
-    on_main = baseline.of_main(world, suite)
-    outcomes = job.verdict["outcomes"] if job.verdict else {}
-    lost = sorted(case for case, outcome in outcomes.items() if outcome != "pass" and on_main.get(case) == "pass")
-    gained = sum(outcome == "pass" and on_main.get(case) != "pass" for case, outcome in outcomes.items())
-    return {"against_main": {"newly_passing": gained, "newly_failing": len(lost), "newly_failing_cases": lost[:NAMED_MAX]}}
+def _shown(world: World, suite: str, verdict: Verdict) -> Verdict:
+    """A verdict without what only people may see."""
+    hidden = case_sets.hidden(world, suite, verdict.outcomes)
+    outcomes = {case: outcome for case, outcome in verdict.outcomes.items() if case not in hidden}
+    return replace(verdict, outcomes=outcomes, reason=case_sets.reason(world, suite, verdict.reason))
+
+
+def _flaky(world: World, suite: str, verdict: Verdict) -> set[str]:
+    """The cases that fail and count for nothing today."""
+    exempt = landing.exempt(world.config.suites[suite].flaky, world.today())
+    return {case for case in exempt & verdict.outcomes.keys() if verdict.outcomes[case] != "pass"}
+
+
+def _counted(verdict: Verdict, free: set[str]) -> str:
+    """The status that the gate would go by."""
+    return "passed" if verdict.status == "failed" and 0 < len(free) == verdict.counts.failed else verdict.status

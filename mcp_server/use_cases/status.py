@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+from mcp_server.core import landing
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.task import State
@@ -11,8 +12,9 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, leasing, oracle_check, planning
+from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning
 from mcp_server.world import World
+from oracle.cases import BadCases
 
 
 def status(world: World) -> dict:
@@ -44,10 +46,30 @@ def status(world: World) -> dict:
         "accounts": world.accounts.shown(now),
         "submissions": [_waiting(place, one, now) for place, one in enumerate(pending, 1)],
         "suites": {name: _suite(world, name) for name in world.config.suites},
+        "warnings": warnings(world),
         "landings": len(landed),
         "refusals": dict(Counter(event["data"]["code"] for event in refusals)),
         "head_seq": last.seq if last else 0,
     }
+
+
+def warnings(world: World) -> list[str]:
+    """What people should mend though it stops nothing: flaky cases that no suite has. A command suite's are known once main is measured."""
+    found = []
+    for name, suite in world.config.suites.items():
+        if suite.flaky and (known := _case_ids(world, name)):
+            found += [f"[oracle.{name}.flaky] names {case!r}, and there is no such case" for case in suite.flaky if case not in known]
+    return found
+
+
+def _case_ids(world: World, suite: str) -> set[str]:
+    spec = world.config.suites[suite]
+    if spec.kind == "command":
+        return set(baseline.of_main(world, suite))
+    try:
+        return {case.id for case in case_sets.load(world, suite, world.main(spec.repo))}
+    except BadCases:
+        return set()
 
 
 def _agent(session: people.Session, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
@@ -95,11 +117,24 @@ def _waiting(place: int, one: submission_rows.Submission, now_ms: int) -> dict:
 
 
 def _suite(world: World, name: str) -> dict:
+    """`flaky` and `held_out` are there where the suite has such cases."""
     outcomes = baseline.of_main(world, name)
-    return {"checked": oracle_check.is_checked(world, name), "passing": list(outcomes.values()).count("pass"), "cases": len(outcomes)}
+    told: dict = {"checked": oracle_check.is_checked(world, name), "passing": list(outcomes.values()).count("pass"), "cases": len(outcomes)}
+    if hidden := case_sets.hidden(world, name, outcomes):
+        told["held_out"] = {"cases": len(hidden), "passed": sum(outcomes[case] == "pass" for case in hidden)}
+    if flaky := world.config.suites[name].flaky:
+        exempt = landing.exempt(flaky, world.today())
+        told["flaky"] = {"exempt": sorted(exempt), "expired": sorted(flaky.keys() - exempt)}
+    return told
 
 
 def job(world: World, id: int) -> dict | None:
+    """A job as people see it: with the files of the held-out cases that fail."""
     with world.store.read() as tx:
         found = job_rows.get(tx, id)
-    return {"job": found.id, "kind": found.kind, "suite": found.suite, "commit": found.commit, "state": found.state, "verdict": found.verdict} if found else None
+    if found is None:
+        return None
+    told = {"job": found.id, "kind": found.kind, "suite": found.suite, "commit": found.commit, "state": found.state, "verdict": found.verdict}
+    failing = [case for case, outcome in (found.verdict or {}).get("outcomes", {}).items() if outcome != "pass"]
+    hidden = case_sets.where(world, found.suite, failing)
+    return told | ({"held_out_failing": hidden} if hidden else {})

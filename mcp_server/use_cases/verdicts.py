@@ -3,12 +3,12 @@
 Rule: a verdict that leaves a case of the job out, names one that is not of the job, or executed nothing is broken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from mcp_server.core.landing import some
 from mcp_server.store.jobs import Job
-from oracle import verdict
+from oracle import causes, verdict
 from oracle.verdict import Counts, Verdict
 
 PASS, FAIL = "pass", "fail"
@@ -27,30 +27,48 @@ def read(told: dict[str, Any]) -> Verdict:
         raise Unreadable(f"this is no verdict: {type(wrong).__name__}: {wrong}") from wrong
     if found.status not in (verdict.PASSED, verdict.FAILED, verdict.BROKEN):
         raise Unreadable(f"a verdict is passed, failed or broken, not {found.status!r}")
-    if not all(isinstance(failure, dict) and set(failure) >= FAILURE_FIELDS for failure in found.failures):
-        raise Unreadable(f"a failure has {', '.join(sorted(FAILURE_FIELDS))}")
+    if not all(_is_failure(failure) for failure in found.failures):
+        raise Unreadable(f"a failure has {', '.join(sorted(FAILURE_FIELDS))}; what a side did is its output and its exit status")
     if strange := sorted({str(outcome) for outcome in found.outcomes.values()} - {PASS, FAIL}):
         raise Unreadable(f"an outcome is pass or fail, not {some(strange)}")
+    if wrong := causes.problem(found.causes, {case for case, outcome in found.outcomes.items() if outcome == FAIL}):
+        raise Unreadable(wrong)
     return found
 
 
-def of_run(job: Job, told: Verdict, *, differential: bool) -> dict[str, Any]:
-    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were run now."""
+def _is_failure(value: Any) -> bool:
+    """In the form that a report can be made of, whatever it says."""
+    if not isinstance(value, dict) or not set(value) >= FAILURE_FIELDS:
+        return False
+    sides = [value["candidate"], value["reference"]]
+    if not all(isinstance(side, dict) and type(side.get("exit")) is int for side in sides):
+        return False
+    texts = [value["id"], value["input"], value["difference"], *(side.get("output") for side in sides), sides[0].get("error", "")]
+    return all(isinstance(text, str) for text in texts) and type(value.get("from_line", 1)) is int
+
+
+def of_run(job: Job, told: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
+    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were run now.
+
+    `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests themselves do.
+    """
     if told.status == verdict.BROKEN:
         return broken(told.reason or "the runner gave no reason", told)
-    wrong = _wrong_cases(job.todo, told.outcomes) if differential else None
+    wrong = _wrong_cases(job.todo, told.outcomes) if by_case else None
     if wrong is None and not told.outcomes:
         wrong = "no case was executed"
     if wrong is None and (told.status == verdict.FAILED) != (FAIL in told.outcomes.values()):
         wrong = f"it says {told.status}, and its outcomes say otherwise"
+    if wrong is None:
+        wrong = _wrong_failures(told, {id for id, outcome in told.outcomes.items() if outcome == FAIL} - set(hidden))
     if wrong is not None:
         return broken(f"the runner's verdict contradicts the job: {wrong}", told)
-    return _whole({**job.known, **told.outcomes}, told)
+    return _whole({**job.known, **told.outcomes}, told, hidden)
 
 
-def of_known(job: Job) -> dict[str, Any]:
+def of_known(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
     """The verdict on a job all of whose cases passed on the same tree before."""
-    return _whole(job.known, Verdict(verdict.PASSED, "every case passed on this tree before", Counts()))
+    return _whole(job.known, Verdict(verdict.PASSED, "every case passed on this tree before", Counts()), hidden)
 
 
 def of_check(told: Verdict) -> dict[str, Any]:
@@ -72,8 +90,18 @@ def _wrong_cases(todo: Iterable[str], outcomes: Iterable[str]) -> str | None:
     return f"{len(strange)} cases are not of this job: {some(sorted(strange))}" if strange else None
 
 
-def _whole(outcomes: dict[str, str], told: Verdict) -> dict[str, Any]:
+def _wrong_failures(told: Verdict, failing: set[str]) -> str | None:
+    """What is told of single cases is told of failing ones, and never of a hidden one."""
+    if not {failure["id"] for failure in told.failures} <= failing:
+        return "it shows a failure of a case that does not fail or is not shown"
+    return causes.problem(told.causes, failing)
+
+
+def _whole(outcomes: dict[str, str], told: Verdict, hidden: Collection[str]) -> dict[str, Any]:
     failed = sum(outcome != PASS for outcome in outcomes.values())
     status = verdict.FAILED if failed else verdict.PASSED
     counts = Counts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
-    return told.to_json() | {"status": status, "outcomes": outcomes, "counts": vars(counts)}
+    held_out = [outcomes[id] for id in hidden if id in outcomes]
+    whole = told.to_json() | {"status": status, "outcomes": outcomes, "counts": vars(counts)}
+    whole.pop("held_out", None)
+    return whole | ({"held_out": {"cases": len(held_out), "passed": held_out.count(PASS)}} if held_out else {})

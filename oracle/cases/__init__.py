@@ -1,14 +1,17 @@
 """Owns how case files become cases: every problem at once, each naming file and line; a bad file never yields a case."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from oracle import globs
-from oracle.cases import plain, sql
-from oracle.spec import Case
+from oracle.cases import plain, sections, slt, sql
+from oracle.spec import SQLLOGICTEST, Case, Suite
 
 CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases
+FILE_BYTES_MAX = 16 << 20  # of many cases; the largest of SQLite's own sqllogictest files have 4 MB
 FORMATS: Mapping[str, ModuleType] = {".sql": sql}
 
 
@@ -31,12 +34,15 @@ class BadCases(ValueError):
 
 
 def format_of(path: str) -> ModuleType:
-    """The format that reads this path; a format is a module with `read(text)` and `pieces(input)`."""
+    """The format of this path in a differential suite; a format is a module with `read(text)` and `pieces(input)`."""
     return FORMATS.get(_suffix(path), plain)
 
 
-def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]]) -> list[Case]:
-    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every problem."""
+def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Suite) -> list[Case]:
+    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every problem.
+
+    The suite's kind says how a file is read: each as .slt for sqllogictest, else by its suffix.
+    """
     patterns = tuple(patterns)
     found: dict[str, Case] = {}
     problems: list[Problem] = []
@@ -44,12 +50,13 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]]) -> list[Ca
         pattern = next((glob for glob in patterns if globs.matches(glob, path)), None)
         if pattern is None:
             continue
-        for read in _read(path, content, globs.fixed_prefix(pattern)):
+        for read in _read(path, content, globs.fixed_prefix(pattern), suite):
             if isinstance(read, Problem):
                 problems.append(read)
             elif read.id in found:
                 other = found[read.id]
                 problems.append(Problem(path, read.line, f"case {read.id!r} is already in {other.file}:{other.line}"))
+                break  # in one file of the same name there may be ten thousand of them
             else:
                 found[read.id] = read
     if problems:
@@ -57,7 +64,35 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]]) -> list[Ca
     return [found[name] for name in sorted(found)]
 
 
-def _read(path: str, content: bytes, prefix: str) -> Iterable[Case | Problem]:
+def together(suite: Suite, cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
+    """The ids that have to run for the chosen ones to mean something: with one record of a sqllogictest file, all of it.
+
+    The records of a file are asked of one process, so that each finds what those before it have made.
+    """
+    asked = set(chosen)
+    if suite.kind != SQLLOGICTEST:
+        return [case.id for case in cases if case.id in asked]
+    files = {case.file for case in cases if case.id in asked}
+    return [case.id for case in cases if case.file in files]
+
+
+def given(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
+    """By case, what its answer depends on: its input, and with sqllogictest (whole files of cases) all records up to it."""
+    if suite.kind != SQLLOGICTEST:
+        return {case.id: case.input for case in cases}
+    files: dict[str, Any] = {}
+    found = {}
+    for case in sorted(cases, key=lambda case: (case.file, case.line)):
+        said = files.setdefault(case.file, hashlib.sha256())
+        said.update(repr((case.input, case.expect)).encode())
+        found[case.id] = said.hexdigest()
+    return found
+
+
+def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case | Problem]:
+    if len(content) > FILE_BYTES_MAX:
+        yield Problem(path, 1, f"the file has {len(content):,} bytes; at most {FILE_BYTES_MAX:,} are read as cases: split it")
+        return
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -65,14 +100,18 @@ def _read(path: str, content: bytes, prefix: str) -> Iterable[Case | Problem]:
         yield Problem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
         return
     stem = path.removeprefix(prefix).removesuffix(_suffix(path))
-    for section in format_of(path).read(text):
+    for section in _sections(suite, path, text):
         if section.problem:
             yield Problem(path, section.line, section.problem)
         elif (size := len(section.text.encode())) > CASE_BYTES_MAX:
             yield Problem(path, section.line, f"the case has {size:,} bytes; at most {CASE_BYTES_MAX:,} are allowed")
         else:
             name = f"{stem}/{section.name}" if section.name else stem
-            yield Case(name, section.text, path, section.line)
+            yield Case(name, section.text, path, section.line, section.expect)
+
+
+def _sections(suite: Suite, path: str, text: str) -> Iterable[sections.Section]:
+    return slt.read(text, suite) if suite.kind == SQLLOGICTEST else format_of(path).read(text)
 
 
 def _suffix(path: str) -> str:

@@ -11,12 +11,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Section:
-    """A named stretch of a file, or the problem that keeps it from being one; `line` is where its text begins."""
+    """A named stretch of a file, or the problem that keeps it from being one; `line` is where a reader finds it."""
 
     name: str
     text: str
     line: int
     problem: str = ""
+    expect: str = ""
 
 
 def split(text: str) -> Iterator[Section]:

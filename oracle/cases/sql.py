@@ -1,4 +1,4 @@
-"""Owns the .sql format: a case is a script; its pieces are its statements, split as sqlite3's shell splits them."""
+"""Owns the .sql format: a case is a script; its pieces are its statements, split and ended as sqlite3's shell does."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ TOKEN = re.compile(
     r"|--[^\n]*|/\*.*?(?:\*/|\Z)|\w+|.",
     re.DOTALL,
 )
+SUBTLE = re.compile(r"['\"`\[]|--|/\*|trigger", re.IGNORECASE)  # without any of these, the first `;` ends a statement
+BLANKS = " \t\v\f\r\n"
 HEAD_CHARS = 2000  # where CREATE TRIGGER is looked for
 TRIGGER = re.compile(r"create\s+(?:temp\s+|temporary\s+)?trigger\b", re.IGNORECASE)
 
@@ -33,6 +35,38 @@ def pieces(text: str) -> list[str]:
         found.append(text[start:end])
         start = end
     return found
+
+
+def ended(text: str) -> str | None:
+    """The statement with the `;` that a shell waits for, or None where no `;` would end it.
+
+    As sqlite3_complete() sees it: CREATE TRIGGER ends only with `; END ;`.
+    """
+    whole = text.rstrip(BLANKS)
+    if not SUBTLE.search(text):
+        return f"{whole}\n" if whole.endswith(";") else f"{whole}\n;\n"
+    tokens = TOKEN.findall(whole)
+    if _is_open(tokens[-1]):
+        return None
+    words = [token.lower() for token in tokens if not token[0].isspace() and token[:2] not in ("--", "/*")]
+    if words[-1:] != [";"]:
+        whole, words = f"{whole}\n;", [*words, ";"]
+    return None if _is_trigger(words) and words[-3:] != [";", "end", ";"] else f"{whole}\n"
+
+
+def _is_open(token: str) -> bool:
+    """Whether the last token runs to the end of the text because nothing closes it."""
+    match token[0]:
+        case "'" | '"':
+            return token.count(token[0]) % 2 == 1
+        case "`" | "[":
+            return len(token) < 2 or token[-1] != {"`": "`", "[": "]"}[token[0]]
+    return token[:2] == "/*" and (len(token) < 4 or not token.endswith("*/"))
+
+
+def _is_trigger(words: list[str]) -> bool:
+    head = words[1:] if words[:1] == ["explain"] else words
+    return head[:1] == ["create"] and "trigger" in head[1:3]
 
 
 def _statement_end(text: str, start: int) -> int:

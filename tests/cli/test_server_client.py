@@ -87,9 +87,10 @@ def test_a_lost_job_is_a_refusal(stub: Stub, client: ServerClient) -> None:
     assert no.value.status == 409
 
 
-def test_a_tree_is_bytes(stub: Stub, client: ServerClient) -> None:
+def test_trees_are_bytes(stub: Stub, client: ServerClient) -> None:
     stub.answers["GET /api/jobs/7/tree.tar"] = lambda request, body: Response(b"\x00tar", media_type="application/x-tar")
-    assert client.job_tree(7) == b"\x00tar"
+    stub.answers["GET /api/jobs/7/reference.tar"] = lambda request, body: Response(b"\x00ref", media_type="application/x-tar")
+    assert (client.job_tree(7), client.job_reference_files(7)) == (b"\x00tar", b"\x00ref")
 
 
 def test_only_given_filters_are_sent(stub: Stub, client: ServerClient) -> None:

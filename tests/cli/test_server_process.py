@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.failure import Exit, Failed
 from harness.server import ServerClient, ServerGone
 from harness.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
 from harness.state import State
@@ -71,9 +72,19 @@ def test_a_stopped_server_is_gone(project: Path, state: State) -> None:
 
 def test_why_it_did_not_start_is_told(project: Path, state: State) -> None:
     state.prepare()
-    (project / "harness.toml").write_text("[run]\nname = 5\n")
+    state.database.write_text("no database")
     with pytest.raises(ServerGone, match=r"did not start: .+; see .*server\.log"):
         start_server(project / "harness.toml", state.root)
+
+
+def test_all_that_is_wrong_with_what_it_is_to_serve_is_told_line_by_line(project: Path, state: State) -> None:
+    state.prepare()
+    (project / "harness.toml").write_text("[run]\nname = 5\n")
+    with pytest.raises(Failed) as told:
+        start_server(project / "harness.toml", state.root)
+    *problems, last = str(told.value).splitlines()
+    assert len(problems) > 2 and all(".toml:" in line or ".md:" in line for line in problems)
+    assert last == f"{len(problems)} problems; nothing was started" and told.value.exit == Exit.USAGE
 
 
 def test_restarts_are_bounded(tmp_path: Path) -> None:

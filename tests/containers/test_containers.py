@@ -52,6 +52,17 @@ def test_a_time_out_ends_every_process_of_the_command_even_a_daemonised_one(boxe
     assert box.alive()
 
 
+def test_a_command_that_was_stopped_goes_on_after_a_silence_and_one_that_stays_silent_has_timed_out(boxed: Boxed) -> None:
+    box = boxed()
+    began = time.monotonic()
+    ended = box.exec(["sh", "-c", "echo before; kill -STOP $$; echo after"], timeout_s=60, silence_s=1)
+    assert (ended.exit, ended.stdout, ended.timed_out) == (0, b"before\nafter\n", False)
+    ended = box.exec(["sh", "-c", "echo before; sleep 50; echo after"], timeout_s=60, silence_s=1)
+    assert (ended.timed_out, ended.stdout) == (True, b"before\n")
+    assert time.monotonic() - began < 40
+    assert b"talking" in box.exec(["sh", "-c", "for n in 1 2 3 4; do sleep 0.5; echo talking; done"], timeout_s=60, silence_s=1.5).stdout
+
+
 def test_a_child_that_keeps_the_output_open_does_not_keep_the_caller(boxed: Boxed) -> None:
     ended = boxed().exec(["sh", "-c", "sleep 60 & exit 3"], timeout_s=30)
     assert (ended.exit, ended.timed_out) == (3, False)

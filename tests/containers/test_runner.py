@@ -349,7 +349,7 @@ def caught(verdict: dict) -> dict[str, bool]:
 def test_every_planted_engine_is_caught_and_needs_no_tree(judge, server):
     verdict = judge({}, kind="check")
     assert verdict["status"] == "passed", verdict
-    assert caught(verdict) == dict.fromkeys(["silent", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"], True)
+    assert caught(verdict) == dict.fromkeys(["silent", "failing", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"], True)
     assert server.downloads == []
     assert len(server.results[1][1]) == 20
 

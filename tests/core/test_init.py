@@ -10,6 +10,7 @@ from harness.failure import Exit, Failed
 from harness.inspect_repo import inspect
 from mcp_server import config as configs
 from mcp_server.config import Config
+from mcp_server.core import paths
 
 KINDS = {
     "empty": {},
@@ -104,8 +105,8 @@ def test_the_parts_of_a_repository_become_modules(repository, kind, expected):
     [
         ("python_flat", "python3 -m pytest", "/tmp/results.xml"),
         ("python_script", "python3 -m pytest", "/tmp/results.xml"),
-        ("rust_crate", "cargo test", None),
-        ("go", "go test ./...", None),
+        ("rust_crate", "cargo test --no-fail-fast", "cargo"),
+        ("go", "go test -v ./...", "go"),
         ("node", "npm test", "tap"),
         ("node_workspace", "npm test", None),
         ("make", "make test", None),
@@ -119,10 +120,30 @@ def test_the_test_command_becomes_the_oracle(repository, kind, command, results)
     assert suite.kind == "command" and suite.command.startswith(command) and suite.results == results
 
 
-def test_tests_beside_the_code_are_protected(repository):
+@pytest.mark.parametrize(
+    ("kind", "canary"),
+    [
+        ("python_flat", "tests/test_{name}.py"),
+        ("python_script", "test_{name}.py"),
+        ("rust_crate", "tests/canary_{name}.rs"),
+        ("rust_workspace", "crates/parser/tests/canary_{name}.rs"),
+        ("go", "canary_{name}/canary_test.go"),
+        ("make", None),
+    ],
+)
+def test_the_tests_get_a_canary_where_their_tool_will_find_it(repository, kind, canary):
+    root = repository(kind)
+    init.write(root, force=False)
+    assert configs.load(root / "harness.toml").suites["tests"].canary == canary
+
+
+def test_what_steers_the_tests_and_the_tests_beside_the_code_are_protected(repository):
     root = repository("python_flat")
     init.write(root, force=False)
-    assert configs.load(root / "harness.toml").suites["tests"].protect == ("tests/**",)
+    protect = configs.load(root / "harness.toml").suites["tests"].protect
+    for path in ("tests/test_shell.py", "conftest.py", "minisql/conftest.py", "pyproject.toml", "sitecustomize/__init__.py", "harness.toml"):
+        assert paths.covers(protect, path), path
+    assert not paths.covers(protect, "minisql/shell.py")
 
 
 def test_the_language_with_most_files_gives_the_command(repository):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.core.landing import NAMED_MAX, Suite, boundary, ratchet, some, unmet
+from mcp_server.core.landing import NAMED_MAX, Suite, boundary, exempt, ratchet, some, unmet
 from mcp_server.core.paths import covers
 from mcp_server.core.refusal import Code
 
@@ -57,6 +57,35 @@ def test_the_second_of_two_suites_refuses_as_well():
 def test_a_named_case_that_does_not_exist_is_unmet():
     assert unmet(Suite("s", {}, {"g/1": "pass"}, ("gone/*",))) == {"gone/*"}
     assert ratchet([Suite("s", {}, {"g/1": "pass"}, ("gone/*",))]).code is Code.ORACLE_FAILED
+
+
+def test_a_flaky_case_counts_for_nothing_up_to_and_including_its_day():
+    flaky = {"g/1": "2030-01-31"}
+    assert exempt(flaky, "2030-01-30") == exempt(flaky, "2030-01-31") == {"g/1"} and exempt(flaky, "2030-02-01") == set()
+
+
+@given(outcomes, outcomes, globs, st.frozensets(st.sampled_from(["g/1", "g/2", "h/1", "h/2"])))
+def test_the_ratchet_with_exempt_cases_is_the_ratchet_on_outcomes_in_which_these_pass(main: dict, candidate: dict, named: tuple, free: frozenset):
+    found = ratchet([Suite("s", main, candidate, named, exempt=free)])
+    passing = {case: "pass" if case in free else outcome for case, outcome in candidate.items()}
+    as_if = ratchet([Suite("s", {case: outcome for case, outcome in main.items() if case not in free}, passing, named)])
+    assert found == as_if
+
+
+def test_of_hidden_cases_a_refusal_tells_the_number_alone():
+    hidden = frozenset({"held-out/1", "held-out/2"})
+    main = {"g/1": "pass", "held-out/1": "pass", "held-out/2": "pass"}
+    both = ratchet([Suite("s", main, {}, hidden=hidden)])
+    assert "1 cases and 2 held-out cases of s" in both.happened and "g/1" in both.happened
+    alone = ratchet([Suite("s", main, {"g/1": "pass", "held-out/1": "pass"}, hidden=hidden)])
+    assert alone.code is Code.REGRESSION and "1 held-out cases of s" in alone.happened
+    assert "held-out/" not in str(both.to_json()) + str(alone.to_json())
+
+
+def test_no_glob_names_a_hidden_case():
+    outcomes = {"g/1": "pass", "held-out/1": "fail"}
+    assert unmet(Suite("s", {}, outcomes, ("*",), hidden=frozenset({"held-out/1"}))) == set()
+    assert unmet(Suite("s", {}, outcomes, ("held-out/*",), hidden=frozenset({"held-out/1"}))) == {"held-out/*"}
 
 
 def test_some_shows_all_that_fit():

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.core.progress import Blocked, FailingGroup, Held, Landed, State, render
+from mcp_server.core.progress import Blocked, FailingGroup, Flaky, Held, Landed, State, render
 
 NOW_MS = 10_000_000
 TEXT = st.text(max_size=300)
@@ -22,6 +22,7 @@ STATES = st.builds(
     held=st.lists(st.builds(Held, TEXT, TEXT, TEXT, TEXT, st.integers(0, 10**8)), max_size=6),
     blocked=st.lists(st.builds(Blocked, TEXT, TEXT, TEXT), max_size=6),
     failing=st.lists(st.builds(FailingGroup, TEXT, TEXT, COUNT, st.lists(TEXT, max_size=5).map(tuple)), max_size=6),
+    flaky=st.lists(st.builds(Flaky, TEXT, TEXT, TEXT, st.booleans()), max_size=6),
     landed=st.lists(st.builds(Landed, TEXT, TEXT, TEXT, TEXT, st.integers(0, 10**8)), max_size=6),
 )
 
@@ -46,7 +47,7 @@ def test_every_row_is_shown_or_counted(state, bytes_max):
     text = render(state, now_ms=NOW_MS, bytes_max=bytes_max)
     shown = len(re.findall(r"^- (?!\.\.\. \d+ (?:more )?not shown$)", text, re.M))
     cut = sum(int(n) for n in re.findall(r"^- \.\.\. (\d+) (?:more )?not shown$", text, re.M))
-    total = len(state.held) + len(state.blocked) + len(state.failing) + len(state.landed)
+    total = len(state.held) + len(state.blocked) + len(state.failing) + len(state.landed) + len(state.flaky)
     assert shown + cut == total
 
 
@@ -92,3 +93,14 @@ def test_the_report_stays_short_with_thousands_of_tasks():
     held = [Held(f"a-{n}", f"T{n:04}", "t" * 50, "m", NOW_MS) for n in range(3_000)]
     text = render(State("r", held=held), now_ms=NOW_MS, bytes_max=8_000)
     assert 6_000 < len(text) <= 8_000 and "more not shown" in text
+
+
+def test_flaky_cases_are_told_and_those_whose_time_is_over_first():
+    flaky = [Flaky("sql", "a/1", "2030-01-31", expired=False), Flaky("sql", "b/2", "2029-01-31", expired=True)]
+    text = render(State("x", flaky=flaky), now_ms=NOW_MS, bytes_max=1_000)
+    assert text.endswith("## Flaky cases (2)\n- sql/b/2 was flaky until 2029-01-31: it counts again\n- sql/a/1 counts for nothing until 2030-01-31\n")
+
+
+def test_held_out_cases_are_a_number_and_nothing_else():
+    text = render(State("x", passing=3, cases=6, held_out=2, held_out_passing=1), now_ms=NOW_MS, bytes_max=1_000)
+    assert "Cases on main: 3 of 6 pass (of 2 held-out ones 1)." in text

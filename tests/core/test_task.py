@@ -14,6 +14,8 @@ LEGAL = {
     ("leased", "block"): "blocked",
     ("leased", "abandon"): "open",
     ("leased", "lease_lost"): "open",
+    ("open", "close"): "done",
+    ("blocked", "close"): "done",
     ("done", "reopen"): "open",
     ("blocked", "reopen"): "open",
 }
@@ -29,12 +31,12 @@ def test_every_event_in_every_state_leads_where_the_table_says_or_nowhere(state:
 
 
 @given(st.lists(st.sampled_from(Event)))
-def test_a_task_is_done_only_by_landing_and_leased_only_by_a_claim(events: list[Event]):
+def test_a_task_is_done_only_by_landing_or_closing_and_leased_only_by_a_claim(events: list[Event]):
     state, last = State.OPEN, None
     for event in events:
         if (after := next_state(state, event)) is not None:
             state, last = after, event
-    assert (state is State.DONE) == (last is Event.LAND)
+    assert (state is State.DONE) == (last in (Event.LAND, Event.CLOSE))
     assert (state is State.LEASED) == (last is Event.CLAIM)
     assert (state is State.BLOCKED) == (last is Event.BLOCK)
 

@@ -6,12 +6,16 @@ from hypothesis import strategies as st
 
 from oracle import cases
 from oracle.cases import BadCases, plain, sections, sql
+from oracle.spec import Suite
 
 GLOB = ("oracle/cases/**/*.sql",)
 
 
-def load(*files, globs=GLOB):
-    return cases.load(globs, [(path, text.encode() if isinstance(text, str) else text) for path, text in files])
+SUITE = Suite("sql", "differential", "engine", cases=GLOB)
+
+
+def load(*files, globs=GLOB, suite=SUITE):
+    return cases.load(globs, [(path, text.encode() if isinstance(text, str) else text) for path, text in files], suite)
 
 
 def problems(*files, globs=GLOB):

@@ -91,15 +91,88 @@ def test_an_unsound_reference_answer_is_never_remembered():
     assert (ran.verdict.status, ran.reference) == ("broken", {})
 
 
+AT_ONCE = run.Shrinking(lambda: 0.0, 1.0)
+
+
 def test_failures_are_shrunk_to_what_still_differs():
     script = "".join(f"insert {number};\n" for number in range(12))
     case = Case("big", script, "c/big.sql", 1)
-    candidate, reference = Side(wrong=("insert 7;",)), Side()
-    ran = differential(candidate, reference, cases=[case])
-    small = run.shrunk([case], ran.verdict, judge=EXACT, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
-    (failure,) = small.failures
+    ran = differential(Side(wrong=("insert 7;",)), Side(), cases=[case], shrinking=AT_ONCE)
+    (failure,) = ran.verdict.failures
     assert (failure["id"], failure["input"], failure["shrunk_from"]) == ("big", "insert 7;\n", len(script))
-    assert small.outcomes == ran.verdict.outcomes
+    assert ran.verdict.outcomes == {"big": "fail"}
+
+
+def test_a_smaller_input_that_fails_in_another_way_is_no_smaller_example():
+    """Without its table the statement fails as well, but that is not what was to be shown."""
+
+    def candidate(cases):
+        return {case.id: Answer("1\n", 0) if "create" in case.input else Answer("", 1, error="no such table: t") for case in cases}
+
+    case = Case("a", "create t;\nfill t;\nselect t;\n", "c/a.sql", 1)
+    reference = lambda cases: {case.id: Answer("2\n", 0) for case in cases}  # noqa: E731
+    ran = differential(candidate, reference, cases=[case], shrinking=AT_ONCE)
+    assert ran.verdict.failures[0]["input"] == "create t;\n"
+
+
+def test_the_time_that_one_failure_leaves_is_for_the_others():
+    clock = [0.0]
+
+    class Slow(Side):
+        def __call__(self, cases):
+            clock[0] += 1.0 * any("~" in case.id for case in cases)
+            return super().__call__(cases)
+
+    cases = [Case("a", "x;\n", "c/a.sql", 1), Case("b", "".join(f"x {n};\n" for n in range(8)), "c/b.sql", 1)]
+    ran = differential(Slow(wrong=("x",)), Side(), cases=cases, shrinking=run.Shrinking(lambda: clock[0], 4.0))
+    assert [failure["input"].count("\n") for failure in ran.verdict.failures] == [1, 1], "half of the time does for two rounds of three"
+
+
+def test_a_comparator_that_fails_on_a_trial_ends_no_run():
+    def judge_of(pairs):
+        if any("~" in pair.case.id for pair in pairs):
+            raise judge.JudgeFailed("no")
+        return EXACT(pairs)
+
+    case = Case("a", "x 1;\nx 2;\n", "c/a.sql", 1)
+    ran = run.differential([case], candidate=Side(wrong="x"), reference=Side(), known={}, judge=judge_of, shrinking=AT_ONCE)
+    assert (ran.verdict.status, ran.verdict.failures[0]["input"]) == ("failed", case.input)
+
+
+HIDDEN = [Case(f"h{number}", f"secret {number};\n", "../hidden/x.sql", number, hidden=True) for number in range(3)]
+
+
+def test_held_out_cases_run_by_themselves_after_the_others_and_after_their_shrinking():
+    asked = []
+
+    class Candidate(Side):
+        def __call__(self, cases):
+            asked.append([case.id for case in cases])
+            return super().__call__(cases)
+
+    cases = [HIDDEN[0], Case("big", "x 1;\nx 2;\n", "c/big.sql", 1), *HIDDEN[1:]]
+    ran = differential(Candidate(wrong=("x 2", "secret 1")), Side(), cases=cases, shrinking=AT_ONCE)
+    assert asked[0] == ["big"] and asked[-1] == ["h0", "h1", "h2"] and len(asked) > 2
+    assert all("h" not in name for batch in asked[:-1] for name in batch)
+    told = ran.verdict
+    assert told.outcomes == {"big": "fail", "h0": "pass", "h1": "fail", "h2": "pass"}
+    assert (told.held_out, told.counts.cases, told.counts.failed) == ({"cases": 3, "passed": 2}, 4, 2)
+    assert [failure["id"] for failure in told.failures] == ["big"]
+    assert "secret" not in str(told.failures) + str(told.causes) + told.reason
+
+
+def test_where_every_case_is_held_out_their_number_is_all_that_is_told():
+    ran = differential(Side(wrong=("secret 1",)), Side(), cases=HIDDEN, shrinking=AT_ONCE)
+    told = ran.verdict
+    assert (told.status, told.failures, told.causes, told.held_out) == ("failed", [], [], {"cases": 3, "passed": 2})
+    assert told.reason == "1 of 3 held-out cases fail"
+
+
+def test_what_breaks_the_visible_cases_breaks_it_all_and_no_hidden_one_runs():
+    candidate = Side(refuses="a", kills="")
+    ran = run.differential([CASES[0], *HIDDEN], candidate=candidate, reference=Side(refuses="a"), known={}, judge=EXACT)
+    assert (ran.verdict.status, ran.verdict.outcomes, ran.verdict.counts.cases) == ("broken", {}, 4)
+    assert not any("h" in batch for batch in candidate.batches)
 
 
 def test_an_input_on_which_the_reference_fails_is_no_smaller_example():
@@ -109,9 +182,8 @@ def test_an_input_on_which_the_reference_fails_is_no_smaller_example():
     def reference(cases):
         return {one.id: Answer(one.input, 0 if "insert 1;" in one.input else -11) for one in cases}
 
-    ran = differential(candidate, reference, cases=[case])
-    small = run.shrunk([case], ran.verdict, judge=EXACT, candidate=candidate, reference=reference, now=lambda: 0.0, budget_s=1)
-    assert small.failures[0]["input"] == "insert 1;\ninsert 2;\n"
+    ran = differential(candidate, reference, cases=[case], shrinking=AT_ONCE)
+    assert ran.verdict.failures[0]["input"] == "insert 1;\ninsert 2;\n"
 
 
 @pytest.mark.parametrize(

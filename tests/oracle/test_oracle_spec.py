@@ -51,6 +51,22 @@ def test_every_problem_of_a_suite_is_told_at_once():
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"compare": "command"}, ['compare = "command" needs comparator: the command that says whether two outputs are the same']),
+        ({"compare": "command", "comparator": "c", "reference_reads": ("ref/**",)}, []),
+        ({"comparator": "c"}, ['comparator is used only with compare = "command"']),
+        ({"tolerance": -1.0}, ["tolerance is relative: at least 0 and below 1"]),
+        ({"tolerance": float("nan")}, ["tolerance is relative: at least 0 and below 1"]),
+        ({"tolerance": 0.0, "compare": "numbers"}, []),
+        ({"reference": None, "kind": "sqllogictest", "reference_reads": ("x",)}, ["reference_reads are the files of a reference or a comparator, and there is neither"]),
+    ],
+)
+def test_what_belongs_to_a_comparison_has_to_fit_together(change, said):
+    assert dataclasses.replace(SUITE, **change).problems() == said
+
+
+@pytest.mark.parametrize(
     ("glob", "path", "fits"),
     [
         ("a/**/*.sql", "a/x.sql", True),

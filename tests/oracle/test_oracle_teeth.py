@@ -39,7 +39,7 @@ def test_off_by_one_differs_under_every_comparator(output, mode):
 
 
 def test_the_five_engines_of_the_design_are_planted():
-    assert [engine.name for engine in teeth.ENGINES] == ["silent", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"]
+    assert [engine.name for engine in teeth.ENGINES] == ["silent", "failing", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"]
 
 
 def test_a_suite_whose_answers_are_all_the_same_has_no_teeth_against_repetition():
@@ -72,9 +72,33 @@ def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, stat
     assert teeth.conclude(Suite("s", kind, "r"), rows, Counts()).status == status
 
 
-def test_where_only_the_exit_status_counts_a_command_that_does_nothing_is_not_planted():
-    assert [project.name for project in teeth.projects(Suite("s", "command", "r", command="make test"))] == ["emptied"]
-    assert [project.name for project in teeth.projects(Suite("s", "command", "r", command="x", results="tap"))] == ["emptied", "nothing-runs"]
+@pytest.mark.parametrize(
+    ("suite", "planted"),
+    [
+        ({"command": "make test"}, ["emptied"]),
+        ({"command": "x", "results": "tap"}, ["emptied", "nothing-runs"]),
+        ({"command": "x", "canary": "t/test_{name}.py"}, ["emptied", "nothing-runs", "leaves-early"]),
+        ({"command": "python3 -m pytest -rA", "results": "pytest", "canary": "none"}, ["emptied", "nothing-runs", "nothing-selected"]),
+        ({"command": "go test -v ./...", "results": "go", "canary": "canary_{name}/c_test.go"}, ["emptied", "nothing-runs", "nothing-selected"]),
+        ({"command": "pytest", "canary": "t/test_{name}.py", "results": "o.xml"}, ["emptied", "nothing-runs", "nothing-selected", "leaves-early"]),
+    ],
+)
+def test_what_is_planted_is_what_the_suite_could_notice(suite, planted):
+    """Where only the exit status counts and no canary moves it, a command that does nothing looks like one that passes."""
+    assert [project.name for project in teeth.projects(Suite("s", "command", "r", **suite))] == planted
+
+
+def test_what_stands_in_a_source_that_leaves_early_and_in_an_emptied_one():
+    suite = Suite("s", "command", "r", command="x", protect=("tests/**",))
+    files = ["src/a.py", "src/b.c", "tests/test_a.py"]
+    assert teeth.HOLLOW.written(suite, files, ("src/**",)) == {"src/a.py": "", "src/b.c": ""}
+    assert teeth.LEAVES_EARLY.written(suite, files, ("src/**",)) == {"src/a.py": "import os\nos._exit(0)\n"}
+
+
+def test_where_nothing_is_selected_the_suites_own_settings_stay():
+    suite = Suite("s", "command", "r", command="python3 -m pytest", results="o.xml", env={"A": "b"})
+    [changed] = [project.suite(suite) for project in teeth.projects(suite) if project.name == "nothing-selected"]
+    assert (changed.command, changed.env["A"], "PYTEST_ADDOPTS" in changed.env) == (suite.command, "b", True)
 
 
 def test_the_modules_sources_are_emptied_and_no_protected_file():

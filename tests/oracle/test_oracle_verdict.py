@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import judge, report, verdict
+from oracle import judge, verdict
 from oracle.answer import Answer, sound
 from oracle.spec import Case
 from oracle.verdict import Built, Verdict
@@ -64,7 +64,7 @@ def test_cases_that_a_slow_candidate_kept_from_running_are_its_failures():
 def test_a_failed_build_fails_every_case_and_shows_its_output():
     decided = verdict.build_failed([ONE], Built(2, "syntax error in e.py"))
     assert (decided.status, decided.counts.executed, decided.outcomes) == ("failed", 0, {"a": "fail"})
-    assert "syntax error" in report.text(decided)
+    assert decided.build and decided.build.tail == "syntax error in e.py"
 
 
 ANSWERS = st.builds(
@@ -109,17 +109,71 @@ def test_failures_come_smallest_first_and_are_cut():
         assert len(failure["candidate"]["output"]) == len(failure["reference"]["output"]) == verdict.OUTPUT_CHARS_MAX
 
 
-@pytest.mark.parametrize("size", [1, 100, 5_000])
-def test_what_an_agent_is_told_is_brief(size):
-    decided = failing(30, size=size)
-    told = report.text(decided)
-    assert len(told) <= report.CHARS_MAX
-    assert told.startswith("failed: 0 of 30 cases pass, 30 fail (30 executed, 30 compared)")
-    assert len(report.brief(decided)["failures"]) == 3
-    assert report.brief(decided)["failures"][0]["id"] == "c00"
+def test_failures_of_different_causes_come_first_the_most_frequent_cause_before_all():
+    cases = [Case(f"c{number}", "x" * number, "", 0) for number in range(1, 7)]
+    errors = dict(zip((case.id for case in cases), ["rare", "often", "often", "often", "seldom", "seldom"], strict=True))
+    answers = {case.id: Answer("", 1, error=errors[case.id]) for case in cases}
+    decided = decide(answers, dict.fromkeys(errors, RIGHT), cases=cases)
+    assert [failure["id"] for failure in decided.failures] == ["c2", "c5", "c1", "c3", "c4", "c6"]
+    assert [(cause["says"], cause["cases"]) for cause in decided.causes] == [
+        (f"{how}; line 1: the output ends, '1' was expected", names) for how, names in (("often", ["c2", "c3", "c4"]), ("seldom", ["c5", "c6"]), ("rare", ["c1"]))
+    ]  # fmt: skip
 
 
-def test_the_first_failure_is_told_whole():
-    told = report.text(failing(1, size=1))
-    assert "c00: line 1: '1' instead of '2'" in told
-    assert "yours (exit 0):\n1" in told and "expected (exit 0):\n2" in told and "trace" in told
+@given(st.text(alphabet="ab\n", max_size=40), st.text(alphabet="ab\n", max_size=40), st.integers(0, 6_000), st.booleans())
+def test_what_is_shown_of_long_outputs_has_their_first_difference_in_it(ours, theirs, before, lines):
+    start = ("x\n" if lines else "x") * before
+    decided = decide({"a": Answer(start + ours, 0)}, {"a": Answer(start + theirs, 0)})
+    if ours == theirs:
+        return
+    (failure,) = decided.failures
+    shown = failure["candidate"]["output"], failure["reference"]["output"]
+    assert shown[0] != shown[1] and max(map(len, shown)) <= verdict.OUTPUT_CHARS_MAX
+    if failure.get("from_line", 1) > 1:
+        assert (start + ours).split("\n", failure["from_line"] - 1)[-1].startswith(shown[0])
+
+
+def test_the_messages_of_a_projects_tests_make_causes():
+    messages = {"t1": "E: no module\nx.py:1: ImportError", "t2": "E: no module\nx.py:7: ImportError", "t3": "E: assert 1 == 2\nAssertionError"}
+    decided = verdict.told(dict.fromkeys(messages, "fail") | {"t4": "pass"}, messages, exit=1)
+    assert [(cause["says"], cause["cases"]) for cause in decided.causes] == [("x.py: ImportError; E: no module", ["t1", "t2"]), ("AssertionError; E: assert 1 == 2", ["t3"])]
+    assert [failure["id"] for failure in decided.failures] == ["t1", "t3", "t2"]
+    assert verdict.told({"t4": "pass"}, {}, exit=0).causes == []
+
+
+# -- held out -------------------------------------------------------------------------------------------------
+
+HIDDEN = [Case(f"held-out/{n}", f"secret {n}", f"../hidden/{n}.sql", n, hidden=True) for n in range(4)]
+
+
+def test_of_a_held_out_case_only_the_outcome_is_told():
+    wrong = {case.id: Answer(f"secret answer {n}", 0, error="secret error") for n, case in enumerate(HIDDEN)}
+    right = dict.fromkeys(wrong, RIGHT)
+    decided = decide({"a": RIGHT, **wrong, HIDDEN[0].id: RIGHT}, {"a": RIGHT, **right}, cases=[ONE, *HIDDEN])
+    assert (decided.status, decided.reason) == ("failed", "3 of 4 held-out cases fail")
+    assert (decided.failures, decided.causes, decided.held_out) == ([], [], {"cases": 4, "passed": 1})
+    assert decided.counts.cases == 5 and decided.outcomes == {"a": "pass", HIDDEN[0].id: "pass", **{case.id: "fail" for case in HIDDEN[1:]}}
+    assert "secret" not in json.dumps(decided.to_json())
+    both = decide({"a": Answer("2", 0), **wrong}, {"a": RIGHT, **right}, cases=[ONE, *HIDDEN])
+    assert both.reason == "1 of 1 cases differ from what is expected; 4 of 4 held-out cases fail"
+
+
+@pytest.mark.parametrize(("candidate", "reference"), [({}, {}), ({}, "right"), ("right", {})])
+def test_a_held_out_case_that_breaks_the_verdict_is_not_named(candidate, reference):
+    right = {case.id: RIGHT for case in HIDDEN}
+    decided = decide(right if candidate else {}, right if reference else {}, cases=HIDDEN)
+    assert decided.status == "broken" and decided.reason.endswith("a held-out case is missing" if reference else "no answer to a held-out case")
+    assert "held-out/" not in json.dumps(decided.to_json()) and "hidden" not in decided.reason
+
+
+def test_a_failed_build_fails_the_held_out_cases_too():
+    assert verdict.build_failed([ONE, *HIDDEN], Built(1, "no")).held_out == {"cases": 4, "passed": 0}
+
+
+def test_two_verdicts_become_one():
+    visible = decide({"a": Answer("2", 0)}, {"a": RIGHT})
+    hidden = decide({case.id: RIGHT for case in HIDDEN}, {case.id: RIGHT for case in HIDDEN}, cases=HIDDEN)
+    both = verdict.with_held_out(visible, hidden)
+    assert both == decide({"a": Answer("2", 0)} | {case.id: RIGHT for case in HIDDEN}, {"a": RIGHT} | {case.id: RIGHT for case in HIDDEN}, cases=[ONE, *HIDDEN])
+    lost = verdict.with_held_out(visible, decide({}, {case.id: RIGHT for case in HIDDEN}, cases=HIDDEN))
+    assert (lost.status, lost.outcomes, lost.failures, lost.counts.passed, lost.counts.failed) == ("broken", {}, (), 0, 0)

@@ -21,7 +21,7 @@ FOR_ADMINS = [
 ]  # fmt: skip
 FOR_RUNNERS_TOO = [
     ("POST", "/api/sessions"), ("GET", "/api/sessions/S1"), ("POST", "/api/sessions/S1/end"), ("POST", "/api/jobs/claim"), ("GET", "/api/jobs/1"),
-    ("POST", "/api/jobs/1/renew"), ("GET", "/api/jobs/1/tree.tar"), ("POST", "/api/jobs/1/result"), ("GET", "/api/status"), ("GET", "/api/tasks"),
+    ("POST", "/api/jobs/1/renew"), ("GET", "/api/jobs/1/tree.tar"), ("GET", "/api/jobs/1/reference.tar"), ("POST", "/api/jobs/1/result"), ("GET", "/api/status"), ("GET", "/api/tasks"),
     ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"),
 ]  # fmt: skip
 

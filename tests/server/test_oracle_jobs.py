@@ -3,7 +3,9 @@
 import io
 import itertools
 import tarfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,7 +113,12 @@ def test_status_and_counts_follow_from_the_outcomes(server: Server, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "nonsense",
-    [{}, {"status": "great"}, {"status": "passed", "outcomes": ["x"]}, said("passed", low_0="maybe"), {"status": "passed", "counts": {"won": 1}}, {"status": "failed", "failures": ["x"]}],
+    [
+        {}, {"status": "great"}, {"status": "passed", "outcomes": ["x"]}, said("passed", low_0="maybe"), {"status": "passed", "counts": {"won": 1}}, {"status": "failed", "failures": ["x"]},
+        {"status": "failed", "failures": [dict.fromkeys(["id", "input", "candidate", "reference", "difference"], "")]}, {"status": "failed", "causes": 7},
+        said("failed", low_0="fail") | {"causes": [{"id": "0123abcd", "says": "", "count": 1}]},
+        said("failed", low_0="fail") | {"causes": [{"id": "0123abcd", "says": "", "count": 1, "cases": ["low/1"]}]},
+    ],
     ids=str,
 )
 def test_what_is_no_verdict_is_turned_down_and_the_job_goes_on(server: Server, tmp_path: Path, nonsense: dict):
@@ -119,6 +126,19 @@ def test_what_is_no_verdict_is_turned_down_and_the_job_goes_on(server: Server, t
     assert finish(server, job["job"], nonsense) == 400
     assert look(server, job["job"])["state"] == "running"
     assert finish(server, job["job"], said("passed", **ALL)) == 200
+
+
+def test_causes_and_failures_reach_the_agent_and_the_answer_stays_small(server: Server, tmp_path: Path):
+    one, fence, job = asked(server, tmp_path)
+    causes = [{"id": "0123abcd", "says": "no JOIN yet", "count": 2, "cases": ["low/0", "low/1"]}]
+    side = {"output": "line\n" * 400, "exit": 0}
+    failures = [{"id": id, "input": "select 1;\n" * 400, "candidate": side | {"error": "x" * 1_000}, "reference": side, "difference": "y" * 500} for id in ("low/0", "low/1")]
+    assert finish(server, job["job"], said("failed", **ALL | {"low_0": "fail", "low_1": "fail"}) | {"causes": causes, "failures": failures}) == 200
+    assert look(server, job["job"])["verdict"]["causes"] == causes
+    told = one.call("run_oracle", fence=fence)
+    words = told["suites"]["words"]
+    assert words["causes"] == [{"id": "0123abcd", "says": "no JOIN yet", "count": 2}] and [failure["id"] for failure in words["failures"]] == ["low/0", "low/1"]
+    assert 2_500 < len(told["text"]) <= 4_000
 
 
 def test_the_word_of_a_runner_that_lost_its_job_counts_for_nothing(server: Server, tmp_path: Path):
@@ -232,3 +252,37 @@ def test_a_refused_case_glob_starts_nothing(server: Server, tmp_path: Path):
     one, fence, job = asked(server, tmp_path)
     refused(one.call("run_oracle", fence=fence, cases=["none/*"]), "bad_request")
     assert none_left(server)
+
+
+def test_who_waits_for_a_job_hears_of_its_verdict_when_it_comes(server: Server, tmp_path: Path):
+    _, _, job = asked(server, tmp_path)
+
+    def waited(wait_s: float) -> tuple[dict, float]:
+        began = time.monotonic()
+        with server.http("runner") as http:
+            told = http.get(f"/api/jobs/{job['job']}", params={"wait_s": wait_s}, timeout=30).json()
+        return told, time.monotonic() - began
+
+    early, _ = waited(0.2)
+    assert (early["state"], early["verdict"]) == ("running", None)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waited, 20)
+        assert finish(server, job["job"], said("failed", **ALL | {"low_0": "fail"})) == 200
+        told, took_s = waiting.result()
+    assert told["verdict"]["status"] == "failed" and took_s < 15
+    with server.http("runner") as http:
+        assert http.get(f"/api/jobs/{job['job']}", params={"wait_s": "soon"}).status_code == 400
+
+
+def test_each_try_of_a_job_is_in_the_log_with_its_number_and_reason(server: Server, tmp_path: Path):
+    _, _, job = asked(server, tmp_path)
+    assert finish(server, job["job"], {"status": "broken", "reason": "the disk is full"}) == 200
+    silence(server)
+    again = claim(server)
+    assert again is not None and again["job"] == job["job"]
+    silence(server)
+    assert claim(server) is not None
+    assert finish(server, job["job"], said("passed", **ALL)) == 200
+    tries = [event["data"] for event in server.events(kind="job_done") if event["data"]["job"] == job["job"]]
+    assert [(told["attempt"], told["status"]) for told in tries] == [(1, "broken"), (2, "broken"), (3, "passed")]
+    assert "disk" in tries[0]["reason"] and "silent" in tries[1]["reason"]

@@ -117,7 +117,7 @@ def local(command: str, cwd: Path) -> run.There:
         found = {}
         for case in cases:
             done = subprocess.run(["sh", "-c", command], input=case.input, cwd=cwd, capture_output=True, text=True)
-            found[case.id] = Answer(done.stdout, done.returncode)
+            found[case.id] = Answer(done.stdout, done.returncode, done.stderr)
         return found
 
     return there
@@ -165,7 +165,7 @@ class LocalRunner:
 
     def _judge(self, job: dict) -> tuple[dict, dict]:
         suite = Suite.from_json(job["suite"])
-        cases = [Case(case["id"], case["input"], "", 0) for case in job["cases"]]
+        cases = [Case.from_json(case) for case in job["cases"]]
         known = {id: Answer.from_json(answer) for id, answer in job["known_reference"].items()}
         with tempfile.TemporaryDirectory() as scratch:
             tar = self._http.get(f"/api/jobs/{job['job']}/tree.tar").content

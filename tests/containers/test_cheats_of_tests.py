@@ -1,0 +1,92 @@
+"""Every change that cheats a project's own tests ends in failed or broken, none in passed, and none harms the run after it."""
+
+import pytest
+from cheats import Cheat
+from cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
+from test_cheats import Judge, judge, warm  # noqa: F401 - fixtures
+
+from oracle.spec import Suite
+
+pytestmark = pytest.mark.containers
+
+PYTEST = "python3 -m pytest -p no:cacheprovider"
+COMMANDS = {
+    "out.xml": f"{PYTEST} -q --continue-on-collection-errors --junitxml=out.xml",
+    "/tmp/out.xml": f"{PYTEST} -q --junitxml=/tmp/out.xml",
+    "pytest": f"{PYTEST} -rA",
+    "tap": "python3 tests/tap.py",
+    None: "python3 -m unittest discover -s tests",
+}
+ON_MAIN = {
+    "tap": ["test_app.TestApp.test_adds", "test_app.TestApp.test_zero"], None: ["command"],
+    "pytest": ["tests/test_app.py::TestApp::test_adds", "tests/test_app.py::TestApp::test_zero"],
+    "out.xml": ["tests.test_app.TestApp::test_adds", "tests.test_app.TestApp::test_zero"],
+}  # fmt: skip
+IMAGE = ("python3-pytest",)
+QUICK = Suite("quick", "command", "app", command="python3 -c 'from app import add; assert add(1, 2) == 3'", packages=IMAGE, run_timeout_s=20)
+
+
+def suite_of(changes: dict) -> Suite:
+    results = changes.get("results", "out.xml")
+    command = changes.get("prefix", "") + COMMANDS[results]
+    rest = {name: value for name, value in changes.items() if name not in ("prefix", "results")}
+    own = {"command": command, "packages": list(IMAGE), "canary": "tests/test_{name}.py", "run_timeout_s": 15.0} | ({"results": results} if results else {})
+    return Suite.from_json({"name": "unit", "kind": "command", "repo": "app"} | own | rest)
+
+
+def judged(judge: Judge, files: dict[str, str], **changes: object) -> dict:  # noqa: F811
+    on_main = ON_MAIN.get(changes.get("results", "out.xml"), ON_MAIN["out.xml"])
+    return judge(PROJECT | files, suite_of(changes), on_main=on_main)
+
+
+def harmless(judge: Judge) -> bool:  # noqa: F811
+    right, wrong = (judge({"app.py": text}, QUICK) for text in (RIGHT, WRONG))
+    assert (right["status"], wrong["status"]) == ("passed", "failed"), (right, wrong)
+    return True
+
+
+@pytest.mark.parametrize("cheat", [*STEERED, *CODE, *SPOKEN], ids=lambda cheat: cheat.name)
+def test_a_change_that_cheats_its_tests_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat):  # noqa: F811
+    verdict = judged(judge, cheat.files, **cheat.suite)
+    assert verdict["status"] in cheat.verdict.split("|"), verdict
+    assert harmless(judge)
+
+
+@pytest.mark.parametrize("results", ["out.xml", "/tmp/out.xml", "pytest", "tap", None])
+def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: Judge, results: str | None):  # noqa: F811
+    right, wrong = (judged(judge, {"app.py": text}, results=results) for text in (RIGHT, WRONG))
+    assert right["status"] == "passed", right
+    assert (wrong["status"], wrong["counts"]["failed"]) == ("failed", 1), wrong
+    assert not any("canary" in str(verdict["reason"]) for verdict in (right, wrong))
+    assert right["counts"]["cases"] == (2 if results else 1), "the canaries are not counted"
+
+
+# -- before anything starts: is the canary seen, and is everything planted caught? ------------------------------
+
+
+def checked(judge: Judge, files: dict[str, str] | None = None, **changes: object) -> dict:  # noqa: F811
+    return judge(PROJECT | {"app.py": RIGHT} | (files or {}), suite_of(changes), kind="check", sources=["app.py"])
+
+
+@pytest.mark.parametrize(("results", "selects"), [("out.xml", True), (None, False)])
+def test_a_suite_whose_canary_is_seen_catches_whatever_is_planted(judge: Judge, results: str | None, selects: bool):  # noqa: F811
+    verdict = checked(judge, results=results)
+    caught = {row["engine"]: row["caught"] for row in verdict["planted"]}
+    expected = ["emptied", "nothing-runs", *(["nothing-selected"] if selects else []), "leaves-early"]
+    assert (verdict["status"], caught) == ("passed", dict.fromkeys(expected, True)), verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"canary": "other/test_{name}.py", "env": {"PYTEST_ADDOPTS": "tests"}}, "is other/test_{name}.py where the command looks for tests?"),
+        ({"env": {"PYTEST_ADDOPTS": "-x"}}, "pytest must do without -x and --maxfail"),
+        ({"results": "pytest", "command": f"{PYTEST} -q"}, "-rA or -v"),
+        ({"results": None, "prefix": "true || "}, "still succeeds"),
+    ],
+    ids=["elsewhere", "stops at the first failure", "names nothing", "always succeeds"],
+)
+def test_a_suite_whose_canary_is_not_seen_is_refused_with_what_to_mend(judge: Judge, changes: dict, says: str):  # noqa: F811
+    verdict = checked(judge, {"tests/test_zz.py": PROJECT["tests/test_app.py"]}, **changes)
+    assert (verdict["status"], [row["engine"] for row in verdict["planted"]]) == ("failed", ["canary"]), verdict
+    assert says in verdict["reason"]
