@@ -36,6 +36,6 @@ def _suite(name: str, seen: dict) -> str:
     if held_out := seen.get("held_out"):
         told.append(f"of {held_out['cases']} held-out ones {held_out['passed']} pass")
     flaky = seen.get("flaky") or {}
-    told += [f"{len(flaky['exempt'])} flaky ones count for nothing"] * bool(flaky.get("exempt"))
-    told += [f"no longer flaky and counting again: {', '.join(flaky['expired'])}"] * bool(flaky.get("expired"))
+    told += [f"{len(flaky.get('exempt', ()))} flaky ones count for nothing"] * bool(flaky.get("exempt"))
+    told += [f"no longer flaky and counting again: {', '.join(flaky.get('expired', ()))}"] * bool(flaky.get("expired"))
     return f"oracle {name}: {', '.join(told)}"
