@@ -12,10 +12,10 @@ from pathlib import Path
 
 import uvicorn
 
-from mcp_server import app, config, git
+from mcp_server import app, config, faults, git
 from mcp_server.bell import Bell
 from mcp_server.doors import Doors
-from mcp_server.store import Unsafe
+from mcp_server.store import Unsafe, Unwritable
 from oracle.cases import BadCases
 
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
@@ -25,6 +25,7 @@ KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 def main() -> int:
     """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration cannot, 3 the address cannot."""
     given = _arguments()
+    faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     loaded = config.load(given.config)
     if isinstance(loaded, list):
@@ -32,12 +33,14 @@ def main() -> int:
         return 2
     try:
         listener = socket.create_server((given.host, given.port), backlog=256)
+        # asyncio does so by itself only for listeners that it has made: without it every answer over TCP waits 40 ms for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as taken:
         print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
         return 3
     try:
         asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
-    except (Unsafe, git.Diverged, git.NoSuchBranch, BadCases) as broken:
+    except (Unsafe, Unwritable, git.GitFailed, git.Diverged, git.NoSuchBranch, BadCases, OSError) as broken:
         print(f"cannot start: {broken}", file=sys.stderr)
         return 1
     return 0

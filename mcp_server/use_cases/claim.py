@@ -3,6 +3,7 @@
 import dataclasses
 from fnmatch import fnmatchcase
 
+from mcp_server import faults
 from mcp_server.auth import Principal
 from mcp_server.core import schedule
 from mcp_server.core import task as tasks
@@ -21,15 +22,17 @@ NOTES_MAX = 3
 NOTE_CHARACTERS = 300
 
 
-def claim(world: World, who: Principal, task: str | None = None, module: str | None = None) -> dict | Refused:
+def claim(world: World, who: Principal, task: str | None = None, module: str | None = None, also: leasing.Also = leasing.nothing) -> dict | Refused:
     """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
     with world.store.write() as tx:
+        world = world.at_one_moment()
         live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
-        board = schedule.Board(task_rows.all(tx), live, world.now_ms())
+        board = schedule.Board(task_rows.Every(tx), live, world.now_ms())
         chosen = schedule.choose(board, who.name, task=task, module=module)
         match chosen:
             case Refused():
                 world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
+                also(world, tx, chosen)
                 return chosen
             case Lease():
                 lease = _resumed(world, tx, who, chosen)
@@ -37,6 +40,9 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
                 lease = _grant(world, tx, who, chosen)
         held = task_rows.get(tx, lease.task)
         notes = note_rows.newest(tx, limit=NOTES_MAX)
+        also(world, tx, None)
+        faults.reached("claim.decided")
+    faults.reached("claim.committed")
     assert held is not None
     leasing.keep_salvage(world)
     return _answer(world, held, lease, notes)
