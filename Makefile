@@ -22,7 +22,7 @@ demo: setup
 	@.venv/bin/harness demo $(DEMO_ARGS)
 
 test: setup
-	@$(PYTHON) scripts/bootstrap.py compose
+	@$(PYTHON) scripts/bootstrap.py compose strace
 	@.venv/bin/python -m harness.images --quiet
 	@scripts/run-tests $(TEST_ARGS)
 

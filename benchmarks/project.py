@@ -50,14 +50,21 @@ FILES = {
 }
 
 
-def make(root: Path, *, sleepers: int = 1) -> Path:
-    """A user's repository; answers with its harness.toml."""
-    for name, text in {**FILES, "harness.toml": CONFIG.format(sleepers=sleepers)}.items():
+def make(root: Path, *, sleepers: int = 1, tasks: int = 0) -> Path:
+    """A user's repository, with so many more tasks in modules of their own; answers with its harness.toml."""
+    modules = "".join(f'\n[modules.m{number}]\nrepo = "bench"\npaths = ["m{number}/**"]\n' for number in range(tasks))
+    more = {f"tasks/more{number}.md": f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n' for number in range(tasks)}
+    for name, text in {**FILES, **more, "harness.toml": CONFIG.format(sleepers=sleepers) + modules}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     for words in (("init", "--quiet", f"--initial-branch={BRANCH}"), ("add", "--all"), ("commit", "--quiet", "--message=begin")):
         subprocess.run(["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL)
     return root / "harness.toml"
+
+
+def task(number: int) -> str:
+    """The id of one of the `tasks` of `make`."""
+    return f"C{number}"
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,10 @@ class Served:
 
 
 @contextmanager
-def served() -> Iterator[Served]:
+def served(*, tasks: int = 0) -> Iterator[Served]:
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
         root = Path(directory).resolve() / REPO
-        config, state = make(root), State(root / DIRECTORY_NAME)
+        config, state = make(root, tasks=tasks), State(root / DIRECTORY_NAME)
         state.prepare()
         server = start_server(config, state.root)
         try:

@@ -10,7 +10,7 @@ HEAD = ("measured", "value", "bound", "ratio", "from")
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. `bound` is the most it may be, or None; `about` says what it was made from.
+    """One measured number. `bound` is the most it may be (or the least, with `at_least`), or None; `about` says what it was made from.
 
     A figure without a label is a part of others: JSON has it, the table does not.
     """
@@ -21,6 +21,7 @@ class Figure:
     label: str = ""
     bound: float | None = None
     about: str = ""
+    at_least: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -29,7 +30,9 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        return None if self.bound is None else self.value <= self.bound
+        if self.bound is None:
+            return None
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def to_json(self) -> dict[str, Any]:
         ratio = None if self.ratio is None else round(self.ratio, 3)

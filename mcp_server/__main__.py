@@ -12,12 +12,12 @@ from pathlib import Path
 
 import uvicorn
 
-from mcp_server import app, config, git
+from mcp_server import app, config, faults, git
 from mcp_server.bell import Bell
 from mcp_server.doors import Doors
 from mcp_server.gateway import telemetry
 from mcp_server.gateway.keys import BadKey
-from mcp_server.store import Unsafe
+from mcp_server.store import Unsafe, Unwritable
 from oracle.cases import BadCases
 
 PROBLEMS = "cannot start, mend these first:"
@@ -28,6 +28,7 @@ KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 def main() -> int:
     """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration or the cases cannot, 3 the address cannot."""
     given = _arguments()
+    faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of every model request, which the audit log does
     loaded = config.load(given.config)
@@ -35,7 +36,7 @@ def main() -> int:
         return _unusable(loaded)
     try:
         listener = socket.create_server((given.host, given.port), backlog=256)
-        # asyncio does so only for sockets that name TCP, which these do not; without it each small event waits 40 ms for an ACK.
+        # asyncio does so by itself only for listeners that it has made: without it every answer over TCP waits 40 ms for an ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as taken:
         print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
@@ -46,7 +47,7 @@ def main() -> int:
         asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
     except BadCases as bad:
         return _unusable(bad.problems)
-    except (Unsafe, git.Diverged, git.NoSuchBranch, BadKey) as broken:
+    except (Unsafe, Unwritable, git.GitFailed, git.Diverged, git.NoSuchBranch, BadKey, OSError) as broken:
         print(f"cannot start: {broken}", file=sys.stderr)
         return 1
     return 0

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server import auth, git_http, held_out, tools
+from mcp_server import auth, faults, git_http, held_out, tools
 from mcp_server.audit import Audit, Key
 from mcp_server.auth import Authenticated, Principal
 from mcp_server.bell import Bell
@@ -31,7 +31,7 @@ from mcp_server.gateway.proxy import Gateway
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
 from mcp_server.runner_api import Api
-from mcp_server.store import Store, meta, people
+from mcp_server.store import Store, Unwritable, meta, people
 from mcp_server.use_cases import (
     baseline,
     case_sets,
@@ -87,6 +87,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     for role in (auth.ADMIN, auth.RUNNER):
         auth.role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)
+    faults.reached("start.imported")
     world = _with_cases(world)
     planning.import_tasks(world)
     oracle_jobs.take_back(world)
@@ -151,12 +152,15 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
     routes = [
         Route("/health", lambda _: JSONResponse({"ok": True, "run": world.config.run.name})),
         Route("/mcp", lambda _: PlainTextResponse("POST only", 405, {"Allow": "POST"}), methods=["GET"]),
+        Route("/mcp", AgentsOnly(mcp_app)),  # routes are tried in order, and nearly every request is for this one
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
         *Api(world, doors).routes(),
         *gateway.routes(),
         Mount("/", AgentsOnly(mcp_app)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Authenticated, store=world.store)], lifespan=lambda _: _living(world, mcp, doors, gateway))
+    unwritable = {Unwritable: lambda _, wrong: JSONResponse({"error": "unavailable", "message": str(wrong)}, 503)}
+    middleware = [Middleware(Authenticated, store=world.store)]
+    return Starlette(routes=routes, exception_handlers=unwritable, middleware=middleware, lifespan=lambda _: _living(world, mcp, doors, gateway))
 
 
 @asynccontextmanager
@@ -226,10 +230,15 @@ def tick(world: World) -> None:
 def _on_git(world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str) -> None:
     """Writes down each fetch and push; an upload becomes what the agent's lease has to show."""
     kind = "git_push" if service == git_http.PUSH else "git_fetch"
+    if kind == "git_push":
+        faults.reached("upload.stored")
     with world.store.write() as tx:
+        world = world.at_one_moment()
         world.record(tx, kind, who, repo=repo, status=status, updates=[list(update) for update in updates])
         if kind == "git_push" and status == "refused":
             world.record(tx, "refusal", who, tool="git push", code="protected_ref", happened=f"a push outside refs/agents/{who.name}/")
         leasing.renew(world, tx, who)
         for ref, _old, new in updates if kind == "git_push" else ():
             sessions.uploaded(tx, who, repo, ref, new)
+    if kind == "git_push":
+        faults.reached("upload.told")

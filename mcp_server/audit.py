@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from mcp_server import faults
 from mcp_server.core import chain
 from mcp_server.store import Store, Tx
 from mcp_server.store import events as rows
@@ -86,15 +87,19 @@ class Audit:
     def __init__(self, store: Store, key: Key, published: Path):
         self._store, self._key, self._published = store, key, published
         self._signed_ms = 0
+        self._head: tuple[object, rows.Row] | None = None  # the transaction that wrote last, and its last event
 
     def record(self, tx: Tx, now_ms: int, kind: str, *, agent: str | None = None, session: str | None = None,
                task: str | None = None, fence: int | None = None, **data) -> None:  # fmt: skip
         """Appends one event; it is durable if and only if the transaction is."""
-        last = rows.last(tx)
+        # Of another transaction it is worth nothing: that one may have been rolled back.
+        transaction = tx.get_transaction()
+        last = self._head[1] if self._head is not None and self._head[0] is transaction else rows.last(tx)
         seq, prev = (last.seq + 1, last.hash) if last else (1, chain.GENESIS)
         body = {"ms": now_ms, "kind": kind, "agent": agent, "session": session, "task": task, "fence": fence, "data": redacted(data)}
         row = rows.Row(seq, chain.canonical(body), chain.entry_hash(prev, seq, body))
         rows.append(tx, row, kind=kind, agent=agent, task=task)
+        self._head = (transaction, row)
 
     def checkpoint(self, now_ms: int) -> chain.Checkpoint:
         """Signs and publishes the present head, or answers the last checkpoint where nothing is new."""
@@ -107,7 +112,9 @@ class Audit:
             text = chain.checkpoint_text(head)
             note = f"{text}\n{SIGNATURE_MARK}{ORIGIN} {self._key.sign(text)}\n"
             rows.add_checkpoint(tx, head.size, note)
+        faults.reached("checkpoint.signed")
         self._publish(note)
+        faults.reached("checkpoint.published")
         self._signed_ms = now_ms
         return head
 
@@ -115,7 +122,8 @@ class Audit:
         with self._store.read() as tx:
             last, newest = rows.last(tx), rows.last_checkpoint(tx)
         new = (last.seq if last else 0) - (newest[0] if newest else 0)
-        if new >= CHECKPOINT_EVENTS or (new > 0 and now_ms - self._signed_ms >= CHECKPOINT_MS):
+        recent = 0 <= now_ms - self._signed_ms < CHECKPOINT_MS  # a clock that jumped back is no reason to wait for it
+        if new >= CHECKPOINT_EVENTS or (new > 0 and not recent):
             self.checkpoint(now_ms)
 
     def _publish(self, note: str) -> None:

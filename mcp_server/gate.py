@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import logging
 
+from mcp_server import faults
 from mcp_server.core import case_globs, landing
 from mcp_server.core import lease as leases
 from mcp_server.core.landing import Submission as State
@@ -91,6 +92,7 @@ class Gate:
         merged = repo.merge(base, submission.commit)
         if isinstance(merged, Conflict):
             return self._refuse(submission, _conflict(merged))
+        faults.reached("gate.merged")
         if refused := self._boundary(submission, base, merged.tree) or self._bad_cases(suites, merged.tree):
             return self._refuse(submission, refused)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
@@ -99,9 +101,11 @@ class Gate:
         candidate = repo.commit(merged.tree, [base], self._message(submission, jobs), submission.agent, submission.submitted_ms // 1000)
         repo.set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
         repo.set_ref(candidate_ref(submission.id), candidate)
+        faults.reached("gate.held")
         with world.store.write() as tx:
             rows.put(tx, dataclasses.replace(submission, state=State.TESTING, base=base, candidate=candidate, jobs=jobs))
             self._event(tx, submission, State.TESTING, base=base, candidate=candidate, tree=merged.tree, jobs=jobs)
+        faults.reached("gate.testing")
         return True
 
     def _measure(self, submission: Submission, suite: str, main: str) -> bool:
@@ -172,6 +176,7 @@ class Gate:
 
     def _intend(self, submission: Submission) -> bool:
         """The fence is checked in the transaction that records the intent to land."""
+        faults.reached("gate.judged")
         with self._world.store.write() as tx:
             lease = lease_rows.get(tx, submission.fence)
             assert lease is not None
@@ -181,6 +186,7 @@ class Gate:
                 return True
             rows.put(tx, dataclasses.replace(submission, state=State.LANDING))
             self._event(tx, submission, State.LANDING, base=submission.base, candidate=submission.candidate)
+        faults.reached("gate.intended")
         return True
 
     # -- landing: the ref is the truth, before and after a crash
@@ -193,6 +199,7 @@ class Gate:
         )
         if not landed:
             return self._lost_race(submission)
+        faults.reached("gate.swapped")
         with world.store.write() as tx:
             task = task_rows.get(tx, submission.task)
             lease = lease_rows.get(tx, submission.fence)
@@ -206,7 +213,10 @@ class Gate:
             rows.put(tx, dataclasses.replace(submission, state=State.LANDED, ended_ms=world.now_ms()))
             self._event(tx, submission, State.LANDED, kind="landed", commit=submission.candidate, base=submission.base, jobs=submission.jobs, head=submission.commit)
             leasing.end(world, tx, lease, "landed", Event.LAND)
+            faults.reached("gate.writing")
+        faults.reached("gate.landed")
         repo.delete_ref(candidate_ref(submission.id))
+        faults.reached("gate.cleared")
         export.show_main(world, submission.repo)
         return True
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -96,11 +97,21 @@ class Repository:
     @classmethod
     def create(cls, path: Path | str) -> Self:
         """A new repository, or the one that is there, with this version's configuration."""
-        Path(path).mkdir(parents=True, exist_ok=True)
-        repository = cls(Path(path).resolve())
-        repository._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-        repository._make_ready()
-        return repository
+        path = Path(path).resolve()
+        if (path / "HEAD").is_file():
+            return cls.open(path)
+        # Made elsewhere and moved, as git syncs nothing here: after a power loss there is a whole repository or none.
+        half = path.with_name(f"{path.name}.half")
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        made = cls(half)
+        made._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+        made._make_ready()
+        for below in (*half.rglob("*"), half):
+            _sync(below)
+        half.rename(path)
+        _sync(path.parent)
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -128,7 +139,7 @@ class Repository:
         ours, theirs = self._tip(ours_ref), self._tip(theirs_ref)
         assert theirs is not None
         if ours is None:
-            self._git("symbolic-ref", "HEAD", ours_ref)
+            self._replace("HEAD", f"ref: {ours_ref}\n")  # git symbolic-ref does not sync: an empty HEAD is no repository
         elif ours == theirs or self.is_ancestor(theirs, ours):
             return Imported(ours, changed=False)
         elif not self.is_ancestor(ours, theirs):
@@ -154,6 +165,10 @@ class Repository:
             raise NoSuchBranch(f"{self.path.name} has no branch {branch}")
         return tip
 
+    def tip(self, ref: str) -> str | None:
+        """The object that the ref is at, or None where there is no such ref."""
+        return self._tip(ref)
+
     def heads(self, prefix: str) -> dict[str, str]:
         """Ref -> object of every ref that is `prefix` or lies below it."""
         _ref(f"{prefix.rstrip('/')}/any")
@@ -164,6 +179,7 @@ class Repository:
         """Moves `ref` from `old` to `new`, or changes nothing and answers False. ZERO as `old`: it must not exist."""
         done = self._git("update-ref", "--no-deref", _ref(ref), _oid(new), _oid(old), ok=(0, 1, 128))
         if done.status == 0:
+            self.sync_ref(ref)
             return True
         if (self._tip(ref) or ZERO) == old:  # not outrun: something else is wrong
             raise GitFailed(done.problem)
@@ -171,6 +187,12 @@ class Repository:
 
     def set_ref(self, ref: str, sha: str) -> None:
         self._git("update-ref", "--no-deref", _ref(ref), _oid(sha))
+        self.sync_ref(ref)
+
+    def sync_ref(self, ref: str) -> None:
+        """Makes durable where the ref is: git syncs a ref's file, and not its name, which an event may tell of before it is safe."""
+        with suppress(FileNotFoundError):  # it has been packed meanwhile, and its empty directory taken away
+            _sync((self.path / _ref(ref)).parent)
 
     def delete_ref(self, ref: str) -> None:
         self._git("update-ref", "--no-deref", "-d", _ref(ref))
@@ -391,14 +413,22 @@ class Repository:
         return blobs
 
     def _make_ready(self) -> None:
-        fresh = self.path / "config.new"
-        fresh.write_text(CONFIG)
-        os.replace(fresh, self.path / "config")
+        self._replace("config", CONFIG)
         # A lock of a process that was killed would refuse its ref for ever; half a push would stay on the disk.
         for lock in (*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")):
             lock.unlink(missing_ok=True)
         for half in self.path.glob("objects/tmp_objdir-*"):
             shutil.rmtree(half, ignore_errors=True)
+
+    def _replace(self, name: str, text: str) -> None:
+        """Writes a file of the repository's as a whole: after a power loss it is the old one or the new one."""
+        fresh = self.path / f"{name}.new"
+        with open(fresh, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self.path / name)
+        _sync(self.path)
 
     def _git(
         self,
@@ -471,6 +501,15 @@ def _ref(ref: str) -> str:
     if not ref.startswith("refs/") or NO_REF.search(ref):
         raise ValueError(f"not a ref: {ref!r}")
     return ref
+
+
+def _sync(path: Path) -> None:
+    """Makes a file's bytes or a directory's names durable."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _lines(raw: bytes) -> list[str]:

@@ -191,7 +191,10 @@ async def _before(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[b
 
 def _took_place(call: _Call, asked: tuple[git_push.Command, ...]) -> list[Update]:
     now = call.repository.heads(f"refs/agents/{call.principal.name}/") if asked else {}
-    return [(command.ref, command.old, command.new) for command in asked if now.get(command.ref) == command.new]
+    took = [(command.ref, command.old, command.new) for command in asked if now.get(command.ref) == command.new]
+    for ref, _old, _new in took:  # before the event that tells of it
+        call.repository.sync_ref(ref)
+    return took
 
 
 async def _refuse(call: _Call, push: git_push.Push, reasons: dict[str, str]) -> None:

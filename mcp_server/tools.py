@@ -5,6 +5,7 @@ loses nothing, and the same call made again joins what is under way.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,11 +19,13 @@ from mcp.server.mcpserver.tools.base import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
+from mcp_server import faults
 from mcp_server.auth import Principal
 from mcp_server.core import budget
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.use_cases import claim, memory, planning, release, running, sessions, spending, submit
+from mcp_server.store import Tx, Unwritable
+from mcp_server.use_cases import claim, leasing, memory, planning, release, running, sessions, spending, submit
 from mcp_server.world import World
 
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
@@ -50,11 +53,12 @@ class Tools:
 
     async def claim_task(self, ctx: Context, task: str | None = None, module: str | None = None) -> CallToolResult:
         """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
-        return await self._call(ctx, "claim_task", lambda who: claim.claim(self._world, who, task, module), task=task, module=module)
+        return await self._at_once(ctx, "claim_task", "leased", lambda who, also: claim.claim(self._world, who, task, module, also), task=task, module=module)
 
     async def release_task(self, ctx: Context, fence: Fence, outcome: Literal["done", "blocked", "abandoned"], note: str = "") -> CallToolResult:
         """Give a lease back. A landing completes its task by itself; use blocked (say in note why, and who could unblock) or abandoned otherwise. Uploaded commits are kept for the next holder."""
-        return await self._call(ctx, "release_task", lambda who: release.release(self._world, who, fence, outcome, note), fence=fence, outcome=outcome, note=note)
+        act = lambda who, also: release.release(self._world, who, fence, outcome, note, also)  # noqa: E731
+        return await self._at_once(ctx, "release_task", "released", act, fence=fence, outcome=outcome, note=note)
 
     async def run_oracle(
         self,
@@ -116,7 +120,7 @@ class Tools:
     async def _call(self, ctx: Context, tool: str, act: Callable[[Principal], Any], poll: Callable[[Any], Answer] | None = None, **args) -> CallToolResult:
         """Runs the use case once; where its result is under way, `poll`s that until it is settled or the time is up. Logs the call."""
         who, began = principal(ctx), time.monotonic()
-        log = partial(sessions.called, self._world, who, tool, args={name: value for name, value in args.items() if value is not None})
+        log = partial(sessions.called, self._world, who, tool, args=_given(args))
         try:
             answer = await self._settled(ctx, tool, partial(act, who), poll, began)
         except asyncio.CancelledError:  # the client went away; what it asked for goes on and a repeated call joins it
@@ -127,7 +131,31 @@ class Tools:
             raise
         code = str(answer.code) if isinstance(answer, Refused) else None
         note = await asyncio.to_thread(_logged, log, partial(spending.note, self._world, who), status=_status(answer), code=code, ms=_since(began))
-        return render(answer, note)
+        return _answered(answer, note)
+
+    async def _at_once(self, ctx: Context, tool: str, done: str, act: Callable[[Principal, leasing.Also], Answer], **args) -> CallToolResult:
+        """As `_call`, for a use case of one transaction, which logs the call too: one sync and one thread instead of two of each.
+
+        `done` is the status of an answer that is no refusal.
+        """
+        who, began, dropped = principal(ctx), time.monotonic(), threading.Event()
+
+        def also(world: World, tx: Tx, refused: Refused | None) -> None:
+            status = "dropped" if dropped.is_set() else "refused" if refused else done
+            sessions.called_in(world, tx, who, tool, status=status, code=str(refused.code) if refused else None, args=_given(args), ms=_since(began))
+
+        def run() -> tuple[Answer, dict | None]:
+            try:
+                return act(who, also), spending.note(self._world, who)
+            except Exception:
+                sessions.called(self._world, who, tool, status="error", code=None, args=_given(args), ms=_since(began))
+                raise
+
+        try:
+            return _answered(*await asyncio.to_thread(run))
+        except asyncio.CancelledError:  # the client went away; the thread goes on, and a repeated call finds what it did
+            dropped.set()
+            raise
 
     async def _settled(self, ctx: Context, tool: str, act: Callable[[], Any], poll: Callable[[Any], Answer] | None, began: float) -> Answer:
         started = await asyncio.to_thread(act)
@@ -154,7 +182,9 @@ class Server(MCPServer):
         assert context is not None
         try:
             return await super().call_tool(name, arguments, context)
-        except UnexpectedToolError:  # ours to mend; `Tools` has logged it
+        except UnexpectedToolError as wrong:  # ours to mend; `Tools` has logged it
+            if isinstance(wrong.__cause__, Unwritable):
+                return render(_unavailable(wrong.__cause__))
             raise
         except ToolError as wrong:
             return await self._ours.refuse(context, name, arguments, wrong)
@@ -221,8 +251,22 @@ def _strict(function: Callable, hints: ToolAnnotations) -> Tool:
     return tool
 
 
+def _given(args: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in args.items() if value is not None}
+
+
+def _answered(answer: Answer, spent: dict | None = None) -> CallToolResult:
+    """Every answer goes out here, once the call is logged."""
+    faults.reached("call.logged")
+    return render(answer, spent)
+
+
 def _created(task: Task | Refused) -> dict | Refused:
     return task if isinstance(task, Refused) else {"status": "created", "task": task.id, "module": task.module, "paths": list(task.paths)}
+
+
+def _unavailable(wrong: Unwritable) -> Refused:
+    return Refused(Code.UNAVAILABLE, str(wrong), "what you had before this call, you have; nothing was lost", "call again with the same arguments in a minute: a person has to make room")
 
 
 def _status(answer: Answer) -> str:

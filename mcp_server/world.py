@@ -1,7 +1,7 @@
 """What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models. Made by the composition root."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mcp_server.audit import Audit
@@ -51,6 +51,12 @@ class World:
 
     def suites_of(self, repo: str) -> list[str]:
         return [name for name, suite in self.config.suites.items() if suite.repo == repo]
+
+    def at_one_moment(self) -> "World":
+        """This world with its clock standing still. What one transaction decides it decides at one moment: were the clock
+        read twice, a lease could be live for the decision and over for its answer."""
+        now_ms = self.now_ms()
+        return replace(self, now_ms=lambda: now_ms)
 
     def record(self, tx: Tx, kind: str, who: Principal | None = None, **more) -> None:
         """One event in this transaction, by `who` where an agent did it."""

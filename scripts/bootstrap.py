@@ -1,4 +1,4 @@
-"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose]`, by default the first three.
+"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace]`, by default the first three.
 
 Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the command to type.
 """
@@ -37,7 +37,17 @@ def compose():
         machine.say("going on without docker-compose: %s" % cannot)
 
 
-STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose}
+def strace():
+    """For the tests of power loss alone, which are skipped without it: they record what a server writes, and replay it."""
+    if machine.find("strace") or not machine.is_debian():
+        return
+    try:
+        machine.install(["strace"], "The tests of power loss record a server's writes with strace.")
+    except machine.Cannot as cannot:
+        machine.say("going on without strace: %s" % cannot)
+
+
+STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose, "strace": strace}
 
 
 def main(names):

@@ -89,6 +89,26 @@ class TestForReal:
         assert left(engine, tmp_path, running.pid) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(QUICK_S + 30)
+def test_a_quick_run_of_the_claims_has_one_winner_in_each_race_and_leaves_nothing(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "benchmarks.claims", "--quick", "--json"]
+    done = subprocess.run(argv, cwd=SOURCES, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=QUICK_S)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    assert {name: figures[name]["bound"] for name in ("sdk_ratio", "claims_per_s_4", "races_wrong_4", "times_lock_files")} == {
+        "sdk_ratio": 2, "claims_per_s_4": 400, "races_wrong_4": 0, "times_lock_files": 100
+    }  # fmt: skip
+    assert figures["races_wrong_4"]["value"] == 0
+    assert all(figures[name]["value"] > 0 for name in ("claims_per_s_1", "claims_per_s_4", "lock_files_per_s", "sdk_empty_p50_ms", "sdk_claim_p50_ms"))
+    assert list(tmp_path.glob("harness-bench-*")) == [] and sorted(map(str, kill_sweep.servers_below(tmp_path))) == []
+
+
+def test_a_least_is_met_from_above() -> None:
+    enough, little = Figure("a", 500, "/s", "claims", 400, at_least=True), Figure("b", 300, "/s", "claims", 400, at_least=True)
+    assert (enough.met, little.met) == (True, False) and "NOT MET" in little.row()[3] and "NOT MET" not in enough.row()[3]
+
+
 def test_the_bound_stands_beside_the_figure() -> None:
     within, beyond = Figure("a", 0.25, "s", "start", 0.5, "5 times"), Figure("b", 3, "", "left over", 0)
     part = Figure("c", 7.25, "MB")

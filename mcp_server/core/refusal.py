@@ -27,11 +27,12 @@ class Code(StrEnum):
     COMMIT_UNKNOWN = "commit_unknown"  # the server does not have that commit
     TOO_LARGE = "too_large"  # a change, a file or an argument is over its limit
     BUDGET = "budget"  # the agent or the run has used up what it may
+    UNAVAILABLE = "unavailable"  # the server cannot write its state now, so that nothing can be promised
     BAD_REQUEST = "bad_request"  # the arguments make no sense, whatever the state
 
 
 # The same call, unchanged, may succeed later without anybody doing anything else.
-RETRYABLE = frozenset({Code.ORACLE_BROKEN})
+RETRYABLE = frozenset({Code.ORACLE_BROKEN, Code.UNAVAILABLE})
 
 
 @dataclass(frozen=True)

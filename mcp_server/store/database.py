@@ -10,12 +10,19 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
 
 from mcp_server.store.schema import metadata
 
 Tx = Connection
 
 BUSY_TIMEOUT_MS = 10_000
+UNWRITABLE = {
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_READONLY": "its disk is read-only",
+    "SQLITE_IOERR": "its disk does not take what is written (is it full?)",
+    "SQLITE_CANTOPEN": "its disk does not let it open its files",
+}
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cell_size_check": 1}  # 2 = FULL
 
 
@@ -23,13 +30,19 @@ class Unsafe(Exception):
     """The database cannot be used safely: the message says what is wrong and what to do."""
 
 
+class Unwritable(Exception):
+    """The state cannot be written at present (a full disk, a read-only one): the message says why. The transaction left nothing behind."""
+
+
 class Store:
     """Opens transactions. `write` is serialised and durable when it returns; `read` sees one consistent snapshot."""
 
     def __init__(self, path: Path):
         self.path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
+        # Last in, first out: the connection that was used last has its pages and statements at hand.
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False}, poolclass=QueuePool, pool_use_lifo=True)
         self._writing = threading.Lock()
+        self._writer: Connection | None = None  # one for all writes: what it has read stays true, since nobody else writes
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
 
@@ -42,6 +55,8 @@ class Store:
                 store._check(tx)
             metadata.create_all(store._engine)
         except DatabaseError as broke:
+            if why := _unwritable(broke):
+                raise Unsafe(f"{path} cannot be used: {why}. Nothing was changed; make room, or make it writable, and start again.") from broke
             raise Unsafe(f"{path} cannot be used: {broke.orig}. Nothing was changed; restore it from a copy or move it away.") from broke
         return store
 
@@ -61,13 +76,35 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        with self._writing, self._engine.connect() as connection:
-            tx = connection.execution_options(writes=True)
-            with tx.begin():
-                yield tx
+        try:
+            with self._writing:
+                tx = self._writer = self._writer or self._engine.connect().execution_options(writes=True)
+                with tx.begin():
+                    yield tx
+        except DatabaseError as broke:
+            self._forget_writer()
+            if (why := _unwritable(broke)) is None:
+                raise
+            raise Unwritable(f"the server cannot write its state: {why}") from broke
+
+    def _forget_writer(self) -> None:
+        """The next write opens a new connection: after a fault of the disk nobody knows what this one holds."""
+        with self._writing:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.invalidate()
+                writer.close()
 
     def close(self) -> None:
+        self._forget_writer()
         self._engine.dispose()
+
+
+def _unwritable(broke: DatabaseError) -> str | None:
+    """What keeps SQLite from writing, where it is the disk and not us."""
+    name = getattr(broke.orig, "sqlite_errorname", "")
+    found = next((code for code in UNWRITABLE if name.startswith(code)), None)
+    return UNWRITABLE[found] if found is not None else None
 
 
 def _configure(connection, _record) -> None:

@@ -1,4 +1,7 @@
-"""The audit log's rows: appended, never changed. The chain itself is core.chain's."""
+"""The audit log's rows: appended, never changed. The chain itself is core.chain's.
+
+What every call runs is built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +21,17 @@ class Row:
     hash: str
 
 
+LAST = select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1)
+APPEND = insert(events)
+
+
 def last(tx: Tx) -> Row | None:
-    row = tx.execute(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    row = tx.execute(LAST).first()
     return Row(**row._mapping) if row else None
 
 
 def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:
-    tx.execute(insert(events).values(seq=row.seq, body=row.body, hash=row.hash, kind=kind, agent=agent, task=task))
+    tx.execute(APPEND, {"seq": row.seq, "body": row.body, "hash": row.hash, "kind": kind, "agent": agent, "task": task})
 
 
 def after(tx: Tx, seq: int, *, limit: int, kind: str | None = None, agent: str | None = None, task: str | None = None) -> list[Row]:

@@ -1,15 +1,22 @@
 """Leases in the database, and the one counter that fences come from."""
 
-from dataclasses import asdict
+import json
+from functools import lru_cache
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.engine import Row
+from sqlalchemy import JSON, Text, bindparam, insert, select, type_coerce, update
 
 from mcp_server.core.lease import Lease
 from mcp_server.store import Tx, meta
 from mcp_server.store.schema import leases
 
 FENCE = "fence"
+KNOWN_MAX = 10_000  # rows: every call reads all open leases, and only its own changes
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+ADD = insert(leases)
+COLUMNS = [type_coerce(column, Text).label(column.name) if isinstance(column.type, JSON) else column for column in leases.c]
+PUT = update(leases).where(leases.c.fence == bindparam("of"))
+GET = select(*COLUMNS).where(leases.c.fence == bindparam("of"))
+OPEN = select(*COLUMNS).where(leases.c.ended_ms.is_(None)).order_by(leases.c.fence)
 
 
 def next_fence(tx: Tx) -> int:
@@ -20,21 +27,21 @@ def next_fence(tx: Tx) -> int:
 
 
 def add(tx: Tx, lease: Lease) -> None:
-    tx.execute(insert(leases).values(**_values(lease)))
+    tx.execute(ADD, _values(lease))
 
 
 def put(tx: Tx, lease: Lease) -> None:
-    tx.execute(update(leases).where(leases.c.fence == lease.fence).values(**_values(lease)))
+    tx.execute(PUT, _values(lease) | {"of": lease.fence})
 
 
 def get(tx: Tx, fence: int) -> Lease | None:
-    row = tx.execute(select(leases).where(leases.c.fence == fence)).first()
-    return _lease(row) if row else None
+    row = tx.execute(GET, {"of": fence}).first()
+    return _lease(tuple(row)) if row else None
 
 
 def open_ones(tx: Tx) -> list[Lease]:
     """Leases that have not been written as ended; some may be past their time."""
-    return [_lease(row) for row in tx.execute(select(leases).where(leases.c.ended_ms.is_(None)).order_by(leases.c.fence))]
+    return [_lease(tuple(row)) for row in tx.execute(OPEN)]
 
 
 def of_agent(tx: Tx, agent: str) -> Lease | None:
@@ -51,13 +58,14 @@ def at(tx: Tx, agent: str, ms: int) -> Lease | None:
 
 
 def of_task(tx: Tx, task: str) -> list[Lease]:
-    return [_lease(row) for row in tx.execute(select(leases).where(leases.c.task == task).order_by(leases.c.fence))]
+    return [_lease(tuple(row)) for row in tx.execute(select(*COLUMNS).where(leases.c.task == task).order_by(leases.c.fence))]
 
 
 def _values(lease: Lease) -> dict:
-    return asdict(lease) | {"paths": list(lease.paths)}
+    return vars(lease) | {"paths": list(lease.paths)}
 
 
-def _lease(row: Row) -> Lease:
-    values = dict(row._mapping)
-    return Lease(**values | {"paths": tuple(values["paths"])})
+@lru_cache(maxsize=KNOWN_MAX)
+def _lease(row: tuple) -> Lease:
+    values = dict(zip(leases.c.keys(), row, strict=True))
+    return Lease(**values | {"paths": tuple(json.loads(values["paths"]))})

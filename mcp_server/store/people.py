@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import sessions, tokens
@@ -39,6 +39,12 @@ class Session:
     branch: str | None = None
 
 
+# Asked by every call, so built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+TOKEN = select(tokens).where(tokens.c.sha256 == bindparam("of"))
+SESSION = select(sessions).where(sessions.c.id == bindparam("of"))
+PUT_SESSION = update(sessions).where(sessions.c.id == bindparam("of"))
+
+
 def add_token(tx: Tx, *, sha256: str, name: str, role: str, session: str | None, now_ms: int) -> Token:
     id = (tx.execute(select(func.max(tokens.c.id))).scalar() or 0) + 1
     token = Token(id, sha256, name, role, session, now_ms)
@@ -47,7 +53,7 @@ def add_token(tx: Tx, *, sha256: str, name: str, role: str, session: str | None,
 
 
 def token_by_hash(tx: Tx, sha256: str) -> Token | None:
-    row = tx.execute(select(tokens).where(tokens.c.sha256 == sha256)).first()
+    row = tx.execute(TOKEN, {"of": sha256}).first()
     return Token(**row._mapping) if row else None
 
 
@@ -75,11 +81,11 @@ def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> Se
 
 
 def put_session(tx: Tx, session: Session) -> None:
-    tx.execute(update(sessions).where(sessions.c.id == session.id).values(**asdict(session)))
+    tx.execute(PUT_SESSION, vars(session) | {"of": session.id})
 
 
 def session(tx: Tx, id: str) -> Session | None:
-    row = tx.execute(select(sessions).where(sessions.c.id == id)).first()
+    row = tx.execute(SESSION, {"of": id}).first()
     return Session(**row._mapping) if row else None
 
 

@@ -2,13 +2,17 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from mcp_server.core.landing import FINAL
 from mcp_server.core.landing import Submission as State
 from mcp_server.store import Tx
 from mcp_server.store.schema import submissions
+
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+OF_FENCE = select(submissions).where(submissions.c.fence == bindparam("of")).order_by(submissions.c.id)
+PENDING = select(submissions).where(submissions.c.state.not_in([str(state) for state in FINAL])).order_by(submissions.c.id)
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,11 @@ def find(tx: Tx, fence: int, commit: str) -> Submission | None:
 
 def pending(tx: Tx) -> list[Submission]:
     """Everything without a final answer, oldest first: the order in which the gate takes them."""
-    waiting = submissions.c.state.not_in([str(state) for state in FINAL])
-    return [_submission(row) for row in tx.execute(select(submissions).where(waiting).order_by(submissions.c.id))]
+    return [_submission(row) for row in tx.execute(PENDING)]
 
 
 def of_fence(tx: Tx, fence: int) -> list[Submission]:
-    return [_submission(row) for row in tx.execute(select(submissions).where(submissions.c.fence == fence).order_by(submissions.c.id))]
+    return [_submission(row) for row in tx.execute(OF_FENCE, {"of": fence})]
 
 
 def landed(tx: Tx) -> list[Submission]:

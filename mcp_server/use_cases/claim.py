@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from mcp_server import faults
 from mcp_server.auth import Principal
 from mcp_server.core import case_globs, landing, schedule
 from mcp_server.core import task as tasks
@@ -20,17 +21,19 @@ NOTES_MAX = 3
 NOTE_CHARACTERS = 300
 
 
-def claim(world: World, who: Principal, task: str | None = None, module: str | None = None) -> dict | Refused:
+def claim(world: World, who: Principal, task: str | None = None, module: str | None = None, also: leasing.Also = leasing.nothing) -> dict | Refused:
     """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
     with world.store.write() as tx:
+        world = world.at_one_moment()
         live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
-        board = schedule.Board(task_rows.all(tx), live, world.now_ms())
+        board = schedule.Board(task_rows.Every(tx), live, world.now_ms())
         chosen = schedule.choose(board, who.name, task=task, module=module)
         if isinstance(chosen, Task):
             chosen = spending.refusal(world, tx, who, chosen.id) or chosen
         match chosen:
             case Refused():
                 world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
+                also(world, tx, chosen)
                 return chosen
             case Lease():
                 lease = _resumed(world, tx, who, chosen)
@@ -38,6 +41,9 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
                 lease = _grant(world, tx, who, chosen)
         held = task_rows.get(tx, lease.task)
         notes = note_rows.newest(tx, limit=NOTES_MAX)
+        also(world, tx, None)
+        faults.reached("claim.decided")
+    faults.reached("claim.committed")
     assert held is not None
     leasing.keep_salvage(world)
     return _answer(world, held, lease, notes)

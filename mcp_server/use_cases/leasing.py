@@ -1,17 +1,26 @@
 """Leases over their life: expiry, renewal by activity, their end, and what they leave behind for the next holder."""
 
 import dataclasses
+from collections.abc import Callable
 
 from mcp_server.auth import Principal
 from mcp_server.core import lease as core
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
+from mcp_server.core.refusal import Refused
 from mcp_server.core.task import Event, Salvage, Task
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.world import World
+
+# What a use case does at the end of its transaction, told of the refusal, if it is one.
+Also = Callable[[World, Tx, Refused | None], None]
+
+
+def nothing(_world: World, _tx: Tx, _refused: Refused | None) -> None:
+    """The usual Also."""
 
 
 def live(world: World, tx: Tx) -> list[Lease]:
@@ -29,6 +38,7 @@ def live(world: World, tx: Tx) -> list[Lease]:
 def expire(world: World) -> bool:
     """Ends overdue leases and keeps what they leave behind. Whether there were any."""
     with world.store.write() as tx:
+        world = world.at_one_moment()
         before = len(lease_rows.open_ones(tx))
         overdue = before - len(live(world, tx))
     if overdue:
@@ -40,7 +50,9 @@ def renew(world: World, tx: Tx, who: Principal) -> None:
     """Any call by the holder renews: an agent that works loses nothing, one that is gone holds nothing for long."""
     for lease in live(world, tx):
         if lease.agent == who.name and not lease.pinned:
-            lease_rows.put(tx, core.renewed(lease, world.now_ms(), world.lease_ms))
+            renewed = core.renewed(lease, world.now_ms(), world.lease_ms)
+            if renewed != lease:
+                lease_rows.put(tx, renewed)
 
 
 def end(world: World, tx: Tx, lease: Lease, reason: str, event: Event, *, why: str = "") -> None:
@@ -66,10 +78,10 @@ def salvage_of(lease: Lease, tx: Tx) -> Salvage | None:
 def keep_salvage(world: World) -> None:
     """Gives every salvaged commit its ref. Repeatable; the commit itself is already held by the agent's own ref."""
     with world.store.read() as tx:
-        wanted = [(task.repo, task.salvage) for task in task_rows.all(tx).values() if task.salvage]
-    for name, salvage in wanted:
-        repo = world.repos[name]
-        if salvage.ref not in repo.heads(salvage.ref):
+        salvaged = task_rows.salvaged(tx)
+    for task in salvaged:
+        repo, salvage = world.repos[task.repo], task.salvage
+        if salvage is not None and repo.tip(salvage.ref) is None:
             repo.set_ref(salvage.ref, salvage.commit)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from mcp_server import faults
 from mcp_server.auth import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event
@@ -13,15 +14,17 @@ Outcome = Literal["done", "blocked", "abandoned"]
 NOTE_CHARACTERS_MAX = 2_000  # a reason that others read in lists, not a report
 
 
-def release(world: World, who: Principal, fence: int, outcome: Outcome, note: str = "") -> dict | Refused:
+def release(world: World, who: Principal, fence: int, outcome: Outcome, note: str = "", also: leasing.Also = leasing.nothing) -> dict | Refused:
     """Releasing a lease that has already ended is no error: the answer says how it ended."""
     with world.store.write() as tx:
+        world = world.at_one_moment()
         live = {lease.fence: lease for lease in leasing.live(world, tx)}
         lease = live.get(fence) or lease_rows.get(tx, fence)
         refused = None
         if lease is None or lease.agent != who.name:
             refused = Refused(Code.NOT_LEASED, f"fence {fence} is not a lease of yours", "nothing was changed", "claim_task() shows the lease you hold")
         elif fence not in live:
+            also(world, tx, None)
             return {"status": "released", "task": lease.task, "outcome": lease.end_reason, "note": f"this lease had already ended: {lease.end_reason}"}
         elif lease.pinned:
             refused = Refused(Code.HELD, f"{lease.task} has a submission in the gate", "its lease is pinned until the verdict", "call push again to wait for the verdict")
@@ -39,8 +42,12 @@ def release(world: World, who: Principal, fence: int, outcome: Outcome, note: st
             refused = Refused(Code.BAD_REQUEST, "blocked needs a note", f"you still hold {lease.task}", "say in note why, and who or what could unblock it")
         if refused is not None:
             world.record(tx, "refusal", who, task=lease.task if lease else None, fence=fence, tool="release_task", code=str(refused.code), happened=refused.happened)
+            also(world, tx, refused)
             return refused
         leasing.end(world, tx, lease, outcome, Event.BLOCK if outcome == "blocked" else Event.ABANDON, why=note)
+        also(world, tx, None)
+        faults.reached("release.decided")
+    faults.reached("release.committed")
     leasing.keep_salvage(world)
     world.bell.ring()
     return {"status": "released", "task": lease.task, "outcome": outcome}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from mcp_server import auth
+from mcp_server import auth, faults
 from mcp_server.auth import Principal
 from mcp_server.core.task import Event
 from mcp_server.store import Tx, people
@@ -28,6 +28,7 @@ def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> d
     A lease with a submission in the gate stays until the verdict: finished work is not thrown away.
     """
     with world.store.write() as tx:
+        world = world.at_one_moment()
         session = people.session(tx, id)
         if session is None:
             return None
@@ -43,6 +44,7 @@ def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> d
                 elif not lease.pinned:
                     leasing.end(world, tx, lease, "session_ended", Event.LEASE_LOST)
         task = task_rows.get(tx, held[0].task) if held else None
+    faults.reached("session.ended")
     leasing.keep_salvage(world)
     world.bell.ring()
     return {"task": task.id if task else None, "salvage": task.salvage.ref if task and task.salvage else None}
@@ -60,10 +62,15 @@ def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
 def called(world: World, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
     """Writes down one tool call, after its answer is known, and renews the caller's lease."""
     with world.store.write() as tx:
-        leasing.renew(world, tx, who)
-        if who.session is not None and (session := people.session(tx, who.session)) is not None:
-            people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, tools_listed=True, last_call=tool, last_call_ms=world.now_ms()))
-        world.record(tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms)
+        called_in(world.at_one_moment(), tx, who, tool, status=status, code=code, args=args, ms=ms)
+
+
+def called_in(world: World, tx: Tx, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
+    """As `called`, in the transaction of what the call did: both are durable by one sync."""
+    leasing.renew(world, tx, who)
+    if who.session is not None and (session := people.session(tx, who.session)) is not None:
+        people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, tools_listed=True, last_call=tool, last_call_ms=world.now_ms()))
+    world.record(tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms)
 
 
 def listed_tools(world: World, who: Principal) -> None:

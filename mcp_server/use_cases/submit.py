@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from mcp_server import faults
 from mcp_server.auth import Principal
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.lease import Lease
@@ -20,6 +21,7 @@ def submit(world: World, who: Principal, fence: int, commit: str, summary: str) 
     """Idempotent by (fence, commit): a repeated call finds the submission, whatever has become of it."""
     uploaded = _is_uploaded(world, who, fence, commit)
     with world.store.write() as tx:
+        world = world.at_one_moment()
         lease = _lease_to_push_with(world, tx, who, fence)
         before = rows.find(tx, fence, commit) if not isinstance(lease, Refused) or lease.code is Code.STALE_FENCE else None
         if before is not None and before.agent == who.name and not (isinstance(lease, Lease) and is_retryable(before)):
@@ -34,6 +36,8 @@ def submit(world: World, who: Principal, fence: int, commit: str, summary: str) 
             tx, fence=fence, task=lease.task, agent=who.name, repo=lease.repo, commit=commit, summary=summary.strip(), now_ms=world.now_ms()
         )
         world.record(tx, "submission", who, task=lease.task, fence=fence, submission=submission.id, state=str(State.QUEUED), commit=commit)
+        faults.reached("push.decided")
+    faults.reached("push.queued")
     world.bell.ring()
     return submission
 

@@ -5,6 +5,7 @@ stays ended, and nothing lands but under a lease that was live when the landing 
 """
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -27,10 +28,12 @@ from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import baseline, claim, leasing, oracle_jobs, release, sessions, submit
+from mcp_server.use_cases import baseline, oracle_jobs, sessions
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from server import toy
+from server.histories import Deeds
+from server.lease_faults import FAULTS
 
 AGENTS, TASKS, LEASE_MS, COMMITS = ("one", "two", "three"), ("T01", "T02", "T03", "T04"), 60_000, 3
 PATHS = {"T01": "shout/**", "T02": "count/**", "T03": "shout/**", "T04": "shout/**"}
@@ -90,6 +93,8 @@ class World:
 
 
 class Leases(RuleBasedStateMachine):
+    deeds = Deeds()  # a fault is one of them replaced
+
     @initialize()
     def start(self):
         self.own, self.model, self.last_fence, self.landed = World(), {}, 0, set()
@@ -139,7 +144,7 @@ class Leases(RuleBasedStateMachine):
         live = self.live()
         mine = next((fence for fence, held in live.items() if held.agent == agent), None)
         free = self.free()
-        answer = claim.claim(self.world, self.who(agent), task)
+        answer = self.deeds.claim(self.world, self.who(agent), task)
         if isinstance(answer, Refused):
             assert answer.code in (Code.HELD, Code.OVERLAP, Code.NO_TASK), answer
             assert mine is not None or not self.free() & ({task} if task else set(TASKS)), f"{answer} though {self.free()} are free"
@@ -155,7 +160,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from(AGENTS))
     def call(self, agent: str):
-        sessions.called(self.world, self.who(agent), "list_tasks", status="ok", code=None, args={}, ms=1)
+        self.deeds.called(self.world, self.who(agent), "list_tasks", status="ok", code=None, args={}, ms=1)
         self.renew(agent)
 
     @rule(seconds=st.sampled_from([1, 20, 59, 60, 61, 200]))
@@ -169,9 +174,16 @@ class Leases(RuleBasedStateMachine):
         self.own.now_ms = held.expires
         self.claim(agent, held.task)
 
+    @precondition(lambda self: any(not held.pinned for held in self.live().values()))
+    @rule()
+    def call_at_the_moment_of_an_expiry(self):
+        held = next(held for held in self.live().values() if not held.pinned)
+        self.own.now_ms = held.expires
+        self.call(held.agent)
+
     @rule()
     def tick(self):
-        leasing.expire(self.world)
+        self.deeds.expire(self.world)
 
     @precondition(lambda self: self.model)
     @rule(agent=st.sampled_from(AGENTS), data=st.data(), outcome=st.sampled_from(["done", "abandoned", "blocked"]))
@@ -179,7 +191,7 @@ class Leases(RuleBasedStateMachine):
         fence = data.draw(st.sampled_from(sorted(self.model)))
         held = self.model[fence]
         may = fence in self.live() and held.agent == agent and not held.pinned and outcome != "done"
-        answer = release.release(self.world, self.who(agent), fence, outcome, "because")
+        answer = self.deeds.release(self.world, self.who(agent), fence, outcome, "because")
         if may:
             assert answer == {"status": "released", "task": held.task, "outcome": outcome}
             held.over = outcome
@@ -199,13 +211,21 @@ class Leases(RuleBasedStateMachine):
     def push_with_any_fence(self, agent: str, data: st.DataObject, number: int):
         self._push(agent, data.draw(st.sampled_from(sorted(self.model))), number)
 
+    @precondition(lambda self: any(not held.pinned for held in self.live().values()))
+    @rule(agent=st.sampled_from(AGENTS), number=st.integers(0, COMMITS - 1))
+    def push_by_a_holder_who_wakes_after_its_lease_was_taken(self, agent: str, number: int):
+        fence, held = next((fence, held) for fence, held in self.live().items() if not held.pinned)
+        self.own.now_ms = held.expires
+        self.claim(agent, held.task)
+        self._push(held.agent, fence, number)
+
     def _push(self, agent: str, fence: int, number: int) -> None:
         held = self.model[fence]
         commit = self.own.commits[PATHS[held.task].partition("/")[0]][number]
         may = fence in self.live() and held.agent == agent
         with self.world.store.read() as tx:
             before = submission_rows.find(tx, fence, commit)
-        answer = submit.submit(self.world, self.who(agent), fence, commit, "Work")
+        answer = self.deeds.submit(self.world, self.who(agent), fence, commit, "Work")
         if before is not None and held.agent == agent:
             assert not isinstance(answer, Refused) and answer.id == before.id
         elif not may:
@@ -298,10 +318,25 @@ class Leases(RuleBasedStateMachine):
                 assert one.agent != other.agent and not overlap_any([PATHS[one.task]], [PATHS[other.task]])
 
 
-@pytest.mark.timeout(180)
+EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "10"))  # HARNESS_EXAMPLES=1000 for a night
+FAULT_EXAMPLES_MAX = 40  # in which a fault must have shown
+
+
+@pytest.mark.timeout(180 + EXAMPLES * 10)
 def test_leases_keep_their_promises_in_any_order(tmp_path: Path):
     World.prepare(tmp_path)
     run_state_machine_as_test(
         Leases,
-        settings=settings(max_examples=10, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=EXAMPLES, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)),
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_seen(tmp_path: Path, fault: str):
+    World.prepare(tmp_path)
+    broken = type("Broken", (Leases,), {"deeds": FAULTS[fault]})
+    quick = settings(max_examples=FAULT_EXAMPLES_MAX, stateful_step_count=35, deadline=None, database=None, derandomize=True)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(broken, settings=settings(quick, phases=[Phase.generate], suppress_health_check=list(HealthCheck)))

@@ -39,8 +39,8 @@ class Clock:
 class Server:
     """One server in a thread of its own, on a free port, over `project`. It can be stopped and started again."""
 
-    def __init__(self, project: Path, state: Path, wait_s: float = 45.0):
-        self.project, self.state, self.clock, self.wait_s = project, state, Clock(), wait_s
+    def __init__(self, project: Path, state: Path, wait_s: float = 45.0, clock: Callable[[], int] | None = None):
+        self.project, self.state, self.clock, self.wait_s = project, state, clock or Clock(), wait_s
         self.world: World | None = None
         self.start()
 

@@ -205,7 +205,7 @@ def test_the_tree_of_a_job_holds_nothing_protected_and_the_references_answers_ar
     assert again is not None and again["known_reference"] == {"low/0": {"output": "ABC\n", "exit": 0}}
 
 
-def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path):
+def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path, until):
     one = server.agent("hurried")
     fence = one.call("claim_task", task="M39")["fence"]
     clone = one.clone(tmp_path / "hurried")
@@ -213,6 +213,7 @@ def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path)
     one.call("run_oracle", fence=fence)
     second = one.commit(clone, {"m39/x": "2\n"})
     one.call("push", fence=fence, commit=second, summary="x")
+    until(lambda: "testing" in [event["data"]["state"] for event in server.events(kind="submission", agent="hurried")])
     jobs = [claim(server), claim(server)]
     assert [job is not None and job["commit"] == first for job in jobs] == [False, True]
 
