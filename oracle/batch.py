@@ -30,6 +30,7 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
 WALL = 0x40000000  # waitpid(2): children of every kind
 SAY_BYTES, SAY_S = 32_768, 0.2  # answers kept back, so that each need not wake the engine and the runner
 MARK = "\\not-utf-8:"
+LIBC = []  # at most one; a fork has no time to load it again
 
 
 class Slot:
@@ -45,6 +46,7 @@ class Slot:
         self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))
         self.adopts = prctl(PR_SET_CHILD_SUBREAPER, 1)  # then every process that a case leaves is a child of this one
         self.system_v = SystemV()
+        self.first_to_go = FirstToGo()
         self.poller = select.poll()
         self.woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -88,7 +90,8 @@ class Slot:
         """The process id, or None when the box has no room for another process."""
         for attempt in range(SPAWN_TRIES):
             try:
-                return self.fork(fds) if self.script else self.spawn(fds)
+                with self.first_to_go:
+                    return self.fork(fds) if self.script else self.spawn(fds)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.ENOMEM):
                     raise NotRunnable(str(error)) from error
@@ -98,9 +101,7 @@ class Slot:
     def spawn(self, fds):
         actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate(fds)]
         defaults = [signal.SIGPIPE, signal.SIGXFSZ]
-        pid = os.posix_spawn(self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=defaults)
-        first_to_go(pid)
-        return pid
+        return os.posix_spawn(self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=defaults)
 
     def fork(self, fds):
         """A fork of this interpreter, which has loaded nothing of the candidate, instead of a new one: 1 ms instead of 9."""
@@ -174,7 +175,6 @@ def become(words, fds, env):
             os.dup2(fd, at)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         dumpable(True)  # else its own files in /proc are not its own
-        first_to_go("self")
         os.environ.clear()
         os.environ.update(env)
         sys.stdin, sys.stdout = open(0, errors="surrogateescape"), open(1, "w", errors="surrogateescape")  # noqa: SIM115
@@ -255,14 +255,28 @@ def memory_file(given):
     return fd
 
 
-def first_to_go(pid):
-    """When the box is out of memory the case goes, not its executor."""
-    try:
-        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, b"1000")
-        os.close(fd)
-    except OSError:
-        pass  # it has ended already, or this kernel hides it
+class FirstToGo:
+    """What is started within it: when the box is out of memory the case goes, not its executor.
+
+    A process inherits the score; one's own can be set back, and costs a tenth of setting another's.
+    """
+
+    def __init__(self):
+        dumpable(True)  # else its own file in /proc is not its own; nothing else of this user runs yet
+        try:
+            self.score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+            self.own = os.pread(self.score, 16, 0)
+        except OSError:
+            self.score = None  # this kernel hides it
+        dumpable(False)
+
+    def __enter__(self):
+        if self.score is not None:
+            os.pwrite(self.score, b"1000", 0)
+
+    def __exit__(self, *_):
+        if self.score is not None:
+            os.pwrite(self.score, self.own, 0)
 
 
 def dumpable(allowed):
@@ -276,9 +290,11 @@ def dumpable(allowed):
 def prctl(option, value):
     """Whether the kernel did it; an image's Python may have no ctypes."""
     try:
-        import ctypes
+        if not LIBC:
+            import ctypes
 
-        return ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0
+            LIBC.append(ctypes.CDLL(None))
+        return LIBC[0].prctl(option, value, 0, 0, 0) == 0
     except (ImportError, OSError, AttributeError):
         return False
 

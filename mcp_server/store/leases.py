@@ -46,15 +46,15 @@ def open_ones(tx: Tx) -> list[Lease]:
 
 def of_agent(tx: Tx, agent: str) -> Lease | None:
     """The newest lease of an agent that has not been written as ended."""
-    row = tx.execute(select(leases).where(leases.c.ended_ms.is_(None), leases.c.agent == agent).order_by(leases.c.fence.desc()).limit(1)).first()
-    return _lease(row) if row else None
+    row = tx.execute(select(*COLUMNS).where(leases.c.ended_ms.is_(None), leases.c.agent == agent).order_by(leases.c.fence.desc()).limit(1)).first()
+    return _lease(tuple(row)) if row else None
 
 
 def at(tx: Tx, agent: str, ms: int) -> Lease | None:
     """The lease that an agent held at that time, whatever has become of it."""
     then = (leases.c.agent == agent) & (leases.c.granted_ms <= ms) & (leases.c.ended_ms.is_(None) | (leases.c.ended_ms >= ms))
-    row = tx.execute(select(leases).where(then).order_by(leases.c.fence.desc()).limit(1)).first()
-    return _lease(row) if row else None
+    row = tx.execute(select(*COLUMNS).where(then).order_by(leases.c.fence.desc()).limit(1)).first()
+    return _lease(tuple(row)) if row else None
 
 
 def of_task(tx: Tx, task: str) -> list[Lease]:

@@ -198,8 +198,7 @@ def answers():
             except (OSError, ValueError):
                 pass
 if n == 2:
-    serve(answers)
-    worked = True
+    serve(answers)  # which may answer this case too, but never before it is killed for that
 else:
     import time
     time.sleep(0.3)

@@ -159,13 +159,15 @@ def test_a_task_lands_only_with_the_cases_it_names(server: Server, tmp_path: Pat
         assert http.get("/api/status").json()["suites"]["words"] | {"checked": None} == {"checked": None, "passing": 4, "cases": 4}
 
 
-def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_path: Path):
+def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_path: Path, until):
     """On the same main each keeps every case; the second, merged onto the first, does not."""
     with wide.serving(tmp_path) as server, wide.running(server):
         one, first, left = begin(server, "left", "M10", tmp_path)
         two, second, right = begin(server, "right", "M11", tmp_path)
         a = one.commit(left, {"m10/filter": "LEFT=1\n"})
         b = two.commit(right, {"m11/filter": '[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n'})
+        with server.http() as http:
+            until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])  # main is measured
         for agent, fence in ((one, first), (two, second)):
             assert settled(agent, "run_oracle", fence=fence)["suites"]["words"]["against_main"]["newly_failing"] == 0
         assert settled(one, "push", fence=first, commit=a, summary="Left")["status"] == "landed"

@@ -107,7 +107,9 @@ def test_a_whole_round_works_in_either_era_and_every_call_may_be_repeated(server
         assert [commit["trailers"].get("Task") for commit in http.get("/api/commits").json()["commits"]].count(task) == 1
 
 
-def test_a_landing_tells_what_changed_against_main(server: Server, tmp_path: Path):
+def test_a_landing_tells_what_changed_against_main(server: Server, tmp_path: Path, until):
+    with server.http() as http:
+        until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])  # main is measured
     one = server.agent("changer")
     fence = one.call("claim_task", task="M03")["fence"]
     one.commit(one.clone(tmp_path / "one"), {"m03/filter": "FROM=A-Z\nTO=a-z\n"})
