@@ -49,7 +49,13 @@ class BareLoop:
     def _run(self, way: str, shares: Sequence[str]) -> float:
         began = time.monotonic()
         loops = [subprocess.Popen(self._argv(way, share), cwd=self.root, env=ENV, stdin=subprocess.DEVNULL) for share in shares]
-        if failed := [loop.returncode for loop in loops if loop.wait()]:
+        try:
+            failed = [loop.returncode for loop in loops if loop.wait()]
+        finally:
+            for loop in loops:  # on Ctrl-C they go on
+                loop.kill()
+                loop.wait()
+        if failed:
             raise Failed(f"the bare loop ended with status {failed[0]}", Exit.INFRASTRUCTURE)
         return time.monotonic() - began
 
@@ -58,9 +64,6 @@ class BareLoop:
         if way == "sh":
             return ["/bin/sh", "-c", SHELL.format(share=share, kept=kept, candidate=CANDIDATE, reference=REFERENCE)]
         return ["/usr/bin/python3", "-I", "-S", "-c", PYTHON, share, kept, *map(_found, (CANDIDATE, REFERENCE))]
-
-    def kept_bytes(self) -> int:
-        return sum((self.root / f"{share}.out").stat().st_size for share in self.shares)
 
 
 @contextmanager
