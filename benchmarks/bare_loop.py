@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,23 +43,23 @@ class BareLoop:
 
     def run(self) -> float:
         """Seconds until the last loop has ended."""
-        return self._run(self.way, self.shares)
-
-    def _run(self, way: str, shares: Sequence[str]) -> float:
         began = time.monotonic()
-        loops = [subprocess.Popen(self._argv(way, share), cwd=self.root, env=ENV, stdin=subprocess.DEVNULL) for share in shares]
-        if failed := [loop.returncode for loop in loops if loop.wait()]:
+        loops = [subprocess.Popen(self._argv(share), cwd=self.root, env=ENV, stdin=subprocess.DEVNULL) for share in self.shares]
+        try:
+            failed = [loop.returncode for loop in loops if loop.wait()]
+        finally:
+            for loop in loops:  # on Ctrl-C they go on
+                loop.kill()
+                loop.wait()
+        if failed:
             raise Failed(f"the bare loop ended with status {failed[0]}", Exit.INFRASTRUCTURE)
         return time.monotonic() - began
 
-    def _argv(self, way: str, share: str) -> list[str]:
+    def _argv(self, share: str) -> list[str]:
         kept = f"{share}.out"
-        if way == "sh":
+        if self.way == "sh":
             return ["/bin/sh", "-c", SHELL.format(share=share, kept=kept, candidate=CANDIDATE, reference=REFERENCE)]
         return ["/usr/bin/python3", "-I", "-S", "-c", PYTHON, share, kept, *map(_found, (CANDIDATE, REFERENCE))]
-
-    def kept_bytes(self) -> int:
-        return sum((self.root / f"{share}.out").stat().st_size for share in self.shares)
 
 
 @contextmanager
@@ -75,8 +74,7 @@ def bare_loop(cases: Mapping[str, str]) -> Iterator[BareLoop]:
         subprocess.run(shlex.split(BUILD), cwd=root, env=ENV, check=True)
         trials = [_share(root, f"trial-{core}", list(cases.items())[core::cores][:TRIAL]) for core in range(cores)]
         shares = [_share(root, f"share-{core}", list(cases.items())[core::cores]) for core in range(cores)]
-        loop = BareLoop(root, shares, "sh")
-        took_s = {way: min(loop._run(way, trials) for _ in range(2)) for way in ("sh", "python")}
+        took_s = {way: min(BareLoop(root, trials, way).run() for _ in range(2)) for way in ("sh", "python")}
         yield BareLoop(root, shares, min(took_s, key=took_s.__getitem__))
 
 
@@ -93,6 +91,9 @@ def _found(command: str) -> str:
 
 
 def about() -> str:
-    """The programs that it runs; where they are others than those of the boxes, the ratio tells of them too."""
-    python = subprocess.run(["/usr/bin/python3", "-V"], capture_output=True, text=True, check=True).stdout.strip()
-    return f"{python}, {sys.platform}"
+    """The programs that it runs; where they are others than those of the boxes, the ratio tells of that too."""
+
+    def said(*argv: str) -> str:
+        return subprocess.run(argv, env=ENV, capture_output=True, text=True, check=True).stdout
+
+    return f"{said('python3', '-V').strip()}, SQLite {said('sqlite3', '-version').split()[0]}"

@@ -5,7 +5,7 @@ import functools
 import math
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import docker
@@ -26,8 +26,12 @@ OUTPUT_BYTES_MAX = 8 << 20
 KILLED = (137, 255)
 DEATH_REPORT_S = 1.0
 LOG_PAUSE_S = 0.02
+STATUS_PAUSE_S = 0.002  # a small job is two commands, one after the other
 SWEEP_TRIES = 3
 BROKEN = (docker.errors.DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+Stdin = bytes | Callable[[], bytes]
 
 
 class BoxBroke(Exception):
@@ -116,7 +120,7 @@ class Box:
         self,
         argv: Iterable[str],
         *,
-        stdin: bytes = b"",
+        stdin: Stdin = b"",
         user: str | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
@@ -126,19 +130,20 @@ class Box:
     ) -> Ended:
         """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at output_bytes_max.
 
+        What gives stdin is called while the command starts; timeout_s begins when it has given it.
         A command that says nothing for silence_s may have been stopped by another of its user's processes: they are all
         told to go on. Silent for as long again it has timed out. At timeout_s every process of that user in this box but pid 1 is killed (the engine cannot end a single exec, and
         a daemonised child would escape anything finer); if that fails too, the box is killed. Raises BoxBroke if the box
         is not running or dies meanwhile.
         """
-        deadline = time.monotonic() + timeout_s
         with _breaking(f"box {self.name}: exec {next(iter(argv), '')}"):
             exec_id = self._api.exec_create(
                 self.id, list(argv), stdin=True, user=user or "", environment=dict(env or {}), workdir=workdir
             )["Id"]
             wire = self._api.exec_start(exec_id, socket=True)
             with contextlib.closing(frames.Hijacked(wire)) as stream:
-                talk = frames.Talk(stream, stdin, output_bytes_max)
+                talk = frames.Talk(stream, stdin() if callable(stdin) else stdin, output_bytes_max)
+                deadline = time.monotonic() + timeout_s
                 talking = functools.partial(talk.run, deadline, ended=lambda: not self._api.exec_inspect(exec_id)["Running"], silence_s=silence_s)
                 done = talking()
                 if not done and time.monotonic() < deadline:
@@ -160,7 +165,7 @@ class Box:
             seen = self._api.exec_inspect(exec_id)
             if not seen["Running"]:
                 return seen["ExitCode"]
-            time.sleep(0.01)
+            time.sleep(STATUS_PAUSE_S)
         return None
 
     def _has_died(self) -> bool:

@@ -13,6 +13,7 @@ HEADER = struct.Struct(">BxxxL")  # stream number, length: docs.docker.com/engin
 STDERR = 2
 CHUNK_BYTES = 64 << 10
 LINE_BYTES_MAX = 256 << 10  # a longer line is cut into pieces, so that one agent cannot fill the harness's memory
+REST_S = 0.2  # for what a command said last, once the engine says that it has ended
 QUIET_S = 1.0  # after that long without output, ask whether the command has ended: a child may hold its output open
 
 
@@ -114,6 +115,8 @@ class Talk:
             while (left := min(deadline, self._heard + silence_s) - time.monotonic()) > 0:
                 events = selector.select(min(left, QUIET_S))
                 if not events and ended():
+                    while any(mask & selectors.EVENT_READ for _, mask in selector.select(REST_S)) and not self._receive():
+                        pass  # it may have said its last word, and ended, since the look
                     return True
                 for _, mask in events:
                     if mask & selectors.EVENT_WRITE and not self._send():

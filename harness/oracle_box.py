@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from harness import sandbox
-from harness.containers import IDLE, Box, BoxBroke, BoxSpec, Ended
+from harness.containers import IDLE, Box, BoxBroke, BoxSpec, Ended, Stdin
 from oracle import command, slt
 from oracle.answer import Answer
 from oracle.canary import Canary
@@ -90,7 +90,7 @@ class OracleBox:
     def alive(self) -> bool:
         return self._box.alive()
 
-    def prepare(self, tree: bytes, suite: Suite, *, written: Mapping[str, str] | None = None) -> Built | None:
+    def prepare(self, tree: Stdin, suite: Suite, *, written: Mapping[str, str] | None = None) -> Built | None:
         """Places the tree alone, with some of its files `written` anew, and builds it; None = the suite has no build.
 
         Raises BoxBroke when the box is to blame.

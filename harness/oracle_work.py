@@ -144,7 +144,7 @@ def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Buil
     wanted = (job["repo"], job["tree_key"], suite.key())
     if job["tree_key"] and box.placed == wanted:
         return box.built
-    build = box.prepare(tree(), suite)
+    build = box.prepare(tree, suite)
     box.placed = wanted if build is None or build.exit == 0 else None
     return build
 

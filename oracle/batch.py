@@ -1,7 +1,7 @@
 """Runs cases inside a box, as the box's least user: settings and cases in as JSON lines, answers out as JSON lines.
 
 Rule: it judges nothing, knows no expected answer, and shares nothing with a case but its user id; standard library only.
-Started as `python3 -I -S -c <leftovers.py and this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
+Started as `python3 -I -S -c <what this imports of ours, and this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
 """
 
 import contextlib
@@ -17,20 +17,17 @@ import sys
 import time
 
 from oracle.leftovers import SystemV, empty
+from oracle.processes import FirstToGo, adopt, dumpable, kill_all, kill_children, kill_others, reaped
 
 CHUNK_BYTES = 65_536
 ERROR_BYTES_MAX = 4_096  # of a case's standard error: for the agent to read, never compared
 PROJECT_ERROR_BYTES_MAX = 262_144  # of a test command's: a compiler says there why there are no results
-LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are zombies, which run nothing
 NOT_RUNNABLE = 126  # as a shell says it
 SPAWN_TRIES = 6  # a fork bomb of another slot may hold every process number for a moment
 SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
 FLAGS = {"-S", "-E", "-I", "-s", "-B"}  # of a Python command; this interpreter itself runs with -I -S
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
-WALL = 0x40000000  # waitpid(2): children of every kind
 SAY_BYTES, SAY_S = 32_768, 0.2  # answers kept back, so that each need not wake the engine and the runner
 MARK = "\\not-utf-8:"
-LIBC = []  # at most one; a fork has no time to load it again
 
 
 class Slot:
@@ -44,7 +41,7 @@ class Slot:
         self.env = {"LANG": "C.UTF-8", **os.environ, **settings["env"], "HOME": self.scratch, "TMPDIR": self.scratch}
         self.script = script(settings["command"]) if settings["fork"] else None
         self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))
-        self.adopts = prctl(PR_SET_CHILD_SUBREAPER, 1)  # then every process that a case leaves is a child of this one
+        self.adopts = adopt()  # then every process that a case leaves is a child of this one
         self.system_v = SystemV()
         self.first_to_go = FirstToGo()
         self.poller = select.poll()
@@ -255,116 +252,12 @@ def memory_file(given):
     return fd
 
 
-class FirstToGo:
-    """What is started within it: when the box is out of memory the case goes, not its executor.
-
-    A process inherits the score; one's own can be set back, and costs a tenth of setting another's.
-    """
-
-    def __init__(self):
-        dumpable(True)  # else its own file in /proc is not its own; nothing else of this user runs yet
-        try:
-            self.score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
-            self.own = os.pread(self.score, 16, 0)
-        except OSError:
-            self.score = None  # this kernel hides it
-        dumpable(False)
-
-    def __enter__(self):
-        if self.score is not None:
-            os.pwrite(self.score, b"1000", 0)
-
-    def __exit__(self, *_):
-        if self.score is not None:
-            os.pwrite(self.score, self.own, 0)
-
-
-def dumpable(allowed):
-    """Opens or closes this process's memory and open files to other processes of its user, as far as the box allows.
-
-    What could be forged where it does not gains nothing: no expected answer is in this box.
-    """
-    prctl(PR_SET_DUMPABLE, int(allowed))
-
-
-def prctl(option, value):
-    """Whether the kernel did it; an image's Python may have no ctypes."""
-    try:
-        if not LIBC:
-            import ctypes
-
-            LIBC.append(ctypes.CDLL(None))
-        return LIBC[0].prctl(option, value, 0, 0, 0) == 0
-    except (ImportError, OSError, AttributeError):
-        return False
-
-
 def drain(fd):
     try:
         while os.read(fd, CHUNK_BYTES):
             pass
     except BlockingIOError:
         pass
-
-
-def reaped(pid):
-    """Takes in every child that has ended, and answers with the status of this one, if it is among them."""
-    status = None
-    while True:
-        try:
-            done, how = os.waitpid(-1, os.WNOHANG | WALL)
-        except ChildProcessError:
-            return status
-        if done == pid:
-            status = how
-        elif not done:
-            return status
-
-
-def kill_children():
-    """Does what `kill_all` does where every orphan becomes a child of this process: that none is left is then known at once."""
-    until = time.monotonic() + LEFTOVER_WAIT_S
-    while any_child() and time.monotonic() < until:
-        kill_others()
-        time.sleep(0.001)
-
-
-def any_child():
-    try:
-        while os.waitpid(-1, os.WNOHANG | WALL)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
-
-
-def kill_all():
-    """Ends every other process of this user, daemons and fork bombs included."""
-    until = time.monotonic() + LEFTOVER_WAIT_S
-    kill_others()
-    while any_other() and time.monotonic() < until:
-        time.sleep(0.001)
-        kill_others()
-
-
-def kill_others():
-    """The kernel walks them all in one call, so that none can fork away from it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
-
-
-def any_other():
-    """Whether this user has another process; its owner in /proc would not tell, a process can hide that."""
-    own = os.getpid()
-    return any(may_signal(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, own))
-
-
-def may_signal(pid):
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def text(data):

@@ -1,5 +1,6 @@
 """The only door to Docker, against a real engine."""
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -153,6 +154,19 @@ def test_frames_are_split_wherever_the_stream_is_cut() -> None:
             for number, part in demux.feed(stream[start : start + size]):
                 seen[number] += part
         assert seen == {1: b"abc", 2: b"defg"}
+
+
+def test_what_a_command_says_last_is_heard_though_it_was_quiet_until_then() -> None:
+    """It speaks, and ends, between the look that found nothing and the question whether it has ended."""
+    ours, theirs = socket.socketpair()
+    talk = frames.Talk(frames.Hijacked(ours), b"", 100)
+
+    def ended() -> bool:
+        theirs.sendall(frames.HEADER.pack(1, 4) + b"last")
+        return True
+
+    assert talk.run(time.monotonic() + 20, ended=ended)
+    assert talk.stdout == b"last"
 
 
 def test_the_last_line_of_a_box_that_ends_at_once_is_never_missed(boxed: Boxed) -> None:
