@@ -4,11 +4,7 @@ Rule: the real server in a process of its own, over TCP; beside it in the same r
 SDK's own round trip of an empty tool, and claiming by a lock file that is committed and pushed.
 """
 
-import argparse
 import asyncio
-import os
-import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -24,20 +20,18 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from benchmarks import empty_server, lock_files, project, report
+from benchmarks import command, empty_server, lock_files, project
+from benchmarks.command import cpu_s, say
 from benchmarks.door_clients import Timed, Wire
 from benchmarks.project import Served
 from benchmarks.report import Figure
-from harness.failure import Exit, Failed, Interrupted
-from harness.server import ServerGone, ServerSaidNo
-from harness.signals import StopSignal
+from harness.failure import Exit, Failed
 
 RATIO_MAX = 2.0  # a claim over an empty tool, at the median
 CLAIMS_PER_S_MIN = 400.0
 TIMES_LOCK_FILES_MIN = 100.0
 LOCK_WORKERS = 6
 CALL_S = 60.0
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -76,32 +70,10 @@ class Load:
         return self.server_cpu_s / len(self.took_s) * 1000
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.claims", description="What a claim costs, beside an empty tool and beside lock files.")
-    options.add_argument("--json", action="store_true", help="the last line is one JSON object with every figure, its bound and the ratio")
-    options.add_argument("--markdown", action="store_true", help="print exactly the table of benchmarks/README.md")
-    options.add_argument("--quick", action="store_true", help="few and small: shows that it works, not how fast it is")
-    chosen = options.parse_args()
-    try:
-        figures, machine = measure(QUICK if chosen.quick else FULL)
-    except Interrupted:
-        return _failed("interrupted; everything is removed", Exit.INTERRUPTED)
-    except Failed as failed:
-        return _failed(str(failed), failed.exit)
-    except (ServerGone, ServerSaidNo) as broke:
-        return _failed(str(broke), Exit.INFRASTRUCTURE)
-    print(report.markdown(figures, machine) if chosen.markdown else f"{report.table(figures)}\n\n{report.about(machine)}")
-    if chosen.json:
-        print(report.as_json(figures, machine, quick=chosen.quick))
-    return Exit.DONE
-
-
 def measure(size: Size) -> tuple[list[Figure], dict[str, Any]]:
-    machine = {
-        "cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release(), "load_before": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+    machine = command.about()
     figures: list[Figure] = []
-    with StopSignal(), project.served(tasks=max(size.agents)) as served, _empty() as (empty_pid, empty_port):
+    with project.served(tasks=max(size.agents)) as served, _empty() as (empty_pid, empty_port):
         door = Door(served, max(size.agents))
         say("the empty tool and a claim, in turn")
         figures += _beside_the_empty_tool(door, Door.of_empty(empty_pid, empty_port), size)
@@ -291,23 +263,5 @@ def _empty() -> Iterator[tuple[int, int]]:
         serving.wait()
 
 
-def cpu_s(pid: int) -> float:
-    """The processor time that a process and its ended children have had, in steps of a clock tick."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(ticks) for ticks in fields[11:15]) / TICKS_PER_S
-
-
-def say(line: str) -> None:
-    """Progress goes to stderr: stdout is the result."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _failed(why: str, exit: Exit) -> int:
-    print(f"benchmarks.claims: {why}", file=sys.stderr)
-    return exit
-
-
 if __name__ == "__main__":
-    if shutil.which("git") is None:
-        sys.exit("git is needed")
-    sys.exit(main())
+    sys.exit(command.main("claims", "What a claim costs, beside an empty tool and beside lock files.", lambda quick: measure(QUICK if quick else FULL)))

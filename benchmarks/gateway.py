@@ -4,10 +4,7 @@ Rule: the same client asks the model directly, through a bare reverse proxy and 
 so that the machine's mood is the same for all three.
 """
 
-import argparse
 import asyncio
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,15 +17,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import report
+from benchmarks import command
+from benchmarks.command import cpu_s, say
 from benchmarks.gateway_parts import EVENTS
 from benchmarks.project import REPO, make
 from benchmarks.report import Figure
 from benchmarks.server_memory import resident_mb
-from harness.failure import Exit, Failed, Interrupted
+from harness.failure import Exit, Failed
 from harness.place import admin_client
 from harness.server_process import start_server
-from harness.signals import StopSignal
 from harness.state import DIRECTORY_NAME, State
 
 SOURCES = Path(__file__).resolve().parents[1]
@@ -63,24 +60,10 @@ class Way:
     pid: int
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description="What the model gateway costs, beside a bare reverse proxy.")
-    options.add_argument("--json", action="store_true", help="the last line is one JSON object with every figure, its bound and the ratio")
-    options.add_argument("--markdown", action="store_true", help="print exactly the table of benchmarks/README.md")
-    options.add_argument("--quick", action="store_true", help="few and small: shows that it works, not how fast it is")
-    chosen = options.parse_args()
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release(), "load_before": round(os.getloadavg()[0], 1)}
-    try:
-        with StopSignal(), standing() as ways:
-            figures = measure(ways, QUICK if chosen.quick else FULL)
-    except Interrupted:
-        return _failed("interrupted", Exit.INTERRUPTED)
-    except Failed as failed:
-        return _failed(str(failed), failed.exit)
-    print(report.markdown(figures, machine) if chosen.markdown else f"{report.table(figures)}\n\n{report.about(machine)}")
-    if chosen.json:
-        print(report.as_json(figures, machine, quick=chosen.quick))
-    return Exit.DONE
+def _measured(quick: bool) -> tuple[list[Figure], dict[str, Any]]:
+    machine = command.about()
+    with standing() as ways:
+        return measure(ways, QUICK if quick else FULL), machine
 
 
 def measure(ways: dict[str, Way], size: Size) -> list[Figure]:
@@ -162,12 +145,6 @@ async def _first_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     return first
 
 
-def cpu_s(pid: int) -> float:
-    """Processor time of a process so far, its own and the kernel's for it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def held(way: Way) -> tuple[float, float]:
     """The process's memory before, and the most while MANY streams are open."""
     before = resident_mb(way.pid)
@@ -218,14 +195,5 @@ def _part(*words: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _failed(why: str, exit: Exit) -> int:
-    print(f"benchmarks.gateway: {why}", file=sys.stderr)
-    return exit
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.main("gateway", "What the model gateway costs, beside a bare reverse proxy.", _measured))

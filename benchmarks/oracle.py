@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import bare_loop, finished_engine, machine, sql_cases
+from benchmarks.command import say
 from benchmarks.finished_engine import Judge, judging, suite, word_suite
-from benchmarks.machine import say
 from benchmarks.report import Figure
 from harness.containers import Engine
 from harness.failure import Exit, Failed

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks import fleets, kill_sweep, machine, server_memory
-from benchmarks.machine import say
+from benchmarks.command import say
 from benchmarks.project import served
 from benchmarks.report import Figure
 from benchmarks.starts import Starts
