@@ -227,7 +227,6 @@ def work(session: dict, door: Door, home: Path) -> int:
     agent = start_agent(session)
     if agent is None:
         return EXIT_NO_COMMAND
-    say("started")
     return watch(agent, door)
 
 
