@@ -135,6 +135,7 @@ def start_agent(session: dict) -> subprocess.Popen | None:
 
     def go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+        say("started")  # by the child itself: no line of its own can come before this one, nor in the midst of it
 
     try:
         return subprocess.Popen(session["argv"], cwd=cwd, env=env, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=go_first)
