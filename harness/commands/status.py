@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from harness.place import ConfigOption, JsonOption, StateOption, place
-from harness.table import accounts_lines, agents_table, headline
+from harness.table import accounts_lines, agents_table, gate_lines, headline
 
 
 def status(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
@@ -25,7 +25,7 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
         console.print(_suite(suite, seen), markup=False, highlight=False, soft_wrap=True)
     for warning in said.get("warnings", []):
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-    for line in accounts_lines(said):
+    for line in (*gate_lines(said), *accounts_lines(said)):
         console.print(line, markup=False, highlight=False)
     if not up:
         console.print("no run is up; this is how the last one ended", style="dim")

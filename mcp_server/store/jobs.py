@@ -113,6 +113,10 @@ def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
     return row.outcomes if row else None
 
 
+def has_baseline(tx: Tx, suite_key: str, commit: str) -> bool:
+    return tx.execute(select(baselines.c.commit).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first() is not None
+
+
 def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:
     row = upsert(baselines).values(suite_key=suite_key, commit=commit, outcomes=outcomes)
     tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "commit"], set_={"outcomes": outcomes}))
