@@ -33,6 +33,8 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
 
 def _suite(name: str, seen: dict) -> str:
     told = [f"{seen.get('passing', 0)} of {seen.get('cases', 0)} pass", "proven able to fail" if seen.get("checked") else "not yet checked"]
+    if red := seen.get("red"):
+        told.insert(0, f"RED on main since {red['commit'][:12]}: {red['count']} cases that had passed fail ({', '.join(red['cases'][:5])})")
     if held_out := seen.get("held_out"):
         told.append(f"of {held_out['cases']} held-out ones {held_out['passed']} pass")
     flaky = seen.get("flaky") or {}

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Text, cast, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
@@ -62,6 +62,11 @@ def states(tx: Tx, ids: Iterable[int]) -> dict[int, str]:
 
 def by_key(tx: Tx, key: str) -> Job | None:
     return _job(tx.execute(select(jobs).where(jobs.c.key == key)).first())
+
+
+def retire(tx: Tx, key: str) -> None:
+    """Nobody joins that job any more; it stays for those who name it by its id."""
+    tx.execute(update(jobs).where(jobs.c.key == key).values(key=jobs.c.key + " " + cast(jobs.c.id, Text)))
 
 
 def first_queued(tx: Tx) -> Job | None:

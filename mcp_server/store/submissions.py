@@ -92,6 +92,12 @@ def pending(tx: Tx) -> list[Submission]:
     return [_submission(row) for row in tx.execute(PENDING)]
 
 
+def landed_as(tx: Tx, commit: str) -> Submission | None:
+    """One of those that main moved to this commit with."""
+    row = tx.execute(select(submissions).where((submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED)))).first()
+    return _submission(row) if row else None
+
+
 def position(tx: Tx, one: Submission) -> int:
     """How many are in the gate that are as old or older."""
     return tx.execute(select(func.count()).where(_IN_GATE & (submissions.c.id <= one.id))).scalar_one()

@@ -12,7 +12,7 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning, waiting
+from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning, tip_check, waiting
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -120,9 +120,11 @@ def _waiting(world: World, one: submission_rows.Submission, now_ms: int) -> dict
 
 
 def _suite(world: World, name: str) -> dict:
-    """`flaky` and `held_out` are there where the suite has such cases."""
+    """`red`, `flaky` and `held_out` are there where the suite has such cases."""
     outcomes = baseline.of_main(world, name)
     told: dict = {"checked": oracle_check.is_checked(world, name), "passing": list(outcomes.values()).count("pass"), "cases": len(outcomes)}
+    if red := tip_check.red(world, name):
+        told["red"] = red
     if hidden := case_sets.hidden(world, name, outcomes):
         told["held_out"] = {"cases": len(hidden), "passed": sum(outcomes[case] == "pass" for case in hidden)}
     if flaky := world.config.suites[name].flaky:
