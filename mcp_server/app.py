@@ -85,6 +85,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     world = World(config, store, repos, audit, bell, now_ms)
     world.accounts.by_name.update(accounts)
     spending.load(world)
+    tip_check.load(world)
     for role in (auth.ADMIN, auth.RUNNER):
         auth.role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)

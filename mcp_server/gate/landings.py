@@ -54,7 +54,7 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
     first = submissions[0]
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None
-    if not (repo.is_ancestor(first.candidate, world.main(first.repo)) or repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)):
+    if not (repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base) or repo.is_ancestor(first.candidate, world.main(first.repo))):
         for one in submissions:
             back(world, one, reason="main moved")
         return False

@@ -87,13 +87,15 @@ class Gate:
         if not suites:
             return self._refuse(submission, words.no_suite(submission.repo))
         base = world.main(submission.repo)
-        for name in baseline.unmeasured(world, submission.repo, base):
-            return self._measure(submission, name, base)
+        if unmeasured := merging.unmeasured(world, submission.repo, base):
+            return self._measure(submission, unmeasured[0], base)
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
         jobs = {name: oracle_jobs.request(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)).id for name in suites}
+        # One task lands as one commit; the agent's own stay reachable.
+        world.repos[submission.repo].set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
         testing = dataclasses.replace(merging.alone(world, submission, base, tree, jobs), state=State.TESTING)
         with world.store.write() as tx:
             rows.put(tx, testing)
@@ -145,7 +147,7 @@ class Gate:
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return tree
-        if self._trains[submission.repo].meets(tree) or baseline.unmeasured(world, submission.repo, base):
+        if self._trains[submission.repo].meets(tree) or merging.unmeasured(world, submission.repo, base):
             return None
         shown = {name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)) for name in suites}
         jobs = {name: job.id for name, job in shown.items() if job is not None}

@@ -16,7 +16,7 @@ from mcp_server.git import Conflict, GitFailed, TooLarge
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import case_sets, oracle_jobs
+from mcp_server.use_cases import baseline, case_sets, oracle_jobs
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -68,6 +68,12 @@ def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
     return None
 
 
+def unmeasured(world: World, repo: str, main: str) -> list[str]:
+    """The suites whose outcomes on main are not known: nothing can be held against them."""
+    with world.store.read() as tx:
+        return baseline.unmeasured(world, tx, repo, main)
+
+
 def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
     """The suites that read something of `tree` which is otherwise on main, which is at `base`."""
     key = oracle_jobs.tree_key
@@ -75,11 +81,10 @@ def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
 
 
 def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:
-    """With the commit that would land it by itself: one parent, and one commit for one task. The agent's own stay reachable."""
+    """With the commit that would land it by itself: one parent, and one commit for one task."""
     repo = world.repos[submission.repo]
     text = words.message([submission], jobs, world.audit.checkpoint(world.now_ms()))
     candidate = repo.commit(tree, [base], text, submission.agent, submission.submitted_ms // 1000)
-    repo.set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
     repo.set_ref(candidate_ref(submission.id), candidate)
     faults.reached("gate.held")
     return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))

@@ -14,7 +14,7 @@ from mcp_server.gate import judging, landings, merging, refusing
 from mcp_server.gate.judging import Broken
 from mcp_server.store import jobs as job_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, oracle_jobs
+from mcp_server.use_cases import oracle_jobs
 from mcp_server.world import World
 
 WANTED_BY = "train"
@@ -72,7 +72,7 @@ class Train:
         if main != self.base:
             self._cut(0)
             self.base, self.aside = main, set()
-            if baseline.unmeasured(self.world, self.repo, main):
+            if merging.unmeasured(self.world, self.repo, main):
                 return self._send_back(waiting)
         self.since_ms = {id: self.since_ms.get(id, self.world.now_ms()) for id in by_id}
         wanted = [id for id in train.order(map(_waits, waiting), tested) if id not in self.aside]

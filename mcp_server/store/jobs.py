@@ -118,8 +118,9 @@ def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
     return row.outcomes if row else None
 
 
-def has_baseline(tx: Tx, suite_key: str, commit: str) -> bool:
-    return tx.execute(select(baselines.c.commit).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first() is not None
+def with_baseline(tx: Tx, commit: str) -> set[str]:
+    """The keys of the suites that were measured there; the outcomes themselves may be many."""
+    return {row.suite_key for row in tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit))}
 
 
 def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:

@@ -120,6 +120,7 @@ baselines = Table(  # every case's outcome on a commit that was or is main
     Column("suite_key", Text, primary_key=True),
     Column("commit", Text, primary_key=True),
     Column("outcomes", JSON, nullable=False),
+    Index("baselines_by_commit", "commit"),
 )
 
 reference_answers = Table(

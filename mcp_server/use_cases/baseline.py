@@ -15,15 +15,10 @@ def known(world: World, suite: str, commit: str) -> dict[str, str] | None:
         return in_tx(world, tx, suite, commit)
 
 
-def is_known(world: World, tx: Tx, suite: str, commit: str) -> bool:
-    """Whether it has been measured: the outcomes themselves may be many."""
-    return rows.has_baseline(tx, case_sets.spec_key(world, suite), commit)
-
-
-def unmeasured(world: World, repo: str, commit: str) -> list[str]:
+def unmeasured(world: World, tx: Tx, repo: str, commit: str) -> list[str]:
     """The suites of a repository that have not been run on this commit of main."""
-    with world.store.read() as tx:
-        return [name for name in world.suites_of(repo) if not is_known(world, tx, name, commit)]
+    known = rows.with_baseline(tx, commit)
+    return [name for name in world.suites_of(repo) if case_sets.spec_key(world, name) not in known]
 
 
 def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | None:

@@ -120,15 +120,8 @@ def _subject(world: World, wanted: Wanted) -> _Subject:
 def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
     """Names what a run of the suite may read of a tree: everything, while the suite is red."""
     spec = world.config.suites[suite]
-    with world.store.read() as tx:
-        is_red = bool(meta.get(tx, red_name(suite)))
     seen = cases.visible_key(world.repos[spec.repo], treeish, main, spec)
-    return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if is_red else seen
-
-
-def red_name(suite: str) -> str:
-    """Where it is remembered that a suite's outcomes on main were contradicted."""
-    return f"red {suite}"
+    return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if suite in world.red else seen
 
 
 def forget(world: World, wanted: Wanted, failing: set[str]) -> None:

@@ -12,7 +12,7 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning, tip_check, waiting
+from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning, waiting
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -123,7 +123,7 @@ def _suite(world: World, name: str) -> dict:
     """`red`, `flaky` and `held_out` are there where the suite has such cases."""
     outcomes = baseline.of_main(world, name)
     told: dict = {"checked": oracle_check.is_checked(world, name), "passing": list(outcomes.values()).count("pass"), "cases": len(outcomes)}
-    if red := tip_check.red(world, name):
+    if red := world.red.get(name):
         told["red"] = red
     if hidden := case_sets.hidden(world, name, outcomes):
         told["held_out"] = {"cases": len(hidden), "passed": sum(outcomes[case] == "pass" for case in hidden)}

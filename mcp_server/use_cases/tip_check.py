@@ -17,6 +17,13 @@ from mcp_server.world import World
 NAMED_MAX = 50  # cases in an event
 
 
+def load(world: World) -> None:
+    """What is red since an earlier start: {"commit", "cases", "count"} by suite; held-out cases are only counted."""
+    with world.store.read() as tx:
+        found = {name: json.loads(meta.get(tx, f"red {name}") or "null") for name in world.config.suites}
+    world.red.update({name: told for name, told in found.items() if told is not None})
+
+
 def look(world: World) -> None:
     """What the ticker does. A tip is checked once, and begun only while nothing is in the gate."""
     for repo in world.repos if world.config.run.tip_check else ():
@@ -27,7 +34,7 @@ def look(world: World) -> None:
             _judge(world, repo, known)
         elif idle:
             suites = world.suites_of(repo)
-            _ask(world, repo, tip, [name for name in suites if is_red(world, name)] if _is_covered(world, repo, tip) else suites, {})
+            _ask(world, repo, tip, [name for name in suites if name in world.red] if _is_covered(world, repo, tip) else suites, {})
 
 
 def _known(tx: Tx, repo: str) -> dict:
@@ -86,25 +93,17 @@ def _redden(world: World, suite: str, tip: str, cases: list[str]) -> None:
     oracle_jobs.forget(world, wanted, set(cases))
     with world.store.write() as tx:
         baseline.put(world, tx, suite, tip, on_record | dict.fromkeys(cases, "fail"))
-        meta.put(tx, oracle_jobs.red_name(suite), json.dumps(told))
+        meta.put(tx, f"red {suite}", json.dumps(told))
         world.record(tx, "main_red", suite=suite, **told)
+    world.red[suite] = told
     world.bell.ring()
 
 
 def _whiten(world: World, suite: str, tip: str) -> None:
-    if not is_red(world, suite):
+    if suite not in world.red:
         return
     with world.store.write() as tx:
-        meta.put(tx, oracle_jobs.red_name(suite), "")
+        meta.put(tx, f"red {suite}", "null")
         world.record(tx, "main_green", suite=suite, commit=tip)
+    del world.red[suite]
     world.bell.ring()
-
-
-def is_red(world: World, suite: str) -> bool:
-    return red(world, suite) is not None
-
-
-def red(world: World, suite: str) -> dict | None:
-    """{"commit", "cases", "count"} of a suite that was contradicted and has not been green since; held-out cases are only counted."""
-    with world.store.read() as tx:
-        return json.loads(meta.get(tx, oracle_jobs.red_name(suite)) or "null")

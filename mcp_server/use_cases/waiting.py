@@ -30,7 +30,7 @@ def _why(world: World, tx: Tx, one: Submission) -> str:
 
 
 def _unmeasured(world: World, tx: Tx, repo: str) -> str | None:
-    missing = [name for name in world.suites_of(repo) if not baseline.is_known(world, tx, name, world.main(repo))]
+    missing = baseline.unmeasured(world, tx, repo, world.main(repo))
     return f"main to be measured by {some(missing)}" if missing else None
 
 

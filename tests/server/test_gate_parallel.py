@@ -1,5 +1,6 @@
 """Several changes in the gate at once: what nothing has touched lands without another run, whatever landed meanwhile."""
 
+import threading
 from pathlib import Path
 
 from . import several, toy, wide
@@ -146,3 +147,30 @@ def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_pat
         assert "1. M10: agent-10, waiting for its own oracle runs" in one.call("read_progress")["text"]
         with several.runners(server, 1):
             assert {answer["status"] for answer in several.at_once([(one, fence, commit), two])} == {"landed"}
+
+
+def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path, until):
+    """Its own run is slow, and younger ones land past it; once it has passed, only a batch under way goes before it."""
+    with wide.serving(tmp_path) as server, several.runners(server, 1) as [slow]:
+        old, *young = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 18)]
+        held(server, [slow], [old], until)
+        until(lambda: len(started(server)) == 2)  # main's and its own
+        with several.runners(server, 1):
+            first = several.at_once(young[:2])
+            assert {answer["status"] for answer in first} == {"landed"}, "they do not wait for it"
+            answers: list[dict] = []
+            stream = threading.Thread(target=lambda: answers.extend(several.at_once(young[2:])))
+            stream.start()
+            until(lambda: any(event["task"] not in ("M11", "M12") for event in server.events(kind="landed")), 60)
+            release([slow])
+            assert wide.settled(old[0], "push", fence=old[1], commit=old[2], summary="Change of agent-10")["status"] == "landed"
+            stream.join()
+            assert {answer["status"] for answer in answers} == {"landed"}
+        events = server.events()
+        passed = {event["task"]: event["seq"] for event in events if event["kind"] == "submission" and event["data"]["state"] == "passed"}
+        landed = [event for event in events if event["kind"] == "landed" and event["seq"] > passed["M10"]]
+        mine = next(event["data"]["commit"] for event in landed if event["task"] == "M10")
+        before = [event["task"] for event in landed[: [event["data"]["commit"] for event in landed].index(mine)]]
+        assert all(passed.get(task, passed["M10"] + 1) < passed["M10"] for task in before), "only those landed first whose run was under way"
+        assert several.untested(server) == []
+
