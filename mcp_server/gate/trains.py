@@ -40,10 +40,20 @@ class Train:
     aside: set[int] = field(default_factory=set)
     since_ms: dict[int, int] = field(default_factory=dict)  # when each of those who wait was first seen
     known: dict[int, Outcome] = field(default_factory=dict)  # of runs that have ended
+    pinned: set[int] = field(default_factory=set)  # runs that are wanted as they are, since one has broken
     step: int = train.STEP_START
+    _dropped: bool = True  # whether jobs may be queued that are not wanted any more, such as those of an earlier process
 
     def advance(self, waiting: Sequence[Submission], slots: int) -> bool:
         """One round for all that passed alone, oldest first. Whether anything moved."""
+        moved = self._advance(waiting, slots)
+        if self._dropped:
+            wanted = {job for jobs in self.runs.values() for job in jobs.values()}
+            oracle_jobs.want_only(self.world, self.repo, WANTED_BY, wanted)
+            self._dropped = False
+        return moved
+
+    def _advance(self, waiting: Sequence[Submission], slots: int) -> bool:
         self._couple(waiting, slots)
         head_alone = bool(self.cars) and _waits(self.cars[0].submission).goes_first
         plan = train.plan(len(self.cars), self._outcomes(), slots=slots, step=self.step, head_alone=head_alone)
@@ -92,7 +102,8 @@ class Train:
             landings.back(self.world, one, reason="main moved")
 
     def _cut(self, length: int) -> None:
-        self.cars = self.cars[:length]
+        self._dropped = self._dropped or any(prefix > length for prefix in self.runs)
+        self.cars, self.pinned = self.cars[:length], {prefix for prefix in self.pinned if prefix <= length}
         self.runs = {prefix: jobs for prefix, jobs in self.runs.items() if prefix <= length}
         self.known = {prefix: outcome for prefix, outcome in self.known.items() if prefix <= length}
 
@@ -115,14 +126,14 @@ class Train:
         """Asks for the runs that are not asked for, and for broken ones again; those not wanted any more are run by nobody."""
         new = [length for length in lengths if length not in self.runs or self.known.get(length) is Outcome.BROKEN]
         dropped = [length for length in self.runs if length not in lengths and length not in self.known]
+        if any(self.known.get(length) is Outcome.BROKEN for length in lengths):
+            self.pinned.update(lengths)
         for length in new:
             self.runs[length] = {name: self._request(length, name) for name in self.world.suites_of(self.repo)}
             self.known.pop(length, None)
         for length in dropped:
             del self.runs[length]
-        if new or dropped:
-            wanted = {job for jobs in self.runs.values() for job in jobs.values()}
-            oracle_jobs.want_only(self.world, self.repo, WANTED_BY, wanted)
+            self._dropped = True
         return bool(new)
 
     def _request(self, length: int, suite: str) -> int:
@@ -142,7 +153,7 @@ class Train:
                 self.known[length] = outcome
             if length in self.known:
                 found[length] = self.known[length]
-            elif self._runs(length):
+            elif length in self.pinned or self._runs(length):
                 found[length] = Outcome.RUNNING
         return found
 
@@ -176,14 +187,16 @@ class Train:
         self.step = train.grown(self.step)
         self.base, self.cars, self.aside = candidate, self.cars[length:], set()
         wanted = [prefix - length for prefix in self.runs if prefix > length]
-        self.runs, self.known = {}, {}
+        self.runs, self.known, self.pinned, self._dropped = {}, {}, set(), True
         self._test(wanted)
 
     def _uncouple_head(self) -> bool:
         """Refuted with nothing but main before it, or not to be tested at all: it is refused, and the rest is merged anew."""
         [head, *_], jobs = self.cars, self.runs[1]
         told = judging.judge(self.world, [head.submission], self.base, jobs)
-        assert not isinstance(told, bool)
+        if isinstance(told, bool):  # main's outcomes were corrected meanwhile
+            del self.known[1]
+            return True
         self.step = train.halved(self.step)
         self._cut(0)
         self.aside = set()
