@@ -15,6 +15,12 @@ def known(world: World, suite: str, commit: str) -> dict[str, str] | None:
         return in_tx(world, tx, suite, commit)
 
 
+def unmeasured(world: World, tx: Tx, repo: str, commit: str) -> list[str]:
+    """The suites of a repository that have not been run on this commit of main."""
+    known = rows.with_baseline(tx, commit)
+    return [name for name in world.suites_of(repo) if case_sets.spec_key(world, name) not in known]
+
+
 def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | None:
     return rows.baseline(tx, case_sets.spec_key(world, suite), commit)
 

@@ -5,13 +5,14 @@ Rule: what agents name, and what they are told by name, is never a held-out one.
 
 import hashlib
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from mcp_server import cases, held_out
 from mcp_server.core import case_globs
 from mcp_server.held_out import HeldOut
 from mcp_server.world import World
 from oracle.cases import BadCases, Problem
-from oracle.spec import Case
+from oracle.spec import Case, Suite
 
 NONE = HeldOut()
 TOLD_MAX = 5  # problems in one sentence; whoever starts a run is told all of them
@@ -35,7 +36,10 @@ def key(world: World, suite: str, commit: str) -> str:
 
 def spec_key(world: World, suite: str) -> str:
     """Names what of the suite is in no commit: with a commit, what its outcomes depend on."""
-    return _with_hidden(world, suite, world.config.suites[suite].key())
+    return _with_hidden(world, suite, _of_spec(world.config.suites[suite]))
+
+
+_of_spec = lru_cache(Suite.key)  # of each suite: whoever lands asks for it hundreds of times
 
 
 def _with_hidden(world: World, suite: str, key: str) -> str:

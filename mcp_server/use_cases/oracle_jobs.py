@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mcp_server import cases
@@ -20,12 +20,16 @@ RUN, TEETH = "run", "check"  # kinds of job: judge a tree, or judge the suite it
 SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the gate's own runs are not read case by case
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 NAMED_MAX = 100  # held-out files in one event
-CHECK, GATE, BASELINE, ASKED, AUDIT = 95, 100, 90, 50, 10  # priorities: a landing waits for nothing but landings
+# Priorities: a landing waits for nothing but landings, and first come the runs that several of them wait for.
+TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known."""
+    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known.
+
+    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by` may withdraw.
+    """
 
     suite: str
     commit: str
@@ -33,6 +37,8 @@ class Wanted:
     kind: str = RUN
     case_ids: tuple[str, ...] | None = None
     nonce: str = ""
+    since_ms: int | None = None
+    by: str = ""
 
 
 def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
@@ -40,8 +46,62 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
 
     Where the cases on main cannot be read it is broken at once, and says where.
     """
+    subject = _subject(world, wanted)
+    with world.store.write() as tx:
+        before = rows.by_key(tx, subject.key)
+        if before is not None and not (again and is_broken(before)):
+            return _wanted(tx, before, wanted)
+        known = _known(tx, wanted, subject)
+        job = Job(
+            id=before.id if before else rows.next_id(tx),
+            key=subject.key,
+            kind=wanted.kind,
+            suite=wanted.suite,
+            repo=world.config.suites[wanted.suite].repo,
+            commit=wanted.commit,
+            tree_key=subject.tree_key,
+            cases_commit=subject.main,
+            todo=[id for id in subject.chosen if id not in known],
+            known=dict.fromkeys(sorted(known), "pass"),
+            priority=wanted.priority,
+            state=QUEUED,
+            queued_ms=wanted.since_ms or world.now_ms(),
+        )
+        if known and not job.todo:
+            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
+        (rows.put if before else rows.add)(tx, job)
+        job = _wanted(tx, job, wanted)
+        if subject.bad is not None:
+            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad)))
+    world.bell.ring()
+    return job
+
+
+def shown(world: World, wanted: Wanted) -> Job | None:
+    """A finished run that shows what is wanted, without asking for one. A broken one shows nothing."""
+    subject = _subject(world, wanted)
+    with world.store.read() as tx:
+        job = rows.by_key(tx, subject.key)
+        follows = job is None and subject.chosen and _known(tx, wanted, subject) >= set(subject.chosen)
+    if follows:
+        return request(world, wanted)  # each of its cases passed before: it is done at once
+    return job if job is not None and job.state == DONE and not is_broken(job) else None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a run would be a run of: `key` names all of it."""
+
+    key: str
+    suite_key: str
+    tree_key: str
+    main: str
+    chosen: list[str]
+    bad: BadCases | None
+
+
+def _subject(world: World, wanted: Wanted) -> _Subject:
     suite = world.config.suites[wanted.suite]
-    repo = world.repos[suite.repo]
     main = world.main(suite.repo)
     try:
         all_ids, bad = [case.id for case in case_sets.load(world, wanted.suite, main)], None
@@ -51,48 +111,47 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
     chosen = [id for id in all_ids if id in asked]
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
     no_tree = wanted.kind == TEETH and suite.kind != "command"
-    tree_key = "" if no_tree else cases.visible_key(repo, wanted.commit, main, suite)
+    seen = "" if no_tree else tree_key(world, wanted.suite, wanted.commit, main)
     suite_key = case_sets.key(world, wanted.suite, main)
-    key = hashlib.sha256("\n".join([wanted.kind, suite_key, tree_key, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
+    key = hashlib.sha256("\n".join([wanted.kind, suite_key, seen, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
+    return _Subject(key, suite_key, seen, main, chosen, bad)
+
+
+def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
+    """Names what a run of the suite may read of a tree: everything, while the suite is red."""
+    spec = world.config.suites[suite]
+    seen = cases.visible_key(world.repos[spec.repo], treeish, main, spec)
+    return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if suite in world.red else seen
+
+
+def forget(world: World, wanted: Wanted, failing: set[str]) -> None:
+    """What showed that these cases pass is not shown again to anybody."""
+    subject = _subject(world, wanted)
     with world.store.write() as tx:
-        before = rows.by_key(tx, key)
-        if before is not None and not (again and is_broken(before)):
-            return _hurried(tx, before, wanted.priority)
-        known = set() if wanted.nonce or wanted.kind != RUN else rows.passes_on(tx, suite_key, tree_key) & set(chosen)
-        job = Job(
-            id=before.id if before else rows.next_id(tx),
-            key=key,
-            kind=wanted.kind,
-            suite=wanted.suite,
-            repo=suite.repo,
-            commit=wanted.commit,
-            tree_key=tree_key,
-            cases_commit=main,
-            todo=[id for id in chosen if id not in known],
-            known=dict.fromkeys(sorted(known), "pass"),
-            priority=wanted.priority,
-            state=QUEUED,
-            queued_ms=world.now_ms(),
-        )
-        if known and not job.todo:
-            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
-        (rows.put if before else rows.add)(tx, job)
-        if bad is not None:
-            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(bad)))
-    world.bell.ring()
-    return job
+        rows.forget_pass(tx, subject.suite_key, subject.tree_key, failing)
+        rows.retire(tx, subject.key)
+
+
+def _known(tx: Tx, wanted: Wanted, subject: _Subject) -> set[str]:
+    """Of its cases those that passed on the same tree before."""
+    return set() if wanted.nonce or wanted.kind != RUN else rows.passes_on(tx, subject.suite_key, subject.tree_key) & set(subject.chosen)
 
 
 def is_broken(job: Job) -> bool:
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
 
 
-def _hurried(tx: Tx, job: Job, priority: int) -> Job:
-    if priority <= job.priority or job.state == DONE:
+def _wanted(tx: Tx, job: Job, wanted: Wanted) -> Job:
+    if job.state == DONE:
         return job
-    job = dataclasses.replace(job, priority=priority)
-    rows.put(tx, job)
-    return job
+    rows.want(tx, job.id, wanted.by, wanted.priority)
+    return dataclasses.replace(job, priority=max(wanted.priority, job.priority))
+
+
+def want_only(world: World, repo: str, by: str, ids: Collection[int]) -> None:
+    """Queued jobs that only he wanted, and that are not among these, are run by nobody until somebody wants them again."""
+    with world.store.write() as tx:
+        rows.want_only(tx, repo, by, ids)
 
 
 def get(world: World, id: int) -> Job | None:
@@ -116,6 +175,7 @@ def claim(world: World, runner: str) -> dict | None:
 
 
 def _taken(world: World, runner: str) -> Job | None:
+    world.runners[runner] = world.now_ms()
     with world.store.write() as tx:
         job = rows.first_queued(tx)
         if job is None:
@@ -188,7 +248,16 @@ def renew(world: World, id: int, runner: str) -> bool:
         if job is None or job.state != RUNNING or job.runner != runner:
             return False
         rows.put(tx, dataclasses.replace(job, renewed_ms=world.now_ms()))
+    world.runners[runner] = world.now_ms()
     return True
+
+
+def slots(world: World) -> int:
+    """How many runners there are: those that were heard of lately, each of which does one job at a time."""
+    now_ms = world.now_ms()
+    for runner in [name for name, seen_ms in world.runners.copy().items() if now_ms - seen_ms > LOST_MS]:
+        world.runners.pop(runner, None)
+    return len(world.runners)
 
 
 def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[str, dict]) -> bool:

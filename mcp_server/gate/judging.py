@@ -1,0 +1,66 @@
+"""What the runs of a candidate say of it: still under way, good, not good, or nothing at all because one broke."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mcp_server.core import case_globs, landing
+from mcp_server.core.refusal import Refused
+from mcp_server.core.task import Task
+from mcp_server.gate import words
+from mcp_server.store import Tx
+from mcp_server.store import jobs as job_rows
+from mcp_server.store import submissions as rows
+from mcp_server.store import tasks as task_rows
+from mcp_server.store.jobs import Job
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import baseline, case_sets, oracle_jobs
+from mcp_server.world import World
+
+
+@dataclass(frozen=True)
+class Broken:
+    """`told` says which suite and why."""
+
+    told: Refused
+
+
+def judge(world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]) -> Refused | Broken | bool:
+    """Of these submissions together on `base`: True once they may land, False while runs are under way.
+
+    Of several, what each but the last passed by itself must pass too, as it would have to had they landed one by one.
+    """
+    with world.store.read() as tx:
+        if any(state != job_rows.DONE for state in job_rows.states(tx, jobs.values()).values()):
+            return False
+        finished = _jobs(tx, jobs)
+        for name, job in finished.items():
+            if oracle_jobs.is_broken(job):
+                return Broken(of_broken(world, name, job))
+        before = [_jobs(tx, shown.jobs) for one in submissions[:-1] if (shown := rows.get_alone(tx, one.id))]
+        tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
+        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
+    kept = {name: {case for each in before if name in each for case in _passing(each[name])} for name in finished}
+    return landing.ratchet([_suite(world, job, on_main[name], kept[name], tasks) for name, job in finished.items()]) or True
+
+
+def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
+    return {name: job for name, id in ids.items() if (job := job_rows.get(tx, id))}
+
+
+def _passing(job: Job) -> set[str]:
+    assert job.verdict is not None
+    return {case for case, outcome in job.verdict["outcomes"].items() if outcome == "pass"}
+
+
+def _suite(world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]) -> landing.Suite:
+    assert job.verdict is not None and on_main is not None
+    outcomes = job.verdict["outcomes"]
+    named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite))
+    flaky = landing.exempt(world.config.suites[job.suite].flaky, world.today())
+    hidden = case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys())
+    return landing.Suite(job.suite, {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")}, outcomes, named, flaky, hidden)
+
+
+def of_broken(world: World, suite: str, job: Job) -> Refused:
+    reason = case_sets.reason(world, suite, job.verdict["reason"]) if job.verdict else "no verdict"
+    return words.broken(suite, job.attempts, reason)

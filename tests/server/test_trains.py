@@ -1,0 +1,147 @@
+"""The train without a server: submissions, the gate's rounds and a runner's answers, one after the other as each test says."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mcp_server.auth import AGENT, Principal
+from mcp_server.core.landing import Submission as State
+from mcp_server.gate import Gate
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import baseline, claim, events, oracle_jobs, sessions, submit
+
+from . import toy, wide
+from .test_crash import Desk
+
+Says = Callable[[list[str]], str]  # of the paths in a tree: passed, failed or broken
+
+
+@dataclass
+class Yard:
+    desk: Desk
+    clone: Path
+    gate: Gate
+    runs: int = 0
+
+    def push(self, number: int) -> int:
+        """A change of module `number`, as `mNN/x`."""
+        world, name = self.desk.world, f"a{number}"
+        toy.git("checkout", "-q", "-B", "work", "origin/main", cwd=self.clone)
+        (self.clone / f"m{number:02}/x").write_text(f"{number}\n")
+        toy.git("add", "-A", cwd=self.clone)
+        toy.git("commit", "-qm", "x", cwd=self.clone)
+        toy.git("push", "-q", str(self.desk.bare), f"HEAD:refs/agents/{name}/work", cwd=self.clone)
+        who = Principal(name, AGENT, sessions.begin(world, name, "command", door=False)[0].id)
+        fence = claim.claim(world, who, f"M{number:02}")["fence"]
+        return submit.submit(world, who, fence, toy.git("rev-parse", "HEAD", cwd=self.clone), "x").id
+
+    def settle(self) -> None:
+        """Rounds until nothing moves without a runner."""
+        while self.gate.advance():
+            pass
+
+    def answer(self, says: Says, *, most: int = 1_000) -> int:
+        """A runner answers jobs until there are none; how many. The gate moves after each."""
+        for done in range(most):
+            job = oracle_jobs.claim(self.desk.world, "runner")
+            if job is None:
+                return done
+            self.runs += 1
+            status = says([entry.path for entry in self.desk.world.repos["toy"].ls_tree(job["commit"])])
+            outcome = "pass" if status == "passed" else "fail"
+            told = {"status": status, "outcomes": {} if status == "broken" else {case["id"]: outcome for case in job["cases"]}}
+            assert oracle_jobs.finish(self.desk.world, job["job"], "runner", told, {})
+            self.settle()
+        return most
+
+    def of(self, id: int) -> Submission:
+        return self.desk.submission(id)
+
+    def states(self, ids: list[int]) -> list[State]:
+        return [self.of(id).state for id in ids]
+
+
+def good(_: list[str]) -> str:
+    return "passed"
+
+
+def broken(_: list[str]) -> str:
+    return "broken"
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    wide.project(tmp_path / "project")
+    desk, clone = Desk.open(tmp_path), tmp_path / "clone"
+    baseline.measure_main(desk.world)
+    desk.run()
+    baseline.measure_main(desk.world)
+    toy.git("clone", "-q", "-c", "user.name=x", "-c", "user.email=x@x.invalid", str(desk.bare), str(clone), cwd=tmp_path)
+    yield Yard(desk, clone, Gate(desk.world))
+    desk.world.store.close()
+
+
+def waiting(yard: Yard, count: int) -> list[int]:
+    """So many that passed alone and wait for the train, as another one has landed before them."""
+    ids = [yard.push(number) for number in range(10, 11 + count)]
+    yard.settle()
+    assert yard.answer(good, most=1 + count) == 1 + count
+    assert yard.of(ids[0]).state is State.LANDED
+    return ids[1:]
+
+
+def test_a_whole_batch_lands_with_one_run(yard: Yard):
+    ids = waiting(yard, 4)
+    before = yard.runs
+    assert yard.answer(good) == 1 and yard.runs == before + 1
+    assert {yard.of(id).candidate for id in ids} == {yard.desk.main()} and yard.states(ids) == [State.LANDED] * 4
+    assert events.verify(yard.desk.world)["problems"] == []
+
+
+def test_where_every_run_breaks_all_are_given_back_and_none_is_blamed(yard: Yard):
+    ids, main = waiting(yard, 3), yard.desk.main()
+    yard.answer(broken)
+    assert yard.states(ids) == [State.REFUSED] * 3 and yard.desk.main() == main
+    assert {yard.of(id).refusal["code"] for id in ids} == {"oracle_broken"}
+
+
+def test_a_batch_whose_run_broke_is_run_again_and_lands(yard: Yard):
+    ids = waiting(yard, 3)
+    yard.answer(broken, most=oracle_jobs.BROKEN_TRIES)
+    yard.answer(good)
+    assert yard.states(ids) == [State.LANDED] * 3
+
+
+def test_the_one_that_breaks_with_another_is_found_and_the_rest_lands(yard: Yard):
+    def says(paths: list[str]) -> str:
+        return "failed" if {"m12/x", "m14/x"} <= set(paths) else "passed"
+
+    ids = [yard.push(number) for number in range(10, 16)]
+    yard.settle()
+    yard.answer(says)
+    assert [state for state in yard.states(ids) if state is not State.LANDED] == [State.REFUSED] and yard.of(ids[4]).refusal["code"] == "regression"
+    assert yard.runs <= 6 + 7, "alone, then halves and what is left"
+
+
+def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yard: Yard):
+    ids = waiting(yard, 3)
+    with yard.desk.world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE leases SET ended_ms = 1, end_reason = 'by hand' WHERE fence = ?", (yard.of(ids[1]).fence,))
+    yard.answer(good)
+    assert yard.states(ids) == [State.LANDED, State.REFUSED, State.LANDED] and yard.of(ids[1]).refusal["code"] == "stale_fence"
+    assert not [entry.path for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main()) if entry.path == "m12/x"]
+
+
+def test_a_train_is_put_together_anew_after_a_crash_and_finds_its_run(yard: Yard):
+    ids = waiting(yard, 4)
+    job = oracle_jobs.claim(yard.desk.world, "runner")
+    yard.desk.crash()
+    yard.gate = Gate(yard.desk.world)
+    yard.settle()
+    again = oracle_jobs.claim(yard.desk.world, "runner")
+    assert job is not None and again is not None and again["job"] == job["job"]
+    assert oracle_jobs.finish(yard.desk.world, job["job"], "runner", {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}, {})
+    yard.settle()
+    assert yard.states(ids) == [State.LANDED] * 4
