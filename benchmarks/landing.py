@@ -215,6 +215,8 @@ def main() -> int:
     options = command.options("landing", "What a swarm lands in an hour: beside its bound, and beside lock files, a serial queue and batches.")
     options.add_argument("--plot", type=Path, metavar="FILE", help="draw it too, as a PNG")
     chosen = options.parse_args()
+    if chosen.plot is not None and not chosen.plot.absolute().parent.is_dir():
+        options.error(f"--plot: there is no directory {chosen.plot.absolute().parent}")
     return command.run("landing", chosen, lambda quick: measure(QUICK if quick else FULL, chosen.plot))
 
 
