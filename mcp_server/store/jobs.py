@@ -1,5 +1,6 @@
 """Oracle jobs, and what earlier runs have shown: passes by tree, outcomes by commit, the reference's answers."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, func, insert, select, update
@@ -52,6 +53,11 @@ def put(tx: Tx, job: Job) -> None:
 
 def get(tx: Tx, id: int) -> Job | None:
     return _job(tx.execute(select(jobs).where(jobs.c.id == id)).first())
+
+
+def states(tx: Tx, ids: Iterable[int]) -> dict[int, str]:
+    """The states alone: a verdict can be long, and whoever waits asks again and again."""
+    return {row.id: row.state for row in tx.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids))))}
 
 
 def by_key(tx: Tx, key: str) -> Job | None:

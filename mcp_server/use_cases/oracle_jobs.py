@@ -40,6 +40,60 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
 
     Where the cases on main cannot be read it is broken at once, and says where.
     """
+    subject = _subject(world, wanted)
+    with world.store.write() as tx:
+        before = rows.by_key(tx, subject.key)
+        if before is not None and not (again and is_broken(before)):
+            return _hurried(tx, before, wanted.priority)
+        known = _known(tx, wanted, subject)
+        job = Job(
+            id=before.id if before else rows.next_id(tx),
+            key=subject.key,
+            kind=wanted.kind,
+            suite=wanted.suite,
+            repo=world.config.suites[wanted.suite].repo,
+            commit=wanted.commit,
+            tree_key=subject.tree_key,
+            cases_commit=subject.main,
+            todo=[id for id in subject.chosen if id not in known],
+            known=dict.fromkeys(sorted(known), "pass"),
+            priority=wanted.priority,
+            state=QUEUED,
+            queued_ms=world.now_ms(),
+        )
+        if known and not job.todo:
+            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
+        (rows.put if before else rows.add)(tx, job)
+        if subject.bad is not None:
+            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad)))
+    world.bell.ring()
+    return job
+
+
+def shown(world: World, wanted: Wanted) -> Job | None:
+    """A finished run that shows what is wanted, without asking for one. A broken one shows nothing."""
+    subject = _subject(world, wanted)
+    with world.store.read() as tx:
+        job = rows.by_key(tx, subject.key)
+        follows = job is None and subject.chosen and _known(tx, wanted, subject) >= set(subject.chosen)
+    if follows:
+        return request(world, wanted)  # each of its cases passed before: it is done at once
+    return job if job is not None and job.state == DONE and not is_broken(job) else None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a run would be a run of: `key` names all of it."""
+
+    key: str
+    suite_key: str
+    tree_key: str
+    main: str
+    chosen: list[str]
+    bad: BadCases | None
+
+
+def _subject(world: World, wanted: Wanted) -> _Subject:
     suite = world.config.suites[wanted.suite]
     repo = world.repos[suite.repo]
     main = world.main(suite.repo)
@@ -54,33 +108,12 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
     tree_key = "" if no_tree else cases.visible_key(repo, wanted.commit, main, suite)
     suite_key = case_sets.key(world, wanted.suite, main)
     key = hashlib.sha256("\n".join([wanted.kind, suite_key, tree_key, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
-    with world.store.write() as tx:
-        before = rows.by_key(tx, key)
-        if before is not None and not (again and is_broken(before)):
-            return _hurried(tx, before, wanted.priority)
-        known = set() if wanted.nonce or wanted.kind != RUN else rows.passes_on(tx, suite_key, tree_key) & set(chosen)
-        job = Job(
-            id=before.id if before else rows.next_id(tx),
-            key=key,
-            kind=wanted.kind,
-            suite=wanted.suite,
-            repo=suite.repo,
-            commit=wanted.commit,
-            tree_key=tree_key,
-            cases_commit=main,
-            todo=[id for id in chosen if id not in known],
-            known=dict.fromkeys(sorted(known), "pass"),
-            priority=wanted.priority,
-            state=QUEUED,
-            queued_ms=world.now_ms(),
-        )
-        if known and not job.todo:
-            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
-        (rows.put if before else rows.add)(tx, job)
-        if bad is not None:
-            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(bad)))
-    world.bell.ring()
-    return job
+    return _Subject(key, suite_key, tree_key, main, chosen, bad)
+
+
+def _known(tx: Tx, wanted: Wanted, subject: _Subject) -> set[str]:
+    """Of its cases those that passed on the same tree before."""
+    return set() if wanted.nonce or wanted.kind != RUN else rows.passes_on(tx, subject.suite_key, subject.tree_key) & set(subject.chosen)
 
 
 def is_broken(job: Job) -> bool:

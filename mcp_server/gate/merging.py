@@ -1,0 +1,77 @@
+"""Makes what may be tested: a change merged onto main in memory, held against its lease, and its commit.
+
+Rule: a tree that left its lease or holds a hazard never becomes a candidate, whichever main it was merged onto.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+
+from mcp_server import faults
+from mcp_server.core import landing
+from mcp_server.core.refusal import Refused
+from mcp_server.gate import words
+from mcp_server.gate.refusing import candidate_ref
+from mcp_server.git import Conflict, GitFailed, TooLarge
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import tasks as task_rows
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import case_sets
+from mcp_server.world import World
+from oracle.cases import BadCases
+
+log = logging.getLogger(__name__)
+
+
+def tree(world: World, submission: Submission, onto: str) -> str | Refused:
+    """The tree of `submission` merged onto the commit `onto`. What git cannot do with it refuses it."""
+    try:
+        return _tree(world, submission, onto)
+    except TooLarge as wrong:
+        return words.too_large(str(wrong))
+    except GitFailed as wrong:  # a commit that nobody can read must not stop the queue
+        log.exception("git failed on submission %s", submission.id)
+        return words.git_failed(str(wrong))
+
+
+def _tree(world: World, submission: Submission, onto: str) -> str | Refused:
+    merged = world.repos[submission.repo].merge(onto, submission.commit)
+    if isinstance(merged, Conflict):
+        return words.conflict(merged)
+    faults.reached("gate.merged")
+    return _boundary(world, submission, onto, merged.tree) or _bad_cases(world, submission.repo, merged.tree) or merged.tree
+
+
+def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Refused | None:
+    repo = world.repos[submission.repo]
+    changes = repo.diff(onto, tree)
+    if not changes:
+        return words.nothing_to_land()
+    with world.store.read() as tx:
+        lease, task = lease_rows.get(tx, submission.fence), task_rows.get(tx, submission.task)
+    assert lease is not None and task is not None
+    if found := repo.hazards(changes, tree):
+        return words.hazardous(found)
+    protected = tuple(glob for name in world.suites_of(submission.repo) for glob in world.config.suites[name].protect)
+    return landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+
+
+def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
+    """Cases are judged by those on main; those that this change would put there must be readable, or nothing lands after it."""
+    for name in world.suites_of(repo):
+        try:
+            case_sets.load(world, name, tree)
+        except BadCases as bad:
+            return words.bad_cases(case_sets.told(bad))
+    return None
+
+
+def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:
+    """With the commit that would land it by itself: one parent, and one commit for one task. The agent's own stay reachable."""
+    repo = world.repos[submission.repo]
+    text = words.message([submission], jobs, world.audit.checkpoint(world.now_ms()))
+    candidate = repo.commit(tree, [base], text, submission.agent, submission.submitted_ms // 1000)
+    repo.set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
+    repo.set_ref(candidate_ref(submission.id), candidate)
+    faults.reached("gate.held")
+    return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))

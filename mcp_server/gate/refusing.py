@@ -1,0 +1,48 @@
+"""How a submission ends without landing: the refusal is written, and its holder gets a whole lease to mend the change."""
+
+import dataclasses
+
+from mcp_server.core.landing import Submission as State
+from mcp_server.core.refusal import Refused
+from mcp_server.core.task import Event
+from mcp_server.store import Tx
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import submissions as rows
+from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import leasing
+from mcp_server.world import World
+
+
+def candidate_ref(submission: int) -> str:
+    """Holds a candidate while it is tested, so that no repack takes it away."""
+    return f"refs/candidates/{submission}"
+
+
+def refuse(world: World, submission: Submission, refused: Refused) -> None:
+    with world.store.write() as tx:
+        write(world, tx, submission, refused)
+    clear(world, submission)
+
+
+def write(world: World, tx: Tx, submission: Submission, refused: Refused) -> None:
+    rows.put(tx, dataclasses.replace(submission, state=State.REFUSED, ended_ms=world.now_ms(), refusal=refused.to_json()))
+    by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
+    world.record(tx, "refusal", tool="push", code=str(refused.code), happened=refused.happened, submission=submission.id, commit=submission.commit, **by)
+    _unpin(world, tx, submission)
+
+
+def clear(world: World, submission: Submission) -> None:
+    """What a refused submission leaves behind in the repository."""
+    world.repos[submission.repo].delete_ref(candidate_ref(submission.id))
+    leasing.keep_salvage(world)
+
+
+def _unpin(world: World, tx: Tx, submission: Submission) -> None:
+    """A holder whose session has died gets no lease to mend anything."""
+    lease = lease_rows.get(tx, submission.fence)
+    if lease is None or lease.ended_ms is not None:
+        return
+    unpinned = dataclasses.replace(lease, pinned=False, expires_ms=max(lease.expires_ms, world.now_ms() + world.lease_ms))
+    lease_rows.put(tx, unpinned)
+    if leasing.holder_is_gone(tx, lease):
+        leasing.end(world, tx, unpinned, "session_ended", Event.LEASE_LOST)
