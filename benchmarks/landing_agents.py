@@ -6,31 +6,14 @@ commit, on the same lease.
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from benchmarks.door_clients import Wire
 from benchmarks.landing_changes import Change, Draws
-from benchmarks.landing_git import Bare
-from benchmarks.landing_tally import Tally
-from benchmarks.project import REPO, Served
+from benchmarks.landing_site import Site
 from harness.failure import Exit, Failed
 
 OF_THE_CHANGE = ("oracle_failed", "regression", "conflict")  # refusals that its author mends
 AGAIN = ("oracle_broken",)  # refusals that say nothing of the change
-
-
-@dataclass(frozen=True)
-class Site:
-    """What the agents of a cell share."""
-
-    served: Served
-    clones: Bare
-    tally: Tally
-    first: str  # main before anything landed
-
-    @property
-    def git_url(self) -> str:
-        return f"{self.served.server.url}/git/{REPO}.git"
 
 
 class Author:
@@ -38,9 +21,9 @@ class Author:
 
     def __init__(self, site: Site, number: int):
         self._site, self.name = site, f"author-{number}"
-        self._token = site.served.admin.create_session(self.name, "command", door=False)["token"]
+        made = site.served.admin.create_session(self.name, "command", door=False)
+        self._session, self._token = made["session"], made["token"]
         self._wire = Wire(int(site.served.server.url.rpartition(":")[2]), self._token)
-        self._written = 0
 
     async def work(self, draws: Draws) -> None:
         """Until cancelled: task after task."""
@@ -52,7 +35,7 @@ class Author:
                     await asyncio.sleep(author_s)
                     landed = await self.land(lease, draws.change(lease["task"]["module"]))
                     author_s = draws.author_s()
-                await asyncio.to_thread(self.plan, lease["task"]["module"])
+                await asyncio.to_thread(self.plan, lease)
         finally:
             self.close()
 
@@ -66,8 +49,8 @@ class Author:
 
     async def land(self, lease: dict, change: Change) -> bool:
         """Whether it landed; False where it was refused for what it is."""
-        commit = await asyncio.to_thread(self._upload, lease["base"], change)
-        tally, summary = self._site.tally, f"Add {change.path}"
+        commit = await asyncio.to_thread(self._upload, lease, change)
+        tally, summary = self._site.tally, f"Write {change.path}"
         tally.asked(self, time.monotonic())
         while True:
             answer = (await self._wire.call("push", fence=lease["fence"], commit=commit, summary=summary)).answer
@@ -84,12 +67,15 @@ class Author:
     def close(self) -> None:
         self._wire.close()
 
-    def _upload(self, base: str, change: Change) -> str:
-        commit = self._site.clones.commit(base, {change.path: f"{self.name}\n"}, f"Work on {change.path}", f"refs/work/{self.name}")
-        self._site.clones.push(self._site.git_url, self._token, commit, f"refs/agents/{self.name}/work")
+    def end(self) -> None:
+        self._site.served.admin.end_session(self._session, "worked")
+
+    def _upload(self, lease: dict, change: Change) -> str:
+        commit = self._site.clones.commit(lease["base"], {change.path: f"{self.name} under fence {lease['fence']}\n"}, f"Work on {change.path}", f"refs/work/{self.name}")
+        self._site.clones.push(self._site.git_url, self._token, commit, f"refs/agents/{self.name}/{self._session}")
         return commit
 
-    def plan(self, module: str) -> None:
+    def plan(self, lease: dict) -> None:
         """There is always one more task in the module."""
-        self._written += 1
-        self._site.served.admin.add_task(f"Go on by {self.name}, {self._written}", module, "Add a file.")
+        task = lease["task"]
+        self._site.served.admin.add_task(f"Go on after {task['id']}", task["module"], "Write a file.")

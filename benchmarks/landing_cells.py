@@ -7,31 +7,26 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks import landing_project
+from benchmarks import landing_site
 from benchmarks.command import cpu_s, machine_s
-from benchmarks.landing_agents import Author, Site
+from benchmarks.landing_agents import Author
 from benchmarks.landing_changes import Change, Draws, Load
-from benchmarks.landing_git import Bare
+from benchmarks.landing_git import BRANCH, Bare
 from benchmarks.landing_project import MODULE_PREFIX, module
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
-from benchmarks.landing_runners import runners
+from benchmarks.landing_site import LOOK_S, Site
 from benchmarks.landing_tally import History, Tally, Window
-from benchmarks.project import BRANCH, REPO
 from harness.failure import Exit, Failed
 
 DISJOINT, WHOLE, LOCKS, SERIAL, BORS = "disjoint", "no closures", "lock files", "serial queue", "batches"
 OURS, RIVALS = (DISJOINT, WHOLE), (LOCKS, SERIAL, BORS)
 PAIRED = 0.05  # of good changes, where suites read more than one module: halves of pairs that only fail together
 GIT_THREADS = 16
-MEASURED_S = 300.0  # how long main's own outcomes may take at the start
-LOOK_S = 0.25
 ALONE = 5  # submissions that `merge_s` is the median of
 
 
@@ -85,7 +80,7 @@ def run(cell: Cell, stop: threading.Event) -> Found:
 
 def merge_s(modules: int) -> float:
     """m: a submission alone on an idle server, whose oracle takes no time, from `push` until it has landed; the median of a few."""
-    with _site(modules, closures=True, slots=2) as (site, _runners):
+    with landing_site.opened(modules, closures=True, slots=2) as site:
         asyncio.run(_alone(site))
     return site.tally.quantile_s(Window(0, time.monotonic()), 0.5)
 
@@ -96,43 +91,26 @@ async def _alone(site: Site) -> None:
         lease = await author.claim()
         if not await author.land(lease, Change(lease["task"]["module"], number)):
             raise Failed("a good change alone did not land", Exit.INFRASTRUCTURE)
-        author.plan(lease["task"]["module"])
+        author.plan(lease)
     author.close()
 
 
 def _ours(cell: Cell, stop: threading.Event) -> Found:
-    with _site(cell.agents, closures=cell.system == DISJOINT, slots=cell.slots) as (site, oracle):
+    with landing_site.opened(cell.agents, closures=cell.system == DISJOINT, slots=cell.slots) as site:
         draws, authors = cell.draws, [Author(site, number) for number in range(cell.agents)]
-        oracle.paced(draws.oracle_s)
+        site.runners.paced(draws.oracle_s)
         working = [author.work(draws) for author in authors]
         window, share, server_cpu_s = asyncio.run(_measured(working, cell, stop, lambda: cpu_s(site.served.server.pid)))
-        if oracle.broke is not None:
-            raise Failed(f"a runner lost the server: {oracle.broke}", Exit.INFRASTRUCTURE)
-        main = Bare(site.served.state.root / "repos" / f"{REPO}.git").history(site.first, MODULE_PREFIX)
+        if site.runners.broke is not None:
+            raise Failed(f"a runner lost the server: {site.runners.broke}", Exit.INFRASTRUCTURE)
+        main = site.landed.history(site.first, MODULE_PREFIX)
     return Found(cell, site.tally, window, main, share, server_cpu_s)
-
-
-@contextmanager
-def _site(modules: int, *, closures: bool, slots: int) -> Iterator[tuple[Site, Any]]:
-    """A server, runners that answer at once, and main measured by them."""
-    with ExitStack() as stack:
-        served = stack.enter_context(landing_project.served(modules, closures=closures))
-        clones = Bare.create(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-bench-"))) / "clones.git")
-        tally = Tally()
-        oracle = stack.enter_context(runners(served.server.url, served.runner_token, slots, tally))
-        deadline = time.monotonic() + MEASURED_S
-        while not all(suite["cases"] for suite in served.admin.status()["suites"].values()):
-            if time.monotonic() > deadline:
-                raise Failed("the server did not measure main", Exit.INFRASTRUCTURE)
-            time.sleep(LOOK_S)
-        tally.runs.clear()
-        yield Site(served, clones, tally, served.admin.status()["main"][REPO]), oracle
 
 
 def _rival(cell: Cell, stop: threading.Event) -> Found:
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as scratch:
         repo = Bare.create(Path(scratch) / "shared.git")
-        first = repo.commit(None, {f"{module(number)}/begin.good": "" for number in range(cell.agents)}, "begin", f"refs/heads/{BRANCH}")
+        first = repo.commit(None, {f"{module(number)}/begin.good": "" for number in range(cell.agents)}, "begin", BRANCH)
         ground = Ground(repo, cell.draws, Tally())
         window, share, _ = asyncio.run(_measured(_agents(cell, ground), cell, stop, lambda: 0.0))
         return Found(cell, ground.tally, window, repo.history(first, MODULE_PREFIX), share, 0.0)
