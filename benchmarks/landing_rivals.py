@@ -56,7 +56,7 @@ class LockFiles:
                 await asyncio.sleep(author_s)
                 commit = await ground.write(number, ground.draws.change(module), more={lock: None})
                 ground.tally.asked(number, time.monotonic())
-                landed = await self._land(commit)
+                landed = await self.land(commit)
                 ground.tally.told(number, time.monotonic(), landed=landed)
                 author_s = ground.draws.author_s()
 
@@ -68,7 +68,7 @@ class LockFiles:
             if await asyncio.to_thread(repo.swap, claim, main):
                 return
 
-    async def _land(self, commit: str) -> bool:
+    async def land(self, commit: str) -> bool:
         """False: the author has to mend it."""
         repo, work = self._ground.repo, None
         while True:

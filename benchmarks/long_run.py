@@ -24,7 +24,7 @@ from benchmarks.landing_git import Bare
 from benchmarks.landing_site import Site
 from benchmarks.landing_sizes import Sizes
 from benchmarks.landing_tally import Tally, Window
-from benchmarks.report import Figure
+from benchmarks.report import Figure, shown
 from harness.failure import Exit, Failed
 
 GROWTH_MAX = 1.3  # the last tenth over the first
@@ -32,12 +32,13 @@ LANDINGS, QUICK_LANDINGS = 10_000, 20
 TENTHS = 10
 AGENTS = 4  # each with a module, which has a suite of its own
 FILES = 32  # of each module, written over and over
+WORDS = {"repository_mb": "repository", "database_mb": "database", "log_mb": "log and checkpoints", "server_mb": "memory of the server"}
 SESSION_LANDINGS = 10  # then the agent has another session: a new token, and a new ref for its uploads
 
 
 @dataclass(frozen=True)
 class Tenth:
-    """`wall_s` and `cpu_s` (the server's) are for one landing, `claim_s` and `push_s` the medians of a call."""
+    """`wall_s` and `cpu_s` (the server's) are for one landing, `push_s` is the median from a push until its verdict."""
 
     landings: int
     wall_s: float
@@ -52,7 +53,8 @@ def measure(landings: int) -> tuple[list[Figure], dict[str, Any]]:
     with landing_site.opened(AGENTS, closures=True, slots=AGENTS) as site:
         for number in range(TENTHS):
             tenths.append(_tenth(site, landings // TENTHS))
-            say(f"tenth {number + 1}: {tenths[-1].wall_s * 1000:.0f} ms and {tenths[-1].cpu_s * 1000:.0f} ms of CPU a landing, {tenths[-1].sizes}")
+            last = tenths[-1]
+            say(f"tenth {number + 1}: {last.wall_s * 1000:.0f} ms and {last.cpu_s * 1000:.0f} ms of CPU a landing; {last.sizes.packs} packs, {last.sizes.loose_refs} loose refs")
         main = site.landed.history(site.first, "")
     landed = sum(tenth.landings for tenth in tenths)
     return [*_growth(tenths), *_sizes(tenths), Figure("landed", main.commits, "", "commits on main", landed, "one for each landing", at_least=True)], machine
@@ -107,11 +109,10 @@ def _sizes(tenths: list[Tenth]) -> list[Figure]:
     first, last = tenths[0].sizes, tenths[-1].sizes
     found = []
     for key, value in dataclasses.asdict(last).items():
-        name, mb, _ = key.partition("_mb")
-        before = getattr(first, key)
+        unit, before = "MB" if key.endswith("_mb") else "", getattr(first, key)
         found += [
-            Figure(key, value, "MB" if mb else "", f"{name.replace('_', ' ')}, at the end", about=f"after the first tenth {before:.1f}" if mb else f"after the first tenth {before}"),
-            Figure(f"{key}_first", before, "MB" if mb else ""),
+            Figure(key, value, unit, f"{WORDS.get(key, key.replace('_', ' '))}, at the end", about=f"after the first tenth {shown(before, unit)}"),
+            Figure(f"{key}_first", before, unit),
         ]  # fmt: skip
     return found
 
