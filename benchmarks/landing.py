@@ -16,6 +16,7 @@ from benchmarks import command, landing_cells
 from benchmarks.command import say
 from benchmarks.landing_cells import BORS, DISJOINT, LOCKS, OURS, RIVALS, SERIAL, WHOLE, Cell, Found
 from benchmarks.landing_changes import bound_per_h
+from benchmarks.landing_ideal import ideal
 from benchmarks.report import Figure
 
 AUTHOR_S, ORACLE_S = 600.0, 60.0  # simulated: G and T
@@ -42,7 +43,7 @@ class Size:
     rivals_at_once: int
 
 
-FULL = Size({6: Pace(20, 45, 240, 8), 16: Pace(20, 45, 150, 4), 64: Pace(10, 75, 120, 2)}, slots=(2, 8), failing=(0.05, 0.2), rivals_at_once=9)
+FULL = Size({6: Pace(20, 45, 300, 8), 16: Pace(20, 45, 150, 4), 64: Pace(10, 75, 120, 2)}, slots=(2, 8), failing=(0.05, 0.2), rivals_at_once=18)
 QUICK = Size({4: Pace(200, 2, 10, 2)}, slots=(2,), failing=(0.2,), rivals_at_once=3)
 
 
@@ -135,16 +136,18 @@ def _figures(size: Size, found: Sequence[Found], merge_s: float) -> list[Figure]
 def _of_ours(size: Size, found: Found, merge_s: float) -> list[Figure]:
     cell = found.cell
     key = f"n{cell.agents}_w{cell.slots}_f{cell.failing * 100:.0f}_{KEYS[cell.system]}"
+    best = ideal(cell.load, cell.agents, cell.slots, cell.warm_s, cell.window_s)
     bound = _scaled_bound(size, (cell.agents, cell.slots, cell.failing), merge_s)
     per_h = _scaled_per_h(found)
     about = (
-        f"{per_h:.1f} of B {bound:.1f} landings/h ({found.landings} in the window, {_scale(cell):.0f} times as fast); {_told(found)}; "
-        f"machine {found.machine_share:.0%} busy"
+        f"{per_h:.1f} of B {bound:.1f} landings/h ({found.landings} in the window, {_scale(cell):.0f} times as fast; at no cost {best.mean:.0%} ± {best.sd:.0%}); "
+        f"{_told(found)}; machine {found.machine_share:.0%} busy"
     )
     cpu_ms = found.server_cpu_s / max(found.landings, 1) * 1000
     return [
         Figure(f"{key}_share", per_h / bound * 100, "% of B", str(cell), LEAST_OF_B[cell.system], about, at_least=True),
         Figure(f"{key}_per_h", per_h, "/h"), Figure(f"{key}_bound_per_h", bound, "/h"),
+        Figure(f"{key}_ideal_share", best.mean * 100, "% of B"), Figure(f"{key}_ideal_sd", best.sd * 100, "% of B"),
         Figure(f"{key}_runs", _runs(found), "", bound=RUNS_MAX / (1 - cell.failing)), Figure(f"{key}_server_cpu_ms", cpu_ms, "ms"),
         *_parts(key, found),
     ]  # fmt: skip

@@ -5,13 +5,13 @@ A deck holds equally likely values and is dealt out before it is shuffled again,
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Generic, TypeVar
 
 CARDS = 20
-ORACLE_CV = 0.15
+AUTHOR_CV, ORACLE_CV = 0.5, 0.15
 BAD, LEFT, RIGHT = "bad", "left", "right"
 T = TypeVar("T")
 
@@ -62,9 +62,8 @@ class Draws:
     """The fortunes of one cell: the same for every system that is tried on it."""
 
     def __init__(self, load: Load, seed: str):
-        self._author = Deck(f"{seed} author", _spread(lambda share: -math.log(1 - share), load.author_s))
-        sigma = math.sqrt(math.log(1 + ORACLE_CV**2))
-        self._oracle = Deck(f"{seed} oracle", _spread(lambda share: math.exp(sigma * NormalDist().inv_cdf(share)), load.oracle_s))
+        self._author = Deck(f"{seed} author", _lognormal(load.author_s, AUTHOR_CV))
+        self._oracle = Deck(f"{seed} oracle", _lognormal(load.oracle_s, ORACLE_CV))
         self._bad = Deck(f"{seed} bad", [card < round(load.failing * CARDS) for card in range(CARDS)])
         self._half = Deck(f"{seed} half", [card < round(load.paired * CARDS) for card in range(CARDS)])
         self._phase = random.Random(f"{seed} phase")
@@ -95,6 +94,8 @@ def bound_per_h(load: Load, agents: int, slots: int, merge_s: float) -> float:
     return (1 - load.failing) * 3600 * min(agents / (load.author_s + load.oracle_s + merge_s), slots / (load.oracle_s + merge_s))
 
 
-def _spread(quantile: Callable[[float], float], mean: float) -> list[float]:
-    values = [quantile((card + 0.5) / CARDS) for card in range(CARDS)]
+def _lognormal(mean: float, cv: float) -> list[float]:
+    """The values in the middles of equal shares, brought to exactly this mean."""
+    sigma = math.sqrt(math.log(1 + cv**2))
+    values = [math.exp(sigma * NormalDist().inv_cdf((card + 0.5) / CARDS)) for card in range(CARDS)]
     return [value * mean * CARDS / sum(values) for value in values]

@@ -16,6 +16,7 @@ import pytest
 from benchmarks import kill_sweep
 from benchmarks.landing_changes import CARDS, Change, Draws, Load, bound_per_h, is_red
 from benchmarks.landing_git import BRANCH, Bare
+from benchmarks.landing_ideal import ideal
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
 from benchmarks.landing_tally import History, Tally, Window
 from benchmarks.report import Figure
@@ -58,6 +59,12 @@ def test_each_deck_holds_its_mean_and_its_share_of_bad_changes() -> None:
 @pytest.mark.parametrize(("agents", "slots", "failing", "per_h"), [(64, 8, 0.05, 332), (6, 8, 0.05, 31), (32, 2, 0.2, 96)])
 def test_the_bound_is_what_agents_offer_or_slots_can_test(agents: int, slots: int, failing: float, per_h: float) -> None:
     assert bound_per_h(Load(600, 60, failing), agents, slots, merge_s=0.1) == pytest.approx(per_h, abs=0.5)
+
+
+@pytest.mark.parametrize(("agents", "slots"), [(6, 8), (64, 2)])
+def test_a_gate_that_costs_nothing_comes_to_the_bound_and_not_far_beyond(agents: int, slots: int) -> None:
+    best = ideal(Load(60, 6, 0.2), agents, slots, warm_s=90, window_s=600)
+    assert best.mean == pytest.approx(1, abs=0.05) and best.sd < 0.1
 
 
 def test_only_what_lies_in_the_window_counts_and_whoever_waits_still_has_waited() -> None:
