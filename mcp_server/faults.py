@@ -21,6 +21,8 @@ POINTS: Mapping[str, str] = {
     "gate.merged": "the merge is made in memory",
     "gate.held": "candidate and refs are there; the submission is still queued",
     "gate.testing": "the submission is under test",
+    "gate.passed": "a submission has passed by itself, and main has moved; it waits for the train",
+    "gate.coupled": "the commit of a batch is there; the intent to land it is not written",
     "gate.judged": "the verdicts are good; the intent is not written",
     "gate.intended": "the intent is written; main has not moved",
     "gate.swapped": "main has moved; nobody has written so",

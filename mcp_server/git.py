@@ -35,6 +35,7 @@ from mcp_server.git_tree import Change, CommitInfo, Entry, Hazard, HazardKind, H
 
 GIT_TIME_S = 120.0  # the longest honest call is the first import of a large repository
 KEYS_REMEMBERED = 4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
+LISTINGS_REMEMBERED = 4  # of trees, a few hundred bytes for each file
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024  # a tree that lists longer than this is a bomb (2 kB of trees can name 10^10 files)
 ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
 COMMITS_MAX = 10_000
@@ -314,8 +315,13 @@ class Repository:
     def chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
         """The entries of a tree that some glob of `include` covers and none of `exclude`, in git's order."""
         include, exclude = tuple(include), tuple(exclude)
-        entries = self.ls_tree(treeish)
+        entries = self._listed(_oid(treeish))
         return [entry for entry in entries if covers(include, entry.path) and not covers(exclude, entry.path)]
+
+    @lru_cache(LISTINGS_REMEMBERED)  # noqa: B019 - as for `_key`
+    def _listed(self, treeish: str) -> tuple[Entry, ...]:
+        """Each suite chooses from the same few trees."""
+        return tuple(self.ls_tree(treeish))
 
     def tree_key(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> str:
         """A SHA-256 over exactly what `archive` with the same globs would hold: equal keys, equal files."""

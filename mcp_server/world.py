@@ -30,6 +30,7 @@ class World:
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
+    runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last, while this process lives
 
     @property
     def lease_ms(self) -> int:

@@ -11,10 +11,12 @@ NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
 
 
 class Submission(StrEnum):
-    """The life of one `push`. LANDING means that the intent is recorded and only the ref knows whether it landed."""
+    """The life of one `push`. PASSED: good by itself, but on another main. LANDING: the intent is recorded, and only the ref
+    knows whether it landed."""
 
     QUEUED = "queued"
     TESTING = "testing"
+    PASSED = "passed"
     LANDING = "landing"
     LANDED = "landed"
     REFUSED = "refused"
@@ -102,6 +104,18 @@ def unmet(suite: Suite) -> set[str]:
         hits = case_globs.hits(glob, seen)
         failing |= {case for case in hits - suite.exempt if suite.on_candidate[case] != "pass"} if hits else {glob}
     return failing
+
+
+CHANGE = ("Task", "Agent", "Fence", "Submission")  # the trailers of each change in a landed commit, in this order
+
+
+def changes(body: str) -> list[dict[str, str]]:
+    """The changes that a landed commit brought, as its message tells; none of a commit that did not land here."""
+    pairs = [line.partition(": ")[::2] for line in body.rstrip("\n").rpartition("\n\n")[2].split("\n")]
+    if "Audit-Checkpoint" not in dict(pairs):
+        return []
+    values = [(name, value) for name, value in pairs if name in CHANGE]
+    return [dict(values[at : at + len(CHANGE)]) for at in range(0, len(values), len(CHANGE))]
 
 
 def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:

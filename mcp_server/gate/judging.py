@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from mcp_server.core import case_globs, landing
 from mcp_server.core.refusal import Refused
+from mcp_server.core.task import Task
 from mcp_server.gate import words
+from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
+from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
@@ -22,29 +25,40 @@ class Broken:
 
 
 def judge(world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]) -> Refused | Broken | bool:
-    """Of these submissions together on `base`: True once they may land, False while runs are under way."""
+    """Of these submissions together on `base`: True once they may land, False while runs are under way.
+
+    Of several, what each but the last passed by itself must pass too, as it would have to had they landed one by one.
+    """
     with world.store.read() as tx:
         if any(state != job_rows.DONE for state in job_rows.states(tx, jobs.values()).values()):
             return False
-        found = {name: job_rows.get(tx, id) for name, id in jobs.items()}
-    finished = {name: job for name, job in found.items() if job is not None}
-    assert len(finished) == len(jobs)
-    for name, job in finished.items():
-        if oracle_jobs.is_broken(job):
-            return Broken(of_broken(world, name, job))
-    return landing.ratchet([_measured(world, submissions, base, name, job) for name, job in finished.items()]) or True
-
-
-def _measured(world: World, submissions: Sequence[Submission], base: str, name: str, job: Job) -> landing.Suite:
-    assert job.verdict is not None
-    with world.store.read() as tx:
+        finished = _jobs(tx, jobs)
+        for name, job in finished.items():
+            if oracle_jobs.is_broken(job):
+                return Broken(of_broken(world, name, job))
+        before = [_jobs(tx, shown.jobs) for one in submissions[:-1] if (shown := rows.get_alone(tx, one.id))]
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
-        on_main = baseline.in_tx(world, tx, name, base)
-    assert on_main is not None
-    named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, name, task.suite))
-    flaky = landing.exempt(world.config.suites[name].flaky, world.today())
-    hidden = case_sets.hidden(world, name, on_main.keys() | job.verdict["outcomes"].keys())
-    return landing.Suite(name, on_main, job.verdict["outcomes"], named, flaky, hidden)
+        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
+    kept = {name: {case for each in before if name in each for case in _passing(each[name])} for name in finished}
+    return landing.ratchet([_suite(world, job, on_main[name], kept[name], tasks) for name, job in finished.items()]) or True
+
+
+def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
+    return {name: job for name, id in ids.items() if (job := job_rows.get(tx, id))}
+
+
+def _passing(job: Job) -> set[str]:
+    assert job.verdict is not None
+    return {case for case, outcome in job.verdict["outcomes"].items() if outcome == "pass"}
+
+
+def _suite(world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]) -> landing.Suite:
+    assert job.verdict is not None and on_main is not None
+    outcomes = job.verdict["outcomes"]
+    named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite))
+    flaky = landing.exempt(world.config.suites[job.suite].flaky, world.today())
+    hidden = case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys())
+    return landing.Suite(job.suite, {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")}, outcomes, named, flaky, hidden)
 
 
 def of_broken(world: World, suite: str, job: Job) -> Refused:

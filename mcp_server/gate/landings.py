@@ -48,25 +48,27 @@ def intend(world: World, submissions: Sequence[Submission], **why: str) -> None:
         refusing.clear(world, one)
 
 
-def settle(world: World, submissions: Sequence[Submission]) -> None:
-    """Moves main to the commit that all of these were to land with, if main is still where that was tested; then writes it down."""
+def settle(world: World, submissions: Sequence[Submission]) -> bool:
+    """Moves main to the commit that all of these were to land with, if main is still where that was tested; then writes it
+    down. Whether they landed."""
     first = submissions[0]
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None
     if not (repo.is_ancestor(first.candidate, world.main(first.repo)) or repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)):
         for one in submissions:
             back(world, one, reason="main moved")
-        return
+        return False
     faults.reached("gate.swapped")
     with world.store.write() as tx:
         _measured(world, tx, first)
         for one in submissions:
-            _landed(world, tx, one)
+            _landed(world, tx, one, in_batch=len(submissions) > 1)
         faults.reached("gate.writing")
     faults.reached("gate.landed")
     for one in submissions:
         repo.delete_ref(refusing.candidate_ref(one.id))
     faults.reached("gate.cleared")
+    return True
 
 
 def _measured(world: World, tx: Tx, landed: Submission) -> None:
@@ -80,13 +82,33 @@ def _measured(world: World, tx: Tx, landed: Submission) -> None:
         baseline.put(world, tx, name, landed.candidate, outcomes)
 
 
-def _landed(world: World, tx: Tx, one: Submission) -> None:
-    lease = lease_rows.get(tx, one.fence)
+def _landed(world: World, tx: Tx, one: Submission, *, in_batch: bool) -> None:
+    """Of a batch the event also says which commit of it was good by itself."""
+    lease, shown = lease_rows.get(tx, one.fence), rows.get_alone(tx, one.id) if in_batch else None
     assert task_rows.get(tx, one.task) is not None and lease is not None
+    own = {"own": shown.commit} if shown is not None else {}
     done = dataclasses.replace(one, state=State.LANDED, ended_ms=world.now_ms())
     rows.put(tx, done)
-    note(world, tx, done, kind="landed", commit=one.candidate, base=one.base, jobs=one.jobs, head=one.commit)
+    note(world, tx, done, kind="landed", commit=one.candidate, base=one.base, jobs=one.jobs, head=one.commit, **own)
     leasing.end(world, tx, lease, "landed", Event.LAND)
+
+
+def passed(world: World, submission: Submission) -> None:
+    """Good by itself, and main has moved: it waits for the train."""
+    assert submission.base is not None and submission.candidate is not None
+    waiting = dataclasses.replace(submission, state=State.PASSED)
+    with world.store.write() as tx:
+        rows.put_alone(tx, rows.Alone(submission.id, submission.base, submission.candidate, submission.jobs))
+        rows.put(tx, waiting)
+        note(world, tx, waiting, reason="main moved")
+    faults.reached("gate.passed")
+
+
+def lose_place(world: World, submission: Submission, *, reason: str) -> None:
+    waiting = dataclasses.replace(submission, tries=submission.tries + 1)
+    with world.store.write() as tx:
+        rows.put(tx, waiting)
+        note(world, tx, waiting, reason=reason)
 
 
 def back(world: World, submission: Submission, *, reason: str) -> None:

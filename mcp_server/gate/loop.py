@@ -12,6 +12,7 @@ from mcp_server.core.landing import Submission as State
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import judging, landings, merging, refusing, words
 from mcp_server.gate.judging import Broken
+from mcp_server.gate.trains import Train
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
@@ -24,6 +25,8 @@ IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every cha
 class Gate:
     def __init__(self, world: World):
         self._world = world
+        self._trains = {repo: Train(world, repo) for repo in world.repos}
+        self._unshown: set[str] = set()  # repositories whose main the user has not been shown
 
     async def run(self) -> None:
         """Advances whatever can advance, until cancelled. No repository waits for another one's git."""
@@ -44,19 +47,26 @@ class Gate:
     def _advance(self, repo: str) -> bool:
         with self._world.store.read() as tx:
             pending = [one for one in rows.pending(tx) if one.repo == repo]
-            states = job_rows.states(tx, (job for one in pending for job in one.jobs.values()))
-        ready = [one for one in pending if all(states.get(job) == job_rows.DONE for job in one.jobs.values())]
-        moved = self._round(repo, ready)
+            states = job_rows.states(tx, (job for one in pending if one.state is State.TESTING for job in one.jobs.values()))
+        ready = [one for one in pending if one.state is not State.TESTING or all(states.get(job) == job_rows.DONE for job in one.jobs.values())]
+        runs = sum(one.state in (State.QUEUED, State.TESTING) for one in pending)
+        moved = self._round(repo, ready, oracle_jobs.slots(self._world) - runs)
         if moved:
             self._world.bell.ring()
+        elif repo in self._unshown:
+            self._unshown.discard(repo)
+            export.show_main(self._world, repo)
         return moved
 
-    def _round(self, repo: str, ready: list[Submission]) -> bool:
-        """Until something moved: what is next may be decided on another main. Merges come last, since they take longest."""
+    def _round(self, repo: str, ready: list[Submission], slots: int) -> bool:
+        """Until something moved: what is next may be decided on another main. Merges come last, since they take longest.
+
+        `slots` runners have nothing to do for those who are tested alone: the train may use these, and at least one.
+        """
         of = {state: [one for one in ready if one.state is state] for state in State}
         if of[State.LANDING]:
             return self._settle(repo, of[State.LANDING])
-        return any(self.step(one) for one in (*of[State.TESTING], *of[State.QUEUED]))
+        return self._trains[repo].advance(of[State.PASSED], slots) or any(self.step(one) for one in (*of[State.TESTING], *of[State.QUEUED]))
 
     def step(self, submission: Submission) -> bool:
         """One step of one submission. Whether it moved."""
@@ -112,15 +122,19 @@ class Gate:
         return self._land_alone(submission)
 
     def _land_alone(self, submission: Submission) -> bool:
-        """At once where main is still what it was tested on, or differs in nothing that a suite reads of it."""
+        """At once where main is still what it was tested on, or differs in nothing that a suite reads of it; else by train."""
+        assert submission.candidate is not None
         if submission.base == self._world.main(submission.repo):
-            landings.intend(self._world, [submission])
+            if self._trains[submission.repo].meets(submission.candidate):
+                landings.passed(self._world, submission)
+            else:
+                landings.intend(self._world, [submission])
             return True
         renewed = self._on_newest_main(submission)
         if isinstance(renewed, Refused):
             return self._refuse(submission, renewed)
         if renewed is None:
-            landings.back(self._world, submission, reason="main moved")
+            landings.passed(self._world, submission)
         else:
             landings.intend(self._world, [renewed], reason="main moved")
         return True
@@ -129,11 +143,11 @@ class Gate:
         """As it would land there now; None where main, or what was merged onto it, has to be tested first."""
         world, base = self._world, self._world.main(submission.repo)
         suites = world.suites_of(submission.repo)
-        if any(baseline.known(world, name, base) is None for name in suites):
-            return None
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return tree
+        if self._trains[submission.repo].meets(tree) or any(baseline.known(world, name, base) is None for name in suites):
+            return None
         shown = {name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)) for name in suites}
         jobs = {name: job.id for name, job in shown.items() if job is not None}
         if len(jobs) < len(suites) or judging.judge(world, [submission], base, jobs) is not True:
@@ -144,8 +158,10 @@ class Gate:
 
     def _settle(self, repo: str, landing: list[Submission]) -> bool:
         for candidate in dict.fromkeys(one.candidate for one in landing):
-            landings.settle(self._world, [one for one in landing if one.candidate == candidate])
-        export.show_main(self._world, repo)
+            together = [one for one in landing if one.candidate == candidate]
+            if candidate is not None and landings.settle(self._world, together):
+                self._trains[repo].landed(candidate, [one.id for one in together])
+                self._unshown.add(repo)
         return True
 
     def _refuse(self, submission: Submission, refused: Refused) -> bool:

@@ -5,9 +5,9 @@ Rule: a tree that left its lease or holds a hazard never becomes a candidate, wh
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from mcp_server import faults
+from mcp_server import cases, faults
 from mcp_server.core import landing
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
@@ -20,6 +20,8 @@ from mcp_server.use_cases import case_sets
 from mcp_server.world import World
 from oracle.cases import BadCases
 
+GATE = "gate"  # whose name a commit has that lands several
+CHAIN = "A prefix of the train\n"
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,12 @@ def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
     return None
 
 
+def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
+    """The suites that read something of `tree` which is otherwise on main, which is at `base`."""
+    bare, suites = world.repos[repo], {name: world.config.suites[name] for name in world.suites_of(repo)}
+    return {name for name, suite in suites.items() if cases.visible_key(bare, tree, base, suite) != cases.visible_key(bare, base, base, suite)}
+
+
 def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:
     """With the commit that would land it by itself: one parent, and one commit for one task. The agent's own stay reachable."""
     repo = world.repos[submission.repo]
@@ -75,3 +83,22 @@ def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapp
     repo.set_ref(candidate_ref(submission.id), candidate)
     faults.reached("gate.held")
     return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))
+
+
+def together(world: World, submissions: Sequence[Submission], base: str, tree: str, jobs: Mapping[str, int]) -> list[Submission]:
+    """With the one commit that would land all of these: its parents are main and what each was good as by itself, in order."""
+    if len(submissions) == 1:
+        return [alone(world, submissions[0], base, tree, jobs)]
+    text = words.message(submissions, jobs, world.audit.checkpoint(world.now_ms()))
+    candidate = chained(world, submissions, base, tree, text)
+    world.repos[submissions[0].repo].set_ref(candidate_ref(submissions[-1].id), candidate)
+    faults.reached("gate.coupled")
+    return [dataclasses.replace(one, base=base, candidate=candidate, jobs=dict(jobs)) for one in submissions]
+
+
+def chained(world: World, submissions: Sequence[Submission], base: str, tree: str, text: str = CHAIN) -> str:
+    """A commit of `tree` that has all of these and `base` in its history: so the next one is merged as onto main."""
+    own = [one.candidate for one in submissions if one.candidate is not None]
+    assert len(own) == len(submissions), "each passed by itself"
+    when_s = max(one.submitted_ms for one in submissions) // 1000
+    return world.repos[submissions[0].repo].commit(tree, [base, *own], text, GATE, when_s)

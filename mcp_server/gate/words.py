@@ -16,7 +16,7 @@ def message(submissions: Sequence[Submission], jobs: Mapping[str, int], checkpoi
         "Oracle-Verdict": " ".join(f"{name}={job}" for name, job in jobs.items()),
         "Audit-Checkpoint": f"{checkpoint.size} {checkpoint.root}",
     }
-    trailers = [line for one in submissions for line in _lines({"Task": one.task, "Agent": one.agent, "Fence": one.fence, "Submission": one.id})]
+    trailers = [line for one in submissions for line in _lines(dict(zip(landing.CHANGE, (one.task, one.agent, one.fence, one.id), strict=True)))]
     return _summary(submissions) + "\n\n" + "\n".join([*trailers, *_lines(rests_on)]) + "\n"
 
 

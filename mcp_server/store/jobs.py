@@ -1,6 +1,6 @@
 """Oracle jobs, and what earlier runs have shown: passes by tree, outcomes by commit, the reference's answers."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import delete, func, insert, select, update
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
 from mcp_server.store import Tx
-from mcp_server.store.schema import baselines, jobs, passes, reference_answers
+from mcp_server.store.schema import baselines, job_wants, jobs, passes, reference_answers
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
 
@@ -65,8 +65,25 @@ def by_key(tx: Tx, key: str) -> Job | None:
 
 
 def first_queued(tx: Tx) -> Job | None:
-    """The queued job of the highest priority, oldest first."""
-    return _job(tx.execute(select(jobs).where(jobs.c.state == QUEUED).order_by(jobs.c.priority.desc(), jobs.c.id)).first())
+    """The queued job of the highest priority, the longest waiting first; none that nobody wants any more."""
+    return _job(tx.execute(select(jobs).where((jobs.c.state == QUEUED) & (jobs.c.priority > 0)).order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)).first())
+
+
+def want(tx: Tx, id: int, by: str, priority: int) -> None:
+    """Somebody wants it at that priority, or at a higher one than before: it has the highest at which it is wanted."""
+    row = upsert(job_wants).values(job=id, by=by, priority=priority)
+    tx.execute(row.on_conflict_do_update(index_elements=["job", "by"], set_={"priority": func.max(job_wants.c.priority, priority)}))
+    tx.execute(update(jobs).where((jobs.c.id == id) & (jobs.c.priority < priority)).values(priority=priority))
+
+
+def want_only(tx: Tx, repo: str, by: str, ids: Collection[int]) -> None:
+    """Of the queued jobs of a repository only these are still wanted by him."""
+    mine = select(jobs.c.id).join(job_wants, job_wants.c.job == jobs.c.id)
+    found = tx.execute(mine.where((jobs.c.repo == repo) & (jobs.c.state == QUEUED) & (job_wants.c.by == by)))
+    for id in [row.id for row in found if row.id not in ids]:
+        tx.execute(delete(job_wants).where((job_wants.c.job == id) & (job_wants.c.by == by)))
+        left = tx.execute(select(func.max(job_wants.c.priority)).where(job_wants.c.job == id)).scalar()
+        tx.execute(update(jobs).where(jobs.c.id == id).values(priority=left or 0))
 
 
 def running(tx: Tx) -> list[Job]:

@@ -66,6 +66,15 @@ submissions = Table(
     Index("submissions_by_state", "state"),
 )
 
+alone = Table(  # what a submission showed by itself, on the main of that time: the commit, and the runs that were good
+    "alone",
+    metadata,
+    Column("submission", Integer, primary_key=True),
+    Column("base", Text, nullable=False),
+    Column("commit", Text, nullable=False),
+    Column("jobs", JSON, nullable=False),  # {suite: job id}
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -79,7 +88,7 @@ jobs = Table(
     Column("cases_commit", Text, nullable=False),
     Column("todo", JSON, nullable=False),  # ids of the cases to run; the rest of the verdict is known already
     Column("known", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
-    Column("priority", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),  # the highest of those at which it is wanted; 0: nobody wants it any more
     Column("state", Text, nullable=False),  # queued | running | done
     Column("runner", Text),
     Column("renewed_ms", Integer),
@@ -87,6 +96,14 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("verdict", JSON),
     Index("jobs_by_state", "state", "priority"),
+)
+
+job_wants = Table(  # who wants a job, and how much: who withdraws takes away only his own
+    "job_wants",
+    metadata,
+    Column("job", Integer, primary_key=True),
+    Column("by", Text, primary_key=True),  # "" never withdraws
+    Column("priority", Integer, nullable=False),
 )
 
 passes = Table(  # which cases of a suite passed on a tree, whoever asked

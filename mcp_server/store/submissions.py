@@ -3,12 +3,13 @@
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
 from mcp_server.core.landing import FINAL
 from mcp_server.core.landing import Submission as State
 from mcp_server.store import Tx
-from mcp_server.store.schema import submissions
+from mcp_server.store.schema import alone, submissions
 
 # Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
 OF_FENCE = select(submissions).where(submissions.c.fence == bindparam("of")).order_by(submissions.c.id)
@@ -17,7 +18,10 @@ PENDING = select(submissions).where(submissions.c.state.not_in([str(state) for s
 
 @dataclass(frozen=True)
 class Submission:
-    """`candidate` is the merged commit under test; `refusal` is the JSON of a core.refusal.Refused."""
+    """`candidate` is the merged commit that is tested or was good, on `base` and by `jobs`: in the end what main moved to.
+
+    `tries` counts how often it lost its place; `refusal` is the JSON of a core.refusal.Refused.
+    """
 
     id: int
     fence: int
@@ -38,6 +42,26 @@ class Submission:
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What a submission showed by itself: `commit` on `base` was good, by `jobs`."""
+
+    submission: int
+    base: str
+    commit: str
+    jobs: dict[str, int]
+
+
+def put_alone(tx: Tx, shown: Alone) -> None:
+    row = upsert(alone).values(**asdict(shown))
+    tx.execute(row.on_conflict_do_update(index_elements=["submission"], set_=asdict(shown)))
+
+
+def get_alone(tx: Tx, submission: int) -> Alone | None:
+    row = tx.execute(select(alone).where(alone.c.submission == submission)).first()
+    return Alone(**row._mapping) if row else None
 
 
 def add(tx: Tx, *, fence: int, task: str, agent: str, repo: str, commit: str, summary: str, now_ms: int) -> Submission:

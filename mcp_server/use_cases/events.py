@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from mcp_server.audit import ORIGIN, Event
+from mcp_server.core import landing
 from mcp_server.core.chain import HASH_HEX, Checkpoint
 from mcp_server.git_tree import CommitInfo
 from mcp_server.store import events as rows
@@ -51,9 +52,9 @@ def _names(event: Event, wanted: Wanted) -> bool:
 
 
 def commits(world: World, repo: str) -> list[dict]:
-    """Main's first-parent history, oldest first, with each commit's changed paths."""
+    """Main's first-parent history, oldest first, with each commit's changed paths, and the changes that landed with it."""
     found = list(reversed(world.repos[repo].log(world.branch(repo))))
-    return [asdict(one) | {"paths": _changed(world, repo, one)} for one in found]
+    return [asdict(one) | {"paths": _changed(world, repo, one), "changes": landing.changes(one.body)} for one in found]
 
 
 def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
@@ -104,7 +105,7 @@ def verify(world: World) -> dict:
     """Chain, signatures, published checkpoints, and the two-way tie to history: trailers against the log, landings against main."""
     imports = _imports(world)
     history = {one.commit: one for name in world.repos for one in _since_import(world, name, imports)}
-    landing = _landing_now(world)  # in this order, a commit that lands meanwhile is in one of the two
+    on_the_way = _landing_now(world)  # in this order, a commit that lands meanwhile is in one of the two
     landed = _landed(world)
     witnesses, problems = [], []
     for commit, one in history.items():
@@ -113,7 +114,7 @@ def verify(world: World) -> dict:
             problems.append(f"commit {commit[:12]} landed without a readable {TRAILER} trailer")
         elif size.isdigit() and HASH_HEX.fullmatch(root):
             witnesses.append(Checkpoint(ORIGIN, int(size), root))
-            if commit not in landed | landing:
+            if commit not in landed | on_the_way:
                 problems.append(f"commit {commit[:12]} carries a {TRAILER} trailer but the log has no landing of it")
         elif not any(world.repos[name].is_ancestor(commit, tip) for name, tip in imports if world.repos[name].resolve(commit)):
             problems.append(f"commit {commit[:12]} is on main, and the log has neither a landing nor an import of it")

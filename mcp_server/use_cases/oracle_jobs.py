@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mcp_server import cases
@@ -20,12 +20,16 @@ RUN, TEETH = "run", "check"  # kinds of job: judge a tree, or judge the suite it
 SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the gate's own runs are not read case by case
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 NAMED_MAX = 100  # held-out files in one event
-CHECK, GATE, BASELINE, ASKED, AUDIT = 95, 100, 90, 50, 10  # priorities: a landing waits for nothing but landings
+# Priorities: a landing waits for nothing but landings, and first come the runs that several of them wait for.
+TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT = 110, 100, 95, 90, 50, 10
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known."""
+    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known.
+
+    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by` may withdraw.
+    """
 
     suite: str
     commit: str
@@ -33,6 +37,8 @@ class Wanted:
     kind: str = RUN
     case_ids: tuple[str, ...] | None = None
     nonce: str = ""
+    since_ms: int | None = None
+    by: str = ""
 
 
 def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
@@ -44,7 +50,7 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
     with world.store.write() as tx:
         before = rows.by_key(tx, subject.key)
         if before is not None and not (again and is_broken(before)):
-            return _hurried(tx, before, wanted.priority)
+            return _wanted(tx, before, wanted)
         known = _known(tx, wanted, subject)
         job = Job(
             id=before.id if before else rows.next_id(tx),
@@ -59,11 +65,12 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
             known=dict.fromkeys(sorted(known), "pass"),
             priority=wanted.priority,
             state=QUEUED,
-            queued_ms=world.now_ms(),
+            queued_ms=wanted.since_ms or world.now_ms(),
         )
         if known and not job.todo:
             job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
         (rows.put if before else rows.add)(tx, job)
+        job = _wanted(tx, job, wanted)
         if subject.bad is not None:
             job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad)))
     world.bell.ring()
@@ -120,12 +127,17 @@ def is_broken(job: Job) -> bool:
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
 
 
-def _hurried(tx: Tx, job: Job, priority: int) -> Job:
-    if priority <= job.priority or job.state == DONE:
+def _wanted(tx: Tx, job: Job, wanted: Wanted) -> Job:
+    if job.state == DONE:
         return job
-    job = dataclasses.replace(job, priority=priority)
-    rows.put(tx, job)
-    return job
+    rows.want(tx, job.id, wanted.by, wanted.priority)
+    return dataclasses.replace(job, priority=max(wanted.priority, job.priority))
+
+
+def want_only(world: World, repo: str, by: str, ids: Collection[int]) -> None:
+    """Queued jobs that only he wanted, and that are not among these, are run by nobody until somebody wants them again."""
+    with world.store.write() as tx:
+        rows.want_only(tx, repo, by, ids)
 
 
 def get(world: World, id: int) -> Job | None:
@@ -149,6 +161,7 @@ def claim(world: World, runner: str) -> dict | None:
 
 
 def _taken(world: World, runner: str) -> Job | None:
+    world.runners[runner] = world.now_ms()
     with world.store.write() as tx:
         job = rows.first_queued(tx)
         if job is None:
@@ -221,7 +234,16 @@ def renew(world: World, id: int, runner: str) -> bool:
         if job is None or job.state != RUNNING or job.runner != runner:
             return False
         rows.put(tx, dataclasses.replace(job, renewed_ms=world.now_ms()))
+    world.runners[runner] = world.now_ms()
     return True
+
+
+def slots(world: World) -> int:
+    """How many runners there are: those that were heard of lately, each of which does one job at a time."""
+    now_ms = world.now_ms()
+    for runner in [name for name, seen_ms in world.runners.copy().items() if now_ms - seen_ms > LOST_MS]:
+        world.runners.pop(runner, None)
+    return len(world.runners)
 
 
 def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[str, dict]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 LEASE_MS = 60_000
 # Task -> (module, priority). The two of a module overlap.
 TASKS = {"A1": ("a", 4), "A2": ("a", 3), "B1": ("b", 2), "C1": ("c", 1)}
-PENDING = ("queued", "testing", "landing")
+PENDING = ("queued", "testing", "passed", "landing")
 
 
 @dataclass(frozen=True)

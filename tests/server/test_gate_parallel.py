@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import several, wide
+from . import several, toy, wide
 from .conftest import Agent, Server
 
 
@@ -43,3 +43,85 @@ def test_changes_that_no_suite_reads_together_land_side_by_side_with_one_run_eac
             assert several.untested(server) == []
     finally:
         server.stop()
+
+
+def filters(text: str, number: int) -> dict[str, str]:
+    return {f"m{number:02}/filter": text}
+
+
+def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]], until) -> None:
+    """All are in the gate and under test, and no run has ended."""
+    with server.http() as http:
+        until(lambda: all(suite["cases"] for suite in http.get("/api/status").json()["suites"].values()))
+    for runner in runners:
+        runner.hold.clear()
+    for one, fence, commit in pushes:
+        assert one.call("push", fence=fence, commit=commit, summary=f"Change of {one.name}")["status"] == "testing"
+    until(lambda: [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == len(pushes))
+
+
+def release(runners: list) -> None:
+    for runner in runners:
+        runner.hold.set()
+
+
+def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_run(tmp_path: Path, until):
+    with wide.serving(tmp_path) as server, several.runners(server, 2) as runners:
+        pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 16)]
+        held(server, runners, pushes, until)
+        before = len(started(server))
+        release(runners)
+        answers = several.at_once(pushes)
+        assert {answer["status"] for answer in answers} == {"landed"}, answers
+        with server.http() as http:
+            commits = http.get("/api/commits").json()["commits"][1:]
+            assert http.get("/api/audit/verify").json()["problems"] == []
+        assert len(commits) < 6 and len(started(server)) - before < 12, "some landed together, with fewer runs than two for each"
+        assert several.untested(server) == []
+        changes = [change for commit in commits for change in commit["changes"]]
+        assert sorted(change["Task"] for change in changes) == [f"M{n}" for n in range(10, 16)]
+        landed = server.events(kind="landed")
+        assert sorted((event["data"]["commit"], event["task"]) for event in landed) == sorted((commit["commit"], change["Task"]) for commit in commits for change in commit["changes"])
+        bare = server.state / "repos/toy.git"
+        for event in landed:
+            if own := event["data"].get("own"):
+                parents = toy.git("rev-list", "--parents", "-n1", event["data"]["commit"], cwd=bare).split()[2:]
+                assert own in parents, "each change is a commit of its own behind the batch"
+
+
+def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(tmp_path: Path, until):
+    """The one that landed first was tested first: a single runner takes the older one's run before the other's."""
+    with wide.serving(tmp_path) as server, several.runners(server, 1) as runners:
+        left = begin(server, 10, tmp_path, filters("LEFT=1\n", 10))
+        right = begin(server, 11, tmp_path, filters('[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n', 11))
+        held(server, runners, [left, right], until)
+        release(runners)
+        first, second = several.at_once([left, right])
+        assert first["status"] == "landed"
+        assert "up/0" in wide.refused(second, "regression")["happened"]
+        assert several.untested(server) == []
+
+
+def test_a_bad_one_among_five_is_the_only_one_refused(tmp_path: Path, until):
+    """Each passes by itself; the third breaks with the first."""
+    texts = {10: "LEFT=1\n", 11: "A=1\n", 12: '[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n', 13: "B=1\n", 14: "C=1\n"}
+    with wide.serving(tmp_path) as server, several.runners(server, 3) as runners:
+        pushes = [begin(server, n, tmp_path, filters(text, n)) for n, text in texts.items()]
+        held(server, runners, pushes, until)
+        release(runners)
+        answers = several.at_once(pushes)
+        codes = [answer["status"] for answer in answers]
+        assert codes.count("refused") == 1 and answers[codes.index("refused")]["code"] == "regression", answers
+        assert codes[0] == "refused" or codes[2] == "refused"
+        assert several.untested(server) == []
+
+
+def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
+    with wide.serving(tmp_path) as server, several.runners(server, 1) as [runner]:
+        pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 14)]
+        held(server, [runner], pushes, until)
+        runner.broken, runner.broken_after = 3, len(runner.jobs) + len(pushes)  # those alone are good, and all tries of one of the train's break
+        runner.hold.set()
+        answers = several.at_once(pushes)
+        assert {answer["status"] for answer in answers} == {"landed"}, answers
+        assert several.untested(server) == []
