@@ -111,6 +111,11 @@ def accounts_lines(status: Json) -> list[str]:
     ]
 
 
+def gate_lines(status: Json) -> list[str]:
+    """One line for each submission that waits in the gate."""
+    return [f"gate {one['place']}. {one['task']} ({one['agent']}): {one['state']} for {one['waited_s']} s, waiting for {one.get('waiting_for', '?')}" for one in status.get("submissions", [])]
+
+
 def agents_table(status: Json) -> Table:
     table = Table(title=f"run {status.get('run', '')}", title_justify="left", expand=False)
     for name in ("agent", "kind", "state", "task", "lease left", "last call", "landed", "refused"):

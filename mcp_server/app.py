@@ -43,6 +43,7 @@ from mcp_server.use_cases import (
     sessions,
     spending,
     status,
+    tip_check,
 )
 from mcp_server.world import World
 from oracle.cases import BadCases, Problem
@@ -218,12 +219,13 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured, done work is closed."""
+    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured and checked again, done work is closed."""
     if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
     oracle_jobs.reap(world)
     world.audit.checkpoint_if_due(world.now_ms())
     baseline.measure_main(world)
+    tip_check.look(world)
     oracle_tasks.close_passing(world)
 
 

@@ -64,12 +64,15 @@ def show(context: typer.Context, commit: str, config: ConfigOption = None, state
     with place(context, config, state).served() as client:
         found = _one([one for repo in client.status()["main"] for one in client.commits(repo)], commit)
         print(f"commit {found['commit']}\ntree   {found['tree']}\n{found['subject']}\n")
+        changes = found.get("changes") or []
+        for change in changes[:-1]:  # the last one's are among the commit's own
+            print("  " + ", ".join(f"{key}: {value}" for key, value in change.items()))
         for key, value in (found.get("trailers") or {}).items():
             print(f"  {key}: {value}")
         start_ms = next((event["ms"] for event in client.events(0, limit=1)), 0)
         about = {event["seq"]: event for event in every(client, commit=found["commit"])}
-        if task := (found.get("trailers") or {}).get("Task"):
-            about |= {event["seq"]: event for event in every(client, task=task)}
+        for change in changes:
+            about |= {event["seq"]: event for event in every(client, task=change["Task"])}
         print()
         for seq in sorted(about):
             print(row(about[seq], start_ms))

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from harness.place import ConfigOption, JsonOption, StateOption, place
-from harness.table import accounts_lines, agents_table, headline
+from harness.table import accounts_lines, agents_table, gate_lines, headline
 
 
 def status(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
@@ -25,7 +25,7 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
         console.print(_suite(suite, seen), markup=False, highlight=False, soft_wrap=True)
     for warning in said.get("warnings", []):
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-    for line in accounts_lines(said):
+    for line in (*gate_lines(said), *accounts_lines(said)):
         console.print(line, markup=False, highlight=False)
     if not up:
         console.print("no run is up; this is how the last one ended", style="dim")
@@ -33,6 +33,8 @@ def status(context: typer.Context, json: JsonOption = False, config: ConfigOptio
 
 def _suite(name: str, seen: dict) -> str:
     told = [f"{seen.get('passing', 0)} of {seen.get('cases', 0)} pass", "proven able to fail" if seen.get("checked") else "not yet checked"]
+    if red := seen.get("red"):
+        told.insert(0, f"RED on main since {red['commit'][:12]}: {red['count']} cases that had passed fail ({', '.join(red['cases'][:5])})")
     if held_out := seen.get("held_out"):
         told.append(f"of {held_out['cases']} held-out ones {held_out['passed']} pass")
     flaky = seen.get("flaky") or {}

@@ -127,6 +127,12 @@ def _number(value: Any) -> float:
     raise WrongType("a number", _without_quotes(value))
 
 
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise WrongType("true or false", f"write it without quotes: {value}" if value in ("true", "false") else "")
+
+
 def _without_quotes(value: Any) -> str:
     is_number = isinstance(value, str) and value.strip().lstrip("-").replace(".", "", 1).isdecimal()
     return f"write it without quotes: {value.strip()}" if is_number else ""
@@ -152,6 +158,7 @@ def _text_table(value: Any) -> dict[str, str]:
 
 
 CONVERTERS: dict[Any, Callable[[Any], Any]] = {
+    bool: _truth,
     str: _text,
     int: _integer,
     float: _number,

@@ -87,9 +87,8 @@ class Gate:
         if not suites:
             return self._refuse(submission, words.no_suite(submission.repo))
         base = world.main(submission.repo)
-        for name in suites:
-            if baseline.known(world, name, base) is None:
-                return self._measure(submission, name, base)
+        for name in baseline.unmeasured(world, submission.repo, base):
+            return self._measure(submission, name, base)
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
@@ -146,7 +145,7 @@ class Gate:
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return tree
-        if self._trains[submission.repo].meets(tree) or any(baseline.known(world, name, base) is None for name in suites):
+        if self._trains[submission.repo].meets(tree) or baseline.unmeasured(world, submission.repo, base):
             return None
         shown = {name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)) for name in suites}
         jobs = {name: job.id for name, job in shown.items() if job is not None}

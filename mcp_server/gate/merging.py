@@ -7,7 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
-from mcp_server import cases, faults
+from mcp_server import faults
 from mcp_server.core import landing
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
@@ -16,7 +16,7 @@ from mcp_server.git import Conflict, GitFailed, TooLarge
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import case_sets
+from mcp_server.use_cases import case_sets, oracle_jobs
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -70,8 +70,8 @@ def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
 
 def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
     """The suites that read something of `tree` which is otherwise on main, which is at `base`."""
-    bare, suites = world.repos[repo], {name: world.config.suites[name] for name in world.suites_of(repo)}
-    return {name for name, suite in suites.items() if cases.visible_key(bare, tree, base, suite) != cases.visible_key(bare, base, base, suite)}
+    key = oracle_jobs.tree_key
+    return {name for name in world.suites_of(repo) if key(world, name, tree, base) != key(world, name, base, base)}
 
 
 def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:

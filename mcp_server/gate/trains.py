@@ -72,7 +72,7 @@ class Train:
         if main != self.base:
             self._cut(0)
             self.base, self.aside = main, set()
-            if any(baseline.known(self.world, name, main) is None for name in self.world.suites_of(self.repo)):
+            if baseline.unmeasured(self.world, self.repo, main):
                 return self._send_back(waiting)
         self.since_ms = {id: self.since_ms.get(id, self.world.now_ms()) for id in by_id}
         wanted = [id for id in train.order(map(_waits, waiting), tested) if id not in self.aside]

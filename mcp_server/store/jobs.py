@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Text, cast, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
@@ -64,6 +64,11 @@ def by_key(tx: Tx, key: str) -> Job | None:
     return _job(tx.execute(select(jobs).where(jobs.c.key == key)).first())
 
 
+def retire(tx: Tx, key: str) -> None:
+    """Nobody joins that job any more; it stays for those who name it by its id."""
+    tx.execute(update(jobs).where(jobs.c.key == key).values(key=jobs.c.key + " " + cast(jobs.c.id, Text)))
+
+
 def first_queued(tx: Tx) -> Job | None:
     """The queued job of the highest priority, the longest waiting first; none that nobody wants any more."""
     return _job(tx.execute(select(jobs).where((jobs.c.state == QUEUED) & (jobs.c.priority > 0)).order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)).first())
@@ -111,6 +116,10 @@ def forget_pass(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
 def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
     row = tx.execute(select(baselines.c.outcomes).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first()
     return row.outcomes if row else None
+
+
+def has_baseline(tx: Tx, suite_key: str, commit: str) -> bool:
+    return tx.execute(select(baselines.c.commit).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first() is not None
 
 
 def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:

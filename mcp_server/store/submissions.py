@@ -13,7 +13,8 @@ from mcp_server.store.schema import alone, submissions
 
 # Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
 OF_FENCE = select(submissions).where(submissions.c.fence == bindparam("of")).order_by(submissions.c.id)
-PENDING = select(submissions).where(submissions.c.state.not_in([str(state) for state in FINAL])).order_by(submissions.c.id)
+_IN_GATE = submissions.c.state.in_([str(state) for state in State if state not in FINAL])
+PENDING = select(submissions).where(_IN_GATE).order_by(submissions.c.id)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,23 @@ def find(tx: Tx, fence: int, commit: str) -> Submission | None:
 def pending(tx: Tx) -> list[Submission]:
     """Everything without a final answer, oldest first: the order in which the gate takes them."""
     return [_submission(row) for row in tx.execute(PENDING)]
+
+
+def landed_as(tx: Tx, commit: str) -> Submission | None:
+    """One of those that main moved to this commit with."""
+    row = tx.execute(select(submissions).where((submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED)))).first()
+    return _submission(row) if row else None
+
+
+def position(tx: Tx, one: Submission) -> int:
+    """How many are in the gate that are as old or older."""
+    return tx.execute(select(func.count()).where(_IN_GATE & (submissions.c.id <= one.id))).scalar_one()
+
+
+def passed_before(tx: Tx, one: Submission) -> int:
+    """How many of those that passed alone, in its repository, are older."""
+    older = (submissions.c.repo == one.repo) & (submissions.c.id < one.id) & (submissions.c.state == str(State.PASSED))
+    return tx.execute(select(func.count()).where(older)).scalar_one()
 
 
 def of_fence(tx: Tx, fence: int) -> list[Submission]:

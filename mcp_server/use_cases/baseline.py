@@ -15,6 +15,17 @@ def known(world: World, suite: str, commit: str) -> dict[str, str] | None:
         return in_tx(world, tx, suite, commit)
 
 
+def is_known(world: World, tx: Tx, suite: str, commit: str) -> bool:
+    """Whether it has been measured: the outcomes themselves may be many."""
+    return rows.has_baseline(tx, case_sets.spec_key(world, suite), commit)
+
+
+def unmeasured(world: World, repo: str, commit: str) -> list[str]:
+    """The suites of a repository that have not been run on this commit of main."""
+    with world.store.read() as tx:
+        return [name for name in world.suites_of(repo) if not is_known(world, tx, name, commit)]
+
+
 def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | None:
     return rows.baseline(tx, case_sets.spec_key(world, suite), commit)
 

@@ -21,7 +21,7 @@ SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 NAMED_MAX = 100  # held-out files in one event
 # Priorities: a landing waits for nothing but landings, and first come the runs that several of them wait for.
-TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT = 110, 100, 95, 90, 50, 10
+TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,6 @@ class _Subject:
 
 def _subject(world: World, wanted: Wanted) -> _Subject:
     suite = world.config.suites[wanted.suite]
-    repo = world.repos[suite.repo]
     main = world.main(suite.repo)
     try:
         all_ids, bad = [case.id for case in case_sets.load(world, wanted.suite, main)], None
@@ -112,10 +111,32 @@ def _subject(world: World, wanted: Wanted) -> _Subject:
     chosen = [id for id in all_ids if id in asked]
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
     no_tree = wanted.kind == TEETH and suite.kind != "command"
-    tree_key = "" if no_tree else cases.visible_key(repo, wanted.commit, main, suite)
+    seen = "" if no_tree else tree_key(world, wanted.suite, wanted.commit, main)
     suite_key = case_sets.key(world, wanted.suite, main)
-    key = hashlib.sha256("\n".join([wanted.kind, suite_key, tree_key, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
-    return _Subject(key, suite_key, tree_key, main, chosen, bad)
+    key = hashlib.sha256("\n".join([wanted.kind, suite_key, seen, wanted.nonce, *sorted(chosen)]).encode()).hexdigest()
+    return _Subject(key, suite_key, seen, main, chosen, bad)
+
+
+def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
+    """Names what a run of the suite may read of a tree: everything, while the suite is red."""
+    spec = world.config.suites[suite]
+    with world.store.read() as tx:
+        is_red = bool(meta.get(tx, red_name(suite)))
+    seen = cases.visible_key(world.repos[spec.repo], treeish, main, spec)
+    return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if is_red else seen
+
+
+def red_name(suite: str) -> str:
+    """Where it is remembered that a suite's outcomes on main were contradicted."""
+    return f"red {suite}"
+
+
+def forget(world: World, wanted: Wanted, failing: set[str]) -> None:
+    """What showed that these cases pass is not shown again to anybody."""
+    subject = _subject(world, wanted)
+    with world.store.write() as tx:
+        rows.forget_pass(tx, subject.suite_key, subject.tree_key, failing)
+        rows.retire(tx, subject.key)
 
 
 def _known(tx: Tx, wanted: Wanted, subject: _Subject) -> set[str]:

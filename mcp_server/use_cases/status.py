@@ -12,7 +12,7 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning
+from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning, tip_check, waiting
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -44,7 +44,7 @@ def status(world: World) -> dict:
             + [_connected(agent, held.get(agent), now, landings, refused) for agent in sorted(connected)]
         ],
         "accounts": world.accounts.shown(now),
-        "submissions": [_waiting(place, one, now) for place, one in enumerate(pending, 1)],
+        "submissions": [_waiting(world, one, now) for one in pending],
         "suites": {name: _suite(world, name) for name in world.config.suites},
         "warnings": warnings(world),
         "landings": len(landed),
@@ -104,22 +104,27 @@ def _spent(world: World, agent: str) -> dict:
     return {"tokens": spent.tokens, "cost_usd": round(spent.cost_usd, 6), "requests": spent.requests}
 
 
-def _waiting(place: int, one: submission_rows.Submission, now_ms: int) -> dict:
+def _waiting(world: World, one: submission_rows.Submission, now_ms: int) -> dict:
+    with world.store.read() as tx:
+        place = waiting.told(world, tx, one)
     return {
         "submission": one.id,
         "task": one.task,
         "agent": one.agent,
         "state": str(one.state),
-        "place": place,
+        "place": place["position"],
+        "waiting_for": place["waiting_for"],
         "waited_s": (now_ms - one.submitted_ms) // 1000,
         "jobs": one.jobs,
     }
 
 
 def _suite(world: World, name: str) -> dict:
-    """`flaky` and `held_out` are there where the suite has such cases."""
+    """`red`, `flaky` and `held_out` are there where the suite has such cases."""
     outcomes = baseline.of_main(world, name)
     told: dict = {"checked": oracle_check.is_checked(world, name), "passing": list(outcomes.values()).count("pass"), "cases": len(outcomes)}
+    if red := tip_check.red(world, name):
+        told["red"] = red
     if hidden := case_sets.hidden(world, name, outcomes):
         told["held_out"] = {"cases": len(hidden), "passed": sum(outcomes[case] == "pass" for case in hidden)}
     if flaky := world.config.suites[name].flaky:

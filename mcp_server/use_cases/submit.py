@@ -11,7 +11,7 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import leasing
+from mcp_server.use_cases import leasing, waiting
 from mcp_server.world import World
 
 SUMMARY_CHARACTERS_MAX = 2_000
@@ -106,8 +106,8 @@ def answer(world: World, id: int) -> dict | Refused:
     """What `push` says about a submission, which exists, as it is now."""
     with world.store.read() as tx:
         submission = rows.get(tx, id)
-        position = sum(other.id <= id for other in rows.pending(tx))
-    assert submission is not None
+        assert submission is not None
+        place = waiting.told(world, tx, submission) if not submission.is_final else {}
     if submission.state is State.LANDED:
         return {"status": "landed", "main": submission.candidate, "task": submission.task, "next": "claim_task() for the next task"}
     if submission.state is State.REFUSED:
@@ -115,4 +115,4 @@ def answer(world: World, id: int) -> dict | Refused:
         assert told is not None
         return Refused(Code(told["code"]), told["happened"], told["holds"], told["next"])
     waited = (world.now_ms() - submission.submitted_ms) // 1000
-    return {"status": "testing", "submission": submission.id, "waited_s": waited, "position": position, "next": "call push again with the same arguments to wait"}
+    return {"status": "testing", "submission": submission.id, "waited_s": waited} | place | {"next": "call push again with the same arguments to wait"}

@@ -130,6 +130,17 @@ def test_the_published_figures_stand_beside_ours() -> None:
 LANDED = commit("c1", Task="T1", Agent="a-1", Fence="4", **{"Audit-Checkpoint": "7 h7"})
 
 
+TOGETHER = [{"Task": "T1", "Agent": "a-1", "Fence": "4"}, {"Task": "T2", "Agent": "b-1", "Fence": "5"}]
+
+
+def test_of_a_batch_each_change_is_held_against_its_own_event() -> None:
+    one = next(event for event in LOG if event["kind"] == "landed")
+    two = {**one, "seq": 99, "task": "T2", "agent": "b-1", "fence": 5}
+    assert witness.disagreements([{**LANDED, "changes": TOGETHER}], [*LOG, two]) == []
+    assert any("tell of T2" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], LOG))
+    assert any("'b-1', the log says 'c-1'" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], [*LOG, {**two, "agent": "c-1"}]))
+
+
 def test_history_and_log_agree() -> None:
     assert witness.disagreements([commit("c0"), LANDED], LOG) == []
 

@@ -97,6 +97,7 @@ def test_what_is_protected_may_be_said():
         ("lease_minutes = 15", 'lease_minutes = "15"', "lease_minutes", "must be a number", "without quotes: 15"),
         ("lease_minutes = 15", "lease_minutes = 0", "lease_minutes", "is 0", "above 0"),
         ("lease_minutes = 15", "lease_minutes = nan", "lease_minutes", "must be a number", ""),
+        ("lease_minutes = 15", "tip_check = 'true'", "tip_check", "must be true or false", "write it without quotes: true"),
         ("lease_minutes = 15", "oracle_slots = true", "oracle_slots", "must be a whole number, not true", ""),
         ("lease_minutes = 15", "port = 70000", "port", "run.port is 70000", "1 to 65535"),
         ("lease_minutes = 15", 'tasks = "/tasks/*.md"', "tasks", "begins with '/'", ""),

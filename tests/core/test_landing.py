@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_server.core import landing
 from mcp_server.core.landing import NAMED_MAX, Suite, boundary, exempt, ratchet, some, unmet
 from mcp_server.core.paths import covers
 from mcp_server.core.refusal import Code
@@ -90,3 +91,12 @@ def test_no_glob_names_a_hidden_case():
 
 def test_some_shows_all_that_fit():
     assert some(["a", "b"]) == "a, b" and some([]) == ""
+
+
+def test_a_landed_commit_tells_each_change_that_it_brought_and_another_commit_none():
+    one = {"Task": "T1", "Agent": "a", "Fence": "3", "Submission": "1"}
+    two = {"Task": "T2", "Agent": "b", "Fence": "4", "Submission": "2"}
+    trailers = "".join(f"{name}: {value}\n" for change in (one, two) for name, value in change.items())
+    body = f"- T1 (a): x\n\n{trailers}Oracle-Verdict: words=3\nAudit-Checkpoint: 7 h\n"
+    assert landing.changes(body) == [one, two]
+    assert landing.changes(trailers) == [] and landing.changes("") == []

@@ -22,11 +22,12 @@ protect = ["oracle/**", "harness.toml", "tasks/**"]
 """
 
 
-def disjoint(root: Path, modules: int) -> Path:
+def disjoint(root: Path, modules: int, *, tip_check: bool = False) -> Path:
     """Modules m00, m01, ..., each with a task and with a suite of one case that reads that module alone."""
     names = [wide.module(n) for n in range(modules)]
     head, _, tail = toy.TOML.partition("[modules.shout]")
     agents = "[agents.worker]" + tail.partition("[agents.worker]")[2]
+    head = head.replace("lease_minutes = 1\n", f"lease_minutes = 1\ntip_check = {str(tip_check).lower()}\n")
     toml = head + "".join(f'\n[modules.{name}]\nrepo = "toy"\npaths = ["{name}/**"]\n{SUITE.format(name=name)}' for name in names) + agents
     files = {"harness.toml": toml}
     for name in names:

@@ -125,3 +125,24 @@ def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
         answers = several.at_once(pushes)
         assert {answer["status"] for answer in answers} == {"landed"}, answers
         assert several.untested(server) == []
+
+
+def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_path: Path, until):
+    with wide.serving(tmp_path) as server:
+        one, fence, commit = begin(server, 10, tmp_path, {"m10/x": "1\n"})
+        waiting = one.call("push", fence=fence, commit=commit, summary="Change of agent-10")
+        assert (waiting["status"], waiting["position"], waiting["waiting_for"]) == ("testing", 1, "main to be measured by words")
+        two = begin(server, 11, tmp_path, {"m11/x": "1\n"})
+        with server.http("runner") as http:
+            job = http.post("/api/jobs/claim", json={"runner": "by hand"}).json()
+            good = {"status": "passed", "outcomes": {case["id"]: "fail" if case["id"].startswith("low") else "pass" for case in job["cases"]}}
+            assert http.post(f"/api/jobs/{job['job']}/result", json={"runner": "by hand", "verdict": good | {"status": "failed"}, "reference": {}}).status_code == 200
+            assert two[0].call("push", fence=two[1], commit=two[2], summary="Change of agent-11")["status"] == "testing"
+            until(lambda: {one["state"] for one in http.get("/api/status").json()["submissions"]} == {"testing"})
+            shown = http.get("/api/status").json()["submissions"]
+        assert [(one["place"], one["task"]) for one in shown] == [(1, "M10"), (2, "M11")] and all("its own oracle runs (job " in one["waiting_for"] for one in shown)
+        waiting = two[0].call("push", fence=two[1], commit=two[2], summary="Change of agent-11")
+        assert waiting["position"] == 2 and waiting["waiting_for"] == shown[1]["waiting_for"]
+        assert "1. M10: agent-10, waiting for its own oracle runs" in one.call("read_progress")["text"]
+        with several.runners(server, 1):
+            assert {answer["status"] for answer in several.at_once([(one, fence, commit), two])} == {"landed"}
