@@ -32,6 +32,7 @@ class Author:
             while True:
                 lease, landed = await self.claim(), False
                 while not landed:
+                    self.close()  # the server gives up a connection that nobody uses for so long
                     await asyncio.sleep(author_s)
                     landed = await self.land(lease, draws.change(lease["task"]["module"]))
                     author_s = draws.author_s()
