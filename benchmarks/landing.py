@@ -174,16 +174,18 @@ def _parts(key: str, found: Found) -> list[Figure]:
         Figure(f"{key}_p95_s", found.tally.quantile_s(found.window, 0.95) * scale, "s"), Figure(f"{key}_oldest_s", _oldest_s(found), "s"),
         Figure(f"{key}_red", found.main.red, "", bound=0 if found.cell.system in OURS else None), Figure(f"{key}_coordination", found.main.coordination, ""),
         Figure(f"{key}_machine_busy", found.machine_share * 100, "%"), Figure(f"{key}_pushed_again", found.tally.again, ""),
+        Figure(f"{key}_runs_of_main", found.runs[1], ""),
     ]  # fmt: skip
 
 
 def _told(found: Found) -> str:
     p95_s = found.tally.quantile_s(found.window, 0.95) * _scale(found.cell)
-    return f"verdict p95 {p95_s:.0f} s, oldest {_oldest_s(found):.0f} s; {_runs(found):.2f} runs a landing"
+    of_main = f", {found.runs[1]} of main" if found.runs[1] else ""
+    return f"verdict p95 {p95_s:.0f} s, oldest {_oldest_s(found):.0f} s; {_runs(found):.2f} runs a landing{of_main}"
 
 
 def _runs(found: Found) -> float:
-    return found.tally.runs_in(found.window) / max(found.landings, 1)
+    return found.runs[0] / max(found.landings, 1)
 
 
 def _oldest_s(found: Found) -> float:

@@ -70,6 +70,11 @@ class Found:
         return self.tally.landings(self.window)
 
     @property
+    def runs(self) -> tuple[int, int]:
+        """Of the oracle, about changes; and of main itself. A rival has none of main: what it tests becomes main."""
+        return self.tally.runs_in(self.window, self.main.ids if self.cell.system in OURS else ())
+
+    @property
     def per_h(self) -> float:
         return self.landings * 3600 / self.window.length_s
 

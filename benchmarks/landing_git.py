@@ -70,10 +70,10 @@ class Bare:
         told = self._git("log", "--first-parent", "-m", "--no-renames", "--name-only", "--format=%x01%H", f"{first}..{BRANCH}")
         return history(self._looked_at(told, modules))
 
-    def _looked_at(self, told: str, modules: str) -> Iterator[tuple[bool, bool]]:
+    def _looked_at(self, told: str, modules: str) -> Iterator[tuple[str, bool, bool]]:
         for part in told.split("\x01")[1:]:
             commit, *changed = part.split()
-            yield is_red(self.paths(commit)), any(path.startswith(modules) for path in changed)
+            yield commit, is_red(self.paths(commit)), any(path.startswith(modules) for path in changed)
 
     # -- over HTTP
 

@@ -28,7 +28,7 @@ class Ground:
         """Whether the oracle passes it, after the time that it takes."""
         await asyncio.sleep(self.draws.oracle_s())
         red = is_red(await asyncio.to_thread(self.repo.paths, commit))
-        self.tally.ran(time.monotonic())
+        self.tally.ran(time.monotonic(), commit)
         return not red
 
     async def write(self, agent: int, change: Change, *, more: dict[str, str | None] | None = None) -> str:

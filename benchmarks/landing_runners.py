@@ -52,7 +52,7 @@ class Runners:
         outcomes = {case["id"]: outcome for case in job["cases"]}
         status = "failed" if "fail" in outcomes.values() else "passed"
         self._client.finish_job(job["job"], {"status": status, "outcomes": outcomes}, {})
-        self._tally.ran(time.monotonic())
+        self._tally.ran(time.monotonic(), job["commit"])
 
 
 @contextmanager

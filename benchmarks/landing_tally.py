@@ -1,7 +1,7 @@
 """Owns what happened to the changes of one cell, and what of it lies inside the window of measurement. Rule: pure but for the clock's readings."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 
@@ -32,7 +32,7 @@ class Tally:
     """Filled by agents and runners as they go, from several threads."""
 
     verdicts: list[Verdict] = field(default_factory=list)
-    runs: list[float] = field(default_factory=list)  # when each run of the oracle ended
+    runs: list[tuple[float, str]] = field(default_factory=list)  # when each run of the oracle ended, and what it was of
     again: int = 0  # submissions that had to be repeated, through no fault of the change
     _waiting: dict[object, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -45,15 +45,17 @@ class Tally:
         with self._lock:
             self.verdicts.append(Verdict(self._waiting.pop(who), now, landed))
 
-    def ran(self, now: float) -> None:
+    def ran(self, now: float, of: str) -> None:
         with self._lock:
-            self.runs.append(now)
+            self.runs.append((now, of))
 
     def landings(self, window: Window) -> int:
         return sum(verdict.landed for verdict in self.verdicts if window.holds(verdict.told))
 
-    def runs_in(self, window: Window) -> int:
-        return sum(window.holds(run) for run in self.runs)
+    def runs_in(self, window: Window, main: Collection[str] = ()) -> tuple[int, int]:
+        """Those that decided about changes, and those of commits that were `main` already: checks of it, made while runners were idle."""
+        within = [of in main for at, of in self.runs if window.holds(at)]
+        return within.count(False), within.count(True)
 
     def waited_s(self, window: Window) -> list[float]:
         """Of every change that was answered in the window, or waited still at its end; shortest first."""
@@ -68,14 +70,18 @@ class Tally:
 
 @dataclass(frozen=True)
 class History:
-    """What is found on main afterwards: its commits, how many of their trees are red, and how many touch no module."""
+    """What is found on main afterwards: its commits (ids), how many of their trees are red, and how many touch no module."""
 
-    commits: int
+    ids: frozenset[str]
     red: int
     coordination: int
 
+    @property
+    def commits(self) -> int:
+        return len(self.ids)
 
-def history(commits: Iterable[tuple[bool, bool]]) -> History:
-    """From (is red, touches a module) of every first-parent commit."""
+
+def history(commits: Iterable[tuple[str, bool, bool]]) -> History:
+    """From (id, is red, touches a module) of every first-parent commit."""
     found = list(commits)
-    return History(len(found), sum(red for red, _ in found), sum(not touches for _, touches in found))
+    return History(frozenset(id for id, _, _ in found), sum(red for _, red, _ in found), sum(not touches for _, _, touches in found))

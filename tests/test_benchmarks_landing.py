@@ -18,7 +18,7 @@ from benchmarks.landing_changes import CARDS, Change, Draws, Load, bound_per_h, 
 from benchmarks.landing_git import BRANCH, Bare
 from benchmarks.landing_ideal import ideal
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
-from benchmarks.landing_tally import History, Tally, Window
+from benchmarks.landing_tally import Tally, Window
 from benchmarks.report import Figure
 
 SOURCES = Path(__file__).resolve().parents[1]
@@ -40,7 +40,8 @@ def test_a_red_commit_and_one_that_only_coordinates_are_found_on_main(tmp_path: 
     first = main = repo.commit(None, {"m0/begin.good": ""}, "begin", BRANCH)
     for files in ({"m0/c1.good": ""}, {"locks/m0.lock": "agent 1"}, {"m0/c2.bad": "", "locks/m0.lock": None}, {"m0/c2.bad": None, "m0/c3.good": ""}):
         main = repo.commit(main, files, "next", BRANCH)
-    assert repo.history(first, "m") == History(commits=4, red=1, coordination=1)
+    found = repo.history(first, "m")
+    assert (found.commits, found.red, found.coordination) == (4, 1, 1) and main in found.ids
 
 
 def test_each_deck_holds_its_mean_and_its_share_of_bad_changes() -> None:
@@ -72,10 +73,10 @@ def test_only_what_lies_in_the_window_counts_and_whoever_waits_still_has_waited(
     for who, asked, told, landed in (("before", 0, 9, True), ("within", 8, 12, True), ("refused", 12, 18, False), ("after", 15, 21, True)):
         tally.asked(who, asked)
         tally.told(who, told, landed=landed)
-        tally.ran(told)
+        tally.ran(told, of=who)
     tally.asked("still", 5)
     window = Window(10, 20)
-    assert (tally.landings(window), tally.runs_in(window)) == (1, 2)
+    assert (tally.landings(window), tally.runs_in(window), tally.runs_in(window, {"refused", "after"})) == (1, (2, 0), (1, 1))
     assert tally.waited_s(window) == [4, 6, 15]
     assert tally.quantile_s(window, 0.95) == 6
 
@@ -130,7 +131,8 @@ def test_with_lock_files_whoever_is_outrun_tests_again(tmp_path: Path) -> None:
         return await asyncio.gather(*map(LockFiles(on).land, halves))
 
     assert sorted(asyncio.run(both())) == [False, True]
-    assert on.repo.history(first, "m") == History(commits=1, red=0, coordination=0)
+    main = on.repo.history(first, "m")
+    assert (main.commits, main.red, main.coordination) == (1, 0, 0)
 
 
 # -- for real
