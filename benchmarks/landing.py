@@ -44,7 +44,7 @@ class Size:
 
 
 FULL = Size({6: Pace(20, 45, 300, 8), 16: Pace(20, 45, 150, 4), 64: Pace(10, 75, 120, 2)}, slots=(2, 8), failing=(0.05, 0.2), rivals_at_once=18)
-QUICK = Size({4: Pace(200, 2, 10, 2)}, slots=(2,), failing=(0.2,), rivals_at_once=3)
+QUICK = Size({4: Pace(60, 10, 25, 2)}, slots=(2,), failing=(0.2,), rivals_at_once=3)
 
 
 def measure(size: Size, plot: Path | None) -> tuple[list[Figure], dict[str, Any]]:
