@@ -26,11 +26,19 @@ Measure = Callable[[bool], tuple[Sequence[Figure], dict[str, Any]]]
 
 
 def main(name: str, description: str, measure: Measure) -> int:
+    return run(name, options(name, description).parse_args(), measure)
+
+
+def options(name: str, description: str) -> argparse.ArgumentParser:
+    """Those of every benchmark; one may add its own, and then calls `run`."""
     options = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     options.add_argument("--json", action="store_true", help="the last line is one JSON object with every figure, its bound and the ratio")
     options.add_argument("--markdown", action="store_true", help="print exactly the table of benchmarks/README.md")
     options.add_argument("--quick", action="store_true", help="few and small: shows that it works, not how fast it is")
-    chosen = options.parse_args()
+    return options
+
+
+def run(name: str, chosen: argparse.Namespace, measure: Measure) -> int:
     try:
         with StopSignal():
             figures, machine = measure(chosen.quick)
@@ -57,6 +65,13 @@ def cpu_s(pid: int) -> float:
     """The processor time in seconds that a process and its ended children have had, in steps of a clock tick."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / TICKS_PER_S
+
+
+def machine_s() -> tuple[float, float]:
+    """The processor time that all cores have been busy, whoever used them, and that they have had, in seconds."""
+    ticks = [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle = ticks[3] + ticks[4]
+    return (sum(ticks) - idle) / TICKS_PER_S, sum(ticks) / TICKS_PER_S
 
 
 def say(line: str) -> None:

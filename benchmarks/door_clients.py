@@ -42,8 +42,10 @@ class Wire:
         return Timed(_result(body), took_s)
 
     def close(self) -> None:
+        """The next call connects again."""
         if self._writer is not None:
             self._writer.close()
+            self._reader = self._writer = None
 
     async def _answer(self) -> bytes:
         assert self._reader is not None

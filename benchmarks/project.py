@@ -2,9 +2,10 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.place import admin_client
@@ -54,7 +55,12 @@ def make(root: Path, *, sleepers: int = 1, tasks: int = 0) -> Path:
     """A user's repository, with so many more tasks in modules of their own; answers with its harness.toml."""
     modules = "".join(f'\n[modules.m{number}]\nrepo = "bench"\npaths = ["m{number}/**"]\n' for number in range(tasks))
     more = {f"tasks/more{number}.md": f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n' for number in range(tasks)}
-    for name, text in {**FILES, **more, "harness.toml": CONFIG.format(sleepers=sleepers) + modules}.items():
+    return begin(root, {**FILES, **more, "harness.toml": CONFIG.format(sleepers=sleepers) + modules})
+
+
+def begin(root: Path, files: Mapping[str, str]) -> Path:
+    """A repository of these files, one of which is the harness.toml that it answers with."""
+    for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     for words in (("init", "--quiet", f"--initial-branch={BRANCH}"), ("add", "--all"), ("commit", "--quiet", "--message=begin")):
@@ -83,11 +89,16 @@ class Served:
         return token
 
 
+def served(*, tasks: int = 0) -> AbstractContextManager[Served]:
+    return serving(partial(make, tasks=tasks))
+
+
 @contextmanager
-def served(*, tasks: int = 0) -> Iterator[Served]:
+def serving(make: Callable[[Path], Path]) -> Iterator[Served]:
+    """A server over what `make` puts into the directory that it is given."""
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
         root = Path(directory).resolve() / REPO
-        config, state = make(root, tasks=tasks), State(root / DIRECTORY_NAME)
+        config, state = make(root), State(root / DIRECTORY_NAME)
         state.prepare()
         server = start_server(config, state.root)
         try:

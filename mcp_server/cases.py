@@ -1,8 +1,9 @@
 """The oracle's cases as main holds them. A candidate never brings its own: it would be judged by what it wrote."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mcp_server import git, git_tree
 from mcp_server.core import paths
@@ -13,14 +14,15 @@ from oracle.cases import BadCases
 from oracle.spec import Case, Suite
 
 PATHS_REMEMBERED = 1 << 17
-REMEMBERED = 16  # parsed case sets; one per suite and state of its files, a few megabytes each at most
+SETS_REMEMBERED = 4  # parsed case sets of one suite: main's and those of a few candidates, a few megabytes each at most
+SUITES_REMEMBERED = 1024
 
 
 def load(repo: Repository, commit: str, suite: Suite) -> list[Case]:
     """The cases of a suite at `commit`; none for a command suite. Raises oracle's BadCases, naming file and line."""
     if suite.kind == "command":
         return []
-    parsed = _parsed(_Files(repo, repo.tree_key(commit, suite.cases, ()), commit), suite)
+    parsed = _of(suite)(_Files(repo, repo.tree_key(commit, suite.cases, ()), commit))
     if isinstance(parsed, BadCases):
         raise BadCases(parsed.problems)
     return list(parsed)
@@ -35,8 +37,13 @@ class _Files:
     commit: str = field(compare=False)
 
 
-@lru_cache(REMEMBERED)
-def _parsed(files: _Files, suite: Suite) -> tuple[Case, ...] | BadCases:
+@lru_cache(SUITES_REMEMBERED)
+def _of(suite: Suite) -> Callable[[_Files], tuple[Case, ...] | BadCases]:
+    """Each suite has a memory of its own: the gate asks for all of them in turn, and one memory for all would forget each before its next turn."""
+    return lru_cache(SETS_REMEMBERED)(partial(_parsed, suite))
+
+
+def _parsed(suite: Suite, files: _Files) -> tuple[Case, ...] | BadCases:
     """Bad ones are remembered too: whoever waits asks again and again."""
     found = [entry.path for entry in files.repo.ls_tree(files.commit) if paths.covers(suite.cases, entry.path)]
     contents = files.repo.read_many([(files.commit, path) for path in found])
