@@ -269,8 +269,10 @@ class Repository:
         return self._diff(tree_a, tree_b)
 
     def hazards(self, changed: Iterable[Change], tree: str) -> list[Hazard]:
-        """What in a diff must not land; `tree` is its result."""
+        """What in a diff must not land; `tree` is its result. Raises TooLarge where more has changed than can be judged."""
         changed = list(changed)
+        if len(changed) > git_tree.CHANGED_MAX:
+            raise TooLarge(f"it changes {len(changed):,} files, and one landing may change {git_tree.CHANGED_MAX:,}")
         kept = [change for change in changed if change.new_mode not in (git_tree.ABSENT, git_tree.GITLINK)]
         sizes = {oid: size for oid, _kind, size in self._objects({change.new_oid for change in kept})}
         links = {change.new_oid for change in kept if change.new_mode == git_tree.SYMLINK}

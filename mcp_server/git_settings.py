@@ -54,6 +54,7 @@ WRITE_FOREIGN = f"{FOREIGN} -c gc.auto=0 -c receive.autogc=false -c receive.deny
 # packedGitLimit, threads: keep a process within the address space that git_cgi.py allows it, however many cores.
 # receive.hideRefs: agents' refs are the only ones that a push can reach; git_http.py narrows it to the agent's own.
 # gc, autogc: git must not repack on its own while others write; Repository.repack does.
+# fsck.badFilemode: git only notes a mode such as 104755, and would hand it on to whoever clones.
 CONFIG = """\
 [core]
 	repositoryformatversion = 0
@@ -79,6 +80,8 @@ CONFIG = """\
 	advertisePushOptions = false
 	hideRefs = refs/
 	hideRefs = !refs/agents/
+[receive "fsck"]
+	badFilemode = error
 [uploadpack]
 	allowFilter = false
 	hideRefs = refs/
