@@ -31,6 +31,7 @@ class Run:
     max_minutes: float | None = None
     session_minutes: float = 60.0
     oracle_slots: int = 2
+    keep_days: float = 30.0  # refs of finished work
     port: int = 8765
     tasks: str = "tasks/*.md"
 
