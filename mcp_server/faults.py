@@ -34,8 +34,8 @@ POINTS: Mapping[str, str] = {
     "session.ended": "a session's end is committed; its salvage has no ref",
     "upkeep.held": "refs of finished work are held by one; no event tells, and they are still there",
     "upkeep.told": "the event tells of it; the refs are still there",
-    "upkeep.repacked": "packs are joined; refs are not packed",
-    "upkeep.packed": "all is joined; no event tells of it",
+    "upkeep.packed": "refs are packed; packs are not joined",
+    "upkeep.repacked": "all is joined; no event tells of it",
 }
 _armed: str | None = None
 

@@ -27,7 +27,7 @@ from mcp_server.git_tree import CommitInfo
 from mcp_server.git_tree import HostileTree as HostileTree
 
 COMMITS_MAX = 10_000
-UPKEEP_TIME_S = 900.0  # at the lowest priority, beside everything else; what it did not come to end with it leaves as it was
+UPKEEP_TIME_S = 1800.0  # at the lowest priority, beside everything else; what it did not come to end with it leaves as it was
 UPKEEP_LOCK = "upkeep"  # held while somebody looks after the repository
 HELD_MAX = 500  # parents of one commit: git itself is content with any number
 
@@ -284,7 +284,9 @@ class Repository(Objects):
         }
         options = [option for parent in parents for option in ("-p", full_oid(parent))]
         words = message.replace("\0", "").encode("utf-8", "replace")
-        return full_oid(text(self._git("commit-tree", full_oid(tree), *options, "-F", "-", stdin=words, env=env).out).strip())
+        made = full_oid(text(self._git("commit-tree", full_oid(tree), *options, "-F", "-", stdin=words, env=env).out).strip())
+        self._trees.keep(made, tree)
+        return made
 
     def log(self, branch: str, *, first_parent: bool = True, limit: int = COMMITS_MAX) -> list[CommitInfo]:
         """Newest first."""

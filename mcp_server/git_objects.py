@@ -31,6 +31,7 @@ class Objects(Bare):
         self._listings: Recent[list[Entry]] = Recent(LISTINGS_KEPT, KEPT_ENTRIES_MAX)
         self._diffs: Recent[list[Change]] = Recent(DIFFS_KEPT, KEPT_ENTRIES_MAX)
         self._measured: Recent[bool] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)
+        self._trees: Recent[str] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)  # of commits
 
     def diff(self, tree_a: str, tree_b: str) -> list[Change]:
         """From `tree_a`, which is ours, to `tree_b`. Raises TooLarge where that one is."""
@@ -50,7 +51,8 @@ class Objects(Bare):
 
     def ls_tree(self, treeish: str) -> list[Entry]:
         """Every file below, at any depth."""
-        known = self._listings.get(full_oid(treeish))
+        treeish = self._tree(treeish)
+        known = self._listings.get(treeish)
         if known is None:
             known = git_tree.entries(self._git("ls-tree", "-r", "-z", "--full-tree", treeish).out)
             self._listings.keep(treeish, known, size=len(known))
@@ -58,7 +60,11 @@ class Objects(Bare):
         return list(known)
 
     def tree_of(self, commit: str) -> str:
-        return full_oid(text(self._git("rev-parse", "--verify", "--quiet", f"{full_oid(commit)}^{{tree}}").out).strip())
+        known = self._trees.get(full_oid(commit))
+        if known is None:
+            known = full_oid(text(self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}").out).strip())
+            self._trees.keep(commit, known)
+        return known
 
     def blob_size(self, oid: str) -> int:
         [(_oid_, kind, size)] = self._objects([full_oid(oid)])
@@ -95,7 +101,7 @@ class Objects(Bare):
 
     def tree_key(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> str:
         """A SHA-256 over exactly what `archive` with the same globs would hold: equal keys, equal files."""
-        return self._key(full_oid(treeish), tuple(include), tuple(exclude))
+        return self._key(self._tree(treeish), tuple(include), tuple(exclude))
 
     @lru_cache(KEYS_REMEMBERED)  # noqa: B019 - a server's repositories live as long as it does
     def _key(self, treeish: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> str:
@@ -111,21 +117,28 @@ class Objects(Bare):
         Raises HostileTree for a gitlink or a symlink that leaves the tree, TooLarge over ARCHIVE_BYTES_MAX.
         """
         chosen = list(chosen)
-        if gitlinks := [Hazard(HazardKind.GITLINK, entry.path) for entry in chosen if entry.mode == git_tree.GITLINK]:
-            raise HostileTree(gitlinks)
-        blobs = dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True))
-        hostile = [
-            Hazard(HazardKind.SYMLINK, entry.path)
-            for entry, blob in blobs.items()
-            if entry.mode == git_tree.SYMLINK and not git_tree.stays_inside(entry.path, text(blob))
+        if hazards := self.no_files(chosen):
+            raise HostileTree(hazards)
+        return git_tree.tar(dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True)))
+
+    def no_files(self, chosen: Iterable[Entry]) -> list[Hazard]:
+        """Those of the entries that cannot be handed out as files: gitlinks, and symlinks that leave the tree."""
+        special = [entry for entry in chosen if entry.mode in (git_tree.GITLINK, git_tree.SYMLINK)]
+        targets = self._links([entry.oid for entry in special if entry.mode == git_tree.SYMLINK])
+        return [
+            Hazard(HazardKind.GITLINK if entry.mode == git_tree.GITLINK else HazardKind.SYMLINK, entry.path)
+            for entry in special
+            if entry.mode == git_tree.GITLINK or not git_tree.stays_inside(entry.path, targets[entry.oid])
         ]
-        if hostile:
-            raise HostileTree(hostile)
-        return git_tree.tar(blobs)
+
+    def _tree(self, treeish: str) -> str:
+        """The commit's tree where that is known already, so that what is known of one is known of the other."""
+        return self._trees.get(full_oid(treeish)) or treeish
 
     def _measure(self, treeish: str) -> None:
         """What walks two trees at once gathers before it writes, and only its memory would stop it; a listing streams."""
-        if full_oid(treeish) not in self._measured:
+        treeish = self._tree(treeish)
+        if treeish not in self._measured:
             self._git("ls-tree", "-r", "-z", "--full-tree", treeish)
             self._note_measured(treeish)
 
@@ -133,8 +146,8 @@ class Objects(Bare):
         self._measured.keep(treeish, True)
 
     def _diff(self, tree_a: str, tree_b: str) -> list[Change]:
-        pair = (full_oid(tree_a), full_oid(tree_b))
-        known = self._diffs.get(pair)
+        pair = (self._tree(tree_a), self._tree(tree_b))
+        known = self._diffs.get(pair) if pair[0] != pair[1] else []
         if known is None:
             known = git_tree.changes(self._git("diff-tree", *DIFF, *pair, "--").out)
             self._diffs.keep(pair, known, size=len(known))

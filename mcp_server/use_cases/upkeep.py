@@ -60,10 +60,10 @@ def repack(world: World, name: str) -> bool:
     if not core.is_due(before):
         return False
     began_ms = world.now_ms()
+    repo.pack_refs()  # first: it is quick, and what many refs cost everybody pays
+    faults.reached("upkeep.packed")
     repo.repack()
     faults.reached("upkeep.repacked")
-    repo.pack_refs()
-    faults.reached("upkeep.packed")
     with world.store.write() as tx:
         world.record(tx, "repacked", repo=name, before=asdict(before), after=asdict(repo.counts()), ms=world.now_ms() - began_ms)
     return True

@@ -163,6 +163,36 @@ def test_a_bad_name_that_the_user_has_may_be_changed_and_taken_away_and_is_told_
         assert len(paths) == 2
 
 
+@pytest.mark.parametrize(
+    ("files", "code", "words"),
+    [
+        (one("sub", GITLINK, "1" * 40), "protected_path", "m04/sub (gitlink)"),
+        (one("l", LINK, b"/etc/passwd"), "protected_path", "m04/l (symlink)"),
+        ({(b"a", b"l"): (LINK, b"../../../x")}, "protected_path", "m04/a/l (symlink)"),
+    ],
+    ids=["gitlink", "symlink", "symlink below"],
+)
+def test_what_no_sandbox_can_be_given_is_refused_before_a_run_too(stand: Stand, files: Files, code: str, words: str):
+    ref, commit, answer = wire_push(stand, files)
+    assert packs.took(answer, ref), answer
+    assert words in refused(settled(stand.one, "run_oracle", fence=stand.fence, commit=commit), code)["happened"]
+
+
+def test_a_tree_that_names_millions_of_files_is_refused_before_a_run_too(stand: Stand):
+    blob = packs.blob(b"1")
+    made = {blob.oid: blob}
+    below = packs.tree((FILE, b"%02d" % number, blob.oid) for number in range(30))
+    made[below.oid] = below
+    for _ in range(5):
+        below = packs.tree((DIRECTORY, b"%02d" % number, below.oid) for number in range(30))
+        made[below.oid] = below
+    commit, objects = stand.commit(stand.root(below.oid, made), made)
+    ref = stand.ref()
+    assert packs.took(stand.wire.push(ref, commit.oid, packs.pack(objects)), ref)
+    refused(settled(stand.one, "run_oracle", fence=stand.fence, commit=commit.oid), "too_large")
+    refused(stand.push(commit=commit.oid), "too_large")
+
+
 # -- renames and swaps
 
 
