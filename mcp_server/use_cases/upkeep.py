@@ -12,12 +12,13 @@ from mcp_server.core import upkeep as core
 from mcp_server.core.upkeep import InUse
 from mcp_server.git import GitFailed
 from mcp_server.store import leases as lease_rows
-from mcp_server.store import people
+from mcp_server.store import meta, people
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.world import World
 
 MS_PER_DAY = 24 * 60 * 60_000
+FOLD_EVERY_MS = 60 * 60_000  # reading the age of twenty thousand refs takes half a second of processor time
 log = logging.getLogger(__name__)
 
 
@@ -26,8 +27,10 @@ def run(world: World) -> None:
     for name, repo in world.repos.items():
         try:
             with repo.cared_for() as alone:
-                if alone:
+                if alone and _is_time_to_fold(world, name):
                     fold(world, name)
+                    _folded(world, name)
+                if alone:
                     repack(world, name)
         except GitFailed as failed:
             log.warning("the repository %s cannot be cared for now: %s", name, failed)
@@ -51,6 +54,21 @@ def fold(world: World, name: str) -> int:
     faults.reached("upkeep.told")
     repo.delete_refs(kept)
     return len(kept)
+
+
+def _is_time_to_fold(world: World, name: str) -> bool:
+    with world.store.read() as tx:
+        last = meta.get(tx, _last_fold(name))
+    return last is None or not 0 <= world.now_ms() - int(last) < FOLD_EVERY_MS
+
+
+def _folded(world: World, name: str) -> None:
+    with world.store.write() as tx:
+        meta.put(tx, _last_fold(name), str(world.now_ms()))
+
+
+def _last_fold(name: str) -> str:
+    return f"last fold of {name}"
 
 
 def repack(world: World, name: str) -> bool:
