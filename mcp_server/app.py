@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server import auth, faults, git_http, held_out, tools
+from mcp_server import auth, caretaker, faults, git_http, held_out, tools
 from mcp_server.audit import Audit, Key
 from mcp_server.auth import Authenticated, Principal
 from mcp_server.bell import Bell
@@ -169,7 +169,7 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
 async def _living(world: World, mcp: MCPServer, doors: Doors | None, gateway: Gateway) -> AsyncIterator[None]:
     """While the app serves: the gate, the ticker and the gateway's upkeep run."""
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
-        loops = {"gate": Gate(world).run, "tick": lambda: _ticking(world), "gateway": gateway.upkeep}
+        loops = {"gate": Gate(world).run, "tick": lambda: _ticking(world), "gateway": gateway.upkeep, "upkeep": lambda: caretaker.run(world)}
         background = [group.create_task(_kept_up(name, run)) for name, run in loops.items()]
         try:
             yield

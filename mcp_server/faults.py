@@ -34,6 +34,10 @@ POINTS: Mapping[str, str] = {
     "release.decided": "a release is written in a transaction that is not committed",
     "release.committed": "a release is committed; its salvage has no ref",
     "session.ended": "a session's end is committed; its salvage has no ref",
+    "upkeep.held": "refs of finished work are held by one; no event tells, and they are still there",
+    "upkeep.told": "the event tells of it; the refs are still there",
+    "upkeep.packed": "refs are packed; packs are not joined",
+    "upkeep.repacked": "all is joined; no event tells of it",
 }
 _armed: str | None = None
 

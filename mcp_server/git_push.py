@@ -55,6 +55,8 @@ def read(received: bytes) -> Push | None:
     if len(others) >= COMMANDS_MAX:
         raise Malformed(f"at most {COMMANDS_MAX} refs can be pushed at once")
     commands = tuple(_command(line) for line in (first, *others) if line)
+    if len({command.ref for command in commands}) < len(commands):  # git would do both, and what took place could not be told
+        raise Malformed("a ref is pushed twice at once")
     words = offered.decode("utf-8", "replace").split(" ")
     return Push(commands, tuple(word for word in CAPABILITIES if word in words), tuple(shallow), received[at + 4 :])
 

@@ -32,6 +32,15 @@ CPU_S = 300
 MEMORY_KB = 4 * 1024 * 1024  # address space, so packs that are mapped count
 # Before any git: a tree of 2 kB can name more files than fit into memory. A system without such a limit goes on.
 LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
+# As well as that: behind everybody else for processor and disk (yet never starved: idle I/O would be), and killed when the server is, where the system can do it.
+UNHURRIED_CPU_S = 3600
+UNHURRIED = (
+    "/bin/sh",
+    "-c",
+    f"ulimit -t {UNHURRIED_CPU_S}; ulimit -v {MEMORY_KB}; ionice -c 2 -n 7 -p $$ 2>/dev/null; "
+    'command -v setpriv >/dev/null && set -- setpriv --pdeathsig KILL "$@"; exec nice -n 19 "$@"',
+    "sh",
+)
 
 # Renames off, where git heeds it (see Repository.merge): with them a rename of a directory by one agent moves another's new files across modules.
 OPTIONS = (
@@ -54,6 +63,7 @@ WRITE_FOREIGN = f"{FOREIGN} -c gc.auto=0 -c receive.autogc=false -c receive.deny
 # packedGitLimit, threads: keep a process within the address space that git_cgi.py allows it, however many cores.
 # receive.hideRefs: agents' refs are the only ones that a push can reach; git_http.py narrows it to the agent's own.
 # gc, autogc: git must not repack on its own while others write; Repository.repack does.
+# fsck.badFilemode: git only notes a mode such as 104755, and would hand it on to whoever clones.
 CONFIG = """\
 [core]
 	repositoryformatversion = 0
@@ -79,6 +89,8 @@ CONFIG = """\
 	advertisePushOptions = false
 	hideRefs = refs/
 	hideRefs = !refs/agents/
+[receive "fsck"]
+	badFilemode = error
 [uploadpack]
 	allowFilter = false
 	hideRefs = refs/

@@ -3,6 +3,7 @@
 Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never repaired.
 """
 
+import bisect
 import hashlib
 import io
 import re
@@ -11,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mcp_server.core import paths
+from mcp_server.core import names
 
 FILE_BYTES_MAX = 8 * 1024 * 1024  # sources, not data sets: every clone and every oracle run pays for it
-PATH_BYTES_MAX = 1024  # a quarter of Linux's PATH_MAX, so that it still fits below any workspace
-LINK_BYTES_MAX = PATH_BYTES_MAX
+CHANGED_MAX = 20_000  # files in one change: what is said of each of them is held in memory while they are judged
+LINK_BYTES_MAX = names.PATH_BYTES_MAX
 
 FILE, EXECUTABLE, SYMLINK, GITLINK = "100644", "100755", "120000", "160000"  # git itself reads any mode as one of these
 ABSENT = "000000"
@@ -59,7 +60,7 @@ class HazardKind(StrEnum):
     GIT_CONFIG = "git_config"  # `.git`, what some file system takes for it, or a `.git*` file that git obeys
     COLLISION = "collision"  # two names that are one on a case-folding or normalising file system
     TOO_LARGE = "too_large"
-    NAME = "name"  # not UTF-8, a control character, or too long
+    NAME = "name"  # added by the change, and bad as core/names.py says
 
 
 @dataclass(frozen=True)
@@ -137,14 +138,14 @@ def hazards(
     """Everything in a diff that must not land.
 
     `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes` those of
-    its changed files, both by object id. A path may have several hazards.
+    its changed files, both by object id. A path may have several hazards; collisions are looked for where nothing else is wrong.
     """
     changed = list(changed)
-    found = [Hazard(HazardKind.GIT_CONFIG, change.path) for change in changed if paths.is_git_config(change.path)]
+    found = [Hazard(HazardKind.GIT_CONFIG, change.path) for change in changed if names.is_git_config(change.path)]
     remaining = [change for change in changed if change.new_mode != ABSENT]
     for change in remaining:
         found += [Hazard(kind, change.path) for kind in _hazards_of(change, links, sizes)]
-    return found + _collisions([change.path for change in remaining], all_paths)
+    return found or _collisions([change.path for change in remaining], all_paths)
 
 
 def moved(ours: Iterable[Change], theirs: Iterable[Change], result: Iterable[Change], *, criss_cross: bool) -> list[str]:
@@ -181,11 +182,11 @@ def stays_inside(path: str, target: str) -> bool:
     descent = steps[climbs:]
     return (
         target != ""
-        and "\0" not in target
+        and names.is_clean(target)
         and not target.startswith("/")
         and climbs <= path.count("/")
         and ".." not in descent
-        and not paths.is_git_config(target)
+        and not names.is_git_config(target)
     )
 
 
@@ -210,7 +211,7 @@ def _member(entry: Entry, blob: bytes) -> tarfile.TarInfo:
 
 
 def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, int]) -> Iterable[HazardKind]:
-    if _is_bad_name(change.path):
+    if change.old_mode == ABSENT and names.is_bad(change.path):  # what is on main already is the user's business
         yield HazardKind.NAME
     if change.new_mode == GITLINK:
         yield HazardKind.GITLINK
@@ -223,20 +224,14 @@ def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, in
 
 def _collisions(changed: list[str], all_paths: Iterable[str]) -> list[Hazard]:
     """Only those that the change takes part in: what collides in the user's own tree already is the user's business."""
-    touched = {path[:end] for path in changed for end in (*(i for i, c in enumerate(path) if c == "/"), len(path))}
-    return [
-        Hazard(HazardKind.COLLISION, a if a in touched else b)
-        for a, b in paths.collides(all_paths)
-        if a in touched or b in touched
-    ]
+    in_order = sorted(changed)
+    return [Hazard(HazardKind.COLLISION, a if _is_at_or_above(in_order, a) else b) for a, b in names.collides(all_paths) if _is_at_or_above(in_order, a) or _is_at_or_above(in_order, b)]
 
 
-def _is_bad_name(path: str) -> bool:
-    try:
-        size = len(path.encode("utf-8"))
-    except UnicodeEncodeError:  # a surrogate stands for a byte that was not UTF-8
-        return True
-    return size > PATH_BYTES_MAX or any(ord(c) < 0x20 or ord(c) == 0x7F for c in path) or not paths.is_path(path)
+def _is_at_or_above(in_order: list[str], name: str) -> bool:
+    """Whether one of the sorted paths is `name` or lies below it."""
+    at, below = bisect.bisect_left(in_order, name), bisect.bisect_left(in_order, f"{name}/")
+    return in_order[at : at + 1] == [name] or (below < len(in_order) and in_order[below].startswith(f"{name}/"))
 
 
 def _text(path: bytes) -> str:

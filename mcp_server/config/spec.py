@@ -32,6 +32,7 @@ class Run:
     session_minutes: float = 60.0
     oracle_slots: int = 2
     tip_check: bool = True
+    keep_days: float = 30.0  # refs of finished work
     port: int = 8765
     tasks: str = "tasks/*.md"
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.core import case_globs, paths
+from mcp_server.core import case_globs, names, paths
 from mcp_server.core.refusal import Code, Refused
 
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
+NAME_CHARS_MAX = 200  # of one of them
 
 
 class Submission(StrEnum):
@@ -87,11 +88,11 @@ def _lost(suite: Suite) -> set[str]:
 def _regression(suite: Suite, lost: set[str]) -> Refused:
     seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
     counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
-    names = f": {some(seen)}" if seen else ""
+    told = f": {some(seen)}" if seen else ""
     step = "run_oracle with these cases" if seen else "run_oracle(scope='full'), which counts them; they are other cases of what you changed"
     return Refused(
         Code.REGRESSION,
-        f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{names}",
+        f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{told}",
         "your change was merged onto the newest main before it was tested; main is unchanged",
         f"fetch and merge origin, {step}, fix, commit and push again",
     )
@@ -123,8 +124,15 @@ def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:
     return frozenset(case for case, until in flaky.items() if today <= until)
 
 
-def some(names: Iterable[str]) -> str:
-    """The first few names and a count of the rest."""
-    names = list(names)
-    shown = ", ".join(names[:NAMED_MAX])
-    return shown if len(names) <= NAMED_MAX else f"{shown} and {len(names) - NAMED_MAX} more"
+def some(named: Iterable[str]) -> str:
+    """The first few names, as they can be shown, and a count of the rest."""
+    named = list(named)
+    first = ", ".join(_short(names.shown(name)) for name in named[:NAMED_MAX])
+    return first if len(named) <= NAMED_MAX else f"{first} and {len(named) - NAMED_MAX} more"
+
+
+def _short(name: str) -> str:
+    """Begin and end of a name that is longer than a sentence bears: a tree can hold names of any length."""
+    if len(name) <= NAME_CHARS_MAX:
+        return name
+    return f"{name[: NAME_CHARS_MAX // 2]}... ({len(name):,} characters) ...{name[-NAME_CHARS_MAX // 4 :]}"

@@ -1,4 +1,4 @@
-"""Path globs: what they match, whether two of them meet, and which file names are hostile.
+"""Path globs: what they match, and whether two of them meet.
 
 Rule: a path is repo-relative with `/` between non-empty segments; in a glob `**` as a whole segment stands for zero or
 more segments, `*` for any run of characters within one segment, `?` for one character, and nothing else is special.
@@ -13,13 +13,6 @@ from functools import lru_cache
 GLOB_CHARS_MAX = 400  # `overlap` walks at most the product of two globs: 160,000 states, some 0.2 s at the very worst
 ANY_DEPTH = "**"
 NOT_WILDCARDS = "[]{}\\"  # special in other glob dialects: refused, since reading them literally would surprise
-
-# HFS+ ignores these when it compares names, so `.g\u200cit` opens `.git` there (the list is git's own, utf8.c).
-HFS_IGNORED = frozenset(chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
-# Begin with `.git` but git itself never reads them: who may write them is a matter of the lease alone.
-NOT_READ_BY_GIT = frozenset({".gitkeep", ".github", ".gitlab", ".gitlab-ci.yml"})
-# NTFS short names: git~1 = .git, gitmod~1 = .gitmodules, gi7eba~1 = .gitmodules once gitmod~1 to ~4 are taken.
-NTFS_SHORT_NAME = re.compile(r"gi[a-z0-9]{1,5}~[0-9]+")
 
 
 def validate(glob: str) -> str | None:
@@ -94,27 +87,6 @@ def within(inner_globs: Iterable[str], outer_globs: Iterable[str]) -> bool:
     """
     outer = tuple(outer_globs)
     return all(any(_inside(inner, glob) for glob in outer) for inner in inner_globs)
-
-
-def is_git_config(path: str) -> bool:
-    """Whether any segment is, or on some file system opens, a file that configures git (`.git*`).
-
-    Case, compatibility forms, characters that HFS+ ignores, NTFS short names, streams and trailing dots are seen through.
-    """
-    return any(_is_git_name(segment) for segment in re.split(r"[/\\]", path))
-
-
-def collides(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of different names, files or directories, that a case-folding or normalising file system takes for one."""
-    first: dict[str, str] = {}
-    pairs: set[tuple[str, str]] = set()
-    for path in paths:
-        for end in (*(i for i, c in enumerate(path) if c == "/"), len(path)):
-            name = path[:end]
-            known = first.setdefault(_folded(name), name)
-            if known != name:
-                pairs.add((min(known, name), max(known, name)))
-    return sorted(pairs)
 
 
 def _fits(pattern: Sequence[str], word: Sequence[str], star: str, one: Callable[[str, str], bool]) -> bool:
@@ -201,19 +173,3 @@ def _ordered_segments(glob: str) -> list[str]:
         else:
             ordered.append(segment)
     return ordered
-
-
-def _folded(name: str) -> str:
-    if name.isascii():
-        return name.lower()
-    visible = "".join(c for c in name if c not in HFS_IGNORED)
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold())
-
-
-def _is_git_name(segment: str) -> bool:
-    if segment in NOT_READ_BY_GIT:
-        return False
-    visible = "".join(c for c in segment if c not in HFS_IGNORED and unicodedata.category(c) != "Cf")
-    folded = unicodedata.normalize("NFKC", visible).casefold()
-    name = folded.split(":", 1)[0].rstrip(". ")  # NTFS drops trailing dots and spaces, and opens `name:stream`
-    return name.startswith(".git") or NTFS_SHORT_NAME.fullmatch(name) is not None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from mcp_server.audit import ORIGIN, Event
-from mcp_server.core import landing
+from mcp_server.core import landing, names
 from mcp_server.core.chain import HASH_HEX, Checkpoint
 from mcp_server.git_tree import CommitInfo
 from mcp_server.store import events as rows
@@ -60,7 +60,7 @@ def commits(world: World, repo: str) -> list[dict]:
 def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
     if not commit.parents:
         return []
-    return [change.path for change in world.repos[repo].diff(commit.parents[0], commit.commit)]
+    return [names.shown(change.path) for change in world.repos[repo].diff(commit.parents[0], commit.commit)]
 
 
 def accounts_for(world: World, repo: str, commit: str) -> bool:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+from mcp_server import cases
 from mcp_server.auth import Principal
 from mcp_server.core import case_globs, landing
 from mcp_server.core.refusal import Code, Refused
+from mcp_server.git import TooLarge
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
@@ -59,12 +61,27 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
         return _refused(world, who, Refused(Code.COMMIT_UNKNOWN, f"the server has no commit {commit[:40]} of yours", "nothing was run", step))
     if problem := _wrong_globs(asked.cases, world.suites_of(repo)):
         return _refused(world, who, Refused(Code.BAD_REQUEST, problem, "nothing was run", "call again with case globs, or SUITE:GLOB for one suite"))
+    try:
+        if refused := _no_files(world, repo, commit):
+            return _refused(world, who, refused)
+    except TooLarge as wrong:
+        return _refused(world, who, Refused(Code.TOO_LARGE, f"the tree of that commit is too large: {wrong}", "nothing was run", "run a smaller one"))
     jobs = {}
     for name, ids in scopes.chosen(world, who.name, repo, task, scope=asked.scope, entries=asked.cases).items():
         jobs[name] = oracle_jobs.request(world, oracle_jobs.Wanted(name, commit, oracle_jobs.ASKED, case_ids=ids)).id
     if not jobs:
         return _refused(world, who, Refused(Code.BAD_REQUEST, "no oracle case matches", "nothing was run", "use scope='full', or case globs such as 'group/*'"))
     return Started(jobs, commit)
+
+
+def _no_files(world: World, repo: str, commit: str) -> Refused | None:
+    """A sandbox gets files: what is none stops the run here, where its agent can be told."""
+    main, suites = world.main(repo), world.suites_of(repo)
+    found = [hazard for name in suites for hazard in world.repos[repo].no_files(cases.visible(world.repos[repo], commit, main, world.config.suites[name]))]
+    if not found:
+        return None
+    named = landing.some(dict.fromkeys(f"{hazard.path} ({hazard.kind})" for hazard in found))
+    return Refused(Code.PROTECTED_PATH, f"that commit holds what cannot be handed out as files: {named}", "nothing was run", "take it out of your commits and run again")
 
 
 def _wrong_globs(entries: tuple[str, ...], suites: list[str]) -> str | None:
