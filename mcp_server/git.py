@@ -363,6 +363,10 @@ class Repository:
         done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", _ref(ref), ok=(0, 1))
         return _oid(_text(done.out).strip()) if done.status == 0 else None
 
+    def is_loose(self, ref: str) -> bool:
+        """Whether the ref has a file of its own, so that where it is at is read without a process."""
+        return (self.path / _ref(ref)).is_file()
+
     def _loose(self, ref: str) -> str | None:
         """What the ref's own file says, as most have one: a process would cost some 5 ms. None: git has to find it."""
         try:

@@ -12,7 +12,7 @@ from mcp_server.gateway.accounts import Accounts
 from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
-from mcp_server.store import Store, Tx
+from mcp_server.store import Group, Store, Tx
 
 MS_PER_MINUTE = 60_000
 
@@ -24,12 +24,14 @@ class World:
     repos: dict[str, Repository]
     audit: Audit
     bell: Bell
+    group: Group
     now_ms: Callable[[], int]
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)  # by suite; a suite without is not in it
     # Of the model gateway, and true only while this process lives.
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
+    unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     @property
     def lease_ms(self) -> int:

@@ -143,9 +143,7 @@ def test_every_setting_is_read_back_at_the_start(tmp_path: Path, pragma: str):
         """A driver with a will of its own: it takes the setting, and has another."""
 
         def _check(self, tx) -> None:
-            connection = tx.connection.driver_connection
-            assert connection is not None
-            connection.execute(f"PRAGMA {pragma}={'delete' if pragma == 'journal_mode' else 0}")
+            tx.driver.execute(f"PRAGMA {pragma}={'delete' if pragma == 'journal_mode' else 0}")
             super()._check(tx)
 
     with pytest.raises(Unsafe, match=pragma):
