@@ -24,7 +24,7 @@ BUSY_TIMEOUT_MS = 10_000
 UNWRITABLE = {
     "SQLITE_FULL": "its disk is full",
     "SQLITE_READONLY": "its disk is read-only",
-    "SQLITE_IOERR": "its disk does not take what is written (is it full?)",
+    "SQLITE_IOERR": "its disk does not take what is written (is it full, or read-only?)",
     "SQLITE_CANTOPEN": "its disk does not let it open its files",
 }
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cell_size_check": 1}  # 2 = FULL
