@@ -9,21 +9,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-
 from benchmarks import command, empty_server, lock_files, project
-from benchmarks.command import cpu_s, say
-from benchmarks.door_clients import Timed, Wire
-from benchmarks.project import Served
+from benchmarks.command import say
+from benchmarks.doors import Door, Load
 from benchmarks.report import Figure
 from harness.failure import Exit, Failed
 
@@ -31,7 +25,6 @@ RATIO_MAX = 2.0  # a claim over an empty tool, at the median
 CLAIMS_PER_S_MIN = 400.0
 TIMES_LOCK_FILES_MIN = 100.0
 LOCK_WORKERS = 6
-CALL_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,138 +43,25 @@ FULL = Size((1, 16, 64), claims=1600, races=20, sdk_calls=200, lock_claims=60, t
 QUICK = Size((1, 4), claims=40, races=2, sdk_calls=10, lock_claims=12, turns=1)
 
 
-@dataclass
-class Load:
-    """One batch of calls, by so many agents at once."""
-
-    took_s: list[float] = field(default_factory=list)
-    wall_s: float = 0.0
-    server_cpu_s: float = 0.0
-
-    @property
-    def per_s(self) -> float:
-        return len(self.took_s) / self.wall_s
-
-    def quantile_ms(self, share: float) -> float:
-        return sorted(self.took_s)[min(len(self.took_s) - 1, int(share * len(self.took_s)))] * 1000
-
-    @property
-    def cpu_ms(self) -> float:
-        return self.server_cpu_s / len(self.took_s) * 1000
-
-
 def measure(size: Size) -> tuple[list[Figure], dict[str, Any]]:
     machine = command.about()
     figures: list[Figure] = []
     with project.served(tasks=max(size.agents)) as served, _empty() as (empty_pid, empty_port):
-        door = Door(served, max(size.agents))
+        door, empty = Door(served, max(size.agents)), Door.of_empty(empty_pid, empty_port)
         say("the empty tool and a claim, in turn")
-        figures += _beside_the_empty_tool(door, Door.of_empty(empty_pid, empty_port), size)
+        figures += _beside_the_empty_tool(door, empty, size)
         loads = {}
         for agents in size.agents:
             say(f"{agents} agents claim and give back")
             loads[agents] = asyncio.run(door.claims(agents, size.claims))
-        figures += _throughput(loads)
+        say(f"{max(size.agents)} clients call the empty tool")
+        figures += _throughput(loads, asyncio.run(empty.empty_calls(max(size.agents), size.claims)))
         say("races for one task")
         figures += _races(door, size)
     say(f"{LOCK_WORKERS} workers claim by lock file, commit and push")
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as scratch:
         tally, wall_s = lock_files.measure(Path(scratch), LOCK_WORKERS, size.lock_claims)
     return figures + _beside_lock_files(loads, tally, wall_s), machine
-
-
-class Door:
-    """Agents at one MCP door."""
-
-    def __init__(self, served: Served, agents: int):
-        tokens = [served.admin.create_session(f"claimer-{number}", "command", door=False)["token"] for number in range(agents)]
-        self.pid, self._port, self._tokens = served.server.pid, int(served.server.url.rpartition(":")[2]), tokens
-
-    @classmethod
-    def of_empty(cls, pid: int, port: int) -> "Door":
-        made = cls.__new__(cls)
-        made.pid, made._port, made._tokens = pid, port, ["none"]
-        return made
-
-    async def claims(self, agents: int, claims: int) -> Load:
-        """Each agent claims a task of its own and gives it back; the claims are what is timed, together with all that they wait for."""
-        wires = [Wire(self._port, token) for token in self._tokens[:agents]]
-        load, each = Load(), max(1, claims // agents)
-        try:
-            for number, wire in enumerate(wires):  # connect, and let every agent's first call be over
-                await self._give_back(wire, (await _claimed(wire, number)).answer["fence"])
-            spent, began = cpu_s(self.pid), time.perf_counter()
-            given_back = await asyncio.gather(*(self._claiming(wire, number, each, load) for number, wire in enumerate(wires)))
-            # A claim and its giving back take turns; the share of the time that the claims had is theirs.
-            busy_s, wall_s = sum(load.took_s), time.perf_counter() - began
-            share = busy_s / (busy_s + sum(given_back))
-            load.wall_s, load.server_cpu_s = wall_s * share, (cpu_s(self.pid) - spent) * share
-        finally:
-            for wire in wires:
-                wire.close()
-        return load
-
-    async def _claiming(self, wire: Wire, number: int, times: int, load: Load) -> float:
-        gave_back_s = 0.0
-        for _ in range(times):
-            claimed = await _claimed(wire, number)
-            load.took_s.append(claimed.took_s)
-            gave_back_s += (await self._give_back(wire, claimed.answer["fence"])).took_s
-        return gave_back_s
-
-    @staticmethod
-    async def _give_back(wire: Wire, fence: int) -> Timed:
-        return await wire.call("release_task", fence=fence, outcome="abandoned")
-
-    async def race(self, agents: int) -> tuple[int, int]:
-        """All for the task of the first: how many got it, and how many were refused in words."""
-        wires = [Wire(self._port, token) for token in self._tokens[:agents]]
-        try:
-            answers = [timed.answer for timed in await asyncio.gather(*(wire.call("claim_task", task=project.task(0)) for wire in wires))]
-            winners = [number for number, answer in enumerate(answers) if answer.get("status") == "leased"]
-            for number in winners:
-                await self._give_back(wires[number], answers[number]["fence"])
-        finally:
-            for wire in wires:
-                wire.close()
-        return len(winners), sum(answer.get("status") == "refused" and answer.get("code") == "held" for answer in answers)
-
-    async def by_sdk(self, tool: str, calls: int) -> Load:
-        """One SDK client, one call after the other; claims are given back in between, unmeasured."""
-        load, spent = Load(), 0.0
-        async with AsyncExitStack() as stack:
-            headers = {"Authorization": f"Bearer {self._tokens[0]}"}
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=CALL_S, verify=False))
-            client = await stack.enter_async_context(Client(streamable_http_client(f"http://127.0.0.1:{self._port}/mcp", http_client=http)))
-            for _ in range(calls):
-                before, began = cpu_s(self.pid), time.perf_counter()
-                result = await client.call_tool(tool, {})
-                load.took_s.append(time.perf_counter() - began)
-                spent += cpu_s(self.pid) - before
-                if tool == "claim_task":
-                    assert result.structured_content is not None
-                    await client.call_tool("release_task", {"fence": result.structured_content["fence"], "outcome": "abandoned"})
-        load.wall_s, load.server_cpu_s = sum(load.took_s), spent
-        return load
-
-    async def empty_calls(self, calls: int) -> Load:
-        wire, load = Wire(self._port, self._tokens[0]), Load()
-        try:
-            await wire.call(empty_server.NAME)
-            spent, began = cpu_s(self.pid), time.perf_counter()
-            for _ in range(calls):
-                load.took_s.append((await wire.call(empty_server.NAME)).took_s)
-            load.wall_s, load.server_cpu_s = time.perf_counter() - began, cpu_s(self.pid) - spent
-        finally:
-            wire.close()
-        return load
-
-
-async def _claimed(wire: Wire, number: int) -> Timed:
-    timed = await wire.call("claim_task", task=project.task(number))
-    if timed.answer.get("status") != "leased":
-        raise Failed(f"a free task was not given: {timed.answer}", Exit.INFRASTRUCTURE)
-    return timed
 
 
 def _beside_the_empty_tool(door: Door, empty: Door, size: Size) -> list[Figure]:
@@ -191,7 +71,7 @@ def _beside_the_empty_tool(door: Door, empty: Door, size: Size) -> list[Figure]:
         calls = {
             ("sdk", "empty"): lambda: empty.by_sdk(empty_server.NAME, size.sdk_calls // size.turns),
             ("sdk", "claim"): lambda: door.by_sdk("claim_task", size.sdk_calls // size.turns),
-            ("wire", "empty"): lambda: empty.empty_calls(size.sdk_calls),
+            ("wire", "empty"): lambda: empty.empty_calls(1, size.sdk_calls),
             ("wire", "claim"): lambda: door.claims(1, size.sdk_calls),
         }
         order = list(calls) if turn % 2 == 0 else list(reversed(calls))
@@ -215,7 +95,8 @@ def _ratio(key: str, label: str, pairs: Sequence[tuple[Load, Load]]) -> list[Fig
     ]  # fmt: skip
 
 
-def _throughput(loads: dict[int, Load]) -> list[Figure]:
+def _throughput(loads: dict[int, Load], empty: Load) -> list[Figure]:
+    """Beside what the SDK allows here: its own empty tool with as many clients, which cost as much."""
     found = []
     for agents, load in loads.items():
         many = "agent" if agents == 1 else "agents"
@@ -226,7 +107,10 @@ def _throughput(loads: dict[int, Load]) -> list[Figure]:
             Figure(f"p50_ms_{agents}", load.quantile_ms(0.5), "ms"), Figure(f"p99_ms_{agents}", load.quantile_ms(0.99), "ms"),
             Figure(f"cpu_ms_{agents}", load.cpu_ms, "ms"),
         ]  # fmt: skip
-    return found
+    many = max(loads)
+    about = f"server CPU {empty.cpu_ms:.2f} ms each, the clients' {empty.client_ms:.2f}; at claims the clients' {loads[many].client_ms:.2f}"
+    found.append(Figure(f"empty_per_s_{many}", empty.per_s, "/s", f"calls of the SDK's empty tool, {many} at once", None, about))
+    return [*found, Figure(f"empty_cpu_ms_{many}", empty.cpu_ms, "ms"), Figure(f"client_cpu_ms_{many}", loads[many].client_ms, "ms")]
 
 
 def _races(door: Door, size: Size) -> list[Figure]:

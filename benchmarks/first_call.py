@@ -14,28 +14,28 @@ VERSION = "2026-07-28"
 METHOD, TOOL = "tools/call", "list_tasks"
 
 
-def request(host: str, token: str) -> bytes:
+def request(host: str, token: str, tool: str = TOOL) -> bytes:
     about = {
         "io.modelcontextprotocol/protocolVersion": VERSION,
         "io.modelcontextprotocol/clientInfo": {"name": "first-call", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {},
     }
-    params = {"name": TOOL, "arguments": {}, "_meta": about}
+    params = {"name": tool, "arguments": {}, "_meta": about}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": METHOD, "params": params}).encode()
     head = [
         "POST /mcp HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {token}", "Content-Type: application/json",
-        "Accept: application/json, text/event-stream", f"MCP-Protocol-Version: {VERSION}", f"Mcp-Method: {METHOD}", f"Mcp-Name: {TOOL}",
+        "Accept: application/json, text/event-stream", f"MCP-Protocol-Version: {VERSION}", f"Mcp-Method: {METHOD}", f"Mcp-Name: {tool}",
         f"Content-Length: {len(body)}", "Connection: close", "", "",
     ]  # fmt: skip
     return "\r\n".join(head).encode() + body
 
 
-def call(url: str, token: str) -> bytes:
+def call(url: str, token: str, tool: str = TOOL) -> bytes:
     """The whole answer, head included."""
     host = url.removeprefix("http://").rstrip("/")
     name, _, port = host.partition(":")
     with socket.create_connection((name, int(port)), ANSWER_S) as wire:
-        wire.sendall(request(host, token))
+        wire.sendall(request(host, token, tool))
         return b"".join(iter(lambda: wire.recv(65536), b""))
 
 

@@ -31,7 +31,7 @@ from mcp_server.gateway.proxy import Gateway
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
 from mcp_server.runner_api import Api
-from mcp_server.store import Store, Unwritable, meta, people
+from mcp_server.store import Group, Store, Unwritable, meta, people
 from mcp_server.use_cases import (
     baseline,
     case_sets,
@@ -82,7 +82,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     store = Store.open(state.database)
     audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
     repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
-    world = World(config, store, repos, audit, bell, now_ms)
+    world = World(config, store, repos, audit, bell, Group(store), now_ms)
     world.accounts.by_name.update(accounts)
     spending.load(world)
     tip_check.load(world)
@@ -93,6 +93,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     world = _with_cases(world)
     planning.import_tasks(world)
     oracle_jobs.take_back(world)
+    leasing.find_unkept(world)
     leasing.keep_salvage(world)
     for warning in status.warnings(world):
         log.warning("%s", warning)
@@ -179,6 +180,7 @@ async def _living(world: World, mcp: MCPServer, doors: Doors | None, gateway: Ga
             if doors is not None:
                 await doors.close_all()
             await gateway.close()
+            await world.group.close()
             await asyncio.to_thread(world.audit.checkpoint, world.now_ms())
 
 

@@ -87,19 +87,14 @@ class Audit:
     def __init__(self, store: Store, key: Key, published: Path):
         self._store, self._key, self._published = store, key, published
         self._signed_ms = 0
-        self._head: tuple[object, rows.Row] | None = None  # the transaction that wrote last, and its last event
 
     def record(self, tx: Tx, now_ms: int, kind: str, *, agent: str | None = None, session: str | None = None,
                task: str | None = None, fence: int | None = None, **data) -> None:  # fmt: skip
         """Appends one event; it is durable if and only if the transaction is."""
-        # Of another transaction it is worth nothing: that one may have been rolled back.
-        transaction = tx.get_transaction()
-        last = self._head[1] if self._head is not None and self._head[0] is transaction else rows.last(tx)
+        last = rows.last(tx)
         seq, prev = (last.seq + 1, last.hash) if last else (1, chain.GENESIS)
-        body = {"ms": now_ms, "kind": kind, "agent": agent, "session": session, "task": task, "fence": fence, "data": redacted(data)}
-        row = rows.Row(seq, chain.canonical(body), chain.entry_hash(prev, seq, body))
-        rows.append(tx, row, kind=kind, agent=agent, task=task)
-        self._head = (transaction, row)
+        body = chain.canonical({"ms": now_ms, "kind": kind, "agent": agent, "session": session, "task": task, "fence": fence, "data": redacted(data)})
+        rows.append(tx, rows.Row(seq, body, chain.hash_of(prev, seq, body)), kind=kind, agent=agent, task=task)
 
     def checkpoint(self, now_ms: int) -> chain.Checkpoint:
         """Signs and publishes the present head, or answers the last checkpoint where nothing is new."""

@@ -305,6 +305,10 @@ class Repository(Objects):
         done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", full_ref(ref), ok=(0, 1))
         return full_oid(text(done.out).strip()) if done.status == 0 else None
 
+    def is_loose(self, ref: str) -> bool:
+        """Whether the ref has a file of its own, so that where it is at is read without a process."""
+        return (self.path / _ref(ref)).is_file()
+
     def _loose(self, ref: str) -> str | None:
         try:
             return (self.path / full_ref(ref)).read_text("ascii").strip()

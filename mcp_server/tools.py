@@ -5,7 +5,6 @@ loses nothing, and the same call made again joins what is under way.
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +24,7 @@ from mcp_server.core import budget
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.store import Tx, Unwritable
-from mcp_server.use_cases import claim, leasing, memory, planning, release, running, sessions, spending, submit
+from mcp_server.use_cases import claim, memory, planning, release, running, sessions, spending, submit
 from mcp_server.world import World
 
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
@@ -53,12 +52,13 @@ class Tools:
 
     async def claim_task(self, ctx: Context, task: str | None = None, module: str | None = None) -> CallToolResult:
         """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
-        return await self._at_once(ctx, "claim_task", "leased", lambda who, also: claim.claim(self._world, who, task, module, also), task=task, module=module)
+        decide = lambda world, tx, who: claim.claim(world, tx, who, task, module)  # noqa: E731
+        return await self._at_once(ctx, "claim_task", "leased", decide, claim.answer, claim.is_told_at_once, task=task, module=module)
 
     async def release_task(self, ctx: Context, fence: Fence, outcome: Literal["done", "blocked", "abandoned"], note: str = "") -> CallToolResult:
         """Give a lease back. A landing completes its task by itself; use blocked (say in note why, and who could unblock) or abandoned otherwise. Uploaded commits are kept for the next holder."""
-        act = lambda who, also: release.release(self._world, who, fence, outcome, note, also)  # noqa: E731
-        return await self._at_once(ctx, "release_task", "released", act, fence=fence, outcome=outcome, note=note)
+        decide = lambda world, tx, who: release.release(world, tx, who, fence, outcome, note)  # noqa: E731
+        return await self._at_once(ctx, "release_task", "released", decide, release.answer, release.is_told_at_once, fence=fence, outcome=outcome, note=note)
 
     async def run_oracle(
         self,
@@ -120,42 +120,61 @@ class Tools:
     async def _call(self, ctx: Context, tool: str, act: Callable[[Principal], Any], poll: Callable[[Any], Answer] | None = None, **args) -> CallToolResult:
         """Runs the use case once; where its result is under way, `poll`s that until it is settled or the time is up. Logs the call."""
         who, began = principal(ctx), time.monotonic()
-        log = partial(sessions.called, self._world, who, tool, args=_given(args))
+        log = partial(self._log, who, tool, began, args)
         try:
             answer = await self._settled(ctx, tool, partial(act, who), poll, began)
         except asyncio.CancelledError:  # the client went away; what it asked for goes on and a repeated call joins it
-            log(status="dropped", code=None, ms=_since(began))
+            self._world.group.post(log("dropped"))
             raise
         except Exception:
-            await asyncio.to_thread(log, status="error", code=None, ms=_since(began))
+            await self._world.group.write(log("error"))
             raise
-        code = str(answer.code) if isinstance(answer, Refused) else None
-        note = await asyncio.to_thread(_logged, log, partial(spending.note, self._world, who), status=_status(answer), code=code, ms=_since(began))
-        return _answered(answer, note)
+        return _answered(answer, await self._world.group.write(log(_status(answer), _code(answer))))
 
-    async def _at_once(self, ctx: Context, tool: str, done: str, act: Callable[[Principal, leasing.Also], Answer], **args) -> CallToolResult:
-        """As `_call`, for a use case of one transaction, which logs the call too: one sync and one thread instead of two of each.
+    async def _at_once(
+        self,
+        ctx: Context,
+        tool: str,
+        done: str,
+        decide: Callable[[World, Tx, Principal], Any],
+        tell: Callable[[World, Any], dict],
+        is_told_at_once: Callable[[World, Any], bool],
+        **args,
+    ) -> CallToolResult:
+        """As `_call`, for a use case of one transaction, which logs the call too: `decide` in it, and `tell` once it is durable.
 
-        `done` is the status of an answer that is no refusal.
+        `done` is the status of an answer that is no refusal. What is not told at once is told by a thread.
         """
-        who, began, dropped = principal(ctx), time.monotonic(), threading.Event()
+        who, began, dropped = principal(ctx), time.monotonic(), False
+        log = partial(self._log, who, tool, began, args)
 
-        def also(world: World, tx: Tx, refused: Refused | None) -> None:
-            status = "dropped" if dropped.is_set() else "refused" if refused else done
-            sessions.called_in(world, tx, who, tool, status=status, code=str(refused.code) if refused else None, args=_given(args), ms=_since(began))
-
-        def run() -> tuple[Answer, dict | None]:
-            try:
-                return act(who, also), spending.note(self._world, who)
-            except Exception:
-                sessions.called(self._world, who, tool, status="error", code=None, args=_given(args), ms=_since(began))
-                raise
+        def act(tx: Tx) -> tuple[Any, dict | None]:
+            decided = decide(self._world.at_one_moment(), tx, who)
+            status = "dropped" if dropped else "refused" if isinstance(decided, Refused) else done
+            return decided, log(status, _code(decided))(tx)
 
         try:
-            return _answered(*await asyncio.to_thread(run))
-        except asyncio.CancelledError:  # the client went away; the thread goes on, and a repeated call finds what it did
-            dropped.set()
+            decided, spent = await self._world.group.write(act)
+            if isinstance(decided, Refused):
+                return _answered(decided, spent)
+            told = tell(self._world, decided) if is_told_at_once(self._world, decided) else await asyncio.to_thread(tell, self._world, decided)
+            return _answered(told, spent)
+        except asyncio.CancelledError:  # the client went away; what it asked for is done, and a repeated call finds it
+            dropped = True
             raise
+        except Exception:
+            await self._world.group.write(log("error"))
+            raise
+
+    def _log(self, who: Principal, tool: str, began: float, args: dict[str, Any], status: str, code: str | None = None) -> Callable[[Tx], dict | None]:
+        """Writes the call down; answers with what its caller is to be told of its budget."""
+
+        def act(tx: Tx) -> dict | None:
+            world = self._world.at_one_moment()
+            sessions.called(world, tx, who, tool, status=status, code=code, args=_given(args), ms=_since(began))
+            return spending.note(world, tx, who)
+
+        return act
 
     async def _settled(self, ctx: Context, tool: str, act: Callable[[], Any], poll: Callable[[Any], Answer] | None, began: float) -> Answer:
         started = await asyncio.to_thread(act)
@@ -202,11 +221,6 @@ def principal(ctx: Context) -> Principal:
     request = ctx.request_context.request
     assert request is not None, "tools are served over HTTP only"
     return request.scope["principal"]
-
-
-def _logged(log: Callable, note: Callable[[], dict | None], **more) -> dict | None:
-    log(**more)
-    return note()
 
 
 def render(answer: Answer, spent: dict | None = None) -> CallToolResult:
@@ -273,6 +287,10 @@ def _status(answer: Answer) -> str:
     if isinstance(answer, Refused):
         return "refused"
     return answer.get("status", "ok") if isinstance(answer, dict) else "ok"
+
+
+def _code(answer: Any) -> str | None:
+    return str(answer.code) if isinstance(answer, Refused) else None
 
 
 def _since(began: float) -> int:

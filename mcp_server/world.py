@@ -12,7 +12,7 @@ from mcp_server.gateway.accounts import Accounts
 from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
-from mcp_server.store import Store, Tx
+from mcp_server.store import Group, Store, Tx
 
 MS_PER_MINUTE = 60_000
 
@@ -24,6 +24,7 @@ class World:
     repos: dict[str, Repository]
     audit: Audit
     bell: Bell
+    group: Group
     now_ms: Callable[[], int]
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)  # by suite; a suite without is not in it
     # Of the model gateway, and true only while this process lives.
@@ -32,6 +33,7 @@ class World:
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
     red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last, while this process lives
+    unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     @property
     def lease_ms(self) -> int:

@@ -104,6 +104,17 @@ def test_a_quick_run_of_the_claims_has_one_winner_in_each_race_and_leaves_nothin
     assert list(tmp_path.glob("harness-bench-*")) == [] and sorted(map(str, kill_sweep.servers_below(tmp_path))) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(QUICK_S + 30)
+def test_a_quick_run_of_the_restarts_tells_both_starts_and_leaves_nothing(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "benchmarks.restart", "--quick", "--json"]
+    done = subprocess.run(argv, cwd=SOURCES, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=QUICK_S)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    assert figures["restart_s"]["bound"] == 2 and figures["restart_s"]["value"] > 0 < figures["empty_start_s"]["value"]
+    assert list(tmp_path.glob("harness-bench-*")) == [] and sorted(map(str, kill_sweep.servers_below(tmp_path))) == []
+
+
 def test_a_least_is_met_from_above() -> None:
     enough, little = Figure("a", 500, "/s", "claims", 400, at_least=True), Figure("b", 300, "/s", "claims", 400, at_least=True)
     assert (enough.met, little.met) == (True, False) and "NOT MET" in little.row()[3] and "NOT MET" not in enough.row()[3]

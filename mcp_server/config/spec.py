@@ -4,6 +4,7 @@ Rule: a value of these types has passed every check; the fields' names, types an
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from oracle.spec import Suite
@@ -161,3 +162,11 @@ class Config:
     tasks: list[TaskSpec]
     gateway: Gateway = Gateway()
     egress: Egress = Egress()
+
+    @cached_property
+    def has_budgets(self) -> bool:
+        """Whether anything is limited at all."""
+        every = [self.gateway.budget, self.gateway.agent_budget, self.gateway.session_budget, self.gateway.task_budget]
+        every += [budget for spec in self.agents.values() for budget in (spec.budget, spec.session_budget)]
+        every += [task.budget for task in self.tasks]
+        return any(budget not in (None, Budget()) for budget in every)

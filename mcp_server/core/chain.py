@@ -43,8 +43,13 @@ def canonical(value: Any) -> bytes:
 
 
 def entry_hash(prev_hex: str, seq: int, body: Any) -> str:
+    return hash_of(prev_hex, seq, canonical(body))
+
+
+def hash_of(prev_hex: str, seq: int, body: bytes) -> str:
+    """The same, of a body that is canonical already."""
     # No part but the last has a variable form, and none holds a newline: the joined bytes read in one way only.
-    return hashlib.sha256(b"\n".join((DOMAIN, prev_hex.encode(), str(seq).encode(), canonical(body)))).hexdigest()
+    return hashlib.sha256(b"\n".join((DOMAIN, prev_hex.encode(), str(seq).encode(), body))).hexdigest()
 
 
 def checkpoint_text(checkpoint: Checkpoint) -> str:

@@ -1,7 +1,4 @@
-"""The audit log's rows: appended, never changed. The chain itself is core.chain's.
-
-What every call runs is built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
-"""
+"""The audit log's rows: appended, never changed. The chain itself is core.chain's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +7,7 @@ from sqlalchemy import insert, select
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import checkpoints, events
+from mcp_server.store.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -21,17 +19,19 @@ class Row:
     hash: str
 
 
-LAST = select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1)
-APPEND = insert(events)
+NEWEST = "newest event"  # what the writer knows: the next one is chained to it
+LAST = Statement(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1))
+APPEND = Statement(insert(events))
+LAST_CHECKPOINT = Statement(select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
 
 
 def last(tx: Tx) -> Row | None:
-    row = tx.execute(LAST).first()
-    return Row(**row._mapping) if row else None
+    return tx.known(NEWEST, lambda: Row(*row) if (row := tx.run(LAST).fetchone()) else None)
 
 
 def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:
-    tx.execute(APPEND, {"seq": row.seq, "body": row.body, "hash": row.hash, "kind": kind, "agent": agent, "task": task})
+    tx.run(APPEND, {"seq": row.seq, "body": row.body, "hash": row.hash, "kind": kind, "agent": agent, "task": task})
+    tx.remember(NEWEST, row)
 
 
 def after(tx: Tx, seq: int, *, limit: int, kind: str | None = None, agent: str | None = None, task: str | None = None) -> list[Row]:
@@ -58,8 +58,7 @@ def bodies(tx: Tx, kind: str) -> list[bytes]:
 
 
 def last_checkpoint(tx: Tx) -> tuple[int, str] | None:
-    row = tx.execute(select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)).first()
-    return (row.size, row.note) if row else None
+    return tx.run(LAST_CHECKPOINT).fetchone()
 
 
 def add_checkpoint(tx: Tx, size: int, note: str) -> None:

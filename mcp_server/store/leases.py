@@ -3,20 +3,27 @@
 import json
 from functools import lru_cache
 
-from sqlalchemy import JSON, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import bindparam, insert, select, update
 
 from mcp_server.core.lease import Lease
 from mcp_server.store import Tx, meta
 from mcp_server.store.schema import leases
+from mcp_server.store.statement import Statement
 
 FENCE = "fence"
-KNOWN_MAX = 10_000  # rows: every call reads all open leases, and only its own changes
-# Built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
-ADD = insert(leases)
-COLUMNS = [type_coerce(column, Text).label(column.name) if isinstance(column.type, JSON) else column for column in leases.c]
-PUT = update(leases).where(leases.c.fence == bindparam("of"))
-GET = select(*COLUMNS).where(leases.c.fence == bindparam("of"))
-OPEN = select(*COLUMNS).where(leases.c.ended_ms.is_(None)).order_by(leases.c.fence)
+UNENDED = "leases that have not ended"  # by fence, oldest first: what the writer knows
+ROWS_MAX = 10_000  # every look at the open leases reads them all, and only its own changes
+ADD = Statement(insert(leases))
+PUT = Statement(update(leases).where(leases.c.fence == bindparam("of")))
+GET = Statement(select(leases).where(leases.c.fence == bindparam("of")))
+OPEN = Statement(select(leases).where(leases.c.ended_ms.is_(None)).order_by(leases.c.fence))
+AT = Statement(
+    select(leases)
+    .where(leases.c.agent == bindparam("of"), leases.c.granted_ms <= bindparam("ms"), leases.c.ended_ms.is_(None) | (leases.c.ended_ms >= bindparam("ms")))
+    .order_by(leases.c.fence.desc())
+    .limit(1)
+)
+OF_TASK = Statement(select(leases).where(leases.c.task == bindparam("of")).order_by(leases.c.fence))
 
 
 def next_fence(tx: Tx) -> int:
@@ -27,45 +34,60 @@ def next_fence(tx: Tx) -> int:
 
 
 def add(tx: Tx, lease: Lease) -> None:
-    tx.execute(ADD, _values(lease))
+    tx.run(ADD, _values(lease))
+    _follow(tx, lease)
 
 
 def put(tx: Tx, lease: Lease) -> None:
-    tx.execute(PUT, _values(lease) | {"of": lease.fence})
+    tx.run(PUT, _values(lease) | {"of": lease.fence})
+    _follow(tx, lease)
 
 
 def get(tx: Tx, fence: int) -> Lease | None:
-    row = tx.execute(GET, {"of": fence}).first()
-    return _lease(tuple(row)) if row else None
+    row = tx.run(GET, {"of": fence}).fetchone()
+    return _lease(row) if row else None
 
 
 def open_ones(tx: Tx) -> list[Lease]:
     """Leases that have not been written as ended; some may be past their time."""
-    return [_lease(tuple(row)) for row in tx.execute(OPEN)]
+    return list(_unended(tx).values())
 
 
 def of_agent(tx: Tx, agent: str) -> Lease | None:
     """The newest lease of an agent that has not been written as ended."""
-    row = tx.execute(select(*COLUMNS).where(leases.c.ended_ms.is_(None), leases.c.agent == agent).order_by(leases.c.fence.desc()).limit(1)).first()
-    return _lease(tuple(row)) if row else None
+    return next((lease for lease in reversed(_unended(tx).values()) if lease.agent == agent), None)
 
 
 def at(tx: Tx, agent: str, ms: int) -> Lease | None:
     """The lease that an agent held at that time, whatever has become of it."""
-    then = (leases.c.agent == agent) & (leases.c.granted_ms <= ms) & (leases.c.ended_ms.is_(None) | (leases.c.ended_ms >= ms))
-    row = tx.execute(select(*COLUMNS).where(then).order_by(leases.c.fence.desc()).limit(1)).first()
-    return _lease(tuple(row)) if row else None
+    row = tx.run(AT, {"of": agent, "ms": ms}).fetchone()
+    return _lease(row) if row else None
 
 
 def of_task(tx: Tx, task: str) -> list[Lease]:
-    return [_lease(tuple(row)) for row in tx.execute(select(*COLUMNS).where(leases.c.task == task).order_by(leases.c.fence))]
+    return [_lease(row) for row in tx.run(OF_TASK, {"of": task})]
+
+
+def _unended(tx: Tx) -> dict[int, Lease]:
+    return tx.known(UNENDED, lambda: {lease.fence: lease for lease in map(_lease, tx.run(OPEN))})
+
+
+def _follow(tx: Tx, lease: Lease) -> None:
+    """Fences only grow, and no ended lease begins again: whatever is new belongs to the end."""
+    known = tx.remembered(UNENDED)
+    if known is None:
+        return
+    if lease.ended_ms is None:
+        known[lease.fence] = lease
+    else:
+        known.pop(lease.fence, None)
 
 
 def _values(lease: Lease) -> dict:
     return vars(lease) | {"paths": list(lease.paths)}
 
 
-@lru_cache(maxsize=KNOWN_MAX)
+@lru_cache(maxsize=ROWS_MAX)
 def _lease(row: tuple) -> Lease:
     values = dict(zip(leases.c.keys(), row, strict=True))
-    return Lease(**values | {"paths": tuple(json.loads(values["paths"]))})
+    return Lease(**values | {"paths": tuple(json.loads(values["paths"])), "pinned": bool(values["pinned"])})

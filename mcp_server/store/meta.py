@@ -5,15 +5,17 @@ from sqlalchemy.dialects.sqlite import insert
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import meta
+from mcp_server.store.statement import Statement
 
-GET = select(meta.c.value).where(meta.c.key == bindparam("of"))
+GET = Statement(select(meta.c.value).where(meta.c.key == bindparam("of")))
 _NEW = insert(meta)
-PUT = _NEW.on_conflict_do_update(index_elements=["key"], set_={"value": _NEW.excluded.value})
+PUT = Statement(_NEW.on_conflict_do_update(index_elements=["key"], set_={"value": _NEW.excluded.value}))
 
 
 def get(tx: Tx, key: str) -> str | None:
-    return tx.execute(GET, {"of": key}).scalar()
+    row = tx.run(GET, {"of": key}).fetchone()
+    return row[0] if row else None
 
 
 def put(tx: Tx, key: str, value: str) -> None:
-    tx.execute(PUT, {"key": key, "value": value})
+    tx.run(PUT, {"key": key, "value": value})

@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, insert, select
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import notes
+from mcp_server.store.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Note:
     written_ms: int
 
 
-# Built once: every claim runs it, and SQLAlchemy takes longer to build a statement than SQLite to run it.
-NEWEST = select(notes.c.topic, notes.c.agent, notes.c.text, notes.c.written_ms).order_by(notes.c.id.desc()).limit(bindparam("most"))
+BY_AGE = select(notes.c.topic, notes.c.agent, notes.c.text, notes.c.written_ms).order_by(notes.c.id.desc()).limit(bindparam("most"))
+NEWEST = Statement(BY_AGE)
 
 
 def add(tx: Tx, note: Note) -> None:
@@ -26,7 +27,7 @@ def add(tx: Tx, note: Note) -> None:
 
 def newest(tx: Tx, *, topic: str | None = None, limit: int = 50) -> list[Note]:
     """The newest first; with `topic`, that topic and everything below it (`demo` finds `demo/x`)."""
-    query = NEWEST
-    if topic is not None:
-        query = query.where((notes.c.topic == topic) | notes.c.topic.startswith(topic + "/", autoescape=True))
-    return [Note(**row._mapping) for row in tx.execute(query, {"most": limit})]
+    if topic is None:
+        return [Note(*row) for row in tx.run(NEWEST, {"most": limit})]
+    of_topic = BY_AGE.where((notes.c.topic == topic) | notes.c.topic.startswith(topic + "/", autoescape=True))
+    return [Note(*row) for row in tx.execute(of_topic, {"most": limit})]

@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import sessions, tokens
+from mcp_server.store.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,14 @@ class Session:
     branch: str | None = None
 
 
-# Asked by every call, so built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
-TOKEN = select(tokens).where(tokens.c.sha256 == bindparam("of"))
-SESSION = select(sessions).where(sessions.c.id == bindparam("of"))
-PUT_SESSION = update(sessions).where(sessions.c.id == bindparam("of"))
+TOKEN = Statement(select(tokens).where(tokens.c.sha256 == bindparam("of")))
+SESSION = Statement(select(sessions).where(sessions.c.id == bindparam("of")))
+PUT_SESSION = Statement(update(sessions).where(sessions.c.id == bindparam("of")))
+CALLED = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("of"))
+    .values(calls=sessions.c.calls + 1, tools_listed=True, last_call=bindparam("tool"), last_call_ms=bindparam("ms"))
+)
 
 
 def add_token(tx: Tx, *, sha256: str, name: str, role: str, session: str | None, now_ms: int) -> Token:
@@ -53,8 +58,8 @@ def add_token(tx: Tx, *, sha256: str, name: str, role: str, session: str | None,
 
 
 def token_by_hash(tx: Tx, sha256: str) -> Token | None:
-    row = tx.execute(TOKEN, {"of": sha256}).first()
-    return Token(**row._mapping) if row else None
+    row = tx.run(TOKEN, {"of": sha256}).fetchone()
+    return Token(*row) if row else None
 
 
 def all_tokens(tx: Tx) -> list[Token]:
@@ -81,12 +86,20 @@ def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> Se
 
 
 def put_session(tx: Tx, session: Session) -> None:
-    tx.execute(PUT_SESSION, vars(session) | {"of": session.id})
+    tx.run(PUT_SESSION, vars(session) | {"of": session.id})
 
 
 def session(tx: Tx, id: str) -> Session | None:
-    row = tx.execute(SESSION, {"of": id}).first()
-    return Session(**row._mapping) if row else None
+    row = tx.run(SESSION, {"of": id}).fetchone()
+    if row is None:
+        return None
+    values = dict(zip(sessions.c.keys(), row, strict=True))
+    return Session(**values | {"door": bool(values["door"]), "tools_listed": bool(values["tools_listed"])})
+
+
+def called(tx: Tx, id: str, tool: str, now_ms: int) -> None:
+    """Counts a tool call of a session; of one that there is not, nothing."""
+    tx.run(CALLED, {"of": id, "tool": tool, "ms": now_ms})
 
 
 def open_sessions(tx: Tx) -> list[Session]:

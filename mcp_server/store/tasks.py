@@ -1,61 +1,44 @@
 """Tasks in the database."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from functools import lru_cache
 
-from sqlalchemy import JSON, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import Text, bindparam, insert, select, type_coerce, update
 
 from mcp_server.core.task import Salvage, State, Task
 from mcp_server.store import Tx
 from mcp_server.store.schema import tasks
+from mcp_server.store.statement import Statement
 
-# JSON columns come as the text that they are, so that a row that was read before is known by its values.
-COLUMNS = [type_coerce(column, Text).label(column.name) if isinstance(column.type, JSON) else column for column in tasks.c]
-ALL = select(*COLUMNS).order_by(tasks.c.id)
-GET = select(*COLUMNS).where(tasks.c.id == bindparam("of"))
-SALVAGED = ALL.where(type_coerce(tasks.c.salvage, Text) != "null")
-ADD = insert(tasks)
-PUT = update(tasks).where(tasks.c.id == bindparam("of"))
-KNOWN_MAX = 10_000  # rows; a claim reads every task, and nearly all are as they were
+EVERY = "every task"  # by id: what the writer knows
+ROWS_MAX = 10_000  # nearly all are as they were when they were read before
+ALL = Statement(select(tasks).order_by(tasks.c.id))
+GET = Statement(select(tasks).where(tasks.c.id == bindparam("of")))
+SALVAGED = Statement(select(tasks).where(type_coerce(tasks.c.salvage, Text) != "null").order_by(tasks.c.id))
+ADD = Statement(insert(tasks))
+PUT = Statement(update(tasks).where(tasks.c.id == bindparam("of")))
 
 
 def all(tx: Tx) -> dict[str, Task]:
-    return {row.id: _task(tuple(row)) for row in tx.execute(ALL)}
+    return dict(every(tx))
 
 
-class Every(Mapping[str, Task]):
-    """All tasks of a transaction that has not changed any yet: one that is asked for by its id is read alone."""
-
-    def __init__(self, tx: Tx):
-        self._tx, self._all = tx, None
-
-    def __getitem__(self, id: str) -> Task:
-        found = self._all.get(id) if self._all is not None else get(self._tx, id)
-        if found is None:
-            raise KeyError(id)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def _read(self) -> dict[str, Task]:
-        self._all = all(self._tx) if self._all is None else self._all
-        return self._all
+def every(tx: Tx) -> Mapping[str, Task]:
+    """As `all`, for who only looks, and before the next is written."""
+    return tx.known(EVERY, lambda: {task.id: task for task in map(_task, tx.run(ALL))})
 
 
 def salvaged(tx: Tx) -> list[Task]:
     """Those with work that an earlier holder left."""
-    return [_task(tuple(row)) for row in tx.execute(SALVAGED)]
+    return [_task(row) for row in tx.run(SALVAGED)]
 
 
 def get(tx: Tx, id: str) -> Task | None:
-    row = tx.execute(GET, {"of": id}).first()
-    return _task(tuple(row)) if row else None
+    if tx.writes:
+        return every(tx).get(id)
+    row = tx.run(GET, {"of": id}).fetchone()
+    return _task(row) if row else None
 
 
 def any_from(tx: Tx, source: str) -> bool:
@@ -65,19 +48,23 @@ def any_from(tx: Tx, source: str) -> bool:
 
 
 def add(tx: Tx, task: Task) -> None:
-    tx.execute(ADD, _values(task))
+    tx.run(ADD, _values(task))
+    tx.forget(EVERY)  # it has its place among them by its id
 
 
 def put(tx: Tx, task: Task) -> None:
     """Overwrites the row of `task.id`."""
-    tx.execute(PUT, _values(task) | {"of": task.id})
+    tx.run(PUT, _values(task) | {"of": task.id})
+    if (known := tx.remembered(EVERY)) is not None:
+        known[task.id] = task
 
 
 def _values(task: Task) -> dict:
-    return asdict(task) | {"paths": list(task.paths), "needs": list(task.needs), "cases": list(task.cases), "state": str(task.state)}
+    told = {"paths": list(task.paths), "needs": list(task.needs), "cases": list(task.cases), "state": str(task.state)}
+    return vars(task) | told | {"salvage": vars(task.salvage) if task.salvage else None}
 
 
-@lru_cache(maxsize=KNOWN_MAX)
+@lru_cache(maxsize=ROWS_MAX)
 def _task(row: tuple) -> Task:
     values = dict(zip(tasks.c.keys(), row, strict=True))
     values |= {name: tuple(json.loads(values[name])) for name in ("paths", "needs", "cases")}

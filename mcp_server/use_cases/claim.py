@@ -1,6 +1,10 @@
-"""`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin."""
+"""`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin.
+
+Decided in a transaction (`claim`), and told once that is durable (`answer`), which looks at the repository too.
+"""
 
 import dataclasses
+from dataclasses import dataclass
 
 from mcp_server import faults
 from mcp_server.auth import Principal
@@ -21,32 +25,35 @@ NOTES_MAX = 3
 NOTE_CHARACTERS = 300
 
 
-def claim(world: World, who: Principal, task: str | None = None, module: str | None = None, also: leasing.Also = leasing.nothing) -> dict | Refused:
+@dataclass(frozen=True)
+class Claimed:
+    """`now_ms`: when it was decided. What is told is told of that moment: by a later one the lease may be over."""
+
+    task: Task
+    lease: Lease
+    notes: list[note_rows.Note]
+    now_ms: int
+
+
+def claim(world: World, tx: Tx, who: Principal, task: str | None = None, module: str | None = None) -> Claimed | Refused:
     """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
-    with world.store.write() as tx:
-        world = world.at_one_moment()
-        live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
-        board = schedule.Board(task_rows.Every(tx), live, world.now_ms())
-        chosen = schedule.choose(board, who.name, task=task, module=module)
-        if isinstance(chosen, Task):
-            chosen = spending.refusal(world, tx, who, chosen.id) or chosen
-        match chosen:
-            case Refused():
-                world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
-                also(world, tx, chosen)
-                return chosen
-            case Lease():
-                lease = _resumed(world, tx, who, chosen)
-            case Task():
-                lease = _grant(world, tx, who, chosen)
-        held = task_rows.get(tx, lease.task)
-        notes = note_rows.newest(tx, limit=NOTES_MAX)
-        also(world, tx, None)
-        faults.reached("claim.decided")
-    faults.reached("claim.committed")
+    live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
+    board = schedule.Board(task_rows.every(tx), live, world.now_ms())
+    chosen = schedule.choose(board, who.name, task=task, module=module)
+    if isinstance(chosen, Task):
+        chosen = spending.refusal(world, tx, who, chosen.id) or chosen
+    match chosen:
+        case Refused():
+            world.record(tx, "refusal", who, task=task, tool="claim_task", code=str(chosen.code), happened=chosen.happened)
+            return chosen
+        case Lease():
+            lease = _resumed(world, tx, who, chosen)
+        case Task():
+            lease = _grant(world, tx, who, chosen)
+    held = task_rows.get(tx, lease.task)
     assert held is not None
-    leasing.keep_salvage(world)
-    return _answer(world, held, lease, notes)
+    faults.reached("claim.decided")
+    return Claimed(held, lease, note_rows.newest(tx, limit=NOTES_MAX), world.now_ms())
 
 
 def _grant(world: World, tx: Tx, who: Principal, task: Task) -> Lease:
@@ -81,12 +88,22 @@ def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
     lease_rows.put(tx, moved)
     task = task_rows.get(tx, lease.task)
     assert task is not None
-    task_rows.put(tx, dataclasses.replace(task, salvage=leasing.salvage_of(lease, tx) or task.salvage))
+    task_rows.put(tx, dataclasses.replace(task, salvage=leasing.salvage_of(world, tx, lease) or task.salvage))
     world.record(tx, "lease_resumed", who, task=lease.task, fence=lease.fence, before=lease.session)
     return moved
 
 
-def _answer(world: World, task: Task, lease: Lease, notes: list[note_rows.Note]) -> dict:
+def is_told_at_once(world: World, claimed: Claimed) -> bool:
+    """Whether `answer` neither starts a process nor reads what may be long."""
+    task = claimed.task
+    return not (world.unkept or task.cases or task.salvage) and world.repos[task.repo].is_loose(world.main_ref(task.repo))
+
+
+def answer(world: World, claimed: Claimed) -> dict:
+    """What the holder is told, once the lease is durable."""
+    faults.reached("claim.committed")
+    leasing.keep_salvage(world)
+    task, lease = claimed.task, claimed.lease
     base = world.main(task.repo)
     failing = _failing(world, task, base)
     salvage = task.salvage if task.salvage and not world.repos[task.repo].is_ancestor(task.salvage.commit, base) else None
@@ -96,12 +113,12 @@ def _answer(world: World, task: Task, lease: Lease, notes: list[note_rows.Note])
         "fence": lease.fence,
         "paths": list(lease.paths),
         "expires": schedule.moment(lease.expires_ms),
-        "lease_s": max(0, lease.expires_ms - world.now_ms()) // 1000,
+        "lease_s": max(0, lease.expires_ms - claimed.now_ms) // 1000,
         "base": base,
         "failing": len(failing),
         "failing_cases": failing[:FAILING_MAX],
         "salvage": dataclasses.asdict(salvage) if salvage else None,
-        "notes": "\n".join(f"{note.topic} ({note.agent}): {note.text[:NOTE_CHARACTERS]}" for note in notes),
+        "notes": "\n".join(f"{note.topic} ({note.agent}): {note.text[:NOTE_CHARACTERS]}" for note in claimed.notes),
         "check": f"commit inside your paths, then run_oracle(fence={lease.fence}), then push(fence={lease.fence}, commit=..., summary=...)",
     }
 

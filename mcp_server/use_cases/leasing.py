@@ -1,26 +1,17 @@
 """Leases over their life: expiry, renewal by activity, their end, and what they leave behind for the next holder."""
 
 import dataclasses
-from collections.abc import Callable
 
 from mcp_server.auth import Principal
 from mcp_server.core import lease as core
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
-from mcp_server.core.refusal import Refused
 from mcp_server.core.task import Event, Salvage, Task
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.world import World
-
-# What a use case does at the end of its transaction, told of the refusal, if it is one.
-Also = Callable[[World, Tx, Refused | None], None]
-
-
-def nothing(_world: World, _tx: Tx, _refused: Refused | None) -> None:
-    """The usual Also."""
 
 
 def live(world: World, tx: Tx) -> list[Lease]:
@@ -41,8 +32,7 @@ def expire(world: World) -> bool:
         world = world.at_one_moment()
         before = len(lease_rows.open_ones(tx))
         overdue = before - len(live(world, tx))
-    if overdue:
-        keep_salvage(world)
+    keep_salvage(world)
     return overdue > 0
 
 
@@ -62,27 +52,38 @@ def end(world: World, tx: Tx, lease: Lease, reason: str, event: Event, *, why: s
     assert task is not None, "a lease names a task that exists"
     state = tasks.next_state(task.state, event)
     assert state is not None, f"{event} in state {task.state}"
-    salvage = None if event is Event.LAND else salvage_of(lease, tx) or task.salvage
+    salvage = None if event is Event.LAND else salvage_of(world, tx, lease) or task.salvage
     move(world, tx, dataclasses.replace(task, state=state, reason=why, salvage=salvage), lease.agent)
     left = salvage.commit if salvage else None
     world.record(tx, "lease_ended", agent=lease.agent, session=lease.session, task=lease.task, fence=lease.fence, reason=reason, salvage=left)
 
 
-def salvage_of(lease: Lease, tx: Tx) -> Salvage | None:
+def salvage_of(world: World, tx: Tx, lease: Lease) -> Salvage | None:
     """What the holder uploaded under this lease, if anything: its ref is made by `keep_salvage`."""
-    pushed = [submission.commit for submission in submission_rows.of_fence(tx, lease.fence)]
-    commit = lease.head or (pushed[-1] if pushed else None)
-    return Salvage(f"refs/salvage/{lease.task}/{lease.fence}", commit, lease.agent) if commit else None
+    commit = lease.head
+    if commit is None and (pushed := submission_rows.of_fence(tx, lease.fence)):
+        commit = pushed[-1].commit
+    if commit is None:
+        return None
+    salvage = Salvage(f"refs/salvage/{lease.task}/{lease.fence}", commit, lease.agent)
+    world.unkept[salvage.ref] = (lease.repo, commit)
+    return salvage
+
+
+def find_unkept(world: World) -> None:
+    """At the start: an earlier server may have ended before it kept what leases had left behind."""
+    with world.store.read() as tx:
+        world.unkept.update({task.salvage.ref: (task.repo, task.salvage.commit) for task in task_rows.salvaged(tx) if task.salvage})
 
 
 def keep_salvage(world: World) -> None:
     """Gives every salvaged commit its ref. Repeatable; the commit itself is already held by the agent's own ref."""
-    with world.store.read() as tx:
-        salvaged = task_rows.salvaged(tx)
-    for task in salvaged:
-        repo, salvage = world.repos[task.repo], task.salvage
-        if salvage is not None and repo.tip(salvage.ref) is None:
-            repo.set_ref(salvage.ref, salvage.commit)
+    for ref, (name, commit) in list(world.unkept.items()):
+        repo = world.repos[name]
+        if repo.tip(ref) != commit:
+            repo.set_ref(ref, commit)
+        if world.unkept.get(ref) == (name, commit):  # and not, meanwhile, another commit
+            del world.unkept[ref]
 
 
 def move(world: World, tx: Tx, task: Task, agent: str | None) -> None:

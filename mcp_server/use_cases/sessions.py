@@ -59,17 +59,11 @@ def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
         people.put_session(tx, dataclasses.replace(session, head=commit, branch=ref))
 
 
-def called(world: World, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
-    """Writes down one tool call, after its answer is known, and renews the caller's lease."""
-    with world.store.write() as tx:
-        called_in(world.at_one_moment(), tx, who, tool, status=status, code=code, args=args, ms=ms)
-
-
-def called_in(world: World, tx: Tx, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
-    """As `called`, in the transaction of what the call did: both are durable by one sync."""
+def called(world: World, tx: Tx, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:
+    """Writes down one tool call, once its answer is known, and renews the caller's lease."""
     leasing.renew(world, tx, who)
-    if who.session is not None and (session := people.session(tx, who.session)) is not None:
-        people.put_session(tx, dataclasses.replace(session, calls=session.calls + 1, tools_listed=True, last_call=tool, last_call_ms=world.now_ms()))
+    if who.session is not None:
+        people.called(tx, who.session, tool, world.now_ms())
     world.record(tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms)
 
 

@@ -136,21 +136,24 @@ def standing(world: World, tx: Tx, limited: list[tuple[Scope, str, Budget]]) -> 
     return budgets.worst((scope, name, budget, _spent(world, tx, scope, name, budget)) for scope, name, budget in limited)
 
 
-def standing_of(world: World, who: Principal) -> Standing | None:
-    with world.store.read() as tx:
-        lease = lease_of(world, tx, who)
-        limited = limits(world, keys(who, lease.task if lease else None), who.name)
-        return standing(world, tx, limited) if limited else None
+def standing_of(world: World, tx: Tx, who: Principal) -> Standing | None:
+    if not any_budget(world):
+        return None
+    lease = lease_of(world, tx, who)
+    limited = limits(world, keys(who, lease.task if lease else None), who.name)
+    return standing(world, tx, limited) if limited else None
 
 
-def note(world: World, who: Principal) -> dict | None:
+def note(world: World, tx: Tx, who: Principal) -> dict | None:
     """For the next tool answer, once somebody should know."""
-    found = standing_of(world, who)
+    found = standing_of(world, tx, who)
     return found.to_json() if found is not None and found.share >= NOTE_SHARE else None
 
 
 def refusal(world: World, tx: Tx, who: Principal, task: str | None) -> Refused | None:
     """Why `who` gets no new work, `task` being what would be given."""
+    if not any_budget(world):
+        return None
     found = standing(world, tx, limits(world, keys(who, task), who.name))
     if found is None or not found.is_over:
         return None
@@ -189,7 +192,10 @@ def over_under(world: World, tx: Tx, lease: Lease) -> Standing | None:
 
 def over_of_session(world: World, session: people.Session) -> dict | None:
     """For the harness: a session to be ended with outcome `budget`, and why."""
-    found = standing_of(world, Principal(session.agent, AGENT, session.id)) if session.ended_ms is None else None
+    if session.ended_ms is not None:
+        return None
+    with world.store.read() as tx:
+        found = standing_of(world, tx, Principal(session.agent, AGENT, session.id))
     return found.to_json() if found is not None and found.is_over else None
 
 
@@ -228,10 +234,7 @@ def _told(over: Standing) -> dict:
 
 def any_budget(world: World) -> bool:
     """Whether anything is limited at all."""
-    gateway = world.config.gateway
-    own = [spec.budget for spec in world.config.agents.values()] + [spec.session_budget for spec in world.config.agents.values()]
-    every = [gateway.budget, gateway.agent_budget, gateway.session_budget, gateway.task_budget, *own, *(task.budget for task in world.config.tasks)]
-    return any(budget not in (None, NO_BUDGET) for budget in every)
+    return world.config.has_budgets
 
 
 # -- reports

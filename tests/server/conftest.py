@@ -72,7 +72,7 @@ class Server:
                 assert not serving.done(), serving.result()
                 await asyncio.sleep(0.01)
             await app.reopen_doors(world, doors)
-            self.world, self._server = world, server
+            self.world, self._server, self.loop = world, server, asyncio.get_running_loop()
             self.port = server.servers[0].sockets[0].getsockname()[1]
             ready.set()
             await serving

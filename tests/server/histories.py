@@ -5,6 +5,7 @@ Only the clock is ours. What is called can be replaced (`Deeds`), so that a test
 
 import asyncio
 import itertools
+import queue
 import random
 import shutil
 import tempfile
@@ -22,8 +23,8 @@ from mcp_server.bell import Bell
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import Gate
 from mcp_server.git import Repository
+from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
-from mcp_server.store import meta
 from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases import baseline, claim, leasing, oracle_jobs, release, sessions, submit
 from mcp_server.world import World
@@ -33,6 +34,7 @@ from .lease_model import LEASE_MS, TASKS
 from .linear import NEVER, Call, Verdict, check
 
 AGENTS = ("one", "two", "three")
+IN_GROUPS = "three"
 COMMITS = 2  # of each agent in each module
 NO_SUITE, WITH_SUITE = False, True
 IN_MEMORY = Path("/dev/shm")  # a history asks for order, not for durability: where there is a file system in memory it is used
@@ -40,13 +42,43 @@ TOLD_TO_DIE = 0.1  # the share of calls whose client dies before it reads the an
 JUMPS_MS = (1_000, 20_000, LEASE_MS - 1, LEASE_MS, LEASE_MS + 1, -30_000, -LEASE_MS)
 
 
+@cache
+def loop() -> asyncio.AbstractEventLoop:
+    """One that runs for as long as the process does: whose writes are committed in groups, beside those of threads."""
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, daemon=True).start()
+    return made
+
+
+def written(world: World, who: Principal, act: Callable[[World, Tx], Any]) -> Any:
+    """One agent's calls come as those of tools do, on a loop, and are committed in groups; the others' come in threads of their own."""
+    if who.name == IN_GROUPS:
+        return asyncio.run_coroutine_threadsafe(world.group.write(lambda tx: act(world.at_one_moment(), tx)), loop()).result()
+    with world.store.write() as tx:
+        return act(world.at_one_moment(), tx)
+
+
+def claimed(world: World, who: Principal, task: str | None = None) -> dict | Refused:
+    decided = written(world, who, lambda world, tx: claim.claim(world, tx, who, task))
+    return decided if isinstance(decided, Refused) else claim.answer(world, decided)
+
+
+def released(world: World, who: Principal, fence: int, outcome: release.Outcome, note: str = "") -> dict | Refused:
+    decided = written(world, who, lambda world, tx: release.release(world, tx, who, fence, outcome, note))
+    return decided if isinstance(decided, Refused) else release.answer(world, decided)
+
+
+def called(world: World, who: Principal, tool: str, **more: Any) -> None:
+    written(world, who, lambda world, tx: sessions.called(world, tx, who, tool, **more))
+
+
 @dataclass(frozen=True)
 class Deeds:
     """What agents and supervisor do. A fault is one of them replaced; `clock` is what the use cases are told of the time."""
 
-    claim: Callable[..., Any] = claim.claim
-    called: Callable[..., Any] = sessions.called
-    release: Callable[..., Any] = release.release
+    claim: Callable[..., Any] = claimed
+    called: Callable[..., Any] = called
+    release: Callable[..., Any] = released
     submit: Callable[..., Any] = submit.submit
     expire: Callable[..., Any] = leasing.expire
     clock: Callable[[Callable[[], int]], Callable[[], int]] = lambda now_ms: now_ms
@@ -170,6 +202,7 @@ class History:
         self.start = ground.begin()
         self._fences: list[int] = []
         self._session: dict[str, str] = {}
+        self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def record(self, *, agent_steps: int, other_steps: int) -> None:
         for agent in AGENTS:
@@ -177,7 +210,7 @@ class History:
         barrier = threading.Barrier(len(AGENTS) + 2)
         threads = [threading.Thread(target=self._work, args=(barrier, agent, agent_steps, self._an_agents_deed)) for agent in AGENTS]
         threads.append(threading.Thread(target=self._work, args=(barrier, "time", other_steps, self._a_deed_of_time)))
-        threads.append(threading.Thread(target=self._work, args=(barrier, "gate", other_steps, self._a_deed_of_the_gate)))
+        threads.append(threading.Thread(target=self._gate, args=(barrier, other_steps, len(AGENTS) * agent_steps)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -194,6 +227,15 @@ class History:
         barrier.wait()
         for _ in range(steps):
             deed(chance, name)
+            if name in AGENTS:
+                self._done.put(name)
+
+    def _gate(self, barrier: threading.Barrier, steps: int, deeds: int) -> None:
+        """Looks after every deed of an agent, while the others go on: what is pushed is judged in the middle of the history."""
+        barrier.wait()
+        for number in range(deeds):
+            self._done.get()
+            self._a_deed_of_the_gate(or_else=number < steps)
 
     def _do(self, what: str, args: tuple, act: Callable[[], Any], *, reads_answer: bool = True) -> Any:
         began = next(self._ticks)
@@ -236,12 +278,13 @@ class History:
                 self._do("end", (session,), lambda: sessions.end(self._ground.world, session, "crashed", "", 137) and None)
                 self._begin(agent)
 
-    def _a_deed_of_the_gate(self, chance: random.Random, _name: str) -> None:
+    def _a_deed_of_the_gate(self, *, or_else: bool) -> None:
         world = self._ground.world
         with world.store.read() as tx:
             pending = submission_rows.pending(tx)
         if not pending:
-            self._do("expire", (), lambda: self._deeds.expire(world))
+            if or_else:
+                self._do("expire", (), lambda: self._deeds.expire(world))
             return
         taken = pending[0]
         if self._ground.with_suite:

@@ -17,10 +17,10 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta
 from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import claim, leasing, release, sessions, submit
+from mcp_server.use_cases import claim, leasing, submit
 from mcp_server.world import World
 
-from .histories import Deeds
+from .histories import Deeds, called, claimed, released
 
 _one_at_a_time = threading.RLock()  # what a fault changes around a deed, no other deed may see
 
@@ -68,7 +68,7 @@ def claim_that_overlaps(world: World, who: Principal, task: str | None = None) -
             for fence in held:
                 lease_rows.put(tx, dataclasses.replace(_lease(tx, fence), paths=(f"elsewhere{fence}/**",)))
         try:
-            return claim.claim(world, who, task)
+            return claimed(world, who, task)
         finally:
             with world.store.write() as tx:
                 for fence, paths in held.items():
@@ -86,7 +86,7 @@ def claim_with_a_counter_that_begins_again(world: World, who: Principal, task: s
                     meta.put(tx, lease_rows.FENCE, str(free - 1))
                 elif used:
                     meta.put(tx, lease_rows.FENCE, str(max(used) + 10))  # from here on it can fall back
-        return claim.claim(world, who, task)
+        return claimed(world, who, task)
 
 
 def call_that_revives(world: World, who: Principal, tool: str, **more: Any) -> Any:
@@ -96,7 +96,7 @@ def call_that_revives(world: World, who: Principal, tool: str, **more: Any) -> A
             for lease in lease_rows.open_ones(tx):
                 if lease.agent == who.name and not lease.pinned and world.now_ms() >= lease.expires_ms:
                     lease_rows.put(tx, dataclasses.replace(lease, expires_ms=world.now_ms() + world.lease_ms))
-        return sessions.called(world, who, tool, **more)
+        return called(world, who, tool, **more)
 
 
 def claim_in_two_transactions(world: World, who: Principal, task: str | None = None) -> Any:
@@ -105,7 +105,7 @@ def claim_in_two_transactions(world: World, who: Principal, task: str | None = N
         board = schedule.Board(task_rows.all(tx), leasing.live(world, tx), world.now_ms())
     chosen = schedule.choose(board, who.name, task=task)
     if not isinstance(chosen, Task):
-        return claim.claim(world, who, task) if isinstance(chosen, Lease) else chosen
+        return claimed(world, who, task) if isinstance(chosen, Lease) else chosen
     with world.store.write() as tx:
         lease = claim._grant(world.at_one_moment(), tx, who, chosen)
     return {"task": {"id": lease.task}, "fence": lease.fence, "lease_s": (lease.expires_ms - lease.granted_ms) // 1000}
@@ -121,7 +121,7 @@ FAULTS: dict[str, Deeds] = {
     "no fence check": Deeds(submit=push_without_a_fence),
     "no expiry": Deeds(
         **{name: without_expiry(deed) for name, deed in {
-            "claim": claim.claim, "called": sessions.called, "release": release.release, "submit": submit.submit, "expire": leasing.expire
+            "claim": claimed, "called": called, "release": released, "submit": submit.submit, "expire": leasing.expire
         }.items()}
     ),
     "overlap granted": Deeds(claim=claim_that_overlaps),

@@ -22,10 +22,10 @@ from mcp_server.bell import Bell
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import Gate
 from mcp_server.store import submissions as rows
-from mcp_server.use_cases import baseline, claim, events, oracle_jobs, sessions, submit
+from mcp_server.use_cases import baseline, events, oracle_jobs, sessions, submit
 from mcp_server.world import World
 
-from . import toy
+from . import histories, toy
 from .conftest import Agent
 
 BOUND_S = 60
@@ -93,7 +93,7 @@ def desk(tmp_path: Path) -> Iterator[tuple[Desk, int, str]]:
     toy.git("commit", "-qm", "x", cwd=clone)
     toy.git("push", "-q", str(made.bare), "HEAD:refs/agents/one/work", cwd=clone)
     who = Principal("one", AGENT, sessions.begin(made.world, "one", "command", door=False)[0].id)
-    lease = claim.claim(made.world, who, "T01")
+    lease = histories.claimed(made.world, who, "T01")
     commit = toy.git("rev-parse", "HEAD", cwd=clone)
     assert not isinstance(lease, Refused)
     pushed = submit.submit(made.world, who, lease["fence"], commit, "X")

@@ -19,6 +19,7 @@ from .conftest import Server
 from .wide import refused, settled
 
 DISK = "24m"
+FAILING_DISK_BYTES = 64 << 20
 HOUR_MS = 3_600_000
 
 mounts = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="a small disk is mounted, which needs root")
@@ -34,6 +35,43 @@ def small_disk(where: Path) -> Iterator[Path]:
         yield where
     finally:
         subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+class FailingDisk:
+    """An ext4 file system in a file, that becomes read-only under its users as a real one does: after a fault of its own."""
+
+    def __init__(self, root: Path):
+        self.image, self.where = root / "disk.img", root / "disk"
+        self.where.mkdir()
+        with open(self.image, "wb") as image:
+            image.truncate(FAILING_DISK_BYTES)
+        self._run("mkfs.ext4", "-q", str(self.image))
+        self.mount()
+
+    def mount(self) -> None:
+        self._run("mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.where))
+
+    def fail(self) -> None:
+        source = subprocess.run(["findmnt", "-no", "SOURCE", str(self.where)], check=True, capture_output=True, text=True).stdout.strip()
+        trigger = Path("/sys/fs/ext4", Path(source).name, "trigger_fs_error")
+        if not trigger.exists():
+            pytest.skip("this kernel's ext4 has no faults on demand")
+        trigger.write_text("a fault on demand\n")
+
+    def mend(self) -> None:
+        """As a person does: nothing may use it meanwhile."""
+        self.unmount()
+        subprocess.run(["e2fsck", "-fy", str(self.image)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.mount()
+
+    def unmount(self) -> None:
+        self._run("umount", str(self.where))
+
+    @staticmethod
+    def _run(*argv: str) -> None:
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no disk can be made here: {done.stderr.strip()}")
 
 
 def fill(disk: Path) -> Path:
@@ -109,6 +147,36 @@ def test_a_disk_that_takes_nothing_stops_the_start_in_one_line(tmp_path: Path, h
             server.stop()
 
 
+@mounts
+@pytest.mark.skipif(not all(map(shutil.which, ("mkfs.ext4", "e2fsck", "findmnt"))), reason="needs the tools of ext4")
+def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses_nothing(tmp_path: Path):
+    disk = FailingDisk(tmp_path)
+    try:
+        server = Server(wide.project(tmp_path / "project"), disk.where / "state", wide.WAIT_S)
+        try:
+            one, two = server.agent("one"), server.agent("two")
+            claimed = one.call("claim_task", task="M01")
+            disk.fail()
+            for agent, tool, args in ((two, "claim_task", {"task": "M02"}), (one, "list_tasks", {}), (one, "release_task", {"fence": claimed["fence"], "outcome": "abandoned"})):
+                answer = refused(agent.call(tool, **args), "unavailable")
+                assert "read-only" in answer["happened"] and "again" in answer["next"]
+            with server.http() as http:
+                assert http.get("/api/audit/verify").json()["ok"] and http.get("/health").status_code == 200
+        finally:
+            server.stop()
+        disk.mend()
+        server.start()
+        try:
+            assert one.call("claim_task")["fence"] == claimed["fence"], "the lease that was told of is still there"
+            assert two.call("claim_task", task="M02")["fence"] == claimed["fence"] + 1, "what was refused took no fence"
+            with server.http() as http:
+                assert http.get("/api/audit/verify").json()["problems"] == []
+        finally:
+            server.stop()
+    finally:
+        disk.unmount()
+
+
 def test_a_clock_that_jumps_back_and_forth_revives_nothing_and_loses_nothing(server: Server, runner: toy.LocalRunner, tmp_path: Path, until):
     one, two = server.agent("one"), server.agent("two")
     first = one.call("claim_task", task="T02")
@@ -143,9 +211,7 @@ def test_every_setting_is_read_back_at_the_start(tmp_path: Path, pragma: str):
         """A driver with a will of its own: it takes the setting, and has another."""
 
         def _check(self, tx) -> None:
-            connection = tx.connection.driver_connection
-            assert connection is not None
-            connection.execute(f"PRAGMA {pragma}={'delete' if pragma == 'journal_mode' else 0}")
+            tx.driver.execute(f"PRAGMA {pragma}={'delete' if pragma == 'journal_mode' else 0}")
             super()._check(tx)
 
     with pytest.raises(Unsafe, match=pragma):

@@ -1,5 +1,6 @@
 """The same promises at the real door: clients that race over HTTP and MCP, some of which are killed while their call is under way."""
 
+import asyncio
 import json
 import os
 import random
@@ -168,12 +169,16 @@ def call(server: Server, token: str, tool: str, arguments: dict, *, killed: bool
 
 
 def is_quiet(server: Server) -> bool:
-    """No request is under way, and no thread still does what a killed client had asked for: nothing reaches into the next history."""
+    """No request is under way, and nothing that a killed client had asked for is still to be done: nothing reaches into the next history."""
     with server.http() as http:  # whoever has hung up already was let in before this one
         assert http.get("/health").status_code == 200
     ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith("asyncio_")}
     at_work = [frame for ident, frame in sys._current_frames().items() if ident in ours and frame.f_code.co_name != "_worker"]
-    return not server._server.server_state.tasks and not at_work
+    if server._server.server_state.tasks or at_work:
+        return False
+    assert server.world is not None
+    asyncio.run_coroutine_threadsafe(server.world.group.write(lambda _: None), server.loop).result(ANSWER_S)  # after all that waits
+    return True
 
 
 def test_every_history_over_the_door_could_be_one_call_after_the_other(served: tuple[Server, dict], until):
