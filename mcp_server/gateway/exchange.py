@@ -72,6 +72,7 @@ class Exchange:
         self._deadline_ms = world.now_ms() + int(self._patience_s * 1_000)
         self._charged: int | None = None
         self._charged_for: tuple[Usage, int] | None = None
+        self._priced: tuple[Usage, float | None] | None = None
         self.course = Course()
 
     # -- admission and tries
@@ -162,7 +163,7 @@ class Exchange:
             try:
                 await self._pass_on(got)
             finally:
-                await got.close()
+                got.close()
             return Try.SETTLED
         if got.quota is not None:
             if account.refused(got.quota, random.random()):
@@ -189,16 +190,12 @@ class Exchange:
         reader = Reader(self._asking.call.form, content_type=got.header("content-type"), content_encoding=got.header("content-encoding"))
         if self._answer.early and not got.header("content-type").startswith("text/event-stream"):
             return await self._refuse(Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error")
-        first = asyncio.ensure_future(got.next())
         try:
-            await asyncio.wait({first}, timeout=self._pace.hold_s)
-            if not first.done():
-                await self._answer.start(got.status, apis.response_headers(got.headers))
-            chunk = await first
-        finally:
-            if not first.done():
-                first.cancel()
-                await asyncio.wait({first})
+            async with asyncio.timeout(self._pace.hold_s):
+                chunk = await got.next()
+        except TimeoutError:
+            await self._answer.start(got.status, apis.response_headers(got.headers))
+            chunk = await got.next()
         self.course.first_byte_s = self._loop.time() - self._began_s
         await self._answer.start(got.status, apis.response_headers(got.headers))
         try:
@@ -249,10 +246,13 @@ class Exchange:
         return over if over is not None and over.is_over and (over.measure != "requests" or over.used > over.limit) else None
 
     def cost(self, seen: Usage) -> float | None:
+        """None: nobody knows. The price list takes half a millisecond, so what was asked last is kept."""
         ask = self._asking
         if not self._world.config.gateway.prices:
             return None
-        return prices.cost_usd(ask.account.api, ask.account.base_url, seen.model or ask.asked.model, seen)
+        if self._priced is None or self._priced[0] is not seen:
+            self._priced = seen, prices.cost_usd(ask.account.api, ask.account.base_url, seen.model or ask.asked.model, seen)
+        return self._priced[1]
 
     async def _pass_error(self, got: Failed) -> None:
         """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""

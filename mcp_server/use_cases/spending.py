@@ -1,7 +1,7 @@
 """What models cost: each request written down, sums for reports, and budgets: who is near one, past one, and what follows."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from mcp_server.auth import AGENT, Principal
@@ -44,7 +44,7 @@ def record(world: World, who: Principal, request: ModelRequest) -> ModelRequest:
     with world.store.write() as tx:
         if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
             request = replace(request, task=lease.task, fence=lease.fence)
-        told = {name: value for name, value in asdict(request).items() if name not in ("agent", "session", "task", "fence", "began_ms")}
+        told = {name: value for name, value in vars(request).items() if name not in ("agent", "session", "task", "fence", "began_ms")}
         rows.add(tx, request)
         leasing.renew(world, tx, who)
         world.record(tx, "model_request", who, task=request.task, fence=request.fence, **told)
