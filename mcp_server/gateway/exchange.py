@@ -17,6 +17,7 @@ from mcp_server.gateway.answer import Answer, up_to_event_end
 from mcp_server.gateway.apis import Asked, Call, Headers, Kind
 from mcp_server.gateway.budgets import Standing
 from mcp_server.gateway.ledger import Keys
+from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Answering, Failed, Gone, Upstream
 from mcp_server.gateway.usage import Reader, Usage
 from mcp_server.use_cases import spending
@@ -59,11 +60,12 @@ class Course:
     tries: int = 0
     waited_s: float = 0.0
     first_byte_s: float | None = None
+    note: Note | None = None  # from its first try on, until it is recorded
 
 
 class Exchange:
-    def __init__(self, world: World, upstream: Upstream, asking: Asking, answer: Answer, charged_to: Keys, limited: list):
-        self._world, self._upstream, self._asking, self._answer = world, upstream, asking, answer
+    def __init__(self, world: World, upstream: Upstream, under_way: UnderWay, asking: Asking, answer: Answer, charged_to: Keys, limited: list):
+        self._world, self._upstream, self._under_way, self._asking, self._answer = world, upstream, under_way, asking, answer
         self._charged_to, self._limited, self._pace = charged_to, limited, world.accounts.pace
         self._loop = asyncio.get_running_loop()
         self._began_s, self._pinged_s = self._loop.time(), 0.0
@@ -155,7 +157,7 @@ class Exchange:
         ask, account = self._asking, self._asking.account
         self.course.tries += 1
         if self._charged is None:
-            self._charged = self._world.ledger.begin(self._charged_to)
+            self._begin()
         asking = self._upstream.ask(account, ask.call, ask.query, ask.headers, ask.body, self._world.now_ms())
         got = await (self._patiently(asking) if self.course.waited_s else asking)
         if isinstance(got, Answering):
@@ -179,6 +181,14 @@ class Exchange:
         account.answered()
         await self._pass_error(got)
         return Try.SETTLED
+
+    def _begin(self) -> None:
+        """From here on the request counts, even if this process ends now."""
+        ask = self._asking
+        self.course.note = self._under_way.begin(
+            began_ms=self._world.now_ms(), agent=ask.who.name, session=ask.who.session, account=ask.account.name, form=str(ask.call.form), model=ask.asked.model
+        )
+        self._charged = self._world.ledger.begin(self._charged_to)
 
     async def _tell_parked(self) -> None:
         account = self._asking.account

@@ -6,6 +6,7 @@ Rule: agents only; a request is read whole before it is judged, and what is not 
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,6 +18,7 @@ from mcp_server.gateway.accounts import Account
 from mcp_server.gateway.answer import Answer
 from mcp_server.gateway.apis import FREE, Asked, Call, Form, Kind, Wrong
 from mcp_server.gateway.exchange import Asking, Course, Exchange
+from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Upstream
 from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases import spending
@@ -40,7 +42,7 @@ class TooLarge(Exception):
 class Gateway:
     def __init__(self, world: World, spans: telemetry.Spans | None = None):
         self._world, self._spans = world, spans or telemetry.Spans()
-        self._upstream = Upstream()
+        self._upstream, self._under_way = Upstream(), UnderWay(world.store.path.parent)
         self._recording: set[asyncio.Task] = set()
         self._active: dict[Principal, int] = {}
         self._is_limited = spending.any_budget(world)
@@ -53,6 +55,7 @@ class Gateway:
         if self._recording:
             await asyncio.wait(self._recording)
         await self._upstream.close()
+        self._under_way.close()
 
     async def upkeep(self) -> None:
         """Renews the leases of agents that wait for a model or listen to one."""
@@ -105,7 +108,7 @@ class Gateway:
                 await answer.error(no.kind, no.message, status=no.status, retry_after_s=1 if no.kind is Kind.BUSY else None)
             else:
                 asking = Asking(who, account, call, asked, scope["query_string"].decode("latin-1"), scope["headers"], body)
-                exchange = Exchange(self._world, self._upstream, asking, answer, spending.keys(who, task), limited)
+                exchange = Exchange(self._world, self._upstream, self._under_way, asking, answer, spending.keys(who, task), limited)
                 course = exchange.course
                 await _while_there(receive, exchange.run())
         except TooLarge:
@@ -117,9 +120,9 @@ class Gateway:
             took_ms = int((loop.time() - began_s) * 1_000)
             cost = exchange.cost(course.usage) if exchange else None
             request = _told(who, account, call, asked, course, answer, cost, began_ms, took_ms)
-            writing = asyncio.create_task(asyncio.to_thread(self._record, who, account, call, request))
+            writing = asyncio.create_task(asyncio.to_thread(self._record, who, account, call, request, course.note))
             self._recording.add(writing)
-            writing.add_done_callback(self._recorded)
+            writing.add_done_callback(partial(self._recorded, course.note))
             await asyncio.shield(writing)
         if course.outcome != "cut":  # whoever has the end of an answer finds its record too
             await answer.end()
@@ -139,13 +142,18 @@ class Gateway:
                 return Wrong(400, Kind.BUDGET, f"{over.sentence()}: the gateway answers no more requests under this budget. Stop working; what you have uploaded is kept.")
         return None
 
-    def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest) -> None:
-        self._spans.model_request(account, call, spending.record(self._world, who, request))
+    def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest, note: Note | None) -> None:
+        self._spans.model_request(account, call, spending.record(self._world, who, request, note))
 
-    def _recorded(self, task: asyncio.Task) -> None:
+    def _recorded(self, note: Note | None, task: asyncio.Task) -> None:
+        """What could not be recorded stays noted, and is counted by the next start."""
         self._recording.discard(task)
-        if not task.cancelled() and (failed := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (failed := task.exception()) is not None:
             log.error("a model request could not be recorded: %s", type(failed).__name__)
+        elif note is not None:
+            self._under_way.end(note)
 
 
 def _matches(model: str | None, allowed: str) -> bool:

@@ -76,7 +76,7 @@ def _total(value: ColumnElement) -> ColumnElement:
     return func.coalesce(func.sum(value), 0)
 
 
-_answered = rows.c.outcome.in_(("ok", "cut", "aborted", "budget"))
+_answered = rows.c.outcome.in_(("ok", "cut", "aborted", "budget", "lost"))
 _SUMS = (
     func.count(),
     *(_total(rows.c[name]) for name in ("input", "cached_read", "cached_write", "output", "reasoning")),

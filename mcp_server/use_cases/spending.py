@@ -9,9 +9,11 @@ from mcp_server.config import Budget
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event
-from mcp_server.gateway import budgets
+from mcp_server.gateway import budgets, under_way
+from mcp_server.gateway.apis import FREE
 from mcp_server.gateway.budgets import MEASURES, NOTE_SHARE, Scope, Spent, Standing
-from mcp_server.store import Tx, people
+from mcp_server.gateway.under_way import Note
+from mcp_server.store import Tx, meta, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
 from mcp_server.store import submissions as submission_rows
@@ -23,8 +25,13 @@ GRACE_MS = 120_000  # for the harness to end a session over its budget and to sa
 NO_BUDGET = Budget()
 
 
+SLOT = "model request of slot {}"  # in meta: the last request that was noted there and is recorded
+
+
 def load(world: World) -> None:
-    """The running totals as the database has them."""
+    """The running totals as the database has them, once the requests are in it that a killed server had under way."""
+    if lost := under_way.left(world.store.path.parent):
+        _count_lost(world, lost)
     found: dict[tuple[Scope, str], Spent] = {}
     with world.store.read() as tx:
         for scope in Scope:
@@ -35,20 +42,41 @@ def load(world: World) -> None:
     world.ledger.load(found.items())
 
 
-def record(world: World, who: Principal, request: ModelRequest) -> ModelRequest:
-    """One ended request: its row, its event and the renewal of its agent's lease, together.
-
-    It is its task's under whose lease it began, though that may have ended meanwhile: so do the last requests of killed sessions. Answers with
-    the request as it was written.
-    """
+def record(world: World, who: Principal, request: ModelRequest, note: Note | None) -> ModelRequest:
+    """One ended request: its row, its event and the renewal of its agent's lease, together. Answers with the request as it was written."""
     with world.store.write() as tx:
-        if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
-            request = replace(request, task=lease.task, fence=lease.fence)
-        told = {name: value for name, value in vars(request).items() if name not in ("agent", "session", "task", "fence", "began_ms")}
-        rows.add(tx, request)
+        request = _add(world, tx, who, request, note)
         leasing.renew(world, tx, who)
-        world.record(tx, "model_request", who, task=request.task, fence=request.fence, **told)
     return request
+
+
+def _add(world: World, tx: Tx, who: Principal, request: ModelRequest, note: Note | None) -> ModelRequest:
+    """It is its task's under whose lease it began, though that may have ended meanwhile: so do the last requests of killed sessions."""
+    if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
+        request = replace(request, task=lease.task, fence=lease.fence)
+    told = {name: value for name, value in vars(request).items() if name not in ("agent", "session", "task", "fence", "began_ms")}
+    rows.add(tx, request)
+    world.record(tx, "model_request", who, task=request.task, fence=request.fence, **told)
+    if note is not None:
+        meta.put(tx, SLOT.format(note.slot), note.id)
+    return request
+
+
+def _count_lost(world: World, notes: Iterable[Note]) -> None:
+    """Requests that nobody knows the end of: the vendor may have answered them whole. One that was recorded and still noted is left alone."""
+    with world.store.write() as tx:
+        for note in notes:
+            if meta.get(tx, SLOT.format(note.slot)) != note.id:
+                _add(world, tx, Principal(note.agent, AGENT, note.session), _lost(note), note)
+
+
+def _lost(note: Note) -> ModelRequest:
+    free = note.form in FREE
+    return ModelRequest(
+        began_ms=note.began_ms, agent=note.agent, session=note.session, task=None, fence=None, account=note.account, form=note.form, model=note.model,
+        status=None, outcome="lost", input=0, cached_read=0, cached_write=0, output=0, reasoning=0, known=free, partial=not free,
+        cost_usd=0.0 if free else None, tries=1, waited_ms=0, first_byte_ms=None, took_ms=0,
+    )  # fmt: skip
 
 
 def task_of(world: World, who: Principal) -> str | None:
