@@ -11,12 +11,11 @@ from enum import Enum
 from typing import TypeVar
 
 from mcp_server.auth import Principal
-from mcp_server.gateway import apis, errors, prices, quota
+from mcp_server.gateway import apis, errors, quota
 from mcp_server.gateway.accounts import Account, Wait
 from mcp_server.gateway.answer import Answer, up_to_event_end
 from mcp_server.gateway.apis import Asked, Call, Headers, Kind
-from mcp_server.gateway.budgets import Standing
-from mcp_server.gateway.ledger import Keys
+from mcp_server.gateway.meter import Meter, Over
 from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Answering, Failed, Gone, Upstream
 from mcp_server.gateway.usage import Reader, Usage
@@ -64,52 +63,58 @@ class Course:
 
 
 class Exchange:
-    def __init__(self, world: World, upstream: Upstream, under_way: UnderWay, asking: Asking, answer: Answer, charged_to: Keys, limited: list):
-        self._world, self._upstream, self._under_way, self._asking, self._answer = world, upstream, under_way, asking, answer
-        self._charged_to, self._limited, self._pace = charged_to, limited, world.accounts.pace
+    def __init__(self, world: World, upstream: Upstream, under_way: UnderWay, asking: Asking, answer: Answer, meter: Meter):
+        self._world, self._upstream, self._under_way = world, upstream, under_way
+        self._asking, self._answer, self._meter, self._pace = asking, answer, meter, world.accounts.pace
         self._loop = asyncio.get_running_loop()
         self._began_s, self._pinged_s = self._loop.time(), 0.0
         patience_s = world.config.gateway.patience_s
         self._patience_s = patience_s if asking.asked.stream else min(patience_s, self._pace.plain_patience_s)
         self._deadline_ms = world.now_ms() + int(self._patience_s * 1_000)
-        self._charged: int | None = None
-        self._charged_for: tuple[Usage, int] | None = None
-        self._priced: tuple[Usage, float | None] | None = None
         self.course = Course()
 
     # -- admission and tries
 
     async def run(self) -> None:
         """Returns when the client has what it gets, but for the end of it; a cancelled one is where it is."""
-        account, failures = self._asking.account, 0
+        account = self._asking.account
         account.in_flight += 1
         try:
-            while await self._admitted():
-                last = failures + 1 >= TRIES_MAX
-                try:
-                    came_to = await self._one_try(last=last)
-                except Gone as gone:
-                    if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
-                        self.course.outcome = "cut"
-                        return
-                    if last:
-                        return await self._refuse(Kind.UPSTREAM, f"the provider of account {account.name} cannot be reached or broke off ({gone})", "error")
-                    came_to = Try.AGAIN
-                if came_to is Try.SETTLED:
-                    return
-                if came_to is Try.AGAIN:
-                    failures += 1
-                    await self._patiently(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
+            await self._tries()
+        except Over as over:
+            begun = self.course.note is not None
+            told = "has stopped this answer" if begun else "answers no more requests under this budget. Stop working; what you have uploaded is kept."
+            await self._refuse(Kind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused")
         finally:
             account.in_flight -= 1
-            if self._charged is not None:
-                self._world.ledger.end(self._charged)
+            self._meter.end()
+
+    async def _tries(self) -> None:
+        """Raises Over."""
+        account, failures = self._asking.account, 0
+        while await self._admitted():
+            last = failures + 1 >= TRIES_MAX
+            try:
+                came_to = await self._one_try(last=last)
+            except Gone as gone:
+                if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
+                    self.course.outcome = "cut"
+                    return
+                if last:
+                    return await self._refuse(Kind.UPSTREAM, f"the provider of account {account.name} cannot be reached or broke off ({gone})", "error")
+                came_to = Try.AGAIN
+            if came_to is Try.SETTLED:
+                return
+            if came_to is Try.AGAIN:
+                failures += 1
+                await self._patiently(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
 
     async def _admitted(self) -> bool:
         """Waits for the account as long as that makes sense; otherwise the client has been told, and the answer is no."""
         account, world = self._asking.account, self._world
         if account.is_free():
             return True
+        self._meter.check()
         left_s = self._began_s + self._patience_s - self._loop.time()
         if left_s > 0 and not account.is_hopeless(self._deadline_ms) and await self._turn(left_s):
             return True
@@ -138,8 +143,15 @@ class Exchange:
         who, account, now = self._asking.who, self._asking.account, self._world.now_ms()
         self._world.accounts.send_away(Wait(who.name, who.session, account.name, now, until_ms, account.reason, kept_ms))
 
+    async def _in_time(self, awaited: Awaitable[T]) -> T:
+        """Awaits; a budget's time ends it as long as the client can still be told so."""
+        return await (self._meter.in_time(awaited) if self._meter.is_timed and self._answer.can_say_no else awaited)
+
     async def _patiently(self, awaited: Awaitable[T]) -> T:
-        """Awaits; a client that was parked once is kept awake meanwhile."""
+        """The same; a client that was parked once is kept awake meanwhile."""
+        return await self._in_time(self._awake(awaited))
+
+    async def _awake(self, awaited: Awaitable[T]) -> T:
         task = asyncio.ensure_future(awaited)
         try:
             while True:
@@ -153,13 +165,13 @@ class Exchange:
             task.cancel()
 
     async def _one_try(self, *, last: bool) -> Try:
-        """Raises Gone."""
+        """Raises Gone and Over."""
         ask, account = self._asking, self._asking.account
-        self.course.tries += 1
-        if self._charged is None:
+        if self.course.note is None:
             self._begin()
+        self.course.tries += 1
         asking = self._upstream.ask(account, ask.call, ask.query, ask.headers, ask.body, self._world.now_ms())
-        got = await (self._patiently(asking) if self.course.waited_s else asking)
+        got = await (self._patiently(asking) if self.course.waited_s else self._in_time(asking))
         if isinstance(got, Answering):
             account.answered()
             try:
@@ -185,10 +197,11 @@ class Exchange:
     def _begin(self) -> None:
         """From here on the request counts, even if this process ends now."""
         ask = self._asking
+        self._meter.check()
         self.course.note = self._under_way.begin(
             began_ms=self._world.now_ms(), agent=ask.who.name, session=ask.who.session, account=ask.account.name, form=str(ask.call.form), model=ask.asked.model
         )
-        self._charged = self._world.ledger.begin(self._charged_to)
+        self._meter.begin()
 
     async def _tell_parked(self) -> None:
         account = self._asking.account
@@ -202,19 +215,19 @@ class Exchange:
             return await self._refuse(Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error")
         try:
             async with asyncio.timeout(self._pace.hold_s):
-                chunk = await got.next()
+                chunk = await self._in_time(got.next())
         except TimeoutError:
             await self._answer.start(got.status, apis.response_headers(got.headers))
-            chunk = await got.next()
+            chunk = await self._in_time(got.next())
         self.course.first_byte_s = self._loop.time() - self._began_s
         await self._answer.start(got.status, apis.response_headers(got.headers))
         try:
-            await (self._pass_within_limits(chunk, got, reader) if self._limited else self._pass_all(chunk, got, reader))
+            await (self._pass_within_limits(chunk, got, reader) if self._meter.is_limited else self._pass_all(chunk, got, reader))
         finally:
             if self.course.outcome not in ("ok", "budget"):
                 reader.cut()
             self.course.usage = reader.usage
-            self._charge(reader.usage)
+            self._meter.see(reader.usage)
 
     async def _pass_all(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
         while chunk is not None:
@@ -226,43 +239,15 @@ class Exchange:
 
     async def _pass_within_limits(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
         """Counts before it passes on; what goes past a limit is stopped where an event ends."""
-        over: Standing | None = None
         while chunk is not None:
             reader.feed(chunk)
-            over = over or self._passed_limit(reader.usage)
-            if over is not None and (end := up_to_event_end(chunk)):
+            if (over := self._meter.over(reader.usage)) is not None and (end := up_to_event_end(chunk)):
                 await self._answer.chunk(chunk[:end])
-                self.course.outcome = "budget"
-                return await self._answer.error(Kind.BUDGET, f"{over.sentence()}: the gateway has stopped this answer")
+                raise Over(over)
             await self._answer.chunk(chunk)
-            chunk = await got.next()
+            chunk = await (got.next() if reader.usage.complete else self._in_time(got.next()))
         reader.end()
         self.course.outcome = "ok"
-
-    def _charge(self, seen: Usage) -> None:
-        assert self._charged is not None
-        self._world.ledger.see(self._charged, seen.tokens, self.cost(seen) or 0.0)
-
-    def _passed_limit(self, seen: Usage) -> Standing | None:
-        """Charges what the answer has cost so far; the limit it passes, if the answer is a stream that can be stopped."""
-        ledger, ask = self._world.ledger, self._asking
-        if (seen, ledger.changes) == self._charged_for:
-            return None
-        self._charge(seen)
-        self._charged_for = (seen, ledger.changes)
-        if not ask.asked.stream or seen.complete:
-            return None
-        over = spending.standing_now(self._world, self._limited)
-        return over if over is not None and over.is_over and (over.measure != "requests" or over.used > over.limit) else None
-
-    def cost(self, seen: Usage) -> float | None:
-        """None: nobody knows. The price list takes half a millisecond, so what was asked last is kept."""
-        ask = self._asking
-        if not self._world.config.gateway.prices:
-            return None
-        if self._priced is None or self._priced[0] is not seen:
-            self._priced = seen, prices.cost_usd(ask.account.api, ask.account.base_url, seen.model or ask.asked.model, seen)
-        return self._priced[1]
 
     async def _pass_error(self, got: Failed) -> None:
         """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""
