@@ -69,7 +69,7 @@ def test_a_limit_is_told_at_80_percent_and_at_100_refuses_and_gives_the_task_bac
 # -- within an answer
 
 SLOW = Step("one two", usage=Usage(input=1000, output=100), delay=600)
-SILENT = Step("one two three four", usage=Usage(input=1000, output=100), deltas=4, faults=(Fault(stall=600, after=2, tries=FOR_EVER),))
+SILENT = Step("one two three four", usage=Usage(input=1000, output=100), deltas=4, faults=(Fault(stall=600, after=1, tries=FOR_EVER),))
 STEADY = Step("one two three four", usage=Usage(input=1000, output=100), deltas=2000, pace=0.1)
 PARKED = Step("one two", faults=(Fault(status=429, headers={"retry-after": "600"}, tries=FOR_EVER),))
 
@@ -88,7 +88,7 @@ def test_a_stream_is_stopped_when_its_time_is_up(tmp_path: Path, scope: Scope, s
     with limited(tmp_path, TABLES[scope], "minutes", 10, step) as made:
         agent = made.agent()
         agent.call("claim_task", task="T02")
-        answer = asked_while_time_runs_out(made, agent, asking("messages"), lambda: made.models.requests and made.models.requests[-1].sent)
+        answer = asked_while_time_runs_out(made, agent, asking("messages"), lambda: made.server.world.ledger.spent(Scope.RUN, "").tokens)
         assert answer.status_code == 200 and answer.content.count(b"event: error") == 1 and f"minutes of the {scope}".encode() in answer.content
         passed = answer.content[: answer.content.rfind(b"event: error")]
         assert made.models.requests[-1].sent.startswith(passed) and b"message_stop" not in answer.content
