@@ -5,28 +5,24 @@ Rule: a try is repeated only while nothing of an answer has been sent on; whatev
 
 import asyncio
 import random
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
 
 from mcp_server.auth import Principal
 from mcp_server.gateway import apis, errors, quota
-from mcp_server.gateway.accounts import Account, Wait
+from mcp_server.gateway.accounts import Account
 from mcp_server.gateway.answer import Answer, up_to_event_end
 from mcp_server.gateway.apis import Asked, Call, Headers, Kind
 from mcp_server.gateway.meter import Meter, Over
+from mcp_server.gateway.patience import Patience
 from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Answering, Failed, Gone, Upstream
 from mcp_server.gateway.usage import Reader, Usage
-from mcp_server.use_cases import spending
+from mcp_server.use_cases import model_requests
 from mcp_server.world import World
 
 TRIES_MAX = 3  # of a request that fails for no reason of quota; the clients try again too
-UNSURE_RETRY_S = 30  # told to a client when nobody knows better
-RETURN_MS = 60_000  # a client that was told when to come again may be so late: until then its lease is kept
 KEY_REFUSED_MS = 15 * 60_000  # an account whose key was refused is left alone so long
-T = TypeVar("T")
 
 
 class Try(Enum):
@@ -65,12 +61,8 @@ class Course:
 class Exchange:
     def __init__(self, world: World, upstream: Upstream, under_way: UnderWay, asking: Asking, answer: Answer, meter: Meter):
         self._world, self._upstream, self._under_way = world, upstream, under_way
-        self._asking, self._answer, self._meter, self._pace = asking, answer, meter, world.accounts.pace
-        self._loop = asyncio.get_running_loop()
-        self._began_s, self._pinged_s = self._loop.time(), 0.0
-        patience_s = world.config.gateway.patience_s
-        self._patience_s = patience_s if asking.asked.stream else min(patience_s, self._pace.plain_patience_s)
-        self._deadline_ms = world.now_ms() + int(self._patience_s * 1_000)
+        self._asking, self._answer, self._meter = asking, answer, meter
+        self._patience = Patience(world, asking.who, asking.account, answer, meter, stream=asking.asked.stream)
         self.course = Course()
 
     # -- admission and tries
@@ -87,6 +79,7 @@ class Exchange:
             await self._refuse(Kind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused")
         finally:
             account.in_flight -= 1
+            self.course.waited_s = self._patience.waited_s
             self._meter.end()
 
     async def _tries(self) -> None:
@@ -107,62 +100,18 @@ class Exchange:
                 return
             if came_to is Try.AGAIN:
                 failures += 1
-                await self._patiently(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
+                await self._patience.awake(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
 
     async def _admitted(self) -> bool:
         """Waits for the account as long as that makes sense; otherwise the client has been told, and the answer is no."""
-        account, world = self._asking.account, self._world
-        if account.is_free():
+        if await self._patience.turn():
             return True
-        self._meter.check()
-        left_s = self._began_s + self._patience_s - self._loop.time()
-        if left_s > 0 and not account.is_hopeless(self._deadline_ms) and await self._turn(left_s):
-            return True
-        if not account.is_parked() and self._began_s + self._patience_s > self._loop.time():
-            return await self._admitted()
-        until_ms = account.until_ms if account.is_parked() else world.now_ms() + UNSURE_RETRY_S * 1_000
-        after_s = min(max(1, -(-(until_ms - world.now_ms()) // 1_000)), errors.RETRY_AFTER_S_MAX)
-        self._wait_elsewhere(until_ms, world.now_ms() + after_s * 1_000 + RETURN_MS)
+        account = self._asking.account
         kind = Kind.SPENT if account.closed and account.is_parked() else Kind.BUSY
-        told = f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {max(1, (until_ms - world.now_ms()) // 1_000)} s."
+        after_s, left_s = self._patience.send_away(errors.RETRY_AFTER_S_MAX)
+        told = f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {left_s} s."
         await self._refuse(kind, told, "refused" if not self.course.tries else "error", retry_after_s=after_s)
         return False
-
-    async def _turn(self, left_s: float) -> bool:
-        account, who, world = self._asking.account, self._asking.who, self._world
-        began_s = self._loop.time()
-        await asyncio.to_thread(spending.begin_wait, world, who, account.name, account.until_ms, account.reason)
-        number = world.accounts.begin_wait(Wait(who.name, who.session, account.name, world.now_ms(), max(account.until_ms, world.now_ms()), account.reason))
-        try:
-            return await self._patiently(account.turn(left_s))
-        finally:
-            world.accounts.end_wait(number)
-            self.course.waited_s += self._loop.time() - began_s
-
-    def _wait_elsewhere(self, until_ms: int, kept_ms: int) -> None:
-        who, account, now = self._asking.who, self._asking.account, self._world.now_ms()
-        self._world.accounts.send_away(Wait(who.name, who.session, account.name, now, until_ms, account.reason, kept_ms))
-
-    async def _in_time(self, awaited: Awaitable[T]) -> T:
-        """Awaits; a budget's time ends it as long as the client can still be told so."""
-        return await (self._meter.in_time(awaited) if self._meter.is_timed and self._answer.can_say_no else awaited)
-
-    async def _patiently(self, awaited: Awaitable[T]) -> T:
-        """The same; a client that was parked once is kept awake meanwhile."""
-        return await self._in_time(self._awake(awaited))
-
-    async def _awake(self, awaited: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(awaited)
-        try:
-            while True:
-                due_s = max(self._began_s + self._pace.early_s, self._pinged_s + self._pace.ping_s) - self._loop.time()
-                done, _ = await asyncio.wait({task}, timeout=max(0.0, due_s))
-                if done:
-                    return task.result()
-                await self._answer.keep_alive()
-                self._pinged_s = self._loop.time()
-        finally:
-            task.cancel()
 
     async def _one_try(self, *, last: bool) -> Try:
         """Raises Gone and Over."""
@@ -171,7 +120,7 @@ class Exchange:
             self._begin()
         self.course.tries += 1
         asking = self._upstream.ask(account, ask.call, ask.query, ask.headers, ask.body, self._world.now_ms())
-        got = await (self._patiently(asking) if self.course.waited_s else self._in_time(asking))
+        got = await (self._patience.awake(asking) if self._patience.waited_s else self._patience.in_time(asking))
         if isinstance(got, Answering):
             account.answered()
             try:
@@ -205,7 +154,7 @@ class Exchange:
 
     async def _tell_parked(self) -> None:
         account = self._asking.account
-        await asyncio.to_thread(spending.parked, self._world, self._asking.who, account.name, account.until_ms, account.reason, closed=account.closed)
+        await asyncio.to_thread(model_requests.parked, self._world, self._asking.who, account.name, account.until_ms, account.reason, closed=account.closed)
 
     # -- passing on
 
@@ -214,12 +163,12 @@ class Exchange:
         if self._answer.early and not got.header("content-type").startswith("text/event-stream"):
             return await self._refuse(Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error")
         try:
-            async with asyncio.timeout(self._pace.hold_s):
-                chunk = await self._in_time(got.next())
+            async with asyncio.timeout(self._world.accounts.pace.hold_s):
+                chunk = await self._patience.in_time(got.next())
         except TimeoutError:
             await self._answer.start(got.status, apis.response_headers(got.headers))
-            chunk = await self._in_time(got.next())
-        self.course.first_byte_s = self._loop.time() - self._began_s
+            chunk = await self._patience.in_time(got.next())
+        self.course.first_byte_s = asyncio.get_running_loop().time() - self._patience.began_s
         await self._answer.start(got.status, apis.response_headers(got.headers))
         try:
             await (self._pass_within_limits(chunk, got, reader) if self._meter.is_limited else self._pass_all(chunk, got, reader))
@@ -245,7 +194,7 @@ class Exchange:
                 await self._answer.chunk(chunk[:end])
                 raise Over(over)
             await self._answer.chunk(chunk)
-            chunk = await (got.next() if reader.usage.complete else self._in_time(got.next()))
+            chunk = await (got.next() if reader.usage.complete else self._patience.in_time(got.next()))
         reader.end()
         self.course.outcome = "ok"
 

@@ -22,7 +22,7 @@ from mcp_server.gateway.meter import Meter
 from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Upstream
 from mcp_server.store.model_requests import ModelRequest
-from mcp_server.use_cases import spending
+from mcp_server.use_cases import model_requests, spending
 from mcp_server.world import World
 
 PATH = "/llm/"
@@ -77,7 +77,7 @@ class Gateway:
         now = self._world.now_ms()
         waiting = {Principal(wait.agent, AGENT, wait.session) for wait in self._world.accounts.waits(now) if wait.kept_ms is None or now < wait.kept_ms}
         if at_work := waiting | set(self._active):
-            await asyncio.to_thread(spending.renew_all, self._world, at_work)
+            await asyncio.to_thread(model_requests.renew_all, self._world, at_work)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who: Principal = scope["principal"]
@@ -160,7 +160,7 @@ class Gateway:
         return meter
 
     def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest, note: Note | None) -> None:
-        self._spans.model_request(account, call, spending.record(self._world, who, request, note))
+        self._spans.model_request(account, call, model_requests.record(self._world, who, request, note))
 
     def _recorded(self, note: Note | None, task: asyncio.Task) -> None:
         """What could not be recorded stays noted, and is counted by the next start."""
