@@ -58,6 +58,7 @@ class Gateway:
         if self._recording:
             await asyncio.wait(self._recording)
         await self._upstream.close()
+        await asyncio.to_thread(self._spans.flush)  # the process ends by its signal, before any handler of exits
         self._under_way.close()
 
     async def upkeep(self) -> None:
