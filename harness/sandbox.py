@@ -42,6 +42,7 @@ class Session:
     repos: tuple[tuple[str, str], ...]  # (name, branch)
     spec: AgentSpec
     runtime: str | None = None
+    egress: bool = False  # its tools may connect to the places of [egress], through the door
 
     @property
     def box_name(self) -> str:
@@ -131,7 +132,7 @@ def write_session(
     told = {
         "agent": session.agent, "session": session.session, "token": session.token, "url": URL_INSIDE, "mode": mode,
         "repos": [{"name": name, "branch": branch} for name, branch in session.repos],
-        "argv": list(argv), "env": dict(env or {}), "files": dict(files or {}),
+        "argv": list(argv), "env": {**(proxied(session) if session.egress else {}), **(env or {})}, "files": dict(files or {}),
     }  # fmt: skip
     session.door.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     session.door.mkdir(mode=0o755, exist_ok=True)
@@ -142,6 +143,12 @@ def write_session(
         os.fchmod(file.fileno(), 0o644)
         json.dump(told, file)
     written.replace(session.door / "session.json")
+
+
+def proxied(session: Session) -> dict[str, str]:
+    """Where tools find the way out (docs/egress.md). What is at the door itself, and in the box, is reached without it."""
+    proxy, direct = URL_INSIDE.replace("://", f"://agent:{session.token}@"), "127.0.0.1,localhost"
+    return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def used_mb(box: Box) -> int | None:

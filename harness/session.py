@@ -131,6 +131,7 @@ class SessionRun:
         return Session(
             run=self._site.run, session=made["session"], agent=self._seat.agent, token=made["token"], spec=self._seat.spec,
             door=self._site.state / "doors" / made["door"], image=self._image, repos=self._site.repos, runtime=self._site.runtime,
+            egress=made.get("egress", False),
         )  # fmt: skip
 
     def _in_box(self, session: Session, launch: Launch) -> Seen:

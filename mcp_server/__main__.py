@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -69,6 +70,7 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
     server = uvicorn.Server(settings)
     doors = Doors(server, state.doors)
     settings.app = app.build(world, doors)
+    gc.freeze()  # what is there by now stays: a full collection would look through it all again, 120 ms in which nobody is answered
     port = listener.getsockname()[1]
     about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
     async with asyncio.TaskGroup() as group:

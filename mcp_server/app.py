@@ -37,6 +37,7 @@ from mcp_server.use_cases import (
     case_sets,
     events,
     leasing,
+    model_requests,
     oracle_jobs,
     oracle_tasks,
     planning,
@@ -84,7 +85,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
     world = World(config, store, repos, audit, bell, Group(store), now_ms)
     world.accounts.by_name.update(accounts)
-    spending.load(world)
+    model_requests.load(world)
     tip_check.load(world)
     for role in (auth.ADMIN, auth.RUNNER):
         auth.role_token(store, state.root / "tokens" / role, role, now_ms())

@@ -73,7 +73,8 @@ class Api:
         session, token = await asyncio.to_thread(sessions.begin, self._world, body["agent"], body["kind"], door=body["door"])
         if session.door and self._doors is not None:
             await self._doors.open(session.id)
-        return {"session": session.id, "token": token, "door": session.id if session.door else None}
+        egress = body["agent"] in self._world.config.egress.agents
+        return {"session": session.id, "token": token, "door": session.id if session.door else None, "egress": egress}
 
     @serves(RUNNER, ADMIN)
     async def end_session(self, request: Request) -> object:

@@ -23,6 +23,12 @@ class Answer:
         self.early = False
         self.passed_on = 0  # bytes of the vendor's body
         self.ended = False
+        self._between_events = True
+
+    @property
+    def can_say_no(self) -> bool:
+        """Whether `error` would reach the client: nothing is out, or a stream is between two of its events."""
+        return not self.begun or (self._stream and self._between_events)
 
     @property
     def begun(self) -> bool:
@@ -36,6 +42,7 @@ class Answer:
 
     async def chunk(self, data: bytes) -> None:
         self.passed_on += len(data)
+        self._between_events = data.endswith(EVENT_END)
         await self._body(data)
 
     async def keep_alive(self) -> None:

@@ -20,9 +20,10 @@ from mcp_server.auth import Principal
 from mcp_server.config import Egress
 from mcp_server.core import destination
 from mcp_server.core.destination import Destination, Unfit
+from mcp_server.gateway import tunnel
+from mcp_server.gateway.tunnel import CHUNK_BYTES, Flow
 from mcp_server.world import World
 
-CHUNK_BYTES = 64 << 10
 HEAD_BYTES_MAX = 16 << 10
 ADDRESSES_MAX = 4  # of a name are tried
 BROKEN = frozenset({"idle", "total_limit", "broken"})
@@ -49,18 +50,6 @@ class _Refused(Exception):
     def __init__(self, status: int, code: str, message: str):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-
-
-@dataclass
-class _Flow:
-    """What there is to tell of one connection."""
-
-    began: float
-    last: float
-    up: int = 0
-    down: int = 0
-    status: str = "failed"
-    address: str | None = None
 
 
 @dataclass
@@ -137,7 +126,7 @@ class Proxy:
             return client.parser.our_state is h11.DONE
         target = request.target.decode("ascii")
         now = asyncio.get_running_loop().time()
-        flow = _Flow(now, now)
+        flow = Flow(now, now)
         try:
             await self._tunnel(client, who, request, flow)
         except _Refused as no:
@@ -162,7 +151,7 @@ class Proxy:
         who = self._who_is(token, session) if token else None
         return who if who is not None and who.role == auth.AGENT else None
 
-    async def _tunnel(self, client: _Client, who: Principal, request: h11.Request, flow: _Flow) -> None:
+    async def _tunnel(self, client: _Client, who: Principal, request: h11.Request, flow: Flow) -> None:
         where = self._allowed(who, request)
         if self._open[client.session] >= self._limits.tunnels:
             raise _Refused(429, "too_many", f"{self._limits.tunnels} connections are open already; close some")
@@ -174,9 +163,9 @@ class Proxy:
                 flow.up += len(early)
                 writer.write(early)
                 async with asyncio.timeout(self._limits.total_s):
-                    await self._relay(client, reader, writer, flow)
+                    await tunnel.relay((client.reader, client.writer), (reader, writer), flow, idle_s=self._limits.idle_s)
             finally:
-                _let_go(writer, flow)
+                tunnel.let_go(writer, flow)
         finally:
             self._open[client.session] -= 1
 
@@ -210,42 +199,7 @@ class Proxy:
             raise _Refused(502, "unknown_host", f"{where.host} cannot be looked up: {error.strerror or error}") from None
         raise _Refused(502, "unreachable", f"{where} cannot be reached")
 
-    async def _relay(self, client: _Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: _Flow) -> None:
-        """Both ways until both have ended; one end's silence lasts no longer than the other's talk and idle_s."""
-        flow.last = asyncio.get_running_loop().time()
-        up = asyncio.ensure_future(self._pump(client.reader, writer, flow, "up"))
-        down = asyncio.ensure_future(self._pump(reader, client.writer, flow, "down"))
-        watch = asyncio.ensure_future(self._idle(flow))
-        try:
-            both = asyncio.ensure_future(asyncio.gather(up, down))
-            await asyncio.wait({both, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not both.done():
-                flow.status = "idle"
-                return
-            both.result()
-            flow.status = "ok"
-        finally:
-            for task in (up, down, watch):
-                task.cancel()
-            await asyncio.gather(up, down, watch, return_exceptions=True)
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flow: _Flow, way: str) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await source.read(CHUNK_BYTES):
-            setattr(flow, way, getattr(flow, way) + len(data))
-            flow.last = loop.time()
-            sink.write(data)
-            await sink.drain()
-            flow.last = loop.time()
-        with suppress(OSError):  # the other end may have closed already
-            sink.write_eof()
-
-    async def _idle(self, flow: _Flow) -> None:
-        loop = asyncio.get_running_loop()
-        while (left := flow.last + self._limits.idle_s - loop.time()) > 0:
-            await asyncio.sleep(left)
-
-    async def _tell(self, who: Principal, target: str, flow: _Flow) -> None:
+    async def _tell(self, who: Principal, target: str, flow: Flow) -> None:
         where = destination.parse(target)
         told = {"host": where.host, "port": where.port} if isinstance(where, Destination) else {"asked": target}
         ms = round((asyncio.get_running_loop().time() - flow.began) * 1_000)
@@ -266,11 +220,6 @@ def proxy(world: World) -> Proxy | None:
     if not world.config.egress.agents:
         return None
     return Proxy(world.config.egress, lambda token, door: auth.principal_of(world.store, token, door), record)
-
-
-def _let_go(writer: asyncio.StreamWriter, flow: _Flow) -> None:
-    """What was said whole is still delivered; otherwise the end shows as a broken connection, not as a good one."""
-    writer.close() if flow.status == "ok" else writer.transport.abort()
 
 
 def _token(header: str) -> str:

@@ -5,28 +5,24 @@ Rule: a try is repeated only while nothing of an answer has been sent on; whatev
 
 import asyncio
 import random
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
 
 from mcp_server.auth import Principal
-from mcp_server.gateway import apis, errors, prices, quota
-from mcp_server.gateway.accounts import Account, Wait
+from mcp_server.gateway import apis, errors, quota
+from mcp_server.gateway.accounts import Account
 from mcp_server.gateway.answer import Answer, up_to_event_end
 from mcp_server.gateway.apis import Asked, Call, Headers, Kind
-from mcp_server.gateway.budgets import Standing
-from mcp_server.gateway.ledger import Keys
+from mcp_server.gateway.meter import Meter, Over
+from mcp_server.gateway.patience import Patience
+from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Answering, Failed, Gone, Upstream
 from mcp_server.gateway.usage import Reader, Usage
-from mcp_server.use_cases import spending
+from mcp_server.use_cases import model_requests
 from mcp_server.world import World
 
 TRIES_MAX = 3  # of a request that fails for no reason of quota; the clients try again too
-UNSURE_RETRY_S = 30  # told to a client when nobody knows better
-RETURN_MS = 60_000  # a client that was told when to come again may be so late: until then its lease is kept
 KEY_REFUSED_MS = 15 * 60_000  # an account whose key was refused is left alone so long
-T = TypeVar("T")
 
 
 class Try(Enum):
@@ -59,110 +55,78 @@ class Course:
     tries: int = 0
     waited_s: float = 0.0
     first_byte_s: float | None = None
+    note: Note | None = None  # from its first try on, until it is recorded
 
 
 class Exchange:
-    def __init__(self, world: World, upstream: Upstream, asking: Asking, answer: Answer, charged_to: Keys, limited: list):
-        self._world, self._upstream, self._asking, self._answer = world, upstream, asking, answer
-        self._charged_to, self._limited, self._pace = charged_to, limited, world.accounts.pace
-        self._loop = asyncio.get_running_loop()
-        self._began_s, self._pinged_s = self._loop.time(), 0.0
-        patience_s = world.config.gateway.patience_s
-        self._patience_s = patience_s if asking.asked.stream else min(patience_s, self._pace.plain_patience_s)
-        self._deadline_ms = world.now_ms() + int(self._patience_s * 1_000)
-        self._charged: int | None = None
-        self._charged_for: tuple[Usage, int] | None = None
+    def __init__(self, world: World, upstream: Upstream, under_way: UnderWay, asking: Asking, answer: Answer, meter: Meter):
+        self._world, self._upstream, self._under_way = world, upstream, under_way
+        self._asking, self._answer, self._meter = asking, answer, meter
+        self._patience = Patience(world, asking.who, asking.account, answer, meter, stream=asking.asked.stream)
         self.course = Course()
 
     # -- admission and tries
 
     async def run(self) -> None:
         """Returns when the client has what it gets, but for the end of it; a cancelled one is where it is."""
-        account, failures = self._asking.account, 0
+        account = self._asking.account
         account.in_flight += 1
         try:
-            while await self._admitted():
-                last = failures + 1 >= TRIES_MAX
-                try:
-                    came_to = await self._one_try(last=last)
-                except Gone as gone:
-                    if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
-                        self.course.outcome = "cut"
-                        return
-                    if last:
-                        return await self._refuse(Kind.UPSTREAM, f"the provider of account {account.name} cannot be reached or broke off ({gone})", "error")
-                    came_to = Try.AGAIN
-                if came_to is Try.SETTLED:
-                    return
-                if came_to is Try.AGAIN:
-                    failures += 1
-                    await self._patiently(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
+            await self._tries()
+        except Over as over:
+            begun = self.course.note is not None
+            told = "has stopped this answer" if begun else "answers no more requests under this budget. Stop working; what you have uploaded is kept."
+            await self._refuse(Kind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused")
         finally:
             account.in_flight -= 1
-            if self._charged is not None:
-                self._world.ledger.end(self._charged)
+            self.course.waited_s = self._patience.waited_s
+            self._meter.end()
+
+    async def _tries(self) -> None:
+        """Raises Over."""
+        account, failures = self._asking.account, 0
+        while await self._admitted():
+            last = failures + 1 >= TRIES_MAX
+            try:
+                came_to = await self._one_try(last=last)
+            except Gone as gone:
+                if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
+                    self.course.outcome = "cut"
+                    return
+                if last:
+                    return await self._refuse(Kind.UPSTREAM, f"the provider of account {account.name} cannot be reached or broke off ({gone})", "error")
+                came_to = Try.AGAIN
+            if came_to is Try.SETTLED:
+                return
+            if came_to is Try.AGAIN:
+                failures += 1
+                await self._patience.awake(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
 
     async def _admitted(self) -> bool:
         """Waits for the account as long as that makes sense; otherwise the client has been told, and the answer is no."""
-        account, world = self._asking.account, self._world
-        if account.is_free():
+        if await self._patience.turn():
             return True
-        left_s = self._began_s + self._patience_s - self._loop.time()
-        if left_s > 0 and not account.is_hopeless(self._deadline_ms) and await self._turn(left_s):
-            return True
-        if not account.is_parked() and self._began_s + self._patience_s > self._loop.time():
-            return await self._admitted()
-        until_ms = account.until_ms if account.is_parked() else world.now_ms() + UNSURE_RETRY_S * 1_000
-        after_s = min(max(1, -(-(until_ms - world.now_ms()) // 1_000)), errors.RETRY_AFTER_S_MAX)
-        self._wait_elsewhere(until_ms, world.now_ms() + after_s * 1_000 + RETURN_MS)
+        account = self._asking.account
         kind = Kind.SPENT if account.closed and account.is_parked() else Kind.BUSY
-        told = f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {max(1, (until_ms - world.now_ms()) // 1_000)} s."
+        after_s, left_s = self._patience.send_away(errors.RETRY_AFTER_S_MAX)
+        told = f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {left_s} s."
         await self._refuse(kind, told, "refused" if not self.course.tries else "error", retry_after_s=after_s)
         return False
 
-    async def _turn(self, left_s: float) -> bool:
-        account, who, world = self._asking.account, self._asking.who, self._world
-        began_s = self._loop.time()
-        await asyncio.to_thread(spending.begin_wait, world, who, account.name, account.until_ms, account.reason)
-        number = world.accounts.begin_wait(Wait(who.name, who.session, account.name, world.now_ms(), max(account.until_ms, world.now_ms()), account.reason))
-        try:
-            return await self._patiently(account.turn(left_s))
-        finally:
-            world.accounts.end_wait(number)
-            self.course.waited_s += self._loop.time() - began_s
-
-    def _wait_elsewhere(self, until_ms: int, kept_ms: int) -> None:
-        who, account, now = self._asking.who, self._asking.account, self._world.now_ms()
-        self._world.accounts.send_away(Wait(who.name, who.session, account.name, now, until_ms, account.reason, kept_ms))
-
-    async def _patiently(self, awaited: Awaitable[T]) -> T:
-        """Awaits; a client that was parked once is kept awake meanwhile."""
-        task = asyncio.ensure_future(awaited)
-        try:
-            while True:
-                due_s = max(self._began_s + self._pace.early_s, self._pinged_s + self._pace.ping_s) - self._loop.time()
-                done, _ = await asyncio.wait({task}, timeout=max(0.0, due_s))
-                if done:
-                    return task.result()
-                await self._answer.keep_alive()
-                self._pinged_s = self._loop.time()
-        finally:
-            task.cancel()
-
     async def _one_try(self, *, last: bool) -> Try:
-        """Raises Gone."""
+        """Raises Gone and Over."""
         ask, account = self._asking, self._asking.account
+        if self.course.note is None:
+            self._begin()
         self.course.tries += 1
-        if self._charged is None:
-            self._charged = self._world.ledger.begin(self._charged_to)
         asking = self._upstream.ask(account, ask.call, ask.query, ask.headers, ask.body, self._world.now_ms())
-        got = await (self._patiently(asking) if self.course.waited_s else asking)
+        got = await (self._patience.awake(asking) if self._patience.waited_s else self._patience.in_time(asking))
         if isinstance(got, Answering):
             account.answered()
             try:
                 await self._pass_on(got)
             finally:
-                await got.close()
+                got.close()
             return Try.SETTLED
         if got.quota is not None:
             if account.refused(got.quota, random.random()):
@@ -179,9 +143,18 @@ class Exchange:
         await self._pass_error(got)
         return Try.SETTLED
 
+    def _begin(self) -> None:
+        """From here on the request counts, even if this process ends now."""
+        ask = self._asking
+        self._meter.check()
+        self.course.note = self._under_way.begin(
+            began_ms=self._world.now_ms(), agent=ask.who.name, session=ask.who.session, account=ask.account.name, form=str(ask.call.form), model=ask.asked.model
+        )
+        self._meter.begin()
+
     async def _tell_parked(self) -> None:
         account = self._asking.account
-        await asyncio.to_thread(spending.parked, self._world, self._asking.who, account.name, account.until_ms, account.reason, closed=account.closed)
+        await asyncio.to_thread(model_requests.parked, self._world, self._asking.who, account.name, account.until_ms, account.reason, closed=account.closed)
 
     # -- passing on
 
@@ -189,25 +162,21 @@ class Exchange:
         reader = Reader(self._asking.call.form, content_type=got.header("content-type"), content_encoding=got.header("content-encoding"))
         if self._answer.early and not got.header("content-type").startswith("text/event-stream"):
             return await self._refuse(Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error")
-        first = asyncio.ensure_future(got.next())
         try:
-            await asyncio.wait({first}, timeout=self._pace.hold_s)
-            if not first.done():
-                await self._answer.start(got.status, apis.response_headers(got.headers))
-            chunk = await first
-        finally:
-            if not first.done():
-                first.cancel()
-                await asyncio.wait({first})
-        self.course.first_byte_s = self._loop.time() - self._began_s
+            async with asyncio.timeout(self._world.accounts.pace.hold_s):
+                chunk = await self._patience.in_time(got.next())
+        except TimeoutError:
+            await self._answer.start(got.status, apis.response_headers(got.headers))
+            chunk = await self._patience.in_time(got.next())
+        self.course.first_byte_s = asyncio.get_running_loop().time() - self._patience.began_s
         await self._answer.start(got.status, apis.response_headers(got.headers))
         try:
-            await (self._pass_within_limits(chunk, got, reader) if self._limited else self._pass_all(chunk, got, reader))
+            await (self._pass_within_limits(chunk, got, reader) if self._meter.is_limited else self._pass_all(chunk, got, reader))
         finally:
             if self.course.outcome not in ("ok", "budget"):
                 reader.cut()
             self.course.usage = reader.usage
-            self._charge(reader.usage)
+            self._meter.see(reader.usage)
 
     async def _pass_all(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
         while chunk is not None:
@@ -219,40 +188,15 @@ class Exchange:
 
     async def _pass_within_limits(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
         """Counts before it passes on; what goes past a limit is stopped where an event ends."""
-        over: Standing | None = None
         while chunk is not None:
             reader.feed(chunk)
-            over = over or self._passed_limit(reader.usage)
-            if over is not None and (end := up_to_event_end(chunk)):
+            if (over := self._meter.over(reader.usage)) is not None and (end := up_to_event_end(chunk)):
                 await self._answer.chunk(chunk[:end])
-                self.course.outcome = "budget"
-                return await self._answer.error(Kind.BUDGET, f"{over.sentence()}: the gateway has stopped this answer")
+                raise Over(over)
             await self._answer.chunk(chunk)
-            chunk = await got.next()
+            chunk = await (got.next() if reader.usage.complete else self._patience.in_time(got.next()))
         reader.end()
         self.course.outcome = "ok"
-
-    def _charge(self, seen: Usage) -> None:
-        assert self._charged is not None
-        self._world.ledger.see(self._charged, seen.tokens, self.cost(seen) or 0.0)
-
-    def _passed_limit(self, seen: Usage) -> Standing | None:
-        """Charges what the answer has cost so far; the limit it passes, if the answer is a stream that can be stopped."""
-        ledger, ask = self._world.ledger, self._asking
-        if (seen, ledger.changes) == self._charged_for:
-            return None
-        self._charge(seen)
-        self._charged_for = (seen, ledger.changes)
-        if not ask.asked.stream or seen.complete:
-            return None
-        over = spending.standing_now(self._world, self._limited)
-        return over if over is not None and over.is_over and (over.measure != "requests" or over.used > over.limit) else None
-
-    def cost(self, seen: Usage) -> float | None:
-        ask = self._asking
-        if not self._world.config.gateway.prices:
-            return None
-        return prices.cost_usd(ask.account.api, ask.account.base_url, seen.model or ask.asked.model, seen)
 
     async def _pass_error(self, got: Failed) -> None:
         """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""

@@ -6,6 +6,7 @@ Rule: agents only; a request is read whole before it is judged, and what is not 
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,15 +18,18 @@ from mcp_server.gateway.accounts import Account
 from mcp_server.gateway.answer import Answer
 from mcp_server.gateway.apis import FREE, Asked, Call, Form, Kind, Wrong
 from mcp_server.gateway.exchange import Asking, Course, Exchange
+from mcp_server.gateway.meter import Meter
+from mcp_server.gateway.under_way import Note, UnderWay
 from mcp_server.gateway.upstream import Upstream
 from mcp_server.store.model_requests import ModelRequest
-from mcp_server.use_cases import spending
+from mcp_server.use_cases import model_requests, spending
 from mcp_server.world import World
 
 PATH = "/llm/"
 BODY_BYTES_MAX = 40 << 20  # Anthropic takes 32 MB
 REQUESTS_MAX = 32  # at once by one agent: a session makes a handful
 UPKEEP_S_MAX = 20.0
+WATCH_S = 1.0  # so often budgets of minutes are looked at while answers run
 log = logging.getLogger(__name__)
 
 
@@ -40,9 +44,10 @@ class TooLarge(Exception):
 class Gateway:
     def __init__(self, world: World, spans: telemetry.Spans | None = None):
         self._world, self._spans = world, spans or telemetry.Spans()
-        self._upstream = Upstream()
+        self._upstream, self._under_way = Upstream(), UnderWay(world.store.path.parent)
         self._recording: set[asyncio.Task] = set()
         self._active: dict[Principal, int] = {}
+        self._timed: set[Meter] = set()
         self._is_limited = spending.any_budget(world)
 
     def routes(self) -> list[Route]:
@@ -53,16 +58,27 @@ class Gateway:
         if self._recording:
             await asyncio.wait(self._recording)
         await self._upstream.close()
+        await asyncio.to_thread(self._spans.flush)  # the process ends by its signal, before any handler of exits
+        self._under_way.close()
 
     async def upkeep(self) -> None:
-        """Renews the leases of agents that wait for a model or listen to one."""
-        every_s = min(UPKEEP_S_MAX, self._world.lease_ms / 3_000)
+        """Renews the leases of agents that wait for a model or listen to one, and stops answers for which there is no time left."""
+        every_s, loop = min(UPKEEP_S_MAX, self._world.lease_ms / 3_000), asyncio.get_running_loop()
+        due_s = loop.time() + every_s
         while True:
-            await asyncio.sleep(every_s)
-            now = self._world.now_ms()
-            waiting = {Principal(wait.agent, AGENT, wait.session) for wait in self._world.accounts.waits(now) if wait.kept_ms is None or now < wait.kept_ms}
-            if at_work := waiting | set(self._active):
-                await asyncio.to_thread(spending.renew_all, self._world, at_work)
+            await asyncio.sleep(min(WATCH_S, every_s))
+            for meter in list(self._timed):
+                if (over := await asyncio.to_thread(meter.passed)) is not None:
+                    meter.stop(over)
+            if loop.time() >= due_s:
+                due_s = loop.time() + every_s
+                await self._renew()
+
+    async def _renew(self) -> None:
+        now = self._world.now_ms()
+        waiting = {Principal(wait.agent, AGENT, wait.session) for wait in self._world.accounts.waits(now) if wait.kept_ms is None or now < wait.kept_ms}
+        if at_work := waiting | set(self._active):
+            await asyncio.to_thread(model_requests.renew_all, self._world, at_work)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who: Principal = scope["principal"]
@@ -91,21 +107,19 @@ class Gateway:
         self._world.accounts.came_back(who.name, who.session)
         course, asked = Course(), Asked(call.model, call.stream)
         answer = Answer(send, call, stream=call.stream)
-        exchange: Exchange | None = None
+        meter: Meter | None = None
         try:
             body = await _body(receive)
             told = apis.asked(call, body) if not _is_packed(scope) else None
             asked = told or asked
             answer = Answer(send, call, stream=asked.stream)
-            # Only a budget has to know the task before the request goes out; the record has time.
-            task = spending.task_of(self._world, who) if self._is_limited else None
-            limited = spending.limits(self._world, spending.keys(who, task), who.name) if self._is_limited else []
-            if no := self._objection(who, account, call, told, limited):
+            if no := self._objection(who, account, call, told):
                 course.outcome = "refused"
                 await answer.error(no.kind, no.message, status=no.status, retry_after_s=1 if no.kind is Kind.BUSY else None)
             else:
+                meter = self._meter(who, account, call, asked)
                 asking = Asking(who, account, call, asked, scope["query_string"].decode("latin-1"), scope["headers"], body)
-                exchange = Exchange(self._world, self._upstream, asking, answer, spending.keys(who, task), limited)
+                exchange = Exchange(self._world, self._upstream, self._under_way, asking, answer, meter)
                 course = exchange.course
                 await _while_there(receive, exchange.run())
         except TooLarge:
@@ -115,16 +129,17 @@ class Gateway:
             pass
         finally:
             took_ms = int((loop.time() - began_s) * 1_000)
-            cost = exchange.cost(course.usage) if exchange else None
+            cost = meter.cost(course.usage) if meter else None
+            self._timed.discard(meter)
             request = _told(who, account, call, asked, course, answer, cost, began_ms, took_ms)
-            writing = asyncio.create_task(asyncio.to_thread(self._record, who, account, call, request))
+            writing = asyncio.create_task(asyncio.to_thread(self._record, who, account, call, request, course.note))
             self._recording.add(writing)
-            writing.add_done_callback(self._recorded)
+            writing.add_done_callback(partial(self._recorded, course.note))
             await asyncio.shield(writing)
         if course.outcome != "cut":  # whoever has the end of an answer finds its record too
             await answer.end()
 
-    def _objection(self, who: Principal, account: Account, call: Call, told: Asked | None, limited: list) -> Wrong | None:
+    def _objection(self, who: Principal, account: Account, call: Call, told: Asked | None) -> Wrong | None:
         if told is None:
             return Wrong(400, Kind.INVALID, "the body is not a JSON object that the gateway can read, or it is packed (content-encoding)")
         if told.background:
@@ -133,19 +148,30 @@ class Gateway:
             return Wrong(400, Kind.INVALID, f"account {account.name} serves the models {', '.join(account.models)}, not {str(told.model)[:100]!r}")
         if self._active[who] > REQUESTS_MAX:
             return Wrong(429, Kind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
-        if limited and call.form not in FREE:
-            over = spending.standing_now(self._world, limited)
-            if over is not None and over.is_over:
-                return Wrong(400, Kind.BUDGET, f"{over.sentence()}: the gateway answers no more requests under this budget. Stop working; what you have uploaded is kept.")
         return None
 
-    def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest) -> None:
-        self._spans.model_request(account, call, spending.record(self._world, who, request))
+    def _meter(self, who: Principal, account: Account, call: Call, asked: Asked) -> Meter:
+        # Only a budget has to know the task before the request goes out; the record has time.
+        task = spending.task_of(self._world, who) if self._is_limited else None
+        keys = spending.keys(who, task)
+        limited = spending.limits(self._world, keys, who.name) if self._is_limited and call.form not in FREE else []
+        meter = Meter(self._world, account, asked, keys, limited)
+        if meter.is_timed:
+            self._timed.add(meter)
+        return meter
 
-    def _recorded(self, task: asyncio.Task) -> None:
+    def _record(self, who: Principal, account: Account, call: Call, request: ModelRequest, note: Note | None) -> None:
+        self._spans.model_request(account, call, model_requests.record(self._world, who, request, note))
+
+    def _recorded(self, note: Note | None, task: asyncio.Task) -> None:
+        """What could not be recorded stays noted, and is counted by the next start."""
         self._recording.discard(task)
-        if not task.cancelled() and (failed := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (failed := task.exception()) is not None:
             log.error("a model request could not be recorded: %s", type(failed).__name__)
+        elif note is not None:
+            self._under_way.end(note)
 
 
 def _matches(model: str | None, allowed: str) -> bool:

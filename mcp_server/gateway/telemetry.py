@@ -16,13 +16,15 @@ from mcp_server.store.model_requests import ModelRequest
 PROVIDERS = {Api.ANTHROPIC: "anthropic", Api.OPENAI: "openai", Api.GEMINI: "gcp.gemini"}
 OPERATIONS = {Form.GENERATE: "generate_content", Form.COUNT: "count_tokens", Form.LIST: "list_models"}
 NS_PER_MS = 1_000_000
+FLUSH_MS = 2_000  # a server that stops waits no longer for a collector
 
 
 class Spans:
     """Spans of a provider; without one the process's own, which is none unless `export` was called."""
 
     def __init__(self, provider: TracerProvider | None = None):
-        self._tracer = (provider or trace.get_tracer_provider()).get_tracer("harness.gateway")
+        self._provider = provider or trace.get_tracer_provider()
+        self._tracer = self._provider.get_tracer("harness.gateway")
 
     def model_request(self, account: Account, call: Call, request: ModelRequest) -> None:
         """One span for a request that has just ended."""
@@ -37,6 +39,11 @@ class Spans:
                 span.set_attribute("error.type", str(request.status) if request.outcome == "error" and request.status else request.outcome)
                 span.set_status(Status(StatusCode.ERROR))
         span.end(ended_ns)
+
+    def flush(self) -> None:
+        """Sends what is still to be sent, of all that this process traces, or gives up after FLUSH_MS."""
+        if (flush := getattr(self._provider, "force_flush", None)) is not None:  # the SDK's, which is there where an endpoint is
+            flush(FLUSH_MS)
 
 
 def _attributes(account: Account, operation: str, request: ModelRequest) -> dict:

@@ -8,6 +8,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from mcp_server.store import Tx
 from mcp_server.store.schema import model_requests as rows
 
+_ADD = insert(rows)
 REFUSED = "refused"  # by the gateway itself: nothing was asked upstream
 
 
@@ -57,7 +58,7 @@ class Sum:
 
 
 def add(tx: Tx, request: ModelRequest) -> None:
-    tx.execute(insert(rows).values(**asdict(request)))
+    tx.execute(_ADD, vars(request))
 
 
 def sums(tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None) -> list[tuple[tuple, Sum]]:
@@ -75,7 +76,7 @@ def _total(value: ColumnElement) -> ColumnElement:
     return func.coalesce(func.sum(value), 0)
 
 
-_answered = rows.c.outcome.in_(("ok", "cut", "aborted", "budget"))
+_answered = rows.c.outcome.in_(("ok", "cut", "aborted", "budget", "lost"))
 _SUMS = (
     func.count(),
     *(_total(rows.c[name]) for name in ("input", "cached_read", "cached_write", "output", "reasoning")),

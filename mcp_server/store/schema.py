@@ -199,7 +199,7 @@ model_requests = Table(  # one row per request of an agent to a model, ended how
     Column("form", Text, nullable=False),
     Column("model", Text),
     Column("status", Integer),  # what the client was answered; NULL where it left before
-    Column("outcome", Text, nullable=False),  # ok | error | aborted | cut | budget | refused
+    Column("outcome", Text, nullable=False),  # ok | error | aborted | cut | budget | refused | lost
     Column("input", Integer, nullable=False),  # all that was read, cached parts included
     Column("cached_read", Integer, nullable=False),
     Column("cached_write", Integer, nullable=False),

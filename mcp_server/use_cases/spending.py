@@ -1,7 +1,6 @@
-"""What models cost: each request written down, sums for reports, and budgets: who is near one, past one, and what follows."""
+"""What models cost: budgets, who is near one, past one, and what follows; and sums for reports."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from typing import Any
 
 from mcp_server.auth import AGENT, Principal
@@ -15,40 +14,11 @@ from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases import leasing
 from mcp_server.world import MS_PER_MINUTE, World
 
 GRACE_MS = 120_000  # for the harness to end a session over its budget and to save its work; then its lease ends anyhow
 NO_BUDGET = Budget()
-
-
-def load(world: World) -> None:
-    """The running totals as the database has them."""
-    found: dict[tuple[Scope, str], Spent] = {}
-    with world.store.read() as tx:
-        for scope in Scope:
-            for values, one in rows.sums(tx, *(() if scope is Scope.RUN else (str(scope),))):
-                name = values[0] if values else ""
-                if name is not None:
-                    found[scope, name] = Spent(one.input + one.output, one.cost_usd, one.requests)
-    world.ledger.load(found.items())
-
-
-def record(world: World, who: Principal, request: ModelRequest) -> ModelRequest:
-    """One ended request: its row, its event and the renewal of its agent's lease, together.
-
-    It is its task's under whose lease it began, though that may have ended meanwhile: so do the last requests of killed sessions. Answers with
-    the request as it was written.
-    """
-    with world.store.write() as tx:
-        if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
-            request = replace(request, task=lease.task, fence=lease.fence)
-        told = {name: value for name, value in asdict(request).items() if name not in ("agent", "session", "task", "fence", "began_ms")}
-        rows.add(tx, request)
-        leasing.renew(world, tx, who)
-        world.record(tx, "model_request", who, task=request.task, fence=request.fence, **told)
-    return request
 
 
 def task_of(world: World, who: Principal) -> str | None:
@@ -61,30 +31,6 @@ def task_of(world: World, who: Principal) -> str | None:
 def lease_of(world: World, tx: Tx, who: Principal) -> Lease | None:
     lease = lease_rows.of_agent(tx, who.name)
     return lease if lease is not None and (lease.pinned or world.now_ms() < lease.expires_ms) else None
-
-
-def begin_wait(world: World, who: Principal, account: str, until_ms: int, reason: str) -> None:
-    """An agent is parked: its lease is kept, and the log says why nothing is heard of it."""
-    with world.store.write() as tx:
-        leasing.renew(world, tx, who)
-        lease = lease_rows.of_agent(tx, who.name)
-        under = {"task": lease.task, "fence": lease.fence} if lease else {}
-        world.record(tx, "waiting_for_quota", who, **under, account=account, until_ms=until_ms, reason=reason)
-    world.bell.ring()
-
-
-def parked(world: World, who: Principal, account: str, until_ms: int, reason: str, *, closed: bool) -> None:
-    """An account gives nothing until then; `closed` is its breaker."""
-    with world.store.write() as tx:
-        world.record(tx, "account_closed" if closed else "account_parked", who, account=account, until_ms=until_ms, reason=reason)
-    world.bell.ring()
-
-
-def renew_all(world: World, agents: Iterable[Principal]) -> None:
-    """Whoever waits for a model, or listens to one, is at work."""
-    with world.store.write() as tx:
-        for who in agents:
-            leasing.renew(world, tx, who)
 
 
 # -- budgets

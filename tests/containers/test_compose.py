@@ -1,8 +1,10 @@
 """compose.yaml for real: a host comes up, an agent works in a sandbox beside it, a team's client claims from outside, all goes down."""
 
 import asyncio
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +56,27 @@ command = "grep -q right app/answer"
 kind = "command"
 command = ["sh", "-c", "git log --oneline; sleep 3600"]
 memory_mb = 256
+
+[gateway.accounts.anthropic]
+base_url = "http://models:8000"
+key_file = "/run/secrets/anthropic"
+"""
+SERVER_USER = 10000
+KEY = f"anthropic{secrets.token_hex(12)}"  # of no known look, so that nothing hides it by its look
+# A provider that tells what key it was sent, as a digest.
+PROVIDER = """
+import hashlib, http.server
+class Model(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(hashlib.sha256(self.headers["x-api-key"].encode()).hexdigest(), flush=True)
+        self.rfile.read(int(self.headers["content-length"]))
+        body = b'{"model": "claude-sonnet-4-5", "usage": {"input_tokens": 10, "output_tokens": 1}}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("", 8000), Model).serve_forever()
 """
 TASK = """+++
 id = "T01"
@@ -95,14 +119,25 @@ def _repository(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(engine: Engine, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a key file to the server's user")
+    file = tmp_path_factory.mktemp("keys") / "anthropic"
+    file.touch(mode=0o600)
+    file.write_text(KEY + "\n")
+    os.chown(file, SERVER_USER, SERVER_USER)
+    return file
+
+
+@pytest.fixture(scope="module")
+def host(engine: Engine, project: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     images = Images(engine)
     for kind in ("base", "oracle-command"):
         images.ensure(kind)
     for kind in HOSTED:
         images.publish(kind)
     name, listen = f"harness-test-{os.getpid()}", f"127.0.0.1:{_free_port()}"
-    env = {**os.environ, "HARNESS_PROJECT": str(project), "HARNESS_STATE": name, "HARNESS_LISTEN": listen}
+    env = {**os.environ, "HARNESS_PROJECT": str(project), "HARNESS_STATE": name, "HARNESS_LISTEN": listen, "HARNESS_ANTHROPIC_KEY": str(key)}
 
     def compose(*words: str) -> str:
         argv = ["docker-compose", "--project-name", name, "--file", str(TREE / "compose.yaml"), *words]
@@ -189,6 +224,37 @@ def test_a_member_of_the_team_connects_and_claims_from_outside(host: Host):
 
 def test_a_stranger_is_refused(host: Host):
     assert httpx2.get(f"{host.url}/api/status", trust_env=False).status_code == 401
+
+
+@contextmanager
+def provider(image: str) -> Iterator[Callable[[], str]]:
+    """A provider beside the host; what it has said so far."""
+    name = f"harness-test-{os.getpid()}-models"
+    network = ["--network", f"harness-test-{os.getpid()}_default", "--network-alias", "models"]
+    subprocess.run(["docker", "run", "--detach", "--rm", "--name", name, *network, "--entrypoint", "python3", image, "-c", PROVIDER], check=True, capture_output=True)
+    try:
+        yield lambda: subprocess.run(["docker", "logs", name], check=True, capture_output=True, text=True).stdout
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+
+
+def test_a_models_key_reaches_its_provider_and_is_to_be_seen_nowhere_else(host: Host, engine: Engine):
+    token = json.loads(host.harness("connect", "bob", "--json"))["token"]
+    asked = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    with provider(Images(engine).ensure("base")) as said:
+
+        def answered() -> bool:  # it may not listen yet
+            return httpx2.post(f"{host.url}/llm/anthropic/v1/messages", json=asked, headers={"x-api-key": token}, timeout=60, trust_env=False).status_code == 200
+
+        _until(answered, lambda: host.compose("logs", "--tail=60", "server"))
+        assert hashlib.sha256(KEY.encode()).hexdigest() in said()
+    found = {box.labels["com.docker.compose.service"]: box.id for box in engine.list({"com.docker.compose.project": f"harness-test-{os.getpid()}"})}
+    seen = [json.dumps(_inspect(box)) for box in (*found.values(), *(box.id for box in engine.list({"harness.run": None}, running_only=True)))]
+    seen += [host.compose("logs"), host.compose("config"), *(host.compose("exec", "-T", service, "env") for service in found)]
+    assert not any(KEY in text for text in seen)
+    assert host.compose("exec", "-T", "runner", "sh", "-c", "cat /run/secrets/* 2>/dev/null; echo none").strip() == "none"
+    kept = subprocess.run(["docker", "exec", "--interactive", found["server"], "grep", "-rlF", "-f", "-", "/state", "/tmp", "/project"], input=KEY, capture_output=True, text=True)
+    assert (kept.returncode, kept.stdout) == (1, ""), kept
 
 
 def test_a_stopped_runner_takes_its_sandboxes_with_it(host: Host, engine: Engine):

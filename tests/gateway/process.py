@@ -17,7 +17,7 @@ from tests.server import toy
 from .place import waited
 
 ROOT = Path(__file__).parents[2]
-START_S = 30
+START_S = 60
 STOP_S = 30
 
 
@@ -60,8 +60,11 @@ class Process:
 
 @contextmanager
 def serving(root: Path, toml: str, *, env: Mapping[str, str] | None = None) -> Iterator[Process]:
-    """`env` is added to this process's own."""
-    project, state = toy.project(root / "project", toml), root / "state"
+    """`env` is added to this process's own. At the same `root` again it is the same server, started once more."""
+    project, state = root / "project", root / "state"
+    if not project.exists():
+        toy.project(project, toml)
+    (state / "server.json").unlink(missing_ok=True)
     argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(state), "--port", "0"]
     log = root / "server.log"
     with log.open("wb") as out:

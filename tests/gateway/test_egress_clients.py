@@ -1,8 +1,6 @@
 """Real tools in a sandbox's place: curl and pip through the forwarder, the door and the proxy of a server process to a package index over TLS."""
 
-import datetime
 import io
-import ipaddress
 import os
 import shutil
 import socket
@@ -17,15 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.server import toy
 
 from .place import waited
 from .process import ROOT, Process, serving
+from .tls import certificate
 
 TOOL_S = 60
 WHEEL = "toy_tool-1.0-py3-none-any.whl"
@@ -57,18 +52,6 @@ class Index(BaseHTTPRequestHandler):
 
     def log_message(self, *_) -> None:
         pass
-
-
-def certificate(root: Path) -> tuple[Path, Path]:
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    signed = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1)).add_extension(names, critical=False)
-    signed = signed.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
-    (root / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (root / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    return root / "cert.pem", root / "key.pem"
 
 
 @dataclass

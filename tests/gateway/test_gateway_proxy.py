@@ -246,7 +246,7 @@ def test_an_upstream_that_is_not_there_is_said_to_be_so(tmp_path: Path):
     with place(tmp_path, Nobody) as nowhere:
         agent = nowhere.agent()
         answer = nowhere.ask(agent, asking("chat", stream=False))
-        assert answer.status_code == 502 and answer.json()["error"]["code"] == "server_error" and "ConnectError" in answer.json()["error"]["message"]
+        assert answer.status_code == 502 and answer.json()["error"]["code"] == "server_error" and "ClientConnectorError" in answer.json()["error"]["message"]
         assert nowhere.counted(agent)[0] | {"outcome": "error", "tries": 3, "status": 502} == nowhere.counted(agent)[0]
         waited(lambda: nowhere.server.world.accounts.by_name["openai"].in_flight == 0)
 

@@ -15,7 +15,7 @@ from tests.fake_models import FakeModels, Fault, Script, Step
 
 from .place import Place, Request, asking, place, waited
 
-SLACK_S = 2.5  # of a machine that does other things too; a wait that is not kept to would be off by more
+PATIENCE_S = 60.0  # what is answered well before has not been waited for
 
 
 def from_now(seconds: float) -> datetime:
@@ -97,12 +97,12 @@ def test_a_short_limit_is_waited_for_as_long_as_the_vendor_says_and_the_client_n
         models.play(Script((Step("Well."),), turns="any", faults=(kind.fault,)))  # a date is of now
         took_s, answer = timed(made, agent, asking(kind.form, stream=stream))
         assert answer.status_code == 200, answer.text
-        assert kind.least_s <= took_s <= kind.most_s + SLACK_S, took_s
+        assert kind.least_s <= took_s
         assert [each.answered for each in models.requests] == ["fault", "turn"]
         [counted] = made.counted(agent)
         assert (counted["outcome"], counted["tries"]) == ("ok", 2) and counted["waited_ms"] >= kind.least_s * 1_000 - 400
-        parked = made.server.events(kind="account_parked")
-        assert len(parked) == 1 and made.api("/api/audit/verify")["ok"]
+        [parked] = made.server.events(kind="account_parked")
+        assert parked["data"]["until_ms"] - parked["ms"] <= kind.most_s * 1_000 and made.api("/api/audit/verify")["ok"]
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -110,11 +110,11 @@ def test_a_quota_that_is_spent_opens_the_breaker_for_all_and_other_vendors_go_on
     kind = LONG[name]
     account = asking(kind.form).account
     script = Script((Step("Well."),), turns="any", faults=(Fault(status=kind.status, headers=kind.headers(), body=kind.body, tries=1),))
-    with FakeModels(script) as models, place(tmp_path, models) as made:
+    with FakeModels(script) as models, place(tmp_path, models, patience_s=PATIENCE_S) as made:
         first, second = made.agent("worker-1"), made.agent("worker-2")
         for agent in (first, second):
             took_s, answer = timed(made, agent, asking(kind.form))
-            assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false") and took_s < SLACK_S, answer.text
+            assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false") and took_s < PATIENCE_S / 2, answer.text
             assert 1 <= int(answer.headers["retry-after"]) < 300
         assert len(models.requests) == 1, "the second is not asked for at all"
         other = "chat" if account != "openai" else "messages"
@@ -144,11 +144,11 @@ def test_a_limit_is_shared_by_all_agents_of_the_account_and_shown_while_it_lasts
 
 
 def test_a_client_that_leaves_while_it_waits_takes_no_turn(tmp_path: Path):
-    script = Script((Step("Well."),), turns="any", faults=(Fault(status=429, headers={"retry-after": "2"}),))
+    script = Script((Step("Well."),), turns="any", faults=(Fault(status=429, headers={"retry-after": "6"}),))
     with FakeModels(script) as models, place(tmp_path, models) as made:
         agent = made.agent()
         with pytest.raises(Exception, match="timed out|Timeout"):
-            made.ask(agent, asking("chat"), timeout=0.8)
+            made.ask(agent, asking("chat"), timeout=3)
         [counted] = made.counted(agent)
         assert (counted["outcome"], counted["tries"]) == ("aborted", 1)
         took_s, answer = timed(made, agent, asking("chat"))
