@@ -8,16 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from types import TracebackType
 
 from harness import sandbox
 from harness.containers import Engine, Swept
 from harness.images import Images
 from harness.place import Place
-from harness.plan import S_PER_MINUTE, Plan, load_config
+from harness.plan import Plan, load_config
 from harness.runner import Runner
 from harness.server import ServerClient, ServerGone
-from harness.session import Site
+from harness.site import Site
 from harness.state import State
 from harness.supervisor import AgentState, Hired, Supervisor
 
@@ -35,6 +36,7 @@ class Crew:
         self._supervisor: Supervisor | None = None
         self._runners_stop = threading.Event()
         self._runners: list[threading.Thread] = []
+        self._told: list[dict] | None = None
         self.left_over = Swept()  # what the last sweep found; more than nothing means that somebody did not clean up
 
     def __enter__(self) -> "Crew":
@@ -64,15 +66,27 @@ class Crew:
     def start_agents(self) -> None:
         hired = [Hired(name, spec, self._images.agent_image(spec.kind, spec.image)) for name, spec in self._plan.agents()]
         self._supervisor = Supervisor(self._site(), hired)
+        self.tell()
         self._supervisor.start()
 
     def is_spent(self) -> bool:
         """True when there were agents and the last one has stopped; a run without any serves connected clients."""
         return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
 
+    def may_bring_tasks(self) -> bool:
+        """Whether an agent is left that may make tasks where none is."""
+        return self._supervisor is not None and self._supervisor.may_bring_tasks()
+
     def states(self) -> list[AgentState]:
-        """What each agent does now, as its supervisor knows it; the server knows only of sessions."""
+        """What each agent does now, as its supervisor knows it."""
         return self._supervisor.states() if self._supervisor is not None else []
+
+    def tell(self) -> None:
+        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came to a session."""
+        told = [{name: value for name, value in asdict(state).items() if name != "session"} for state in self.states()]
+        if told != self._told:
+            self._runner_client.tell_crew(told)
+            self._told = told
 
     def stop_agents(self) -> None:
         """Every session ends, its work saved; what does not end in time is removed as it is."""
@@ -83,8 +97,7 @@ class Crew:
         config = self._plan.config
         return Site(
             engine=self._engine, server=self._runner_client, run=self._plan.state.label, state=self._plan.state.root,
-            root=config.root, repos=tuple((repo.name, repo.branch) for repo in config.repos.values()),
-            prompt=config.run.prompt, session_s=config.run.session_minutes * S_PER_MINUTE,
+            root=config.root, repos=tuple((repo.name, repo.branch) for repo in config.repos.values()), settings=config.run,
         )
 
 
