@@ -8,23 +8,38 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from harness import sandbox
-from harness.containers import Engine, Swept
+from harness.containers import BoxBroke, Engine, Found, Swept
 from harness.images import Images
 from harness.place import Place
 from harness.plan import Plan, load_config
 from harness.runner import Runner
 from harness.server import ServerClient, ServerGone
+from harness.server_process import stop_stray_server
+from harness.session import STOP_GRACE_S
 from harness.site import Site
 from harness.state import State
 from harness.supervisor import AgentState, Hired, Supervisor
 
 RUNNERS_STOP_S = 15.0
+STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What a killed run had left."""
+
+    swept: Swept
+    had_server: bool
+
+    def __str__(self) -> str:
+        server = " and its server" if self.had_server else ""
+        return f"{self.swept.boxes} boxes, {self.swept.volumes} volumes{server}"
 
 
 class Crew:
@@ -124,6 +139,25 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
             stop.set()
             _join(threads, RUNNERS_STOP_S)
             sweep(engine, state)
+
+
+def clear(engine: Engine, state: State, *, with_server: bool) -> Cleared:
+    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what they have not committed."""
+    stopping = [_thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event()) for box in _agents(engine, state)]
+    _join(stopping, STRAY_STOP_S)
+    server = with_server and stop_stray_server(state.root)
+    return Cleared(sweep(engine, state), had_server=server)
+
+
+def _agents(engine: Engine, state: State) -> list[Found]:
+    return engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True)
+
+
+def _stop(engine: Engine, id: str) -> None:
+    with contextlib.suppress(BoxBroke):  # the sweep removes it as it is
+        box = engine.find(id)
+        if box is not None:
+            box.stop(STOP_GRACE_S)
 
 
 def sweep(engine: Engine, state: State) -> Swept:

@@ -17,7 +17,7 @@ from harness.crew import Crew
 from harness.failure import Exit, Failed
 from harness.plan import Plan, Remote
 from harness.server import ServerClient, ServerGone
-from harness.server_process import ServerProcess, start_server, stop_stray_server
+from harness.server_process import ServerProcess, start_server
 from harness.signals import StopSignal
 from harness.state import Hold, RunFile, State, StateBusy, now_ms
 from harness.table import View
@@ -149,10 +149,8 @@ def recover(plan: Plan, hold: Hold, engine: Engine, *, say: Callable[[str], None
     """Clears what a run left that never said goodbye: its server, boxes and volumes."""
     if hold.stale is None:
         return
-    server = plan.remote is None and stop_stray_server(plan.state.root)
-    swept = crew.sweep(engine, plan.state)
-    ended = ", ended its server" if server else ""
-    say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {swept.boxes} boxes, {swept.volumes} volumes{ended}")
+    cleared = crew.clear(engine, plan.state, with_server=plan.remote is None)
+    say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {cleared}")
     hold.goodbye()
 
 

@@ -38,6 +38,25 @@ count = 1
 command = ["sleep", "600"]
 memory_mb = 128
 """
+WRITERS = """
+[agents.writer]
+kind = "command"
+command = "echo 1 >pkg/whole; git add -A; git commit -qm whole; echo 1 >pkg/half; echo written; sleep 600"
+memory_mb = 128
+"""
+PLANNED = """
+[agents.planner]
+kind = "command"
+role = "planner"
+prompt = "Plan one task."
+memory_mb = 256
+command = "if [ -f pkg/made ]; then python3 /workspace/toy/tool.py list_tasks; else python3 /workspace/toy/tool.py create_task; fi"
+
+[agents.absent]
+kind = "command"
+command = ["no-such-program"]
+memory_mb = 128
+"""
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +178,11 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: 
     assert json.loads(harness("status", "--json").stdout)["up"] is False
 
 
-def test_up_and_down_clear_what_a_killed_run_left(toy, engine: Engine, harness: Verb) -> None:
-    project = toy(SLEEPERS)
+def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(WRITERS)
     state = State(project / ".harness")
     with up(project) as running:
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        wait_until(lambda: any("written" in log.read_text() for log in state.session_logs("writer-1")))
         running.kill()
     try:
         again = harness("up", "--detach")
@@ -171,6 +190,8 @@ def test_up_and_down_clear_what_a_killed_run_left(toy, engine: Engine, harness: 
         told = state.up_log.read_text()
         assert "recovered from run" in told
         assert "ended 1 sessions that were cut off" in told
+        kept = git(state.root / "repos/toy.git", "ls-tree", "-r", "--name-only", "refs/agents/writer-1/S1")
+        assert {"pkg/whole", "pkg/half"} <= set(kept.splitlines()), "what it had committed, and what it had not"
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
         run = state.run()
         assert run is not None
