@@ -44,19 +44,24 @@ kind = "command"
 command = "echo 1 >pkg/whole; git add -A; git commit -qm whole; echo 1 >pkg/half; echo written; sleep 600"
 memory_mb = 128
 """
-PLANNED = """
+PLANNED = AGENTS + """
 [agents.planner]
 kind = "command"
 role = "planner"
-prompt = "Plan one task."
+prompt = "The package can add."
+command = ["python3", "plan.py"]
 memory_mb = 256
-command = "if [ -f pkg/made ]; then python3 /workspace/toy/tool.py list_tasks; else python3 /workspace/toy/tool.py create_task; fi"
 
 [agents.absent]
 kind = "command"
 command = ["no-such-program"]
 memory_mb = 128
 """
+PLAN = """
+if not tool("list_tasks")["tasks"]:
+    tool("create_task", title="Write add", module="pkg", brief="Write it.")
+"""
+INSIDE = Path(__file__).parents[1] / "crew" / "inside.py"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +133,28 @@ def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -
     figures = json.loads(harness("report", "--json").stdout)
     assert (figures["work_commits"], figures["coordination_commits"], figures["tasks_done"]) == (2, 0, 2)
     assert figures["claim_ms_p50"] is not None
+
+
+def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_once(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(PLANNED)
+    (project / "plan.py").write_text(INSIDE.read_text() + PLAN)
+    git(project, "rm", "--quiet", "-r", "tasks")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message=plan")
+    with up(project) as running:
+        told, _ = running.communicate(timeout=UP_WITHIN_S)
+    assert running.returncode == 0, told
+    assert "LANDED T01" in told
+    absent = "absent-1 never started: preflight: no-such-program: not found in the image"
+    assert absent in told  # in the summary
+    assert "absent-1       never started: preflight" in told  # when it happened
+    status = json.loads(harness("status", "--json").stdout)
+    assert [warning[: len(absent)] for warning in status["warnings"]] == [absent]
+    rows = {agent["agent"]: agent for agent in status["agents"]}
+    assert (rows["absent-1"]["sessions"], rows["absent-1"]["state"], rows["absent-1"]["live"]) == (0, "stopped", False)
+    planner = rows["planner-1"]
+    assert (planner["role"], planner["sessions"], planner["outcome"], planner["reason"]) == ("planner", 2, "worked", "nothing is left to plan")
+    assert absent in harness("status").stdout
 
 
 def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None:
