@@ -307,7 +307,7 @@ class Repository(Objects):
 
     def is_loose(self, ref: str) -> bool:
         """Whether the ref has a file of its own, so that where it is at is read without a process."""
-        return (self.path / _ref(ref)).is_file()
+        return (self.path / full_ref(ref)).is_file()
 
     def _loose(self, ref: str) -> str | None:
         try:

@@ -8,6 +8,7 @@ from mcp_server.audit import Audit
 from mcp_server.auth import Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
+from mcp_server.core.role import Role
 from mcp_server.gateway.accounts import Accounts
 from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
@@ -34,6 +35,11 @@ class World:
     red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last, while this process lives
     unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
+
+    def role_of(self, agent: str) -> Role:
+        """What an agent is there for; a client that connects is a worker."""
+        spec = self.config.spec_of(agent)
+        return Role(spec.role) if spec is not None else Role.WORKER
 
     @property
     def lease_ms(self) -> int:

@@ -25,11 +25,12 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that an agent's output tells. wait_until_ms: of a quota, when it ends."""
+    """One thing that an agent's output tells. Of a quota: `wait_until_ms` is when it ends, or `wait_s` how long it lasts from now on."""
 
     mark: Mark
     text: str
     wait_until_ms: int | None = None
+    wait_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Seat:
-    """Who works, and in which of its sessions (1 = the first of this run)."""
+    """Who works, in which of its sessions (1 = the first of this run), and the finished text that it is told."""
 
     agent: str
     spec: AgentSpec
     number: int = 1
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import json
 from functools import lru_cache
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from mcp_server.core.lease import Lease
 from mcp_server.store import Tx, meta
@@ -81,6 +81,11 @@ def _follow(tx: Tx, lease: Lease) -> None:
         known[lease.fence] = lease
     else:
         known.pop(lease.fence, None)
+
+
+def count_of_session(tx: Tx, session: str) -> int:
+    """How many leases the session has held, or holds."""
+    return tx.execute(select(func.count()).select_from(leases).where(leases.c.session == session)).scalar_one()
 
 
 def _values(lease: Lease) -> dict:

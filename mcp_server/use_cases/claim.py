@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mcp_server import faults
 from mcp_server.auth import Principal
-from mcp_server.core import case_globs, landing, schedule
+from mcp_server.core import case_globs, landing, role, schedule
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Refused
@@ -39,7 +39,7 @@ def claim(world: World, tx: Tx, who: Principal, task: str | None = None, module:
     """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
     live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
     board = schedule.Board(task_rows.every(tx), live, world.now_ms())
-    chosen = schedule.choose(board, who.name, task=task, module=module)
+    chosen = role.refusal(world.role_of(who.name)) or schedule.choose(board, who.name, task=task, module=module)
     if isinstance(chosen, Task):
         chosen = spending.refusal(world, tx, who, chosen.id) or chosen
     match chosen:

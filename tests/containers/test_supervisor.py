@@ -1,7 +1,6 @@
-"""Session after session: how an end is named and what follows (pure), and the whole loop with real sandboxes."""
+"""Session after session: the whole loop with real sandboxes."""
 
 import dataclasses
-import itertools
 import os
 import threading
 import time
@@ -11,89 +10,15 @@ from pathlib import Path
 import pytest
 from mini import MiniServer, git, wait_until
 
-from harness import outcome, preflight
+from harness import preflight, project_files, sandbox
 from harness.agents import ADAPTERS
 from harness.agents.base import Event, Mark, Seat, Wanted
 from harness.containers import Engine
-from harness.outcome import Again, Cut, Ended, Enough, Outcome, Seen
 from harness.sandbox import RUN, sweep_run
 from harness.server import ServerGone
-from harness.session import Site
+from harness.site import Site
 from harness.supervisor import Doing, Hired, Supervisor
-from mcp_server.config import AgentSpec
-
-# -- how an end is named ---------------------------------------------------------------------------------------------
-
-QUOTA = Event(Mark.QUOTA, "limit reached", wait_until_ms=90_000)
-
-
-@pytest.mark.parametrize(
-    ("seen", "named"),
-    [
-        (Seen(0, calls=3), (Outcome.WORKED, "", True)),
-        (Seen(0, uploaded=True), (Outcome.WORKED, "", True)),
-        (Seen(0), (Outcome.IDLE, "", False)),
-        (Seen(0, tools_listed=False), (Outcome.IDLE, "it never listed our tools: is its MCP configuration right?", False)),
-        (Seen(0, events=(Event(Mark.ASKED, "shall I?"),)), (Outcome.ASKED, "shall I?", False)),
-        (Seen(0, calls=2, events=(Event(Mark.ASKED, "shall I?"),)), (Outcome.WORKED, "", True)),
-        (Seen(1, calls=2), (Outcome.CRASHED, "exit 1", False)),
-        (Seen(1, uploaded=True), (Outcome.CRASHED, "exit 1", True)),
-        (Seen(1, events=(Event(Mark.ERROR, "push: expected landed"),)), (Outcome.CRASHED, "exit 1: push: expected landed", False)),
-        (Seen(137), (Outcome.CRASHED, "exit 137 (killed)", False)),
-        (Seen(137, out_of_memory=True), (Outcome.CRASHED, "out of memory", False)),
-        (Seen(None), (Outcome.CRASHED, "the sandbox is gone", False)),
-        (Seen(127, events=(Event(Mark.SAID, "claude: not found"),)), (Outcome.MISSING, "exit 127: claude: not found", False)),
-        (Seen(127, entry={"no_command": "claude: no"}), (Outcome.MISSING, "claude: no", False)),
-        (Seen(69, entry={"clone_failed": "401"}), (Outcome.CRASHED, "clone failed: 401", False)),
-        (Seen(1, events=(QUOTA,)), (Outcome.QUOTA, "limit reached", False)),
-        (Seen(0, calls=9, events=(QUOTA,)), (Outcome.QUOTA, "limit reached", False)),
-        (Seen(1, events=(QUOTA, Event(Mark.AUTH, "not logged in"))), (Outcome.AUTH, "not logged in", False)),
-        (Seen(143, cut=Cut.TIME, uploaded=True), (Outcome.TIMEOUT, "session time over", True)),
-        (Seen(143, cut=Cut.DISK), (Outcome.CRASHED, "disk limit reached", False)),
-        (Seen(143, cut=Cut.STOP, events=(QUOTA,)), (Outcome.STOPPED, "stop requested", True)),
-    ],
-)
-def test_every_end_has_a_name(seen: Seen, named: tuple) -> None:
-    ended = outcome.classify(seen)
-    assert (ended.outcome, ended.detail, ended.fruitful) == named
-
-
-CRASH = Ended(Outcome.CRASHED, "exit 1")
-IDLE_END = Ended(Outcome.IDLE)
-WORKED = Ended(Outcome.WORKED, fruitful=True)
-WAITED_OUT = Ended(Outcome.QUOTA, "limit", wait_until_ms=90_000)
-
-
-@pytest.mark.parametrize(
-    ("history", "follows"),
-    [
-        ([WORKED], Again(0.0)),
-        ([CRASH], Again(2.0, "crashed: exit 1")),
-        ([CRASH, CRASH], Again(10.0, "crashed: exit 1")),
-        ([CRASH, CRASH, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
-        ([CRASH, WORKED, CRASH, CRASH], Again(10.0, "crashed: exit 1")),
-        ([CRASH, CRASH, WAITED_OUT, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
-        ([CRASH, IDLE_END, CRASH], Again(60.0, "crashed: exit 1")),
-        ([CRASH, IDLE_END, CRASH, IDLE_END], Again(60.0, "idle")),
-        ([WAITED_OUT], Again(80.0, "quota: limit")),
-        ([WAITED_OUT] * 9, Again(80.0, "quota: limit")),
-        ([Ended(Outcome.QUOTA)], Again(300.0, "quota: ")),
-        ([dataclasses.replace(WAITED_OUT, wait_until_ms=1)], Again(0.0, "quota: limit")),
-        ([CRASH, Ended(Outcome.STOPPED, "stop requested", fruitful=True)], Enough("stop requested")),
-    ],
-)
-def test_what_follows_an_end(history: list[Ended], follows: Again | Enough) -> None:
-    assert outcome.after(history, now_ms=10_000) == follows
-
-
-def test_an_agent_that_fails_in_turns_of_two_kinds_ends_as_well() -> None:
-    history: list[Ended] = []
-    for ended in itertools.cycle((CRASH, IDLE_END)):
-        history.append(ended)
-        if isinstance(outcome.after(history, now_ms=0), Enough):
-            break
-    assert len(history) == 5
-
+from mcp_server.config import AgentSpec, Run
 
 # -- adapters --------------------------------------------------------------------------------------------------------
 
@@ -121,8 +46,8 @@ def test_a_command_is_a_shells_line_or_a_list() -> None:
     command = ADAPTERS["command"]
     line, words = AgentSpec("c", "command", command="a | b"), AgentSpec("c", "command", command=["a", "b"], env={"X": "1"})
     assert command.launch(Seat("c-1", line), {}).argv == ("/bin/sh", "-c", "a | b")
-    launch = command.launch(Seat("c-1", words), {})
-    assert (launch.argv, launch.env["X"], "Nobody will answer" in launch.env["HARNESS_PROMPT"]) == (("a", "b"), "1", True)
+    launch = command.launch(Seat("c-1", words, prompt="Go on."), {})
+    assert (launch.argv, launch.env) == (("a", "b"), {"X": "1", "HARNESS_PROMPT": "Go on."})
     assert (command.probe(line), command.probe(words)) == ("/bin/sh", "a")
 
 
@@ -131,12 +56,12 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
     (tmp_path / "mat/T1/src/a.py").write_text("a")
     (tmp_path / "book.toml").write_text("b")
     wants = (Wanted("book.toml", "playbook.toml"), Wanted("mat", "materials"), Wanted("none", "again.toml", required=False))
-    assert preflight.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
-    with pytest.raises(preflight.BadFiles, match="does not exist"):
-        preflight.gather(tmp_path, (Wanted("none", "x"),))
+    assert project_files.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
+    with pytest.raises(project_files.BadFiles, match="does not exist"):
+        project_files.gather(tmp_path, (Wanted("none", "x"),))
     (tmp_path / "mat/T1/b.bin").write_bytes(b"\xff\xfe")
-    with pytest.raises(preflight.BadFiles, match="not UTF-8"):
-        preflight.gather(tmp_path, wants)
+    with pytest.raises(project_files.BadFiles, match="not UTF-8"):
+        project_files.gather(tmp_path, wants)
 
 
 # -- the loop --------------------------------------------------------------------------------------------------------
@@ -147,7 +72,7 @@ Hire = Callable[..., Supervisor]
 @pytest.fixture
 def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: Path) -> Iterator[Hire]:
     """A supervisor with one `command` agent (or the given ones); stopped and swept afterwards."""
-    site = Site(engine, mini, run=f"{run}-{os.urandom(3).hex()}", state=tmp_path, root=tmp_path, repos=(("engine", "main"),), session_s=60)
+    site = Site(engine, mini, run=f"{run}-{os.urandom(3).hex()}", state=tmp_path, root=tmp_path, repos=(("engine", "main"),), settings=Run("t", session_minutes=1))
     made: list[Supervisor] = []
 
     def go(*scripts: str, hired: list[Hired] | None = None, at: dict | None = None, **spec: object) -> Supervisor:
@@ -203,9 +128,9 @@ def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_se
     heads: list[str | None] = []
     told = mini.end_session
 
-    def end_session(session: str, named: str, *, detail: str = "", exit: int | None = None) -> dict:
+    def end_session(session: str, named: str, **more: object) -> dict:
         heads.append(mini.uploaded("a-1", session))
-        return told(session, named, detail=detail, exit=exit)
+        return told(session, named, **more)
 
     mini.end_session = end_session  # type: ignore[method-assign]
     supervisor = hire("echo half >half; echo written; sleep 600")
@@ -320,6 +245,39 @@ def test_preflight_stops_an_agent_before_its_first_session(hire: Hire, mini: Min
     assert "kind qwen cannot be started yet" in reasons["kind"]
     assert reasons["book"].endswith("none/book.toml does not exist")
     assert mini.sessions == {}
+
+
+@pytest.mark.containers
+def test_a_vendors_cli_has_to_run_and_not_only_to_be_there(engine: Engine, run: str, base_image: str) -> None:
+    claude, command = AgentSpec("x", "claude"), AgentSpec("x", "command", command="y")
+
+    def found(program: str, spec: AgentSpec) -> str | None:
+        return preflight.verdict(program, *sandbox.trial(engine, run, base_image, preflight.trial(program, spec)))
+
+    assert found("git", claude) is None
+    assert found("false", claude) == "false --version ends with status 1 ()"
+    assert found("false", command) is None  # what a command makes of --version is its own
+    assert found("claude", claude) == found("claude", command) == "claude: not found"
+
+
+@pytest.mark.containers
+def test_a_prompt_that_is_missing_stops_an_agent_before_its_first_session(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("true", prompt="none.md")
+    supervisor.start()
+    assert supervisor.join(60)
+    state = supervisor.states()[0]
+    assert (state.reason[-43:], state.sessions, state.gave_up) == ("none.md cannot be read: No such file or directory"[-43:], 0, True)
+    assert mini.sessions == {}
+
+
+@pytest.mark.containers
+def test_an_agent_is_told_its_prompt_as_it_is_when_its_session_begins(hire: Hire, mini: MiniServer, tmp_path: Path) -> None:
+    (tmp_path / "own.md").write_text("Be quick.")
+    supervisor = hire('printf %s "$HARNESS_PROMPT" | tail -n 1; echo $HARNESS_SESSION >f; git add f; git commit -qm c', prompt="own.md")
+    supervisor.start()
+    wait_until(lambda: b"Be quick." in log_of(mini, "a-1", "S1"), 60)
+    (tmp_path / "own.md").write_text("Be slow.")
+    wait_until(lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)), 60)
 
 
 @pytest.mark.containers
