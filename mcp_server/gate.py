@@ -15,8 +15,7 @@ from mcp_server.core import lease as leases
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Event
-from mcp_server.git import Conflict, GitFailed, Repository, TooLarge
-from mcp_server.git_tree import Change, HazardKind
+from mcp_server.git import Conflict, GitFailed, TooLarge
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
@@ -24,7 +23,7 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, case_sets, export, leasing, oracle_jobs
+from mcp_server.use_cases import baseline, boundaries, case_sets, export, leasing, oracle_jobs
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -124,8 +123,7 @@ class Gate:
         with self._world.store.read() as tx:
             lease, task = lease_rows.get(tx, submission.fence), task_rows.get(tx, submission.task)
         assert lease is not None and task is not None
-        protected = tuple(glob for name in self._world.suites_of(submission.repo) for glob in self._world.config.suites[name].protect)
-        return _hazard(repo, changes, tree) or landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+        return boundaries.refusal(self._world, repo, lease, task, changes, tree)
 
     def _bad_cases(self, suites: list[str], tree: str) -> Refused | None:
         """Cases are judged by those on main; those that this change would put there must be readable, or nothing lands after it."""
@@ -271,15 +269,6 @@ class Gate:
 def candidate_ref(submission: int) -> str:
     """Holds a candidate while it is tested, so that no repack takes it away."""
     return f"refs/candidates/{submission}"
-
-
-def _hazard(repo: Repository, changes: list[Change], tree: str) -> Refused | None:
-    found = repo.hazards(changes, tree)
-    if not found:
-        return None
-    code = Code.TOO_LARGE if all(hazard.kind is HazardKind.TOO_LARGE for hazard in found) else Code.PROTECTED_PATH
-    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in found)
-    return Refused(code, f"the change holds what no landing may: {named}", "main is unchanged", "take it out of your commits and push again")
 
 
 def _conflict(conflict: Conflict) -> Refused:

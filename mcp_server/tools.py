@@ -25,7 +25,7 @@ from mcp_server.core import budget
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.store import Tx, Unwritable
-from mcp_server.use_cases import claim, leasing, memory, planning, release, running, sessions, spending, submit
+from mcp_server.use_cases import claim, leasing, memory, patching, planning, release, running, sessions, spending, submit
 from mcp_server.world import World
 
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
@@ -73,10 +73,10 @@ class Tools:
         start, poll = (lambda who: running.start(self._world, who, wanted)), (lambda started: running.answer(self._world, started))
         return await self._call(ctx, "run_oracle", start, poll, fence=fence, commit=commit, scope=scope, cases=cases)
 
-    async def push(self, ctx: Context, fence: Fence, commit: str, summary: str) -> CallToolResult:
-        """Submit a commit (full id, uploaded) for landing. It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
-        start, poll = (lambda who: submit.submit(self._world, who, fence, commit, summary)), (lambda submitted: submit.answer(self._world, submitted.id))
-        return await self._call(ctx, "push", start, poll, fence=fence, commit=commit, summary=summary)
+    async def push(self, ctx: Context, fence: Fence, summary: str, commit: str | None = None, patch: str | None = None, base: str | None = None) -> CallToolResult:
+        """Submit for landing: a commit (full id, uploaded), or, without git, a patch (unified diff on base, default main). It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
+        start, poll = (lambda who: patching.push(self._world, who, fence, summary, commit=commit, patch=patch, base=base)), (lambda submitted: submit.answer(self._world, submitted.id))
+        return await self._call(ctx, "push", start, poll, fence=fence, commit=commit, summary=summary, patch=patch, base=base)
 
     async def list_tasks(self, ctx: Context) -> CallToolResult:
         """All tasks with state, holder and what they wait for; open ones first."""

@@ -110,7 +110,7 @@ def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few names and a count of the rest."""
-    names = list(names)
+    """The first few names and a count of the rest. A byte that is not UTF-8 is told as an escape: JSON could not carry it."""
+    names = [name.encode("utf-8", "backslashreplace").decode() for name in names]
     shown = ", ".join(names[:NAMED_MAX])
     return shown if len(names) <= NAMED_MAX else f"{shown} and {len(names) - NAMED_MAX} more"

@@ -144,6 +144,7 @@ WRONG = [
     ("run_oracle", {"cases": {"a": 1}}),
     ("run_oracle", {"fence": -1}),
     ("push", {"fence": 1, "commit": "a" * 40}),
+    ("push", {"fence": 1, "patch": ["a"], "summary": "s"}),
     ("push", {"fence": 1.5, "commit": "a" * 40, "summary": "s"}),
     ("create_task", {"title": "t", "module": "m01", "brief": None}),
     ("create_task", {"title": "t", "module": "m01", "brief": "b", "paths": [1]}),
