@@ -27,6 +27,7 @@ from mcp_server.use_cases import (
     oracle_jobs,
     oracle_tasks,
     planning,
+    reports,
     sessions,
     spending,
     status,
@@ -237,7 +238,8 @@ class Api:
         found = all_tasks.get(request.path_params["id"])
         if found is None:
             raise Bad(404, "unknown_task", f"there is no task {request.path_params['id']}")
-        return asdict(found) | {"holder": holders.get(found.id)}
+        report = await asyncio.to_thread(reports.of_task, self._world, found.id)
+        return asdict(found) | {"holder": holders.get(found.id), "report": report}
 
     @serves(ADMIN)
     async def add_task(self, request: Request) -> object:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oracle.spec import Suite
 
+RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
 AGENT_KINDS = ("scripted", "command", "claude", "codex", "gemini", "opencode", "qwen")
 
 
@@ -131,7 +132,7 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible."""
+    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible; a report has no paths."""
 
     id: str
     title: str

@@ -9,6 +9,7 @@ from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import State
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
+from mcp_server.store import reports as report_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases import baseline, case_sets, planning
 from mcp_server.world import World
@@ -58,6 +59,7 @@ def state(world: World) -> progress.State:
     with world.store.read() as tx:
         leases = lease_rows.open_ones(tx)
         landed = submission_rows.landed(tx)[-LANDED_SHOWN:]
+        reported = report_rows.newest(tx, limit=LANDED_SHOWN)
     counts = Counter(task.state for task in tasks.values())
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
     hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
@@ -78,6 +80,7 @@ def state(world: World) -> progress.State:
         failing=[group for name, cases in measured.items() for group in _failing(name, cases, hidden[name])],
         flaky=[one for name in world.config.suites for one in _flaky(world, name)],
         landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],
+        reported=[progress.Reported(one.task, tasks[one.task].title, one.agent, len(one.text), one.written_ms) for one in reported],
     )
 
 

@@ -21,7 +21,7 @@ from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
 from .wide import refused, settled
 
-TOOLS = {"claim_task", "release_task", "run_oracle", "push", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
+TOOLS = {"claim_task", "release_task", "run_oracle", "push", "submit_report", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
 ANSWER_CHARACTERS, SCHEMA_TOKENS = 8_000, 2_500
 LATE_S = 20  # on a busy machine; far below the 45 s that is promised
 
@@ -126,6 +126,7 @@ RIGHT = {
     "release_task": {"fence": 1, "outcome": "done"},
     "run_oracle": {},
     "push": {"fence": 1, "commit": "a" * 40, "summary": "s"},
+    "submit_report": {"fence": 1, "markdown": "m"},
     "list_tasks": {},
     "create_task": {"title": "t", "module": "m01", "brief": "b"},
     "read_progress": {},
