@@ -15,7 +15,7 @@ from .forwarder import Forwarder
 pytestmark = [pytest.mark.protocol, pytest.mark.timeout(600)]
 
 VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
-LEAST = {"2025-03-26": 0, "2025-06-18": 30, "2025-11-25": 35, "2026-07-28": 90}  # checks that pass: fewer, and nothing was tested
+LEAST = {"2025-03-26": 0, "2025-06-18": 30, "2025-11-25": 35, "2026-07-28": 80}  # checks that pass: fewer, and nothing was tested
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())["expected"]
 RUN_S = 300
 Checks = dict[str, str]  # scenario/check -> status
