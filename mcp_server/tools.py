@@ -107,11 +107,11 @@ class Tools:
         return await self._call(ctx, "read_progress", lambda _: memory.read_progress(self._world))
 
     async def read_notes(self, ctx: Context, topic: str | None = None) -> CallToolResult:
-        """Notes that agents left, newest first; a topic includes those below it (a/b below a)."""
+        """Notes that agents left, newest first; of a topic, such as a module's name, and those below it (a/b below a)."""
         return await self._call(ctx, "read_notes", lambda _: memory.read_notes(self._world, topic), topic=topic)
 
     async def write_note(self, ctx: Context, topic: str, text: str) -> CallToolResult:
-        """Leave a note for the other agents: a decision, a trap, an interface."""
+        """Leave a note for the other agents: a decision, a trap, an interface. topic: a module's name, or MODULE/SUBJECT."""
         return await self._call(ctx, "write_note", lambda who: memory.write_note(self._world, who, topic, text), topic=topic, text=text)
 
     async def refuse(self, ctx: Context, tool: str, args: dict[str, Any], wrong: ToolError) -> CallToolResult:
