@@ -182,8 +182,9 @@ class ServerClient:
     def issue_token(self, agent: str) -> Json:
         return self._json("POST", "/api/tokens", body={"agent": agent})
 
-    def revoke_token(self, token_id: str) -> None:
-        self._send("DELETE", f"/api/tokens/{token_id}")
+    def revoke_token(self, token: int, *, keeps_lease: bool = False) -> Json:
+        """{"agent", "ended", "pinned"}: the tasks whose leases ended with it, and those that end once the gate has refused them."""
+        return self._json("DELETE", f"/api/tokens/{token}", params={"lease": "keep"} if keeps_lease else None)
 
     # -- the wire --------------------------------------------------------------------------------------------
 

@@ -149,7 +149,8 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
     if doors is not None and (proxy := egress.proxy(world)) is not None:
         doors.tunnel = proxy.serve
     mcp, gateway = tools.build(world, wait_s), Gateway(world)
-    security = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[])
+    # A page on this machine may ask, with a token; pages from elsewhere, and names that were made to point here, may not.
+    security = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[f"http://{host}" for host in HOSTS])
     mcp_app = mcp.streamable_http_app(
         streamable_http_path="/mcp", stateless_http=True, json_response=False, max_request_body_size=REQUEST_BYTES_MAX, transport_security=security
     )

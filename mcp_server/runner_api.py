@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mcp_server import auth
 from mcp_server.auth import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.doors import Doors
@@ -28,9 +27,11 @@ from mcp_server.use_cases import (
     oracle_jobs,
     oracle_tasks,
     planning,
+    reports,
     sessions,
     spending,
     status,
+    tokens,
     verdicts,
 )
 from mcp_server.world import World
@@ -255,7 +256,8 @@ class Api:
         found = all_tasks.get(request.path_params["id"])
         if found is None:
             raise Bad(404, "unknown_task", f"there is no task {request.path_params['id']}")
-        return asdict(found) | {"holder": holders.get(found.id)}
+        report = await asyncio.to_thread(reports.of_task, self._world, found.id)
+        return asdict(found) | {"holder": holders.get(found.id), "report": report}
 
     @serves(ADMIN)
     async def add_task(self, request: Request) -> object:
@@ -288,26 +290,18 @@ class Api:
     @serves(ADMIN)
     async def issue_token(self, request: Request) -> object:
         body = await read(request, {"agent": str})
-        token, id = await asyncio.to_thread(self._issue, who(request), body["agent"])
+        _check_name(body["agent"])
+        token, id = await asyncio.to_thread(tokens.issue, self._world, who(request), body["agent"])
         return {"agent": body["agent"], "token": token, "id": id, "repos": [{"name": repo.name, "branch": repo.branch} for repo in self._world.config.repos.values()]}
-
-    def _issue(self, by: Principal, agent: str) -> tuple[str, int]:
-        _check_name(agent)
-        with self._world.store.write() as tx:
-            token = auth.issue(tx, agent, auth.AGENT, self._world.now_ms())
-            known = people.token_by_hash(tx, auth.hashed(token))
-            assert known is not None
-            self._world.record(tx, "token_issued", agent=agent, by=by.name, issued=known.id)
-        return token, known.id
 
     @serves(ADMIN)
     async def revoke_token(self, request: Request) -> object:
-        with self._world.store.write() as tx:
-            if not people.revoke(tx, self._world.now_ms(), id=number(request)):
-                raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
-            # Not `token=`: what is logged under that name is hidden as a secret.
-            self._world.record(tx, "token_revoked", revoked=number(request), by=who(request).name)
-        return {}
+        """With `lease=keep`, as a client hands in its own: what it holds goes on until its time is up."""
+        keeps = request.query_params.get("lease") == "keep"
+        ended = await asyncio.to_thread(tokens.revoke, self._world, who(request), number(request), keeps_lease=keeps)
+        if ended is None:
+            raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
+        return ended
 
     def routes(self) -> list[Route]:
         table: list[tuple[str, str, Handler]] = [

@@ -15,7 +15,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, Resource, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from mcp_server import faults
@@ -23,8 +23,9 @@ from mcp_server.auth import Principal
 from mcp_server.core import budget
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
+from mcp_server.resources import Resources
 from mcp_server.store import Tx, Unwritable
-from mcp_server.use_cases import claim, memory, planning, release, running, sessions, spending, submit
+from mcp_server.use_cases import claim, memory, patching, planning, release, reports, running, sessions, spending, submit
 from mcp_server.world import World
 
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
@@ -35,7 +36,8 @@ VERSION = "0.1.0"
 INSTRUCTIONS = (
     "You share a repository with other agents. Loop: claim_task, work only inside the lease's paths, commit often, "
     "run_oracle, push, then claim the next. A refusal says what happened, what holds now and what to do next. "
-    "Commits reach the server by git push to refs/agents/<you>/...; in a sandbox every commit is uploaded by itself."
+    "Commits reach the server by git push to refs/agents/<you>/...; in a sandbox every commit is uploaded by itself. "
+    "Without git: read main by the resources harness://REPO/PATH and push(patch=...)."
 )
 
 FENCE_MAX = 2**53 - 1  # what every JSON reader can hold
@@ -73,10 +75,14 @@ class Tools:
         start, poll = (lambda who: running.start(self._world, who, wanted)), (lambda started: running.answer(self._world, started))
         return await self._call(ctx, "run_oracle", start, poll, fence=fence, commit=commit, scope=scope, cases=cases)
 
-    async def push(self, ctx: Context, fence: Fence, commit: str, summary: str) -> CallToolResult:
-        """Submit a commit (full id, uploaded) for landing. It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
-        start, poll = (lambda who: submit.submit(self._world, who, fence, commit, summary)), (lambda submitted: submit.answer(self._world, submitted.id))
-        return await self._call(ctx, "push", start, poll, fence=fence, commit=commit, summary=summary)
+    async def push(self, ctx: Context, fence: Fence, summary: str, commit: str | None = None, patch: str | None = None, base: str | None = None) -> CallToolResult:
+        """Submit for landing: a commit (full id, uploaded), or, without git, a patch (unified diff on base, default main). It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
+        start, poll = (lambda who: patching.push(self._world, who, fence, summary, commit=commit, patch=patch, base=base)), (lambda submitted: submit.answer(self._world, submitted.id))
+        return await self._call(ctx, "push", start, poll, fence=fence, commit=commit, summary=summary, patch=patch, base=base)
+
+    async def submit_report(self, ctx: Context, fence: Fence, markdown: str) -> CallToolResult:
+        """Hand in the result of a task that asks for a report instead of a change; completes it. Others find it by read_notes(topic='report/TASK')."""
+        return await self._call(ctx, "submit_report", lambda who: reports.submit(self._world, who, fence, markdown), fence=fence, markdown=markdown)
 
     async def list_tasks(self, ctx: Context) -> CallToolResult:
         """All tasks with state, holder and what they wait for; open ones first."""
@@ -101,11 +107,11 @@ class Tools:
         return await self._call(ctx, "read_progress", lambda _: memory.read_progress(self._world))
 
     async def read_notes(self, ctx: Context, topic: str | None = None) -> CallToolResult:
-        """Notes that agents left, newest first; a topic includes those below it (a/b below a)."""
+        """Notes that agents left, newest first; of a topic, such as a module's name, and those below it (a/b below a)."""
         return await self._call(ctx, "read_notes", lambda _: memory.read_notes(self._world, topic), topic=topic)
 
     async def write_note(self, ctx: Context, topic: str, text: str) -> CallToolResult:
-        """Leave a note for the other agents: a decision, a trap, an interface."""
+        """Leave a note for the other agents: a decision, a trap, an interface. topic: a module's name, or MODULE/SUBJECT."""
         return await self._call(ctx, "write_note", lambda who: memory.write_note(self._world, who, topic, text), topic=topic, text=text)
 
     async def refuse(self, ctx: Context, tool: str, args: dict[str, Any], wrong: ToolError) -> CallToolResult:
@@ -194,8 +200,13 @@ class Server(MCPServer):
     """The SDK's server, but for two things that it keeps to itself: calls it turns down, and who has listed the tools."""
 
     def __init__(self, tools: Tools, world: World, listed: list[Tool]):
+        self._resources = Resources(world, principal)
         super().__init__("harness", instructions=INSTRUCTIONS, version=VERSION, tools=listed, middleware=[partial(_note_listing, world)])
         self._ours = tools
+        self._resources.offer(self)
+
+    async def list_resources(self) -> list[Resource]:
+        return self._resources.listed()
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Context | None = None) -> Any:
         assert context is not None
@@ -246,6 +257,7 @@ def build(world: World, wait_s: float = WAIT_S) -> MCPServer:
         (tools.release_task, writes),
         (tools.run_oracle, writes),
         (tools.push, writes),
+        (tools.submit_report, writes),
         (tools.list_tasks, reads),
         (tools.create_task, writes),
         (tools.read_progress, reads),

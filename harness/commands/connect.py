@@ -2,74 +2,178 @@
 
 import contextlib
 import difflib
+import getpass
 import json as jsons
+import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from harness.connect import clients
+from harness.connect import clients, writing
 from harness.connect.clients import CLIENTS, Door, Setting
 from harness.failure import Exit, Failed
-from harness.place import ConfigOption, JsonOption, StateOption, place
+from harness.place import ConfigOption, JsonOption, Place, StateOption, place
 from harness.server import Json, ServerClient, ServerGone, ServerSaidNo
 
 
 def connect(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The agent's name in the run, for example alice.")],
+    name: Annotated[str | None, typer.Argument(help="The agent's name in the run, for example alice; default: yours on this machine.")] = None,
     client: Annotated[str, typer.Option(help=f"One of {', '.join(CLIENTS)}.")] = "generic",
+    write: Annotated[bool, typer.Option("--write", help="Put it into the client's configuration file; all else there stays.")] = False,
     stdio: Annotated[bool, typer.Option("--stdio", help="Be an MCP server on stdin and stdout.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show the tokens that are live.")] = False,
+    revoke: Annotated[str | None, typer.Option(metavar="WHO", help="Revoke a token by its number, or all of a name; its lease ends.")] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Mint a token for NAME, and print the client's configuration and the git commands."""
+    if sum([write, stdio, list_, revoke is not None]) > 1:
+        raise Failed("--write, --stdio, --list and --revoke are four things: choose one", Exit.USAGE)
+    where, name = place(context, config, state), name or getpass.getuser()
+    if stdio:
+        return _serve(where, name)
+    with where.running() as server:
+        if list_:
+            return _show(_live(server), json=json)
+        if revoke is not None:
+            return _revoke(server, revoke)
+        _check(client, write=write)
+        issued = server.issue_token(name)
+        door = Door(issued["agent"], server.url, issued["token"])
+        if write:
+            return _write(server, door, issued, client)
+    print(as_json(door, issued, client) if json else as_text(door, issued, client))
+
+
+def _check(client: str, *, write: bool) -> None:
+    """Before a token is made."""
     if client not in CLIENTS:
         near = difflib.get_close_matches(client, CLIENTS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(CLIENTS)}"
         raise Failed(f"no client {client!r}; {hint}", Exit.USAGE)
-    with place(context, config, state).running() as server:
-        if stdio:
-            from harness.connect import stdio as stdio_proxy  # the MCP library takes half a second, which no other verb needs
-
-            with _borrowed_token(server, name) as door:
-                anyio.run(stdio_proxy.serve, door.url, door.token)
-            return
-        issued = server.issue_token(name)
-        door = Door(issued["agent"], server.url, issued["token"])
-    print(as_json(door, issued, client) if json else as_text(door, issued, client))
+    if write and CLIENTS[client](Door("", "", "")).file is None:
+        raise Failed("--write needs --client: where another one has its configuration, nobody knows", Exit.USAGE)
 
 
-@contextlib.contextmanager
-def _borrowed_token(server: ServerClient, name: str) -> Iterator[Door]:
-    """A token for as long as the proxy lives."""
-    issued = server.issue_token(name)
+# -- on stdio
+
+
+def _serve(where: Place, name: str) -> None:
+    from harness.connect import stdio  # the MCP library takes half a second, which no other verb needs
+
+    with _Dial(where, name) as dial:
+        anyio.run(stdio.serve, dial)
+
+
+class _Dial:
+    """A token for as long as the proxy lives; another where the server has moved or forgotten it. Handed in at the end."""
+
+    def __init__(self, where: Place, name: str) -> None:
+        self._where, self._name = where, name
+        self._issued: tuple[int, Door] | None = None
+
+    def __call__(self, *, afresh: bool) -> Door:
+        if self._issued is None or afresh:
+            with self._where.running() as server:
+                issued = server.issue_token(self._name)
+                self._hand_in(server)
+                self._issued = issued["id"], Door(issued["agent"], server.url, issued["token"])
+        return self._issued[1]
+
+    def __enter__(self) -> "_Dial":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ServerGone, ServerSaidNo, Failed), self._where.running() as server:  # the run may have ended first
+            self._hand_in(server)
+
+    def _hand_in(self, server: ServerClient) -> None:
+        if self._issued is not None:
+            with contextlib.suppress(ServerSaidNo):  # another server, which never knew it
+                server.revoke_token(self._issued[0], keeps_lease=True)
+
+
+# -- tokens
+
+
+def _live(server: ServerClient) -> list[Json]:
+    """Tokens of agents, sandboxed ones too."""
+    return [token for token in server.tokens() if token["revoked_ms"] is None and token["role"] == "agent"]
+
+
+def _show(live: list[Json], *, json: bool) -> None:
+    if json:
+        print(jsons.dumps(live, indent=2))
+        return
+    table = Table()
+    for column in ("token", "agent", "session", "since"):
+        table.add_column(column)
+    for token in live:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(token["issued_ms"] / 1000))
+        table.add_row(str(token["id"]), token["name"], token["session"] or "-", since)
+    Console().print(table)
+
+
+def _revoke(server: ServerClient, named: str) -> None:
+    """Of a name, only tokens of connected clients: a sandbox's ends with its session."""
+    by_number = re.fullmatch(r"#?([0-9]+)", named)
+    found = [token for token in _live(server) if (str(token["id"]) == by_number[1] if by_number else (token["name"], token["session"]) == (named, None))]
+    if not found:
+        raise Failed(f"no live token {named!r}; `harness connect --list` shows them")
+    for token in found:
+        ended = server.revoke_token(token["id"])
+        tasks = "".join([f"; {task} is given back" for task in ended["ended"]] + [f"; {task} is in the gate, and given back unless it lands" for task in ended["pinned"]])
+        print(f"token {token['id']} of {token['name']} is revoked{tasks}")
+
+
+# -- a client's configuration
+
+
+def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
+    setting = CLIENTS[client](door)
+    assert setting.file is not None
     try:
-        yield Door(issued["agent"], server.url, issued["token"])
-    finally:
-        with contextlib.suppress(ServerGone, ServerSaidNo):  # the run may have ended first, and the token with it
-            server.revoke_token(issued["id"])
+        written = writing.write(Path(setting.file).expanduser(), setting.merged)
+    except Failed:
+        server.revoke_token(issued["id"], keeps_lease=True)  # nobody has it
+        raise
+    print(f"# {written.file} has it" + (f"; what was there is {written.backup.name}" if written.backup else ""))
+    if door.token in setting.text:
+        print("# it holds a token: keep it out of your commits")
+    print("\n".join(["", *_then(door, issued, setting)]))
 
 
 def as_text(door: Door, issued: Json, client: str) -> str:
     setting = CLIENTS[client](door)
-    lines = [f"# {setting.file}", setting.text, ""]
+    return "\n".join([f"# {_file(setting)}", setting.text, *_then(door, issued, setting)])
+
+
+def _file(setting: Setting) -> str:
+    return setting.file or "your client's MCP configuration (streamable HTTP)"
+
+
+def _then(door: Door, issued: Json, setting: Setting) -> Iterator[str]:
     if setting.also:
-        lines += ["# then", *setting.also, ""]
-    lines.append("# a clone, and after each commit the upload (the tools run_oracle and push take commits that the server has)")
+        yield from ("# then", *setting.also, "")
+    yield "# a clone, and after each commit the upload (the tools run_oracle and push take commits that the server has)"
     for repo in issued.get("repos", []):
-        lines.append(clients.clone_command(door, repo["name"]))
-    lines.append(clients.upload_command(door))
-    return "\n".join(lines)
+        yield clients.clone_command(door, repo["name"])
+    yield clients.upload_command(door)
 
 
 def as_json(door: Door, issued: Json, client: str) -> str:
     setting: Setting = CLIENTS[client](door)
     repos = [{**repo, "clone": clients.clone_command(door, repo["name"])} for repo in issued.get("repos", [])]
     said = {
-        "agent": door.agent, "token": door.token, "url": door.url, "mcp_url": door.mcp_url, "file": setting.file,
+        "agent": door.agent, "token": door.token, "url": door.url, "mcp_url": door.mcp_url, "file": _file(setting),
         "config": setting.text, "also": list(setting.also), "repos": repos, "upload": clients.upload_command(door),
     }
     return jsons.dumps(said, indent=2)

@@ -99,6 +99,7 @@ module = {_string(module.name)}
 # needs = ["002"]          # tasks to be done before this one
 # cases = ["*"]            # cases of the oracle that must pass when it lands
 # priority = 0             # higher goes first
+# result = "report"        # it changes no file: its agent hands in a text
 +++
 Say here what is to be done, as to a new colleague: what is wrong or missing, where to look, what must hold when it
 is done. The agent reads this text, the paths that it may change ({", ".join(module.paths)}) and the failing cases.

@@ -45,17 +45,19 @@ def list_(
 def show(
     context: typer.Context, task: str, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
 ) -> None:
-    """One task with its brief."""
+    """One task with its brief, and its report if it has one."""
     with place(context, config, state).served() as client:
         found = client.task(task)
     if json:
         print(jsons.dumps(found, indent=2))
         return
     for name, value in found.items():
-        if name != "brief" and value not in (None, "", [], {}):
+        if name not in ("brief", "report") and value not in (None, "", [], {}):
             print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if found.get("brief"):
         print(f"\n{found['brief'].rstrip()}")
+    if report := found.get("report"):
+        print(f"\nreport by {report['agent']}:\n\n{report['text'].rstrip()}")
 
 
 @app.command()

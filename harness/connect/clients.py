@@ -4,15 +4,17 @@ Rule: every quirk is in the one function of its client, with the reason; all of 
 push may wait for the oracle.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from harness.connect import merging
 
 SERVER_NAME = "harness"
 TOOL_TIMEOUT_S = 1800
 STARTUP_TIMEOUT_S = 30
 TOKEN_VARIABLE = "HARNESS_TOKEN"
+SERVERS = ("mcpServers",)
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,22 @@ class Door:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the text belongs, and what else to do."""
+    """The entry, the tables that it lies in, the file of these, and what else to do. `file` is None where nobody knows it."""
 
-    file: str
-    text: str
+    file: str | None
+    tables: tuple[str, ...]
+    entry: dict[str, Any]
     also: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As a file that holds nothing else."""
+        return self.merged("")
+
+    def merged(self, before: str) -> str:
+        """The file's text with the entry in it, all else as it was. Raises merging.Unreadable."""
+        merge = merging.toml if (self.file or "").endswith(".toml") else merging.json
+        return merge(before, (*self.tables, SERVER_NAME), self.entry)
 
 
 def claude(door: Door) -> Setting:
@@ -46,36 +59,32 @@ def claude(door: Door) -> Setting:
     entry = {
         "type": "http", "url": door.mcp_url, "headers": door.headers, "timeout": TOOL_TIMEOUT_S * 1000, "alwaysLoad": True,
     }
-    return Setting(".mcp.json", _servers(entry), ("claude --mcp-config .mcp.json --strict-mcp-config",))
+    return Setting(".mcp.json", SERVERS, entry, ("claude --mcp-config .mcp.json --strict-mcp-config",))
 
 
 def codex(door: Door) -> Setting:
     # It ignores `headers`; required = true is the only way in which any client stops without its tools.
-    text = "\n".join([
-        f"[mcp_servers.{SERVER_NAME}]",
-        f"url = {json.dumps(door.mcp_url)}",
-        f"bearer_token_env_var = {json.dumps(TOKEN_VARIABLE)}",
-        "required = true",
-        f"startup_timeout_sec = {STARTUP_TIMEOUT_S}",
-        f"tool_timeout_sec = {TOOL_TIMEOUT_S}",
-    ])
-    return Setting("~/.codex/config.toml", text, (f"export {TOKEN_VARIABLE}={door.token}", "codex"))
+    entry = {
+        "url": door.mcp_url, "bearer_token_env_var": TOKEN_VARIABLE, "required": True,
+        "startup_timeout_sec": STARTUP_TIMEOUT_S, "tool_timeout_sec": TOOL_TIMEOUT_S,
+    }
+    return Setting("~/.codex/config.toml", ("mcp_servers",), entry, (f"export {TOKEN_VARIABLE}={door.token}", "codex"))
 
 
 def gemini(door: Door) -> Setting:
     # `httpUrl` means streamable HTTP, `url` the older SSE; without trust it asks before every call.
     entry = {"httpUrl": door.mcp_url, "headers": door.headers, "trust": True, "timeout": TOOL_TIMEOUT_S * 1000}
-    return Setting(".gemini/settings.json", _servers(entry), ("gemini",))
+    return Setting(".gemini/settings.json", SERVERS, entry, ("gemini",))
 
 
 def cursor(door: Door) -> Setting:
-    return Setting(".cursor/mcp.json", _servers({"url": door.mcp_url, "headers": door.headers}))
+    return Setting(".cursor/mcp.json", SERVERS, {"url": door.mcp_url, "headers": door.headers})
 
 
 def vscode(door: Door) -> Setting:
     # The table is named `servers` here.
     entry = {"type": "http", "url": door.mcp_url, "headers": door.headers}
-    return Setting(".vscode/mcp.json", _json({"servers": {SERVER_NAME: entry}}))
+    return Setting(".vscode/mcp.json", ("servers",), entry)
 
 
 def opencode(door: Door) -> Setting:
@@ -84,12 +93,12 @@ def opencode(door: Door) -> Setting:
         "type": "remote", "url": door.mcp_url, "enabled": True, "headers": door.headers, "oauth": False,
         "timeout": TOOL_TIMEOUT_S * 1000,
     }
-    return Setting("opencode.json", _json({"mcp": {SERVER_NAME: entry}}), ("opencode",))
+    return Setting("opencode.json", ("mcp",), entry, ("opencode",))
 
 
 def generic(door: Door) -> Setting:
     entry = {"type": "http", "url": door.mcp_url, "headers": door.headers}
-    return Setting("your client's MCP configuration (streamable HTTP)", _servers(entry))
+    return Setting(None, SERVERS, entry)
 
 
 CLIENTS: dict[str, Callable[[Door], Setting]] = {
@@ -106,11 +115,3 @@ def clone_command(door: Door, repo: str) -> str:
 def upload_command(door: Door) -> str:
     """Before `run_oracle` and `push` the server must have the commit; main itself takes no push."""
     return f"git push -f origin HEAD:refs/agents/{door.agent}/work"
-
-
-def _servers(entry: dict[str, Any]) -> str:
-    return _json({"mcpServers": {SERVER_NAME: entry}})
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2)

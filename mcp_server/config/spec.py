@@ -10,6 +10,7 @@ from pathlib import Path
 from mcp_server.core.role import Role
 from oracle.spec import Suite
 
+RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
 VENDOR_OF_KIND = {"claude": "anthropic", "codex": "openai", "gemini": "gemini", "opencode": "openai", "qwen": "openai"}
 AGENT_KINDS = ("scripted", "command", *VENDOR_OF_KIND)
 
@@ -155,7 +156,7 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible."""
+    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible; a report has no paths."""
 
     id: str
     title: str

@@ -13,7 +13,7 @@ from mcp_server.config.gateway import read_budget
 from mcp_server.config.positions import Positions, scan
 from mcp_server.config.reading import Source, read
 from mcp_server.config.sections import Sections, check_globs, check_known
-from mcp_server.config.spec import Budget, Problem, TaskSpec
+from mcp_server.config.spec import RESULTS, Budget, Problem, TaskSpec
 from mcp_server.core import case_globs, paths
 
 FENCES = {"+++": "toml", "---": "yaml"}
@@ -36,6 +36,7 @@ class FrontMatter:
     cases: tuple[str, ...] = ()
     priority: int = 0
     budget: Budget | None = None
+    result: str = "change"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,11 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
     if front.suite is not None:
         check_known(source, ("suite",), front.suite, declared["oracle"], "suite")
     good_globs = check_globs(source, ("paths",), front.paths)
+    check_known(source, ("result",), front.result, RESULTS, "result")
+    is_report = front.result == "report"
+    for name in ("paths", "cases"):
+        if is_report and getattr(front, name):
+            source.problem((name,), f"a task whose result is a report changes no file, and has no {name}", f"take out {name}, or result")
     module = sections.modules.get(front.module) if known else None
     if module is None:
         return None
@@ -172,7 +178,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
         title=front.title,
         module=module.name,
         repo=module.repo,
-        paths=front.paths or module.paths,
+        paths=() if is_report else front.paths or module.paths,
         needs=front.needs,
         suite=front.suite or _only_suite(source, front, sections, module.repo),
         cases=front.cases,

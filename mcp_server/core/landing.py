@@ -55,7 +55,7 @@ def boundary(changed: Iterable[str], allowed: tuple[str, ...], protected: tuple[
         return Refused(
             Code.OUTSIDE_MODULE,
             f"the change leaves its lease: {some(outside)}",
-            f"your lease in module {module} covers {some(allowed)}",
+            f"your lease in module {module} covers {some(allowed) or 'no path: its result is a report, by submit_report'}",
             "take those files out and push again; for work elsewhere use create_task with the module that owns them",
         )
     return None

@@ -69,6 +69,15 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Reported:
+    task: str
+    title: str
+    agent: str
+    characters: int
+    reported_ms: int
+
+
+@dataclass(frozen=True)
 class State:
     """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites.
 
@@ -90,6 +99,7 @@ class State:
     flaky: Sequence[Flaky] = ()
     landed: Sequence[Landed] = ()
     in_gate: Sequence[InGate] = ()
+    reported: Sequence[Reported] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ def _parts(state: State, now_ms: int) -> list[_Part]:
     landed = sorted(state.landed, key=lambda one: (-one.landed_ms, one.task))
     failing = sorted(state.failing, key=lambda f: (-f.failing, f.suite, f.group))
     blocked = sorted(state.blocked, key=lambda b: b.task)
+    reported = sorted(state.reported, key=lambda one: (-one.reported_ms, one.task))
     flaky = sorted(state.flaky, key=lambda f: (not f.expired, f.suite, f.case))
     return [
         _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
@@ -131,6 +142,7 @@ def _parts(state: State, now_ms: int) -> list[_Part]:
         _part("Landed lately", [_landed(one, now_ms) for one in landed[:ROWS_MAX]], len(landed)),
         _part("Failing cases", [_failing(f) for f in failing[:ROWS_MAX]], len(failing)),
         _part("Blocked", [f"{b.task} {b.title}: {b.why}" for b in blocked[:ROWS_MAX]], len(blocked)),
+        _part("Reported lately", [_reported(one, now_ms) for one in reported[:ROWS_MAX]], len(reported)),
         _part("Flaky cases", [_flaky(f) for f in flaky[:ROWS_MAX]], len(flaky)),
     ]
 
@@ -165,6 +177,10 @@ def _held(held: Held, now_ms: int) -> str:
 
 def _landed(landed: Landed, now_ms: int) -> str:
     return f"{landed.task} {landed.title}: {landed.agent}, {landed.commit[:12]}, {_duration(now_ms - landed.landed_ms)} ago"
+
+
+def _reported(one: Reported, now_ms: int) -> str:
+    return f"{one.task} {one.title}: {one.agent}, {one.characters} characters, {_duration(now_ms - one.reported_ms)} ago"
 
 
 def _failing(group: FailingGroup) -> str:

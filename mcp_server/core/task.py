@@ -15,6 +15,7 @@ class State(StrEnum):
 class Event(StrEnum):
     CLAIM = "claim"
     LAND = "land"
+    REPORT = "report"  # its result is a text, and has been handed in
     BLOCK = "block"
     ABANDON = "abandon"
     LEASE_LOST = "lease_lost"
@@ -25,6 +26,7 @@ class Event(StrEnum):
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.OPEN, Event.CLAIM): State.LEASED,
     (State.LEASED, Event.LAND): State.DONE,
+    (State.LEASED, Event.REPORT): State.DONE,
     (State.LEASED, Event.BLOCK): State.BLOCKED,
     (State.LEASED, Event.ABANDON): State.OPEN,
     (State.LEASED, Event.LEASE_LOST): State.OPEN,
@@ -46,7 +48,10 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Task:
-    """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite` where they name none."""
+    """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite` where they name none.
+
+    A task without paths changes no file: its result is a report, and it stands in nobody's way.
+    """
 
     id: str
     title: str
@@ -62,6 +67,10 @@ class Task:
     source: str = "config"
     reason: str = ""
     salvage: Salvage | None = None
+
+    @property
+    def is_report(self) -> bool:
+        return not self.paths
 
 
 def next_state(state: State, event: Event) -> State | None:

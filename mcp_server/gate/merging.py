@@ -8,7 +8,6 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from mcp_server import faults
-from mcp_server.core import landing
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
 from mcp_server.gate.refusing import candidate_ref
@@ -16,7 +15,7 @@ from mcp_server.git import Conflict, GitFailed, TooLarge
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, case_sets, oracle_jobs
+from mcp_server.use_cases import baseline, boundaries, case_sets, oracle_jobs
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -52,10 +51,7 @@ def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Ref
     with world.store.read() as tx:
         lease, task = lease_rows.get(tx, submission.fence), task_rows.get(tx, submission.task)
     assert lease is not None and task is not None
-    if found := repo.hazards(changes, tree):
-        return words.hazardous(found)
-    protected = tuple(glob for name in world.suites_of(submission.repo) for glob in world.config.suites[name].protect)
-    return landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+    return boundaries.refusal(world, repo, lease, task, changes, tree)
 
 
 def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:

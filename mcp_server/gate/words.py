@@ -1,12 +1,11 @@
 """What the gate says: its refusals, and the messages of the commits that it makes. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mcp_server.core import landing
 from mcp_server.core.chain import Checkpoint
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.git import Conflict
-from mcp_server.git_tree import Hazard, HazardKind
 from mcp_server.store.submissions import Submission
 
 
@@ -29,13 +28,6 @@ def _summary(submissions: Sequence[Submission]) -> str:
 
 def _lines(trailers: Mapping[str, object]) -> list[str]:
     return [f"{name}: {value}" for name, value in trailers.items()]
-
-
-def hazardous(found: Iterable[Hazard]) -> Refused:
-    found = list(found)
-    code = Code.TOO_LARGE if all(hazard.kind is HazardKind.TOO_LARGE for hazard in found) else Code.PROTECTED_PATH
-    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in found)
-    return Refused(code, f"the change holds what no landing may: {named}", "main is unchanged", "take it out of your commits and push again")
 
 
 def conflict(found: Conflict) -> Refused:

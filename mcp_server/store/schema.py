@@ -180,6 +180,17 @@ notes = Table(
     Index("notes_by_topic", "topic"),
 )
 
+reports = Table(  # the results of tasks that change no code
+    "reports",
+    metadata,
+    Column("fence", Integer, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("written_ms", Integer, nullable=False),
+    Index("reports_by_task", "task"),
+)
+
 events = Table(
     "events",
     metadata,

@@ -119,8 +119,14 @@ def answer(world: World, claimed: Claimed) -> dict:
         "failing_cases": failing[:FAILING_MAX],
         "salvage": dataclasses.asdict(salvage) if salvage else None,
         "notes": "\n".join(f"{note.topic} ({note.agent}): {note.text[:NOTE_CHARACTERS]}" for note in claimed.notes),
-        "check": f"commit inside your paths, then run_oracle(fence={lease.fence}), then push(fence={lease.fence}, commit=..., summary=...)",
+        "check": _check(task, lease.fence),
     }
+
+
+def _check(task: Task, fence: int) -> str:
+    if task.is_report:
+        return f"change no file; hand in what you found by submit_report(fence={fence}, markdown=...), which completes the task"
+    return f"commit inside your paths, then run_oracle(fence={fence}), then push(fence={fence}, commit=..., summary=...)"
 
 
 def _failing(world: World, task: Task, base: str) -> list[str]:

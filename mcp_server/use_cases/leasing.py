@@ -93,8 +93,8 @@ def move(world: World, tx: Tx, task: Task, agent: str | None) -> None:
 
 
 def holder_is_gone(tx: Tx, lease: Lease) -> bool:
-    """Whether the session that took the lease has ended."""
+    """Whether the session that took the lease has ended; of a client without one, whether no token of its name is left."""
     if lease.session is None:
-        return False
+        return lease.agent not in people.connected(tx)
     session = people.session(tx, lease.session)
     return session is not None and session.ended_ms is not None

@@ -9,6 +9,7 @@ from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import State
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
+from mcp_server.store import reports as report_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases import baseline, case_sets, planning, waiting
 from mcp_server.world import World
@@ -59,6 +60,7 @@ def state(world: World) -> progress.State:
         leases = lease_rows.open_ones(tx)
         landed = submission_rows.landed(tx)[-LANDED_SHOWN:]
         in_gate = [progress.InGate(one.task, one.agent, **waiting.told(world, tx, one)) for one in submission_rows.pending(tx)]
+        reported = report_rows.newest(tx, limit=LANDED_SHOWN)
     counts = Counter(task.state for task in tasks.values())
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
     hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
@@ -80,6 +82,7 @@ def state(world: World) -> progress.State:
         flaky=[one for name in world.config.suites for one in _flaky(world, name)],
         landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],
         in_gate=in_gate,
+        reported=[progress.Reported(one.task, tasks[one.task].title, one.agent, len(one.text), one.written_ms) for one in reported],
     )
 
 

@@ -43,7 +43,7 @@ def of_spec(config: Config, spec: TaskSpec) -> Task:
         brief=spec.brief,
         module=spec.module,
         repo=spec.repo or module.repo,
-        paths=tuple(spec.paths or module.paths),
+        paths=tuple(spec.paths),
         needs=tuple(spec.needs),
         suite=spec.suite,
         cases=tuple(spec.cases),

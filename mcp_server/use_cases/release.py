@@ -31,7 +31,7 @@ def release(world: World, tx: Tx, who: Principal, fence: int, outcome: Outcome, 
             Code.NOTHING_TO_LAND,
             f"{lease.task} has not landed under fence {fence}, so it is not done",
             f"you still hold {lease.task}",
-            "push it; a landing completes the task. Or release it as blocked (with a note) or abandoned",
+            "push it; a landing, or a report where the task asks for one, completes it. Or release it as blocked (with a note) or abandoned",
         )
     elif len(note) > NOTE_CHARACTERS_MAX:
         said = f"the note has {len(note)} characters; at most {NOTE_CHARACTERS_MAX} are taken"

@@ -23,7 +23,7 @@ def submit(world: World, who: Principal, fence: int, commit: str, summary: str) 
     uploaded = _is_uploaded(world, who, fence, commit)
     with world.store.write() as tx:
         world = world.at_one_moment()
-        lease = _lease_to_push_with(world, tx, who, fence)
+        lease = lease_to_submit_under(world, tx, who, fence)
         before = rows.find(tx, fence, commit) if not isinstance(lease, Refused) or lease.code is Code.STALE_FENCE else None
         if before is not None and before.agent == who.name and not (isinstance(lease, Lease) and is_retryable(before)):
             return before
@@ -64,11 +64,11 @@ def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
     return repo.resolve(commit) == commit and repo.agent_has(who.name, commit)
 
 
-def _lease_to_push_with(world: World, tx: Tx, who: Principal, fence: int) -> Lease | Refused:
+def lease_to_submit_under(world: World, tx: Tx, who: Principal, fence: int) -> Lease | Refused:
     live = leasing.live(world, tx)
     lease = next((lease for lease in live if lease.fence == fence), None) or lease_rows.get(tx, fence)
     if lease is None or lease.agent != who.name:
-        no_lease = Refused(Code.NOT_LEASED, f"fence {fence} is not a lease of yours", "nothing was submitted", "claim_task() first; push with the fence it gives you")
+        no_lease = Refused(Code.NOT_LEASED, f"fence {fence} is not a lease of yours", "nothing was submitted", "claim_task() first; submit with the fence it gives you")
         return role.refusal(world.role_of(who.name)) or no_lease
     if lease.ended_ms is not None:
         now_with = next((other for other in live if other.task == lease.task), None)

@@ -25,7 +25,7 @@ def test_every_client_is_told_where_and_who(client: str) -> None:
     everything = "\n".join([setting.text, *setting.also])
     assert "http://127.0.0.1:8765/mcp" in everything
     assert "hs_secret" in everything
-    assert setting.file
+    assert (setting.file is None) == (client == "generic")
 
 
 def test_claude_takes_an_entry_without_type_for_stdio() -> None:

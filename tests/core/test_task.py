@@ -11,6 +11,7 @@ from mcp_server.core.task import Event, State, Task, is_reachable, is_ready, mis
 LEGAL = {
     ("open", "claim"): "leased",
     ("leased", "land"): "done",
+    ("leased", "report"): "done",
     ("leased", "block"): "blocked",
     ("leased", "abandon"): "open",
     ("leased", "lease_lost"): "open",
@@ -31,12 +32,12 @@ def test_every_event_in_every_state_leads_where_the_table_says_or_nowhere(state:
 
 
 @given(st.lists(st.sampled_from(Event)))
-def test_a_task_is_done_only_by_landing_or_closing_and_leased_only_by_a_claim(events: list[Event]):
+def test_a_task_is_done_only_by_landing_reporting_or_closing_and_leased_only_by_a_claim(events: list[Event]):
     state, last = State.OPEN, None
     for event in events:
         if (after := next_state(state, event)) is not None:
             state, last = after, event
-    assert (state is State.DONE) == (last in (Event.LAND, Event.CLOSE))
+    assert (state is State.DONE) == (last in (Event.LAND, Event.REPORT, Event.CLOSE))
     assert (state is State.LEASED) == (last is Event.CLAIM)
     assert (state is State.BLOCKED) == (last is Event.BLOCK)
 

@@ -207,3 +207,45 @@ def wait(condition, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def revoke(server: Server, name: str, **query: str) -> dict:
+    with server.http() as http:
+        id = next(token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == name and token["revoked_ms"] is None)
+        return http.delete(f"/api/tokens/{id}", params=query).json()
+
+
+def test_a_revoked_token_ends_its_lease_at_once_and_its_work_is_kept(server: Server, tmp_path: Path):
+    one = server.agent("connected", session=False)
+    first = one.call("claim_task", task="M31")
+    commit = one.commit(one.clone(tmp_path / "one"), {"m31/half": "1\n"})
+    assert revoke(server, "connected") == {"agent": "connected", "ended": ["M31"], "pinned": []}
+    assert ended(server, first["fence"]) == ["token_revoked"] and state(server, "M31")["state"] == "open"
+    heir = server.agent("successor").call("claim_task", task="M31")
+    assert heir["salvage"]["commit"] == commit
+
+
+def test_a_lease_lives_on_with_another_token_of_its_holder_or_when_a_client_hands_its_own_in(server: Server):
+    one = server.agent("twice", session=False)
+    server.agent("twice", session=False)
+    fence = one.call("claim_task", task="M32")["fence"]
+    assert revoke(server, "twice")["ended"] == []
+    assert revoke(server, "twice", lease="keep")["ended"] == []
+    assert state(server, "M32")["state"] == "leased" and ended(server, fence) == []
+    again = server.agent("twice", session=False)
+    assert again.call("claim_task")["fence"] == fence
+    assert revoke(server, "twice")["ended"] == ["M32"]
+
+
+def test_a_revoked_holder_whose_work_is_in_the_gate_loses_it_only_by_the_verdict(server: Server, tmp_path: Path, until):
+    with wide.running(server) as runner:
+        runner.hold.clear()
+        one = server.agent("pinned", session=False)
+        fence = one.call("claim_task", task="M33")["fence"]
+        commit = one.commit(one.clone(tmp_path / "one"), {"m33/filter": "FROM=A-Z\nTO=a-z\n"})
+        assert one.call("push", fence=fence, commit=commit, summary="Loses a case")["status"] == "testing"
+        assert revoke(server, "pinned") == {"agent": "pinned", "ended": [], "pinned": ["M33"]}
+        assert state(server, "M33")["state"] == "leased"
+        runner.hold.set()
+        until(lambda: state(server, "M33")["state"] == "open", 60)
+        assert state(server, "M33")["salvage"]["commit"] == commit

@@ -14,10 +14,10 @@ from server import toy
 
 from .conftest import SOURCES, Inspector, Running
 
-pytestmark = [pytest.mark.inspector, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.protocol, pytest.mark.timeout(300)]
 
 ERAS = ("legacy", "modern")
-TOOLS = {"claim_task", "release_task", "run_oracle", "push", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
+TOOLS = {"claim_task", "release_task", "run_oracle", "push", "submit_report", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
 NO_AUTH, TOOL_SAID_NO = 3, 5  # the Inspector's exit statuses
 TRIES = 5
 
@@ -94,7 +94,7 @@ def test_a_foreign_client_lists_claims_tests_lands_and_releases(way: str, era: s
     inspector = inspect(printed.config if way == "http" else on_stdio(running, "alice"))
     listed = inspector("tools/list", "--strict", era=era)
     assert listed.exit == 0, listed.errors
-    assert {tool["name"] for tool in listed.answer["result"]["tools"]} >= TOOLS
+    assert {tool["name"] for tool in listed.answer["result"]["tools"]} == TOOLS
     main = works(inspector, printed, era, tmp_path / "work")
     status = json.loads(running.told("status", "--json"))
     assert (status["main"]["toy"], status["tasks"]["done"], status["landings"]) == (main, 1, 1)
@@ -115,3 +115,19 @@ def test_a_client_without_a_token_is_told_where_one_is_made(running: Running, in
     said = inspect({"mcpServers": {"harness": entry}})("tools/list", era="legacy")
     assert said.exit == NO_AUTH
     assert "harness connect NAME" in said.errors
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("way", ["http", "stdio"])
+def test_a_foreign_client_without_git_reads_main_and_lands_a_patch(way: str, era: str, running: Running, inspect):
+    inspector = inspect(connected(running, "alice").config if way == "http" else on_stdio(running, "alice"))
+    templates = inspector("resources/templates/list", era=era).answer["result"]["resourceTemplates"]
+    assert "harness://{repo}/{+path}" in [template["uriTemplate"] for template in templates]
+    listed = inspector("resources/read", "--uri", "harness://toy/shout/", era=era)
+    assert (listed.exit, listed.answer["result"]["contents"][0]["text"]) == (0, "README"), listed
+    fence = inspector.call("claim_task", task="T01", era=era).value["fence"]
+    patch = "--- /dev/null\n+++ b/shout/filter\n@@ -0,0 +1 @@\n+FROM=a-z TO=A-Z\n"
+    landed = until_settled(lambda: inspector.call("push", fence=fence, patch=patch, summary="Shout", era=era).value)
+    assert landed["status"] == "landed", landed
+    read = inspector("resources/read", "--uri", "harness://toy/shout/filter", era=era)
+    assert read.answer["result"]["contents"][0]["text"] == "FROM=a-z TO=A-Z\n"

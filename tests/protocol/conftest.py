@@ -1,11 +1,7 @@
-"""The official MCP Inspector CLI, where it can be had, and a real server over the toy project with an oracle runner.
-
-INSPECTOR_BIN names a `mcp-inspector`; else it is looked for in a cache directory, which HARNESS_NPM=1 fills by npm. Without it: skipped.
-"""
+"""The official MCP programs, as scripts/protocol-tools installs them, and a real server over the toy project with an oracle runner."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,10 +16,7 @@ from harness.server_process import start_server
 from harness.state import State
 
 SOURCES = Path(__file__).resolve().parents[2]
-INSPECTOR = "2.12.0"
-NODE_MIN = (22, 19)
-PACKAGES = ("node@22", f"@modelcontextprotocol/inspector@{INSPECTOR}")
-NPM_S = 600
+INSTALL_S = 600
 CALL_S = 90  # the server answers within 45 s
 
 
@@ -71,35 +64,16 @@ def environment(binary: Path, home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    named = os.environ.get("INSPECTOR_BIN")
-    found = Path(named) if named else _cached()
-    if not found.exists():
-        pytest.skip(f"no MCP Inspector at {found}; HARNESS_NPM=1 installs it, INSPECTOR_BIN names another")
-    env = environment(found, tmp_path_factory.mktemp("home"))
-    node = _version("node", env)
-    if node < NODE_MIN:
-        pytest.skip(f"Node {'.'.join(map(str, node)) or 'none'}; the Inspector needs {'.'.join(map(str, NODE_MIN))}")
-    if (version := _version(str(found), env, "--cli")) != tuple(map(int, INSPECTOR.split("."))):
-        pytest.skip(f"MCP Inspector {'.'.join(map(str, version))}; these tests know {INSPECTOR}")
-    return found
+def programs() -> Path:
+    """The directory of the installed packages; to be without them is a failure, since nothing but `make test-agents` runs this."""
+    done = subprocess.run([SOURCES / "scripts" / "protocol-tools"], capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
 
 
-def _cached() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness-inspector"
-    binary = cache / "node_modules" / ".bin" / "mcp-inspector"
-    if not binary.exists() and os.environ.get("HARNESS_NPM") == "1" and shutil.which("npm"):
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(cache), *PACKAGES], check=True, timeout=NPM_S)
-    return binary
-
-
-def _version(program: str, env: dict[str, str], *words: str) -> tuple[int, ...]:
-    if shutil.which(program, path=env["PATH"]) is None:
-        return ()
-    done = subprocess.run([program, *words, "--version"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
-    said = done.stdout.strip().removeprefix("v").split(".")
-    return tuple(map(int, said)) if all(part.isdigit() for part in said) else ()
+@pytest.fixture(scope="session")
+def binary(programs: Path) -> Path:
+    return programs / ".bin" / "mcp-inspector"
 
 
 @dataclass(frozen=True)
@@ -120,7 +94,7 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path, binary: Path) -> Iterator[Running]:
+def running(tmp_path: Path) -> Iterator[Running]:
     state = State(tmp_path / "state")
     state.prepare()
     server = start_server(toy.project(tmp_path / "project") / "harness.toml", state.root)

@@ -1,0 +1,249 @@
+"""Clients without git push a unified diff: what becomes of it, and that what is refused leaves nothing behind."""
+
+import difflib
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from mcp_server.git import Repository
+
+from . import wide
+from .conftest import NO_TLS, Agent, Server
+from .wide import refused, settled
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with wide.serving(tmp_path_factory.mktemp("patches")) as made, wide.running(made):
+        yield made
+
+
+README = "m{:02}\nsecond\nthird\n"  # of every module
+
+
+def repository(server: Server) -> Repository:
+    return Repository(server.state / "repos" / "toy.git")
+
+
+def kept(server: Server) -> set[str]:
+    """Everything that a repository holds: its objects, packed or not, and its refs."""
+    repo = repository(server)
+    objects = repo._git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").out.decode().split()
+    return {*objects, *repo.heads("refs"), *(path.name for path in (repo.path / "objects").iterdir())}
+
+
+def claimed(server: Server, number: int, *, name: str = "") -> tuple[Agent, int]:
+    one = server.agent(name or f"patcher-{number}", session=False)
+    return one, one.call("claim_task", task=f"M{number:02}")["fence"]
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """As Python makes it, with its own idea of a header."""
+    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"))
+
+
+def new(path: str, text: str, mode: str = "100644") -> str:
+    lines = text.splitlines()
+    head = f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(lines)} @@\n"
+    return head + "".join(f"+{line}\n" for line in lines)
+
+
+# -- what lands
+
+
+def test_a_patch_becomes_a_commit_of_the_agents_and_lands_as_one(server: Server):
+    one, fence = claimed(server, 1)
+    base = repository(server).main("main")
+    patch = diff("m01/README", README.format(1), "m01\n2nd\nthird\n") + new("m01/deep/new.txt", "1\n2")
+    landed = settled(one, "push", fence=fence, patch=patch, summary="Patch it")
+    assert landed["status"] == "landed", landed
+    repo = repository(server)
+    assert (repo.read(landed["main"], "m01/README"), repo.read(landed["main"], "m01/deep/new.txt")) == (b"m01\n2nd\nthird\n", b"1\n2\n")
+    [event] = server.events(kind="patch_uploaded", agent=one.name)
+    own = repo.tip(event["data"]["ref"])
+    assert event["data"]["ref"].startswith(f"refs/agents/{one.name}/patch-") and own == event["data"]["commit"]
+    assert repo.is_ancestor(base, own) and [commit.author for commit in repo.log("main", limit=1)] == [one.name]
+    assert landed == one.call("push", fence=fence, patch=patch, summary="Patch it")
+    assert len(server.events(kind="patch_uploaded", agent=one.name)) == 1
+
+
+def test_a_whole_change_is_deleted_renamed_and_made_executable(server: Server):
+    one, fence = claimed(server, 2)
+    patch = (
+        "diff --git a/m02/README b/m02/text\nold mode 100644\nnew mode 100755\nsimilarity index 100%\nrename from m02/README\nrename to m02/text\n"
+    )
+    landed = settled(one, "push", fence=fence, patch=patch, summary="Move")
+    entries = {entry.path: entry.mode for entry in repository(server).ls_tree(landed["main"]) if entry.path.startswith("m02/")}
+    assert entries == {"m02/text": "100755"}
+
+
+def test_counts_that_are_wrong_are_counted_anew_and_an_end_of_line_may_be_missing(server: Server):
+    one, fence = claimed(server, 3)
+    patch = "--- a/m03/README\n+++ b/m03/README\n@@ -1,9 +1,7 @@\n m03\n-second\n+2nd\n third"
+    assert settled(one, "push", fence=fence, patch=patch, summary="Miscounted")["status"] == "landed"
+    assert repository(server).read(repository(server).main("main"), "m03/README") == b"m03\n2nd\nthird\n"
+
+
+def test_a_patch_may_build_on_an_older_main_or_on_the_one_before(server: Server):
+    one, fence = claimed(server, 4)
+    first = repository(server).main("main")
+    bad = one.call("push", fence=fence, patch=diff("m04/README", README.format(4), "m04\n"), summary=" ")
+    assert refused(bad, "bad_request")
+    [event] = server.events(kind="patch_uploaded", agent=one.name)
+    above = diff("m04/README", "m04\n", "m04\nagain\n")
+    refused(one.call("push", fence=fence, patch=above, base=first, summary="On main"), "conflict")
+    landed = settled(one, "push", fence=fence, patch=above, base=event["data"]["commit"], summary="On mine")
+    assert landed["status"] == "landed" and repository(server).read(landed["main"], "m04/README") == b"m04\nagain\n"
+
+
+def test_what_fails_the_oracle_is_refused_as_any_push_is_and_can_be_asked_about(server: Server):
+    one, fence = claimed(server, 0)
+    failing = refused(settled(one, "push", fence=fence, patch=new("m00/x", "1"), summary="Nothing gained"), "oracle_failed")
+    assert "low/0" in failing["happened"]
+    told = settled(one, "run_oracle", fence=fence)
+    assert told["status"] == "failed" and told["suites"]["words"]["counts"]["failed"] == 2
+    mended = settled(one, "push", fence=fence, patch=new("m00/filter", "FROM=a-z\nTO=A-Z"), summary="Shout")
+    assert mended["status"] == "landed", mended
+
+
+def test_a_lease_that_ends_keeps_an_unlanded_patch_as_salvage(server: Server):
+    one, fence = claimed(server, 5)
+    refused(one.call("push", fence=fence, patch=new("m05/half", "1"), summary=""), "bad_request")
+    one.call("release_task", fence=fence, outcome="abandoned")
+    found = server.agent("heir").call("claim_task", task="M05")["salvage"]
+    assert found["agent"] == one.name and repository(server).read(found["commit"], "m05/half") == b"1\n"
+
+
+def test_the_same_patch_from_many_calls_at_once_is_one_commit(server: Server):
+    one, fence = claimed(server, 6)
+    patch, answers = new("m06/x", "1"), []
+    barrier = threading.Barrier(4)
+
+    def call() -> None:
+        barrier.wait()
+        answers.append(settled(one, "push", fence=fence, patch=patch, summary="Once"))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert {(answer["status"], answer["main"]) for answer in answers} == {("landed", answers[0]["main"])}
+    assert len([ref for ref in repository(server).heads(f"refs/agents/{one.name}") if "/patch-" in ref]) == 1
+
+
+# -- what does not
+
+
+LINK = "diff --git a/m07/link b/m07/link\nnew file mode 120000\n--- /dev/null\n+++ b/m07/link\n@@ -0,0 +1 @@\n+{}\n\\ No newline at end of file\n"
+GITLINK = "diff --git a/m07/sub b/m07/sub\nnew file mode 160000\n--- /dev/null\n+++ b/m07/sub\n@@ -0,0 +1 @@\n+Subproject commit " + "a" * 40 + "\n"
+QUOTED = 'diff --git "a/m07/{0}" "b/m07/{0}"\nnew file mode 100644\n--- /dev/null\n+++ "b/m07/{0}"\n@@ -0,0 +1 @@\n+x\n'
+HOSTILE = {
+    "above": (new("../x", "1"), "protected_path"),
+    "above and back": (new("m07/../../x", "1"), "protected_path"),
+    "absolute": (new("/etc/x", "1"), "protected_path"),
+    "quoted dots": (QUOTED.format("\\056\\056/\\056\\056/x"), "protected_path"),
+    "quoted newline": (QUOTED.format("a\\nb"), "protected_path"),
+    "quoted not UTF-8": (QUOTED.format("\\377"), "protected_path"),
+    "git directory": (new("m07/.git/hooks/post-checkout", "rm -rf /", "100755"), "protected_path"),
+    "git directory by case": (new("m07/.GIT/config", "1"), "protected_path"),
+    "git directory by a short name": (new("m07/git~1/config", "1"), "protected_path"),
+    "attributes": (new("m07/.gitattributes", "* merge=union"), "protected_path"),
+    "link out of the tree": (LINK.format("/etc/passwd"), "protected_path"),
+    "link above": (LINK.format("../../../x"), "protected_path"),
+    "through its own link": (LINK.format("..") + new("m07/link/main.sh", "1"), "protected_path"),
+    "submodule": (GITLINK, "protected_path"),
+    "the oracle's cases": (new("oracle/cases/up/easy.txt", "1"), "protected_path"),
+    "another module": (new("m08/x", "1"), "outside_module"),
+    "out of another module": ("diff --git a/m08/README b/m07/stolen\nsimilarity index 100%\nrename from m08/README\nrename to m07/stolen\n", "outside_module"),
+    "mode of another's file": ("diff --git a/m08/README b/m08/README\nold mode 100644\nnew mode 100755\n", "outside_module"),
+    "one name by case": (new("m07/a", "1") + new("m07/A", "1"), "protected_path"),
+    "no such file": (diff("m07/none", "a\n", "b\n"), "conflict"),
+    "other lines": (diff("m07/README", "first\nsecond\n", "first\n2nd\n"), "conflict"),
+    "exists already": (new("m07/README", "1"), "conflict"),
+    "prose": ("please change the README", "bad_request"),
+    "nothing": ("", "bad_request"),
+    "cut short": ("--- a/m07/README\n+++ b/m07/README\n@@ -1,3 +1,3 @@", "conflict"),
+    "binary": ("diff --git a/m07/x b/m07/x\nnew file mode 100644\nindex 0000000..1\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n", "bad_request"),
+    "binary, told only": ("diff --git a/m07/x b/m07/x\nBinary files /dev/null and b/m07/x differ\n", "bad_request"),
+    "a NUL": (new("m07/x", "a\0b"), "bad_request"),
+    "no change": (diff("m07/README", README.format(7), "m07\n2nd\nthird\n") + diff("m07/README", "m07\n2nd\nthird\n", README.format(7)), "nothing_to_land"),
+    "too long": (new("m07/x", "x" * 600_000), "too_large"),
+}
+
+
+@pytest.fixture(scope="module")
+def victim(server: Server) -> tuple[Agent, int]:
+    return claimed(server, 7)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_patch_that_may_not_be_is_refused_with_its_code_and_leaves_nothing_behind(server: Server, victim: tuple[Agent, int], kind: str):
+    one, fence = victim
+    patch, code = HOSTILE[kind]
+    before = kept(server)
+    said = refused(one.call("push", fence=fence, patch=patch, summary="No"), code)
+    assert str(server.state) not in said["text"] and "tmp_objdir" not in said["text"]
+    assert kept(server) == before
+    assert not server.events(kind="patch_uploaded", agent=one.name) and not server.events(kind="submission", agent=one.name)
+    assert server.events(kind="refusal", agent=one.name)[-1]["data"]["code"] == code
+
+
+def test_a_refusal_names_the_file_and_the_line_of_the_hunk_that_does_not_fit(server: Server, victim: tuple[Agent, int]):
+    one, fence = victim
+    said = refused(one.call("push", fence=fence, patch=diff("m07/README", "m07\nother\n", "m07\n2nd\n"), summary="No"), "conflict")
+    assert "m07/README:1" in said["happened"] and "read those files again" in said["next"]
+
+
+def test_after_all_that_the_next_patch_lands(server: Server, victim: tuple[Agent, int]):
+    one, fence = victim
+    assert settled(one, "push", fence=fence, patch=new("m07/x", "1"), summary="Yes")["status"] == "landed"
+
+
+def test_a_hundred_megabytes_are_turned_away_before_they_are_read(server: Server):
+    one, _ = claimed(server, 8)
+    before = kept(server)
+
+    def endless() -> Iterator[bytes]:
+        yield b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"push","arguments":{"patch":"'
+        for _ in range(100):
+            yield b"+" * 1_000_000
+
+    headers = {"Authorization": f"Bearer {one.token}", "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    with httpx2.Client(timeout=60, verify=NO_TLS) as http, suppress(httpx2.TransportError):  # the server need not hear it to the end
+        assert http.post(f"{server.url}/mcp", content=endless(), headers=headers).status_code == 413
+    assert kept(server) == before and one.call("list_tasks")["open"]
+
+
+def test_a_patch_without_a_lease_is_refused_like_a_commit_without_one(server: Server):
+    one, fence = claimed(server, 9)
+    stranger = server.agent("stranger")
+    refused(stranger.call("push", fence=fence, patch=new("m09/x", "1"), summary="Mine"), "not_leased")
+    refused(one.call("push", fence=999_999, patch=new("m09/x", "1"), summary="None"), "not_leased")
+    one.call("release_task", fence=fence, outcome="abandoned")
+    refused(one.call("push", fence=fence, patch=new("m09/x", "1"), summary="Late"), "stale_fence")
+    assert not [ref for ref in repository(server).heads("refs/agents") if "stranger" in ref or one.name in ref]
+
+
+@pytest.mark.parametrize("given", [{}, {"patch": "x", "commit": "a" * 40}, {"commit": "a" * 40, "base": "b" * 40}, {"base": "b" * 40}])
+def test_push_takes_either_a_commit_or_a_patch(server: Server, given: dict):
+    assert "either" in refused(server.agent("undecided").call("push", fence=1, summary="s", **given), "bad_request")["happened"]
+
+
+@pytest.mark.parametrize("base", ["a" * 40, "main", "--all", "", "HEAD"])
+def test_a_base_that_is_nobodys_commit_is_refused(server: Server, base: str):
+    one, fence = claimed(server, 10)
+    said = refused(one.call("push", fence=fence, patch=new("m10/x", "1"), base=base, summary="s"), "commit_unknown")
+    assert repository(server).main("main") in said["next"]
+
+
+def test_what_a_killed_server_left_of_a_patch_is_swept(tmp_path: Path):
+    with wide.serving(tmp_path) as server:
+        half = server.state / "repos" / "toy.git" / "objects" / "tmp_objdir-patch-half"
+        server.stop()
+        half.mkdir()
+        (half / "index").write_text("half")
+        server.start()
+        assert not half.exists()
