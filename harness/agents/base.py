@@ -9,6 +9,8 @@ from typing import Protocol
 from mcp_server.config import AgentSpec
 
 HOME = PurePosixPath("/home/agent")  # a tmpfs in the sandbox; `files` of a launch are written below it
+URL = "http://127.0.0.1:8765"  # the server, as a sandbox sees it
+TOKEN = "$HARNESS_TOKEN"  # as the whole value of a variable it stands for the session's token, which no adapter ever sees
 
 
 class Mark(StrEnum):
@@ -25,11 +27,12 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that an agent's output tells. wait_until_ms: of a quota, when it ends."""
+    """One thing that an agent's output tells. Of a quota: `wait_until_ms` is when it ends, or `wait_s` how long it lasts from now on."""
 
     mark: Mark
     text: str
     wait_until_ms: int | None = None
+    wait_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ class AgentSpec:
     kind: str
     count: int = 1
     model: str | None = None
+    account: str | None = None  # of the gateway; without it the one that is named like the API of its kind
     image: str | None = None
     command: list[str] | str | None = None
     playbook: str | None = None
