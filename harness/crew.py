@@ -84,7 +84,7 @@ class Crew:
         return Site(
             engine=self._engine, server=self._runner_client, run=self._plan.state.label, state=self._plan.state.root,
             root=config.root, repos=tuple((repo.name, repo.branch) for repo in config.repos.values()),
-            session_s=config.run.session_minutes * S_PER_MINUTE,
+            prompt=config.run.prompt, session_s=config.run.session_minutes * S_PER_MINUTE,
         )
 
 

@@ -52,6 +52,7 @@ class Site:
     state: Path
     root: Path  # the directory of harness.toml
     repos: tuple[tuple[str, str], ...]
+    prompt: str | None = None  # what the project tells every agent: the text, or its file
     session_s: float = 3600.0
     runtime: str | None = None
     disk_every_s: float = DISK_EVERY_S

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness import outcome, preflight
+from harness import outcome, preflight, project_files, prompt
 from harness.agents import adapter
 from harness.agents.base import Event, Seat
 from harness.containers import BoxBroke
@@ -99,9 +99,10 @@ class _AgentLoop:
         seat = self._seat()
         self._now(Doing.STARTING, session=None)
         try:
-            files = preflight.gather(self._site.root, adapter(seat.spec.kind).wants(seat))
-            ended = self._session(seat, files)
-        except (ServerGone, ServerSaidNo, preflight.BadFiles) as error:
+            files = project_files.gather(self._site.root, adapter(seat.spec.kind).wants(seat))
+            text = prompt.finished(self._site.root, self._site.prompt, seat.spec, seat.agent)
+            ended = self._session(replace(seat, prompt=text), files)
+        except (ServerGone, ServerSaidNo, project_files.BadFiles) as error:
             ended, files = Ended(Outcome.CRASHED, f"no session: {error}"), {}
         self._history.append(ended)
         if ended.outcome in (Outcome.WORKED, Outcome.IDLE) and adapter(seat.spec.kind).ends_after(seat, files):

@@ -8,6 +8,7 @@ from mcp_server.audit import Audit
 from mcp_server.auth import Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
+from mcp_server.core.role import Role
 from mcp_server.gateway.accounts import Accounts
 from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
@@ -30,6 +31,11 @@ class World:
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
+
+    def role_of(self, agent: str) -> Role:
+        """What an agent is there for; a client that connects is a worker."""
+        spec = self.config.spec_of(agent)
+        return Role(spec.role) if spec is not None else Role.WORKER
 
     @property
     def lease_ms(self) -> int:

@@ -46,11 +46,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Seat:
-    """Who works, and in which of its sessions (1 = the first of this run)."""
+    """Who works, in which of its sessions (1 = the first of this run), and the finished text that it is told."""
 
     agent: str
     spec: AgentSpec
     number: int = 1
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.agents import said
 from harness.agents.base import HOME, TOKEN, Event, Launch, Mark, Seat
-from harness.agents.client import Client, model, prompt, tools
+from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
 MCP_FILE = "claude-mcp.json"
@@ -22,13 +22,12 @@ QUIET = {
 
 class Claude(Client):
     kind = "claude"
-    account = "anthropic"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         argv = (
             "claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions", "--strict-mcp-config",
             "--mcp-config", str(HOME / MCP_FILE), *model(seat, "--model"),
-            "--", prompt(seat),  # options that take a list would swallow the prompt
+            "--", seat.prompt,  # options that take a list would swallow the prompt
         )  # fmt: skip
         env = {"ANTHROPIC_BASE_URL": self.api(seat), "ANTHROPIC_AUTH_TOKEN": TOKEN, **QUIET, **seat.spec.env}
         return Launch(argv, env, {MCP_FILE: tools(seat, clients.claude, "${HARNESS_TOKEN}")})

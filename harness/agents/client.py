@@ -1,9 +1,8 @@
-"""Owns what the vendors' programs have in common as agents: their prompt, their account, the way to the tools. Rule: pure."""
+"""Owns what the vendors' programs have in common as agents: the way to their models and to our tools. Rule: pure."""
 
 from collections.abc import Callable, Mapping
 
 from harness.agents.base import URL, Seat, Wanted
-from harness.agents.command import PROMPT
 from harness.connect.clients import Door, Setting
 from mcp_server.config import AgentSpec
 
@@ -12,7 +11,6 @@ class Client:
     """A program of the same name as its kind, which goes on until its model has nothing left to do."""
 
     kind: str
-    account: str  # of the gateway, for agents whose table names none
 
     def probe(self, spec: AgentSpec) -> str:
         return self.kind
@@ -25,11 +23,7 @@ class Client:
 
     def api(self, seat: Seat) -> str:
         """The base URL of the models, as the gateway has it."""
-        return f"{URL}/llm/{seat.spec.account or self.account}"
-
-
-def prompt(seat: Seat) -> str:
-    return seat.spec.prompt or PROMPT
+        return f"{URL}/llm/{seat.spec.pays}"
 
 
 def tools(seat: Seat, client: Callable[[Door], Setting], token: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.agents import said
 from harness.agents.base import Event, Launch, Mark, Seat
-from harness.agents.client import Client, model, prompt, tools
+from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
 # A provider of its own name: the built-in one tries a WebSocket first. Without plugins = false it asks for some at every start;
@@ -44,12 +44,11 @@ unbounded_connection_retries = false
 
 class Codex(Client):
     kind = "codex"
-    account = "openai"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         argv = (
             "codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
-            *model(seat, "--model"), "--", prompt(seat),
+            *model(seat, "--model"), "--", seat.prompt,
         )  # fmt: skip
         config = CONFIG.format(base_url=json.dumps(f"{self.api(seat)}/v1"), tools=tools(seat, clients.codex, ""))
         return Launch(argv, dict(seat.spec.env), {".codex/config.toml": config})

@@ -5,12 +5,6 @@ from collections.abc import Mapping
 from harness.agents.base import Event, Launch, Mark, Seat, Wanted
 from mcp_server.config import AgentSpec
 
-PROMPT = (
-    "You are one of several agents that build this repository together. Use the MCP tools: claim_task gives you a task with its brief; "
-    "work only on the paths of your lease, commit as you go, check with run_oracle, hand in with push, then release_task and claim the next. "
-    "A refusal says what to do next. Nobody will answer a question: decide yourself, and say in the commit message what you decided."
-)
-
 
 class Command:
     def probe(self, spec: AgentSpec) -> str:
@@ -20,7 +14,7 @@ class Command:
         return (Wanted(seat.spec.materials.replace("{agent}", seat.agent), "materials"),) if seat.spec.materials else ()
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        env = {"HARNESS_PROMPT": seat.spec.prompt or PROMPT, **seat.spec.env}
+        env = {"HARNESS_PROMPT": seat.prompt, **seat.spec.env}
         if seat.spec.model:
             env.setdefault("HARNESS_MODEL", seat.spec.model)
         return Launch(_argv(seat.spec), env, dict(files))

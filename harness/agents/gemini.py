@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from harness.agents import said
 from harness.agents.base import TOKEN, Event, Launch, Mark, Seat
-from harness.agents.client import Client, model, prompt, tools
+from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
 MODEL = "gemini-2.5-pro"  # without a name it asks a router before every prompt and chooses for itself
@@ -22,10 +22,9 @@ SETTINGS = {
 
 class Gemini(Client):
     kind = "gemini"
-    account = "gemini"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        argv = ("gemini", "--output-format", "stream-json", "--yolo", "--skip-trust", *model(seat, "-m", MODEL), "-p", prompt(seat))
+        argv = ("gemini", "--output-format", "stream-json", "--yolo", "--skip-trust", *model(seat, "-m", MODEL), "-p", seat.prompt)
         env = {
             "GOOGLE_GEMINI_BASE_URL": self.api(seat),
             "GEMINI_API_KEY": TOKEN,

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.agents import said
 from harness.agents.base import Event, Launch, Mark, Seat
-from harness.agents.client import Client, prompt, tools
+from harness.agents.client import Client, tools
 from harness.connect import clients
 
 MODEL = "gpt-5"
@@ -20,11 +20,10 @@ QUIET = {"OPENCODE_DISABLE_AUTOUPDATE": "true", "OPENCODE_DISABLE_MODELS_FETCH":
 
 class Opencode(Client):
     kind = "opencode"
-    account = "openai"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         name = seat.spec.model or MODEL
-        argv = ("opencode", "run", "--format", "json", "--auto", "--model", f"{PROVIDER}/{name}", "--", prompt(seat))
+        argv = ("opencode", "run", "--format", "json", "--auto", "--model", f"{PROVIDER}/{name}", "--", seat.prompt)
         provider = {
             "npm": "@ai-sdk/openai-compatible",  # comes with the program
             "name": PROVIDER,

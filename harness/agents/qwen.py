@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from harness.agents import claude, said
 from harness.agents.base import TOKEN, Event, Launch, Mark, Seat
-from harness.agents.client import Client, prompt, tools
+from harness.agents.client import Client, tools
 from harness.connect import clients
 
 MODEL = "qwen3-coder-plus"
@@ -24,10 +24,9 @@ SETTINGS = {
 
 class Qwen(Client):
     kind = "qwen"
-    account = "openai"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        argv = ("qwen", "--output-format", "stream-json", "--yolo", "--auth-type", "openai", "-p", prompt(seat))
+        argv = ("qwen", "--output-format", "stream-json", "--yolo", "--auth-type", "openai", "-p", seat.prompt)
         env = {
             "OPENAI_BASE_URL": f"{self.api(seat)}/v1",
             "OPENAI_API_KEY": TOKEN,

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from mcp_server.config import prompts
 from mcp_server.config.positions import scan
 from mcp_server.config.reading import Source
 from mcp_server.config.sections import read_sections
@@ -67,7 +68,12 @@ def check_files(config: Config, file: str = FILE_NAME) -> list[Problem]:
             if not (config.root / globs.fixed_prefix(glob)).is_dir():
                 message = f"there is no directory {globs.fixed_prefix(glob)!r}"
                 source.problem(("oracle", suite.name, "held_out"), message, "it is relative to this file", value=glob)
+    if (name := prompts.file_of(config.run.prompt, "")) and not (config.root / name).is_file():
+        source.problem(("run", "prompt"), f"there is no prompt {name!r}", "it is relative to this file")
     for agent in config.agents.values():
+        for name in sorted({file for one in agent.agents() if (file := prompts.file_of(agent.prompt, one))}):
+            if not (config.root / name).is_file():
+                source.problem(("agents", agent.name, "prompt"), f"there is no prompt {name!r}", "it is relative to this file")
         for key in ("playbook", "materials"):
             wanted = getattr(agent, key)
             each = sorted({wanted.replace("{agent}", name) for name in agent.agents()}) if wanted else []

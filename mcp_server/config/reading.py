@@ -132,6 +132,12 @@ def _without_quotes(value: Any) -> str:
     return f"write it without quotes: {value.strip()}" if is_number else ""
 
 
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise WrongType("true or false", f"write it without quotes: {value}" if value in ("true", "false") else "")
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     """A list of strings; a single string is a list of one."""
     if isinstance(value, str):
@@ -155,6 +161,7 @@ CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     int: _integer,
     float: _number,
+    bool: _boolean,
     tuple[str, ...]: _texts,
     list[str]: _text_list,
     dict[str, str]: _text_table,

@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_server.config import steering, suites
+from mcp_server.config import prompts, steering, suites
 from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
 from mcp_server.core import paths
+from mcp_server.core.role import Role
 from oracle import canary
 from oracle.spec import Suite
 
@@ -23,9 +24,10 @@ SINGLE = ("gateway", "egress")  # sections that are one table each
 # Names become directories, refs, host names and URL parts.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}")
+ROLES = tuple(map(str, Role))
 PORT_MAX = 65_535
 AGENTS_MAX = 1_000  # of one table; a slip of the finger should not start a million containers
-ABOVE_ZERO = ("lease_minutes", "max_minutes", "session_minutes", "oracle_slots", "memory_mb", "cpus", "pids", "disk_mb")
+ABOVE_ZERO = ("lease_minutes", "max_minutes", "session_minutes", "idle_minutes", "tools_seconds", "oracle_slots", "memory_mb", "cpus", "pids", "disk_mb")
 NEEDED_SECTIONS = {
     "repos": ("repository", 'add [repos.NAME] with path = "."'),
     "modules": ("module", 'add [modules.NAME] with paths = ["src/**"]: agents may write only inside modules'),
@@ -171,6 +173,9 @@ def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | N
     if not 0 <= agent.count <= AGENTS_MAX:
         source.problem((*keys, "count"), f"{dotted(keys)}.count is {agent.count}", f"use 0 to {AGENTS_MAX}")
     _check_above_zero(source, keys, agent)
+    if agent.role not in ROLES:
+        source.problem((*keys, "role"), f"{dotted(keys)}.role is {agent.role!r}", did_you_mean(agent.role, ROLES))
+    prompts.check(source, keys, agent)
     return agent
 
 

@@ -6,9 +6,11 @@ Rule: a value of these types has passed every check; the fields' names, types an
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mcp_server.core.role import Role
 from oracle.spec import Suite
 
-AGENT_KINDS = ("scripted", "command", "claude", "codex", "gemini", "opencode", "qwen")
+VENDOR_OF_KIND = {"claude": "anthropic", "codex": "openai", "gemini": "gemini", "opencode": "openai", "qwen": "openai"}
+AGENT_KINDS = ("scripted", "command", *VENDOR_OF_KIND)
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Run:
+    """`prompt` is the text that all agents are told, or its file; the limits hold for agents without ones of their own."""
+
     name: str
     lease_minutes: float = 15.0
     max_minutes: float | None = None
     session_minutes: float = 60.0
+    idle_minutes: float = 10.0  # without output, tool call or model request
+    tools_seconds: float = 60.0  # within which a vendor's CLI has to have listed our tools
     oracle_slots: int = 2
     port: int = 8765
     tasks: str = "tasks/*.md"
+    prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,23 +111,31 @@ class Egress:
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """One table of agents; `playbook` and `materials` are relative to harness.toml and may contain "{agent}"."""
+    """One table of agents; `playbook`, `materials` and `prompt`'s file are relative to harness.toml and may contain "{agent}".
+
+    `prompt` is added to the harness's rules, or stands alone where `prompt_only` says so. `account` is the gateway's; a
+    vendor's CLI has its vendor's without it.
+    """
 
     name: str
     kind: str
     count: int = 1
+    role: str = Role.WORKER
     model: str | None = None
-    account: str | None = None  # of the gateway; without it the one that is named like the API of its kind
+    account: str | None = None
     image: str | None = None
     command: list[str] | str | None = None
     playbook: str | None = None
     materials: str | None = None
     prompt: str | None = None
+    prompt_only: bool = False
     memory_mb: int = 2048
     cpus: float = 1.0
     pids: int = 256
     disk_mb: int = 2048
     session_minutes: float | None = None
+    idle_minutes: float | None = None
+    tools_seconds: float | None = None
     env: dict[str, str] = field(default_factory=dict)
     budget: Budget | None = None  # of each agent, over all its sessions
     session_budget: Budget | None = None
@@ -128,6 +143,11 @@ class AgentSpec:
     def agents(self) -> tuple[str, ...]:
         """The names of the agents of this table: claude-1, claude-2, ..."""
         return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))
+
+    @property
+    def pays(self) -> str | None:
+        """The gateway's account that its models are asked through; None if nobody can tell."""
+        return self.account or VENDOR_OF_KIND.get(self.kind)
 
 
 @dataclass(frozen=True)
@@ -160,3 +180,8 @@ class Config:
     tasks: list[TaskSpec]
     gateway: Gateway = Gateway()
     egress: Egress = Egress()
+
+    def spec_of(self, agent: str) -> AgentSpec | None:
+        """The table of an agent by its name, however many of them the command line asked for; None for a client that connects."""
+        table, dash, number = agent.rpartition("-")
+        return self.agents.get(table) if dash and number.isdigit() else None

@@ -27,6 +27,7 @@ class Code(StrEnum):
     COMMIT_UNKNOWN = "commit_unknown"  # the server does not have that commit
     TOO_LARGE = "too_large"  # a change, a file or an argument is over its limit
     BUDGET = "budget"  # the agent or the run has used up what it may
+    ROLE = "role"  # the caller's role does not include it: planners and reviewers hold no lease
     UNAVAILABLE = "unavailable"  # the server cannot write its state now, so that nothing can be promised
     BAD_REQUEST = "bad_request"  # the arguments make no sense, whatever the state
 

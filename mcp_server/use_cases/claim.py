@@ -4,7 +4,7 @@ import dataclasses
 
 from mcp_server import faults
 from mcp_server.auth import Principal
-from mcp_server.core import case_globs, landing, schedule
+from mcp_server.core import case_globs, landing, role, schedule
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Refused
@@ -27,7 +27,7 @@ def claim(world: World, who: Principal, task: str | None = None, module: str | N
         world = world.at_one_moment()
         live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
         board = schedule.Board(task_rows.Every(tx), live, world.now_ms())
-        chosen = schedule.choose(board, who.name, task=task, module=module)
+        chosen = role.refusal(world.role_of(who.name)) or schedule.choose(board, who.name, task=task, module=module)
         if isinstance(chosen, Task):
             chosen = spending.refusal(world, tx, who, chosen.id) or chosen
         match chosen:

@@ -98,7 +98,7 @@ def keys(who: Principal, task: str | None) -> tuple[tuple[Scope, str], ...]:
 
 def limits(world: World, charged: Iterable[tuple[Scope, str]], agent: str) -> list[tuple[Scope, str, Budget]]:
     """Those of the scopes that have a limit."""
-    spec = next((spec for spec in world.config.agents.values() if agent in spec.agents()), None)
+    spec = world.config.spec_of(agent)
     gateway, tasks = world.config.gateway, {task.id: task.budget for task in world.config.tasks}
     found = []
     for scope, name in charged:

@@ -4,6 +4,7 @@ import dataclasses
 
 from mcp_server import faults
 from mcp_server.auth import Principal
+from mcp_server.core import role
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import RETRYABLE, Code, Refused
@@ -67,7 +68,8 @@ def _lease_to_push_with(world: World, tx: Tx, who: Principal, fence: int) -> Lea
     live = leasing.live(world, tx)
     lease = next((lease for lease in live if lease.fence == fence), None) or lease_rows.get(tx, fence)
     if lease is None or lease.agent != who.name:
-        return Refused(Code.NOT_LEASED, f"fence {fence} is not a lease of yours", "nothing was submitted", "claim_task() first; push with the fence it gives you")
+        no_lease = Refused(Code.NOT_LEASED, f"fence {fence} is not a lease of yours", "nothing was submitted", "claim_task() first; push with the fence it gives you")
+        return role.refusal(world.role_of(who.name)) or no_lease
     if lease.ended_ms is not None:
         now_with = next((other for other in live if other.task == lease.task), None)
         holds = f"{lease.task} is now leased to {now_with.agent} (fence {now_with.fence})" if now_with else f"{lease.task} is not leased to anybody"

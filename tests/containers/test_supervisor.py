@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mini import MiniServer, git, wait_until
 
-from harness import outcome, preflight
+from harness import outcome, project_files
 from harness.agents import ADAPTERS
 from harness.agents.base import Event, Mark, Seat, Wanted
 from harness.containers import Engine
@@ -121,8 +121,8 @@ def test_a_command_is_a_shells_line_or_a_list() -> None:
     command = ADAPTERS["command"]
     line, words = AgentSpec("c", "command", command="a | b"), AgentSpec("c", "command", command=["a", "b"], env={"X": "1"})
     assert command.launch(Seat("c-1", line), {}).argv == ("/bin/sh", "-c", "a | b")
-    launch = command.launch(Seat("c-1", words), {})
-    assert (launch.argv, launch.env["X"], "Nobody will answer" in launch.env["HARNESS_PROMPT"]) == (("a", "b"), "1", True)
+    launch = command.launch(Seat("c-1", words, prompt="Go on."), {})
+    assert (launch.argv, launch.env) == (("a", "b"), {"X": "1", "HARNESS_PROMPT": "Go on."})
     assert (command.probe(line), command.probe(words)) == ("/bin/sh", "a")
 
 
@@ -131,12 +131,12 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
     (tmp_path / "mat/T1/src/a.py").write_text("a")
     (tmp_path / "book.toml").write_text("b")
     wants = (Wanted("book.toml", "playbook.toml"), Wanted("mat", "materials"), Wanted("none", "again.toml", required=False))
-    assert preflight.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
-    with pytest.raises(preflight.BadFiles, match="does not exist"):
-        preflight.gather(tmp_path, (Wanted("none", "x"),))
+    assert project_files.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
+    with pytest.raises(project_files.BadFiles, match="does not exist"):
+        project_files.gather(tmp_path, (Wanted("none", "x"),))
     (tmp_path / "mat/T1/b.bin").write_bytes(b"\xff\xfe")
-    with pytest.raises(preflight.BadFiles, match="not UTF-8"):
-        preflight.gather(tmp_path, wants)
+    with pytest.raises(project_files.BadFiles, match="not UTF-8"):
+        project_files.gather(tmp_path, wants)
 
 
 # -- the loop --------------------------------------------------------------------------------------------------------
