@@ -26,7 +26,7 @@ class Qwen(Client):
     kind = "qwen"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        argv = ("qwen", "--output-format", "stream-json", "--yolo", "--auth-type", "openai", "-p", seat.prompt)
+        argv = ("qwen", "--output-format", "stream-json", "--yolo", "--auth-type", "openai", f"--prompt={seat.prompt}")
         env = {
             "OPENAI_BASE_URL": f"{self.api(seat)}/v1",
             "OPENAI_API_KEY": TOKEN,

@@ -19,7 +19,7 @@ AUTH = re.compile(
 )
 QUOTA = re.compile(
     r"\b429\b|\b529\b|rate[ _-]?limit|too many requests|resource[ _]exhausted|overloaded|quota|usage[ _]limit|hit your .{0,20}limit|limit reached"
-    r"|credit balance is too low",
+    r"|credit balance is too low|may be asked again in \d",  # the last: the gateway's own words
     re.IGNORECASE,
 )
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

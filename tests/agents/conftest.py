@@ -1,21 +1,12 @@
-"""The engine and the images of the real programs. Rule: every test of this directory is of `make test-agents`."""
+"""The engine and the images of the real programs."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from harness.containers import Engine
 
-from .place import watched_image
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.agents)
+from .images import wrapped
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +16,13 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def watched(engine: Engine) -> Callable[[str], str]:
-    """The image of a kind whose look-ups are written down, as a line of an agent's table."""
-    made: dict[str, str] = {}
+def image(engine: Engine) -> Callable[[str, str, str], str]:
+    """The line of an agent's table that names an image of a kind in which something runs first: kind, name, shell lines."""
+    made: dict[tuple[str, str], str] = {}
 
-    def image(kind: str) -> str:
-        if kind not in made:
-            made[kind] = watched_image(engine, kind)
-        return f'image = "{made[kind]}"'
+    def line(kind: str, name: str, before: str) -> str:
+        if (kind, name) not in made:
+            made[kind, name] = wrapped(engine, kind, name, before)
+        return f'image = "{made[kind, name]}"'
 
-    return image
+    return line
