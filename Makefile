@@ -1,14 +1,15 @@
 # The commands of this project; each does its own set-up, and a second run finds it done.
 #   make demo   DEMO_ARGS="--keep"       six scripted agents build a small SQL engine against sqlite3
 #   make test   TEST_ARGS="-k lease"     all tests
+#   make test-agents                     what needs npm: foreign clients and the official MCP programs against the real server
 #   make check                           the linter
-#   make images IMAGES="server runner"   sandbox images (default), or those that compose.yaml uses
+#   make images IMAGES="server runner"   sandbox images (default), those that compose.yaml uses, or agents' (claude codex ...)
 # YES=1 installs missing Debian packages without asking; PYTHON=python3.12 uses another Python.
 
 PYTHON ?= python3
 IMAGES ?=
 
-.PHONY: demo test check images setup constraints clean
+.PHONY: demo test test-agents check images setup constraints clean
 .DEFAULT_GOAL := setup
 
 setup:
@@ -25,6 +26,10 @@ test: setup
 	@$(PYTHON) scripts/bootstrap.py compose strace
 	@.venv/bin/python -m harness.images --quiet
 	@scripts/run-tests $(TEST_ARGS)
+
+# One script a line; each installs what it needs, pinned, and finds it there the next time.
+test-agents: setup
+	@scripts/test-programs $(TEST_ARGS)
 
 check:
 	@$(PYTHON) scripts/bootstrap.py environment

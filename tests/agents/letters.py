@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tests.fake_models import Call, Script, Step
+from tests.fake_models import FOR_EVER, Call, Fault, Script, Step
 from tests.server import toy
 
 LETTERS = "abcdefghijkl"
+LATE_S = 3600.0
 KINDS = ("claude", "codex", "gemini", "opencode", "qwen")
 MODELS = {"claude": "claude-fake", "codex": "fake-model", "gemini": "gemini-fake", "opencode": "fake-model", "qwen": "fake-model"}
 ACCOUNTS = {"anthropic": "", "openai": "/v1", "gemini": ""}
@@ -87,25 +88,27 @@ def teaching(letter: str, capital: str) -> str:
     return f"mkdir -p letters/{letter} && echo '{taught(letter, capital)}' > letters/{letter}/map && {COMMIT.format(message=f'letter {letter}')}"
 
 
-def claiming(letter: str) -> Step:
-    return Step("I take the task.", (Call("claim_task", {"task": letter.upper()}),))
+def claiming(letter: str, sessions: int) -> Step:
+    """The first step of so many sessions; in a later one the model takes its time, so that it is in nobody's way."""
+    late = (Fault(tries=sessions), Fault(delay=LATE_S, tries=FOR_EVER))
+    return Step("I take the task.", (Call("claim_task", {"task": letter.upper()}),), faults=late)
 
 
 def pushing(summary: str) -> Step:
     return Step("I hand it in.", (Call("push", {"fence": FENCE, "commit": COMMITTED, "summary": summary}),))
 
 
-def short(letter: str, **of_work: Any) -> tuple[Step, ...]:
+def short(letter: str, *, sessions: int = 1, **of_work: Any) -> tuple[Step, ...]:
     """Claims, does it right at once and hands it in. `of_work`: what else the step of the work has, faults for one."""
     work = Step("I write it.", (Call(shell=teaching(letter, letter.upper())),), **of_work)
-    return claiming(letter), work, pushing(f"Letter {letter}")
+    return claiming(letter, sessions), work, pushing(f"Letter {letter}")
 
 
 def whole(letter: str, kind: str) -> tuple[Step, ...]:
     """Claims, writes it wrong with the client's own tool, is told so by the oracle, mends it, and hands it in."""
     asked = Call("run_oracle", {"fence": FENCE, "commit": COMMITTED})
     return (
-        claiming(letter),
+        claiming(letter, 1),
         Step("I write the map.", (_writing(kind, letter),)),
         Step("I commit it.", (Call(shell=COMMIT.format(message="map")),)),
         Step("Is it right?", (asked,)),

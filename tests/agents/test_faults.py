@@ -52,7 +52,7 @@ def landed_once_each(here: Place, letters: list[str]) -> bool:
 
 def test_a_server_that_is_killed_in_mid_session_costs_no_agent_its_work(tmp_path: Path) -> None:
     held = Fault(delay=HELD_S)
-    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], faults=(held,))) as here, here.running("--stay"):
+    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], sessions=3, faults=(held,))) as here, here.running("--stay"):
         wait_until(lambda: here.is_up() and len(here.events("lease_granted")) == len(KINDS))
         os.kill(json.loads(here.state.server_file.read_text())["pid"], signal.SIGKILL)
         wait_until(lambda: done(here) == len(KINDS))
@@ -72,7 +72,7 @@ def test_a_rate_limit_is_waited_out_inside_the_session(headers: dict[str, str], 
 
 def test_a_stream_that_is_cut_costs_no_work(tmp_path: Path) -> None:
     cut = Fault(cut=True, after=2)
-    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], faults=(cut,))) as here:
+    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], sessions=3, faults=(cut,))) as here:
         here.up_until(lambda: done(here) == len(KINDS) and all(ends(here, f"{kind}-1") for kind in KINDS))
         print({kind: ends(here, f"{kind}-1") for kind in KINDS})
         assert landed_once_each(here, [LETTER[kind] for kind in KINDS])
@@ -97,7 +97,7 @@ def fault_for_ever(fault: Fault) -> Fault:
 
 def test_a_program_that_is_killed_leaves_its_commits_to_its_next_session(engine: Engine, tmp_path: Path) -> None:
     def steps(kind: str) -> tuple[Step, ...]:
-        claim, work, push = short(LETTER[kind])
+        claim, work, push = short(LETTER[kind], sessions=2)
         return claim, work, Step(push.say, push.calls, faults=(Fault(delay=HELD_S * 3),))
 
     with run_of(tmp_path, KINDS, steps) as here, here.running("--stay"):
