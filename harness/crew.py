@@ -8,22 +8,38 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from harness import sandbox
-from harness.containers import Engine, Swept
+from harness.containers import BoxBroke, Engine, Found, Swept
 from harness.images import Images
 from harness.place import Place
-from harness.plan import S_PER_MINUTE, Plan, load_config
+from harness.plan import Plan, load_config
 from harness.runner import Runner
 from harness.server import ServerClient, ServerGone
-from harness.session import Site
+from harness.server_process import stop_stray_server
+from harness.session import STOP_GRACE_S
+from harness.site import Site
 from harness.state import State
 from harness.supervisor import AgentState, Hired, Supervisor
 
 RUNNERS_STOP_S = 15.0
+STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What a killed run had left."""
+
+    swept: Swept
+    had_server: bool
+
+    def __str__(self) -> str:
+        server = " and its server" if self.had_server else ""
+        return f"{self.swept.boxes} boxes, {self.swept.volumes} volumes{server}"
 
 
 class Crew:
@@ -35,6 +51,7 @@ class Crew:
         self._supervisor: Supervisor | None = None
         self._runners_stop = threading.Event()
         self._runners: list[threading.Thread] = []
+        self._told: list[dict] | None = None
         self.left_over = Swept()  # what the last sweep found; more than nothing means that somebody did not clean up
 
     def __enter__(self) -> "Crew":
@@ -64,15 +81,27 @@ class Crew:
     def start_agents(self) -> None:
         hired = [Hired(name, spec, self._images.agent_image(spec.kind, spec.image)) for name, spec in self._plan.agents()]
         self._supervisor = Supervisor(self._site(), hired)
+        self.tell()
         self._supervisor.start()
 
     def is_spent(self) -> bool:
         """True when there were agents and the last one has stopped; a run without any serves connected clients."""
         return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
 
+    def may_bring_tasks(self) -> bool:
+        """Whether an agent is left that may make tasks where none is."""
+        return self._supervisor is not None and self._supervisor.may_bring_tasks()
+
     def states(self) -> list[AgentState]:
-        """What each agent does now, as its supervisor knows it; the server knows only of sessions."""
+        """What each agent does now, as its supervisor knows it."""
         return self._supervisor.states() if self._supervisor is not None else []
+
+    def tell(self) -> None:
+        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came to a session."""
+        told = [{name: value for name, value in asdict(state).items() if name != "session"} for state in self.states()]
+        if told != self._told:
+            self._runner_client.tell_crew(told)
+            self._told = told
 
     def stop_agents(self) -> None:
         """Every session ends, its work saved; what does not end in time is removed as it is."""
@@ -83,8 +112,7 @@ class Crew:
         config = self._plan.config
         return Site(
             engine=self._engine, server=self._runner_client, run=self._plan.state.label, state=self._plan.state.root,
-            root=config.root, repos=tuple((repo.name, repo.branch) for repo in config.repos.values()),
-            prompt=config.run.prompt, session_s=config.run.session_minutes * S_PER_MINUTE,
+            root=config.root, repos=tuple((repo.name, repo.branch) for repo in config.repos.values()), settings=config.run,
         )
 
 
@@ -111,6 +139,25 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
             stop.set()
             _join(threads, RUNNERS_STOP_S)
             sweep(engine, state)
+
+
+def clear(engine: Engine, state: State, *, with_server: bool) -> Cleared:
+    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what they have not committed."""
+    stopping = [_thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event()) for box in _agents(engine, state)]
+    _join(stopping, STRAY_STOP_S)
+    server = with_server and stop_stray_server(state.root)
+    return Cleared(sweep(engine, state), had_server=server)
+
+
+def _agents(engine: Engine, state: State) -> list[Found]:
+    return engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True)
+
+
+def _stop(engine: Engine, id: str) -> None:
+    with contextlib.suppress(BoxBroke):  # the sweep removes it as it is
+        box = engine.find(id)
+        if box is not None:
+            box.stop(STOP_GRACE_S)
 
 
 def sweep(engine: Engine, state: State) -> Swept:

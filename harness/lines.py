@@ -63,6 +63,14 @@ def _session_ended(event: Event, data: Event) -> str:
     return f"session {event.get('session')} ended, {data.get('outcome', 'unknown')}{detail}"
 
 
+def _agent_state(event: Event, data: Event) -> str | None:
+    """What no session tells: that an agent waits, or has stopped."""
+    if data.get("state") == "stopped":
+        never = "never started" if data.get("gave_up") and not data.get("sessions") else "stopped"
+        return f"{never}: {clipped(data.get('reason', ''))}"
+    return f"waits: {clipped(data.get('reason', ''))}" if data.get("state") == "waiting" else None
+
+
 def _lease_granted(event: Event, data: Event) -> str:
     return f"claimed {event.get('task')} (fence {event.get('fence')})"
 
@@ -112,6 +120,7 @@ def _admin(event: Event, data: Event) -> str:
 
 
 _TELLERS: dict[str, Callable[[Event, Event], str | None]] = {
+    "agent_state": _agent_state,
     "session_started": _session_started,
     "session_ended": _session_ended,
     "lease_granted": _lease_granted,

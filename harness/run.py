@@ -5,7 +5,7 @@ Rule: whatever a stage opened is closed when the stage is left, on every way out
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,10 +17,9 @@ from harness.crew import Crew
 from harness.failure import Exit, Failed
 from harness.plan import Plan, Remote
 from harness.server import ServerClient, ServerGone
-from harness.server_process import ServerProcess, start_server, stop_stray_server
+from harness.server_process import ServerProcess, start_server
 from harness.signals import StopSignal
 from harness.state import Hold, RunFile, State, StateBusy, now_ms
-from harness.supervisor import AgentState
 from harness.table import View
 
 POLL_S = 0.25  # how often the event log is read; also the resolution of what a person sees
@@ -81,10 +80,12 @@ class Run:
 
     def _look(self) -> Why | None:
         """Shows how things stand; why the run could end now, if it could. New tasks find agents again."""
-        spent = self.crew.is_spent()  # asked first: an agent's last act must be in the status that follows
+        self.crew.tell()
+        # Asked first: an agent's last act must be in the status that follows.
+        spent, more = self.crew.is_spent(), self.crew.may_bring_tasks()
         status = self.client.status()
-        self.view.status(with_states(status, self.crew.states()))
-        if status["finished"]:
+        self.view.status(status)
+        if status["finished"] and not more:
             self.was_idle = True
             return Why.FINISHED
         if self.plan.stay and spent and self.was_idle:
@@ -108,6 +109,7 @@ class Run:
     def stop_agents(self, observe: Observer | None = None) -> None:
         """Ends every session, its work salvaged and its container removed; then shows what that left in the log."""
         self.crew.stop_agents()
+        self.crew.tell()
         self.show_events(observe)
 
     def _bear(self, gone: ServerGone, *, silent_s: float) -> None:
@@ -117,15 +119,6 @@ class Run:
 
     def _server_log(self) -> str:
         return f"see {self.plan.state.server_log}" if self.server is not None else "is that server still up?"
-
-
-def with_states(status: Json, states: Sequence[AgentState]) -> Json:
-    """The server's status with what the supervisors know: who waits, who has stopped, who never came to a session."""
-    known = {agent["agent"]: agent for agent in status["agents"]}
-    for state in states:
-        row = known.setdefault(state.agent, {"agent": state.agent, "kind": state.kind})
-        row["state"] = f"{state.state}: {state.reason}" if state.reason else str(state.state)
-    return {**status, "agents": [known[name] for name in sorted(known)]}
 
 
 @contextmanager
@@ -156,10 +149,8 @@ def recover(plan: Plan, hold: Hold, engine: Engine, *, say: Callable[[str], None
     """Clears what a run left that never said goodbye: its server, boxes and volumes."""
     if hold.stale is None:
         return
-    server = plan.remote is None and stop_stray_server(plan.state.root)
-    swept = crew.sweep(engine, plan.state)
-    ended = ", ended its server" if server else ""
-    say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {swept.boxes} boxes, {swept.volumes} volumes{ended}")
+    cleared = crew.clear(engine, plan.state, with_server=plan.remote is None)
+    say(f"recovered from run {hold.stale.pid} that ended without goodbye: removed {cleared}")
     hold.goodbye()
 
 
@@ -168,7 +159,7 @@ def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> N
 
     Whoever holds the state directory has all doors, so no session of another harness can be among them.
     """
-    lost = [agent for agent in client.status()["agents"] if agent.get("session") and agent.get("state") == "working"]
+    lost = [agent for agent in client.status()["agents"] if agent["live"]]
     for agent in lost:
         client.end_session(agent["session"], "crashed", detail="the harness that watched it was killed")
     if lost:

@@ -26,7 +26,9 @@ SALVAGE_PIDS = 64
 SALVAGE_TIMEOUT_S = 60.0
 DU_TIMEOUT_S = 15.0
 EXEC_TIMEOUT_S = 60.0  # far above DU_TIMEOUT_S: an exec that times out costs the whole box its processes
-PROBE_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 120.0  # a vendor's CLI takes seconds to say its version, on a loaded machine many
+TRIAL_MEMORY_MB = 64
+TRIAL_PIDS = 16
 
 
 @dataclass(frozen=True)
@@ -154,18 +156,22 @@ def used_mb(box: Box) -> int | None:
     return int(first) if first.isdigit() else None
 
 
-def has_program(engine: Engine, run: str, image: str, program: str, *, runtime: str | None = None) -> bool:
-    """True if the image has the program, asked inside a box."""
-    labels = {RUN: run, KIND: "probe"}
+def trial(
+    engine: Engine, run: str, image: str, argv: Sequence[str], *, memory_mb: int = TRIAL_MEMORY_MB, pids: int = TRIAL_PIDS, runtime: str | None = None
+) -> tuple[int | None, str]:  # fmt: skip
+    """Runs a command in a box of its own, without door or workspace: its exit status, None if it did not end, and its last line."""
     spec = hardened(
-        image=image, argv=("/bin/sh", "-c", 'command -v "$0" >/dev/null', program), name=f"harness-{run}-probe-{os.urandom(4).hex()}",
-        labels=labels, runtime=runtime, memory_mb=64, pids=16,
+        image=image, argv=argv, name=f"harness-{run}-probe-{os.urandom(4).hex()}", labels={RUN: run, KIND: "probe"}, runtime=runtime,
+        tmpfs=TMPFS, env={"HOME": "/home/agent"}, memory_mb=memory_mb, pids=pids,
     )  # fmt: skip
     box = engine.start(spec)
     try:
-        return box.wait(PROBE_TIMEOUT_S) == 0
+        status = box.wait(PROBE_TIMEOUT_S)
+        box.kill()
+        lines = [line.decode(errors="replace").strip() for _, line in box.follow_logs()]
     finally:
         box.remove()
+    return status, next((line for line in reversed(lines) if line), "")
 
 
 def sweep_run(engine: Engine, run: str) -> Swept:

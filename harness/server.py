@@ -4,7 +4,7 @@ Rule: the world's failure is `ServerGone` (may be retried), the server's refusal
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 
@@ -30,6 +30,15 @@ class ServerSaidNo(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class Server(Protocol):
+    """What sessions need of the server; ServerClient is it."""
+
+    def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json: ...
+    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None, heard: Mapping[str, int] | None = None) -> Json: ...
+    def session(self, session: str) -> Json: ...
+    def status(self) -> Json: ...
 
 
 class ServerClient:
@@ -88,12 +97,16 @@ class ServerClient:
     def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json:
         return self._json("POST", "/api/sessions", body={"agent": agent, "kind": kind, "door": door})
 
-    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None) -> Json:
-        body = {"outcome": outcome, "detail": detail, "exit": exit}
+    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None, heard: Mapping[str, int] | None = None) -> Json:
+        body = {"outcome": outcome, "detail": detail, "exit": exit, "heard": dict(heard or {})}
         return self._json("POST", f"/api/sessions/{session}/end", body=body)
 
     def session(self, session: str) -> Json:
         return self._json("GET", f"/api/sessions/{session}")
+
+    def tell_crew(self, agents: list[Json]) -> None:
+        """What each agent of this harness does now; the server forgets those that are not named."""
+        self._send("PUT", "/api/crew", body={"agents": agents})
 
     # -- oracle jobs, the runner's side ----------------------------------------------------------------------
 

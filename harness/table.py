@@ -14,9 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import lines
+from harness.outcome import waiting_for_quota
 
 LAST_LINES = 8
 REDRAWS_PER_S = 4
+END_CHARACTERS = 60
+WORKER = "worker"
+COLUMNS = ("agent", "kind", "state", "session", "last end", "task", "lease left", "last call", "tokens", "landed", "refused")
+NUMBERS = ("session", "lease left", "tokens", "landed", "refused")
 
 Json = Mapping[str, Any]
 
@@ -113,21 +118,38 @@ def accounts_lines(status: Json) -> list[str]:
 
 def agents_table(status: Json) -> Table:
     table = Table(title=f"run {status.get('run', '')}", title_justify="left", expand=False)
-    for name in ("agent", "kind", "state", "task", "lease left", "last call", "landed", "refused"):
-        table.add_column(name, justify="right" if name in ("lease left", "landed", "refused") else "left")
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name in NUMBERS else "left")
     for agent in status.get("agents", []):
         table.add_row(*agent_row(agent))
     return table
 
 
 def agent_row(agent: Json) -> list[str]:
-    call = agent.get("last_call") or "-"
-    state = "waiting for quota" if agent.get("waiting_for_quota") else str(agent.get("state") or "-")
+    kind, role = str(agent.get("kind") or "-"), agent.get("role", WORKER)
     return [
-        str(agent.get("agent", "?")), str(agent.get("kind") or "-"), state,
-        str(agent.get("task") or "-"), _left(agent.get("lease_left_s")), call,
-        str(agent.get("landings", 0)), str(agent.get("refusals", 0)),
-    ]
+        str(agent.get("agent", "?")), kind if role == WORKER else f"{kind}, {role}", doing(agent), str(agent.get("sessions", "-")), _end(agent),
+        str(agent.get("task") or "-"), _left(agent.get("lease_left_s")), str(agent.get("last_call") or "-"),
+        _tokens(agent.get("spent") or {}), str(agent.get("landings", 0)), str(agent.get("refusals", 0)),
+    ]  # fmt: skip
+
+
+def doing(agent: Json) -> str:
+    """An agent's state with its reason; one that waits for its quota says until when."""
+    if quota := agent.get("waiting_for_quota"):
+        return waiting_for_quota(quota["until_ms"], quota["account"])
+    state = str(agent.get("state") or "-")
+    return f"{state}: {agent['reason']}" if agent.get("reason") else state
+
+
+def _end(agent: Json) -> str:
+    """How the last session that ended did so."""
+    return lines.clipped(": ".join(str(agent[key]) for key in ("outcome", "detail") if agent.get(key)) or "-", END_CHARACTERS)
+
+
+def _tokens(spent: Json) -> str:
+    tokens = spent.get("tokens") or 0
+    return f"{tokens / 1000:,.0f}k" if tokens >= 10_000 else str(tokens)
 
 
 def _left(seconds: float | None) -> str:

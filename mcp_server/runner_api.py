@@ -22,6 +22,7 @@ from mcp_server.doors import Doors
 from mcp_server.store import people
 from mcp_server.use_cases import (
     case_sets,
+    crew,
     events,
     oracle_check,
     oracle_jobs,
@@ -36,6 +37,8 @@ from mcp_server.world import World
 
 CLAIM_WAIT_S_MAX = 25.0
 EVENTS_MAX = 1_000
+CREW_MAX = 10_000
+HEARD_MAX = 20  # kinds of events in a session's output
 
 
 class Bad(Exception):
@@ -77,9 +80,9 @@ class Api:
 
     @serves(RUNNER, ADMIN)
     async def end_session(self, request: Request) -> object:
-        body = await read(request, {"outcome": str}, {"detail": str, "exit": (int, type(None))})
+        body = await read(request, {"outcome": str}, {"detail": str, "exit": (int, type(None)), "heard": dict})
         id = request.path_params["id"]
-        left = await asyncio.to_thread(sessions.end, self._world, id, body["outcome"], body.get("detail") or "", body.get("exit"))
+        left = await asyncio.to_thread(sessions.end, self._world, id, body["outcome"], body.get("detail") or "", body.get("exit"), _counts(body.get("heard") or {}))
         if left is None:
             raise Bad(404, "unknown_session", f"there is no session {id}")
         if self._doors is not None:
@@ -88,11 +91,25 @@ class Api:
 
     @serves(RUNNER, ADMIN)
     async def session(self, request: Request) -> object:
-        found = await asyncio.to_thread(sessions.get, self._world, request.path_params["id"])
+        found = await asyncio.to_thread(sessions.facts, self._world, request.path_params["id"])
         if found is None:
             raise Bad(404, "unknown_session", f"there is no session {request.path_params['id']}")
-        over = await asyncio.to_thread(spending.over_of_session, self._world, found)
-        return asdict(found) | {"session": found.id, "state": "ended" if found.ended_ms else "working", "over_budget": over}
+        return found
+
+    @serves(RUNNER, ADMIN)
+    async def tell_crew(self, request: Request) -> object:
+        """What each agent that the harness keeps does now; those that are not named are not kept any more."""
+        body = await read(request, {"agents": list})
+        if len(body["agents"]) > CREW_MAX:
+            raise Bad(400, "bad_request", f"at most {CREW_MAX} agents")
+        try:
+            members = [crew.read(one) for one in body["agents"]]
+        except crew.Unreadable as wrong:
+            raise Bad(400, "bad_request", str(wrong)) from wrong
+        for one in members:
+            _check_name(one.agent)
+        await asyncio.to_thread(crew.tell, self._world, members)
+        return {}
 
     # -- oracle jobs
 
@@ -296,6 +313,7 @@ class Api:
             ("POST", "/api/sessions", Api.begin_session),
             ("GET", "/api/sessions/{id}", Api.session),
             ("POST", "/api/sessions/{id}/end", Api.end_session),
+            ("PUT", "/api/crew", Api.tell_crew),
             ("POST", "/api/jobs/claim", Api.claim_job),
             ("GET", "/api/jobs/{id}", Api.job),
             ("POST", "/api/jobs/{id}/renew", Api.renew_job),
@@ -344,6 +362,12 @@ def number(request: Request) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", digits):  # 18 digits fit the database's integers
         raise Bad(404, "unknown", f"{digits!r} is not a number of ours")
     return int(digits)
+
+
+def _counts(heard: dict) -> dict[str, int]:
+    if len(heard) > HEARD_MAX or any(type(count) is not int or count < 0 for count in heard.values()):
+        raise Bad(400, "bad_request", f"heard holds at most {HEARD_MAX} counts")
+    return heard
 
 
 def _check_name(agent: str) -> None:

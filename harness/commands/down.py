@@ -13,7 +13,6 @@ from harness import crew
 from harness.containers import Engine
 from harness.failure import Exit, Failed
 from harness.place import ConfigOption, StateOption, place
-from harness.server_process import stop_stray_server
 from harness.state import RunFile, State
 
 ASK_S = 90.0  # six sandboxes salvage in a few seconds; a loaded machine takes longer
@@ -63,9 +62,7 @@ def _clear(state: State, run: RunFile | None) -> None:
     if run is None:
         print(f"no run is up on {state.root}")
         return
-    server = stop_stray_server(state.root)
     with Engine.connect() as engine:
-        swept = crew.sweep(engine, state)
+        cleared = crew.clear(engine, state, with_server=True)
     state.run_file.unlink(missing_ok=True)
-    server_too = " and its server" if server else ""
-    print(f"cleared after run {run.pid}: {swept.boxes} boxes, {swept.volumes} volumes{server_too}")
+    print(f"cleared after run {run.pid}: {cleared}")

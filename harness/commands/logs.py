@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from harness import transcript
+from harness.agents import ADAPTERS
 from harness.failure import Exit, Failed
-from harness.place import ConfigOption, StateOption, place
+from harness.place import ConfigOption, Place, StateOption, place
+from harness.plan import load_config
 from harness.state import State
+from harness.transcript import Parse
 
 FOLLOW_POLL_S = 0.3
-CHUNK_BYTES = 1 << 16
 OTHER_LOGS = ("server", "up")
 
 
@@ -22,17 +25,20 @@ def logs(
     agent: Annotated[str, typer.Argument(help="An agent, or `server`, or `up` (a detached run).")],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written, into the next session too.")] = False,
     session: Annotated[str | None, typer.Option(help="This session; default: the newest.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Every line as it was printed, instead of what it tells.")] = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Show the log of an agent's session."""
-    directory = place(context, config, state).state_dir()
+    where = place(context, config, state)
+    directory = where.state_dir()
+    shown = None if raw else _parser(where, agent)
     file = _chosen(directory, agent, session)
     sys.stderr.write(f"--- {file}\n")
-    end = _print_from(file, 0)
+    end = _print_from(file, 0, shown)
     while follow:
         time.sleep(FOLLOW_POLL_S)
-        end = _print_from(file, end)
+        end = _print_from(file, end, shown)
         newest = _chosen(directory, agent, session)
         if newest != file:
             file, end = newest, 0
@@ -59,12 +65,27 @@ def _missing(state: State, agent: str, session: str | None) -> str:
     return f"no log of {agent} under {state.logs}; {hint}"
 
 
-def _print_from(file: Path, start: int) -> int:
-    """Prints the file from byte `start`; returns where it ended."""
+def _parser(where: Place, agent: str) -> Parse | None:
+    """How this agent's lines are read; None where nobody can tell what kind of agent it is."""
+    try:
+        spec = load_config(where.config_file()).spec_of(agent)
+    except Failed:
+        return None
+    kind = spec.kind if spec is not None else agent.rpartition("-")[0]  # an agent without a table is named after its kind
+    return ADAPTERS[kind].parse if kind in ADAPTERS else None
+
+
+def _print_from(file: Path, start: int, parse: Parse | None) -> int:
+    """Prints the file's whole lines from byte `start`, as `parse` reads them; returns where the last one ended."""
     with file.open("rb") as log:
         log.seek(start)
-        while chunk := log.read(CHUNK_BYTES):
-            sys.stdout.buffer.write(chunk)
-            start += len(chunk)
+        for line in log:
+            if not line.endswith(b"\n"):
+                break  # it is being written
+            start += len(line)
+            if parse is None:
+                sys.stdout.buffer.write(line)
+            elif (told := transcript.readable(line.decode(errors="replace").rstrip("\n"), parse)) is not None:
+                sys.stdout.write(f"{told}\n")
     sys.stdout.flush()
     return start

@@ -95,6 +95,7 @@ def summary(status: dict, why: Why, state: State, took_ms: int) -> str:
         f"  {headline(status)}",
         f"  refusals by code: {refused}",
         f"  main: {main}",
+        *(f"  warning: {warning}" for warning in status.get("warnings", [])),
         f"  logs: {state.logs}   log of events: harness audit query",
     ])
 

@@ -42,6 +42,9 @@ class Wait:
     reason: str
     kept_ms: int | None = None
 
+    def to_json(self) -> dict:
+        return {"account": self.account, "since_ms": self.since_ms, "until_ms": self.until_ms, "reason": self.reason}
+
 
 @dataclass
 class Account:

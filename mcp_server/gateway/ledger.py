@@ -23,7 +23,7 @@ class Open:
 
 @dataclass
 class Ledger:
-    """Written on the event loop alone; `spent` may be read from any thread."""
+    """Written on the event loop alone; `spent` and `is_open` may be read from any thread."""
 
     changes: int = 0  # grows with every entry: who has seen this number has seen all
     _totals: dict[tuple[Scope, str], Spent] = field(default_factory=dict)
@@ -49,6 +49,10 @@ class Ledger:
 
     def end(self, number: int) -> None:
         self._open.pop(number)
+
+    def is_open(self, scope: Scope, name: str) -> bool:
+        """Whether a request under way is charged to it."""
+        return any((scope, name) in one.keys for one in list(self._open.values()))
 
     def spent(self, scope: Scope, name: str) -> Spent:
         return self._totals.get((scope, name), Spent())

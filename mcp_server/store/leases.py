@@ -3,7 +3,7 @@
 import json
 from functools import lru_cache
 
-from sqlalchemy import JSON, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import JSON, Text, bindparam, func, insert, select, type_coerce, update
 
 from mcp_server.core.lease import Lease
 from mcp_server.store import Tx, meta
@@ -59,6 +59,11 @@ def at(tx: Tx, agent: str, ms: int) -> Lease | None:
 
 def of_task(tx: Tx, task: str) -> list[Lease]:
     return [_lease(tuple(row)) for row in tx.execute(select(*COLUMNS).where(leases.c.task == task).order_by(leases.c.fence))]
+
+
+def count_of_session(tx: Tx, session: str) -> int:
+    """How many leases the session has held, or holds."""
+    return tx.execute(select(func.count()).select_from(leases).where(leases.c.session == session)).scalar_one()
 
 
 def _values(lease: Lease) -> dict:

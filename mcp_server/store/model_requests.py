@@ -71,6 +71,11 @@ def sums(tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, unt
     return [(tuple(row[: len(by)]), Sum(*row[len(by) :])) for row in tx.execute(query.group_by(*by).order_by(*by) if by else query)]
 
 
+def last_of_session(tx: Tx, session: str) -> int | None:
+    """When the session's newest request began."""
+    return tx.execute(select(func.max(rows.c.began_ms)).where(rows.c.session == session)).scalar_one()
+
+
 def _total(value: ColumnElement) -> ColumnElement:
     return func.coalesce(func.sum(value), 0)
 

@@ -94,12 +94,6 @@ def open_sessions(tx: Tx) -> list[Session]:
 
 
 def sessions_of(tx: Tx, agent: str | None = None) -> list[Session]:
-    """Every session of an agent, or of all."""
+    """Every session of an agent, or of all, in the order in which they began."""
     query = select(sessions) if agent is None else select(sessions).where(sessions.c.agent == agent)
-    return [Session(**row._mapping) for row in tx.execute(query.order_by(sessions.c.started_ms))]
-
-
-def latest_sessions(tx: Tx) -> list[Session]:
-    """The newest session of every agent."""
-    found = [Session(**row._mapping) for row in tx.execute(select(sessions).order_by(sessions.c.started_ms, sessions.c.id))]
-    return sorted({one.agent: one for one in found}.values(), key=lambda one: one.agent)
+    return [Session(**row._mapping) for row in tx.execute(query.order_by(sessions.c.started_ms, func.length(sessions.c.id), sessions.c.id))]

@@ -132,6 +132,13 @@ sessions = Table(
     Column("branch", Text),
 )
 
+crew = Table(  # what the harness said last of each agent that it keeps
+    "crew",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("told", JSON, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

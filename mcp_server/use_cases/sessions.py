@@ -1,12 +1,15 @@
 """Sessions: one run of an agent's program. When one ends its lease ends at once, and its uploads are salvaged."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from mcp_server import auth, faults
 from mcp_server.auth import Principal
 from mcp_server.core.task import Event
+from mcp_server.gateway.budgets import Scope
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
+from mcp_server.store import model_requests as request_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import Session
 from mcp_server.use_cases import leasing, spending
@@ -22,8 +25,10 @@ def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[Session, 
     return session, token
 
 
-def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> dict | None:
+def end(world: World, id: str, outcome: str, detail: str, exit: int | None, heard: Mapping[str, int] | None = None) -> dict | None:
     """Ends a session, its token and its lease; None for an unknown one. Ending twice changes nothing.
+
+    `heard`: how many events of each kind its output told.
 
     A lease with a submission in the gate stays until the verdict: finished work is not thrown away.
     """
@@ -36,7 +41,7 @@ def end(world: World, id: str, outcome: str, detail: str, exit: int | None) -> d
         if session.ended_ms is None:
             people.put_session(tx, dataclasses.replace(session, ended_ms=world.now_ms(), outcome=outcome, detail=detail))
             people.revoke(tx, world.now_ms(), session=id)
-            world.record(tx, "session_ended", agent=session.agent, session=id, outcome=outcome, detail=detail, exit=exit)
+            world.record(tx, "session_ended", agent=session.agent, session=id, outcome=outcome, detail=detail, exit=exit, heard=dict(heard or {}))
             for lease in held:
                 over = spending.over_under(world, tx, lease)
                 if not lease.pinned and over is not None:
@@ -81,6 +86,26 @@ def listed_tools(world: World, who: Principal) -> None:
             world.record(tx, "tools_listed", who)
 
 
-def get(world: World, id: str) -> Session | None:
+def facts(world: World, id: str) -> dict | None:
+    """A session as whoever watches it has to know it; None for an unknown one.
+
+    `leases`: how many it held. `quiet_s`: since it last called a tool or asked a model. `waiting_for_quota`: the pause it is in, or left in.
+    """
     with world.store.read() as tx:
-        return people.session(tx, id)
+        session = people.session(tx, id)
+        if session is None:
+            return None
+        leases = lease_rows.count_of_session(tx, id)
+        asked_ms = request_rows.last_of_session(tx, id)
+    now = world.now_ms()
+    wait = world.accounts.wait_of(session.agent, id, now)
+    busy = wait is not None or world.ledger.is_open(Scope.SESSION, id)
+    quiet_ms = 0 if busy else now - max(session.started_ms, session.last_call_ms or 0, asked_ms or 0)
+    return dataclasses.asdict(session) | {
+        "session": id,
+        "state": "ended" if session.ended_ms else "working",
+        "over_budget": spending.over_of_session(world, session),
+        "leases": leases,
+        "quiet_s": max(0, quiet_ms) / 1_000,
+        "waiting_for_quota": wait.to_json() if wait is not None else None,
+    }

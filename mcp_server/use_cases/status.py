@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 
-from mcp_server.core import landing
+from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.task import State
@@ -12,7 +12,7 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, case_sets, leasing, oracle_check, planning
+from mcp_server.use_cases import baseline, case_sets, crew, leasing, oracle_check, planning
 from mcp_server.world import World
 from oracle.cases import BadCases
 
@@ -22,8 +22,10 @@ def status(world: World) -> dict:
     with world.store.write() as tx:
         live = leasing.live(world, tx)
     with world.store.read() as tx:
-        sessions = people.latest_sessions(tx)
-        connected = people.connected(tx) - {session.agent for session in sessions}
+        every = people.sessions_of(tx)
+        sessions = {session.agent: session for session in every}  # the newest of each
+        ended = {session.agent: session for session in every if session.ended_ms is not None}
+        connected = people.connected(tx) - set(sessions)
         pending = submission_rows.pending(tx)
         landed = submission_rows.landed(tx)
         refusals = [json.loads(body) for body in events.bodies(tx, "refusal")]
@@ -33,20 +35,26 @@ def status(world: World) -> dict:
     landings = Counter(one.agent for one in landed)
     refused = Counter(event["agent"] for event in refusals)
     now = world.now_ms()
+    members = crew.known(world)
+    rows = [_agent(session, ended.get(agent), held.get(agent), now, landings, refused) for agent, session in sessions.items()]
+    rows += [_connected(agent, held.get(agent), now, landings, refused) for agent in connected]
+    rows += [_absent(member) for agent, member in members.items() if agent not in sessions]
     return {
         "run": world.config.run.name,
         "main": {name: world.main(name) for name in world.repos},
         "tasks": {"open": counts[State.OPEN], "claimed": counts[State.LEASED], "done": counts[State.DONE], "blocked": counts[State.BLOCKED]},
         "finished": tasks.run_is_finished(all_tasks) and not pending,
+        "claimable": schedule.best_open(schedule.Board(all_tasks, live, now)) is not None,
         "agents": [
-            row | {"waiting_for_quota": _quota(world.accounts.wait_of(row["agent"], row["session"], now)), "spent": _spent(world, row["agent"])}
-            for row in [_agent(session, held.get(session.agent), now, landings, refused) for session in sessions]
-            + [_connected(agent, held.get(agent), now, landings, refused) for agent in sorted(connected)]
+            row
+            | _member(members.get(row["agent"]))
+            | {"waiting_for_quota": _quota(world.accounts.wait_of(row["agent"], row["session"], now)), "spent": _spent(world, row["agent"])}
+            for row in sorted(rows, key=lambda row: row["agent"])
         ],
         "accounts": world.accounts.shown(now),
         "submissions": [_waiting(place, one, now) for place, one in enumerate(pending, 1)],
         "suites": {name: _suite(world, name) for name in world.config.suites},
-        "warnings": warnings(world),
+        "warnings": crew.warnings(members, now) + warnings(world),
         "landings": len(landed),
         "refusals": dict(Counter(event["data"]["code"] for event in refusals)),
         "head_seq": last.seq if last else 0,
@@ -72,13 +80,15 @@ def _case_ids(world: World, suite: str) -> set[str]:
         return set()
 
 
-def _agent(session: people.Session, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
+def _agent(session: people.Session, before: people.Session | None, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
     return {
         "agent": session.agent,
         "kind": session.kind,
         "state": "ended" if session.ended_ms else "working",
-        "outcome": session.outcome,
+        "outcome": before.outcome if before else None,
+        "detail": before.detail if before else None,
         "session": session.id,
+        "live": session.ended_ms is None,
         "task": lease.task if lease else None,
         "fence": lease.fence if lease else None,
         "lease_left_s": max(0, lease.expires_ms - now_ms) // 1000 if lease else None,
@@ -92,11 +102,24 @@ def _agent(session: people.Session, lease: leases.Lease | None, now_ms: int, lan
 def _connected(agent: str, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
     """An agent with a token of its own and no session: a client somewhere else."""
     nobody = people.Session("", agent, "connected", door=False, started_ms=0)
-    return _agent(nobody, lease, now_ms, landings, refused) | {"state": "connected", "session": None}
+    return _agent(nobody, None, lease, now_ms, landings, refused) | {"state": "connected", "session": None, "live": False}
+
+
+def _absent(member: crew.Member) -> dict:
+    """An agent of the harness that has never had a session."""
+    nobody = people.Session("", member.agent, member.kind, door=False, started_ms=0)
+    return _agent(nobody, None, None, 0, Counter(), Counter()) | {"session": None, "live": False}
+
+
+def _member(member: crew.Member | None) -> dict:
+    """What only the harness knows of an agent; its state counts for more than that of its session."""
+    if member is None:
+        return {}
+    return {name: getattr(member, name) for name in ("role", "state", "reason", "sessions", "said", "since_ms")}
 
 
 def _quota(wait: Wait | None) -> dict | None:
-    return {"account": wait.account, "since_ms": wait.since_ms, "until_ms": wait.until_ms, "reason": wait.reason} if wait else None
+    return wait.to_json() if wait is not None else None
 
 
 def _spent(world: World, agent: str) -> dict:

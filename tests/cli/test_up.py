@@ -38,6 +38,30 @@ count = 1
 command = ["sleep", "600"]
 memory_mb = 128
 """
+WRITERS = """
+[agents.writer]
+kind = "command"
+command = "echo 1 >pkg/whole; git add -A; git commit -qm whole; echo 1 >pkg/half; echo written; sleep 600"
+memory_mb = 128
+"""
+PLANNED = AGENTS + """
+[agents.planner]
+kind = "command"
+role = "planner"
+prompt = "The package can add."
+command = ["python3", "plan.py"]
+memory_mb = 256
+
+[agents.absent]
+kind = "command"
+command = ["no-such-program"]
+memory_mb = 128
+"""
+PLAN = """
+if not tool("list_tasks")["tasks"]:
+    tool("create_task", title="Write add", module="pkg", brief="Write it.")
+"""
+INSIDE = Path(__file__).parents[1] / "crew" / "inside.py"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +135,28 @@ def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -
     assert figures["claim_ms_p50"] is not None
 
 
+def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_once(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(PLANNED)
+    (project / "plan.py").write_text(INSIDE.read_text() + PLAN)
+    git(project, "rm", "--quiet", "-r", "tasks")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message=plan")
+    with up(project) as running:
+        told, _ = running.communicate(timeout=UP_WITHIN_S)
+    assert running.returncode == 0, told
+    assert "LANDED T01" in told
+    absent = "absent-1 never started: preflight: no-such-program: not found in the image"
+    assert absent in told  # in the summary
+    assert "absent-1       never started: preflight" in told  # when it happened
+    status = json.loads(harness("status", "--json").stdout)
+    assert [warning[: len(absent)] for warning in status["warnings"]] == [absent]
+    rows = {agent["agent"]: agent for agent in status["agents"]}
+    assert (rows["absent-1"]["sessions"], rows["absent-1"]["state"], rows["absent-1"]["live"]) == (0, "stopped", False)
+    planner = rows["planner-1"]
+    assert (planner["role"], planner["sessions"], planner["outcome"], planner["reason"]) == ("planner", 2, "worked", "nothing is left to plan")
+    assert absent in harness("status").stdout
+
+
 def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None:
     project = toy(SLEEPERS, oracle="true")
     with up(project) as running:
@@ -159,11 +205,11 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: 
     assert json.loads(harness("status", "--json").stdout)["up"] is False
 
 
-def test_up_and_down_clear_what_a_killed_run_left(toy, engine: Engine, harness: Verb) -> None:
-    project = toy(SLEEPERS)
+def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(toy, engine: Engine, harness: Verb) -> None:
+    project = toy(WRITERS)
     state = State(project / ".harness")
     with up(project) as running:
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        wait_until(lambda: any("written" in log.read_text() for log in state.session_logs("writer-1")))
         running.kill()
     try:
         again = harness("up", "--detach")
@@ -171,6 +217,8 @@ def test_up_and_down_clear_what_a_killed_run_left(toy, engine: Engine, harness: 
         told = state.up_log.read_text()
         assert "recovered from run" in told
         assert "ended 1 sessions that were cut off" in told
+        kept = git(state.root / "repos/toy.git", "ls-tree", "-r", "--name-only", "refs/agents/writer-1/S1")
+        assert {"pkg/whole", "pkg/half"} <= set(kept.splitlines()), "what it had committed, and what it had not"
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
         run = state.run()
         assert run is not None

@@ -43,6 +43,9 @@ class MiniServer:
         self.calls: list[str] = []
         self.refuse_pushes: list[str] = []
         self.salvage: Json | None = None
+        self.facts: Json = {"waiting_for_quota": None, "over_budget": None}  # of every session
+        self.accounts: list[Json] = []
+        self.heard: dict[str, Json] = {}
         self._servers: dict[Path, tuple[uvicorn.Server, threading.Thread]] = {}
 
     def _repo(self, name: str) -> Path:
@@ -63,17 +66,24 @@ class MiniServer:
         self.open_door(self.root / "doors" / session)
         return {"session": session, "token": f"token-{session}", "door": session}
 
-    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None) -> Json:
+    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None, heard: Json | None = None) -> Json:
+        self.heard[session] = dict(heard or {})
         self.ended.append((session, str(outcome), detail, exit))
         self.close_door(self.root / "doors" / session)
         return {"salvage": None, "task": None}
 
     def session(self, session: str) -> Json:
         agent = self.sessions[session]["agent"]
-        return {"calls": len(self.calls), "head": self.uploaded(agent, session), "tools_listed": True}
+        head, took = self.uploaded(agent, session), sum(call == "claim_task" for call in self.calls)
+        return {"calls": len(self.calls), "head": head, "tools_listed": True, "leases": took, "quiet_s": 0.0} | self.facts
 
     def status(self) -> Json:
-        return {"finished": bool(self.tasks) and all(state == "done" for state in self.tasks.values())}
+        states = list(self.tasks.values())
+        return {
+            "finished": bool(self.tasks) and all(state == "done" for state in states), "claimable": not states or "open" in states,
+            "tasks": {state: states.count(state) for state in ("open", "claimed", "done")}, "landings": states.count("done"),
+            "accounts": self.accounts,
+        }  # fmt: skip
 
     def uploaded(self, agent: str, session: str, repo: str = "engine") -> str | None:
         bare = self.repos[repo]
