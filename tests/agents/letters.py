@@ -16,6 +16,7 @@ HEAD = """
 name = "letters"
 lease_minutes = 10
 session_minutes = 20
+tools_seconds = 300
 port = 0
 
 [repos.letters]

@@ -49,7 +49,7 @@ def test_it_asks_its_own_model_by_way_of_the_gateway_and_nobody_else(kind: str, 
     assert {turn.api for turn in turns} == {APIS[kind]}
     counted = [event for event in ran.events("model_request") if event["agent"] == f"{kind}-1"]
     assert len(counted) >= len(turns) == 8
-    assert {event["data"]["status"] for event in counted} == {200}
+    assert {event["data"]["status"] for event in counted} - {None} == {200}, "None: a later session was stopped in its first request"
     assert "nobody will answer a question" in turns[0].asked.text, "it was not told its prompt"
     assert f"Letter {LETTER[kind]} becomes" in turns[1].asked.text, "it was not told its brief"
 

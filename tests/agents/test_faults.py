@@ -13,7 +13,7 @@ from harness.containers import Engine
 from harness.images import Images
 from tests.fake_models import FOR_EVER, Fault, Script, Step
 
-from .letters import KINDS, LETTERS, agent, script, short
+from .letters import KINDS, LATE_S, LETTERS, agent, script, short
 from .place import Place, place, wait_until
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(1200)]
@@ -140,6 +140,18 @@ def test_a_program_that_only_asks_or_only_talks_is_stopped_with_the_reason(tmp_p
             assert [outcome for outcome, _ in ends(here, f"{kind}-1")] == [named] * 3
         assert all("tabs or spaces" in detail for kind in VENDORS for _, detail in ends(here, f"{kind}-1"))
         assert done(here) == 0
+
+
+def test_a_program_that_hangs_is_ended_and_its_commits_are_its_next_sessions(tmp_path: Path) -> None:
+    def steps(kind: str) -> tuple[Step, ...]:
+        claim, work, push = short(LETTER[kind], sessions=2)
+        return claim, work, Step(push.say, push.calls, faults=(Fault(delay=LATE_S),))
+
+    with run_of(tmp_path, VENDORS, steps, **dict.fromkeys(VENDORS, "idle_minutes = 0.6")) as here:
+        here.up_until(lambda: done(here) == len(VENDORS))
+        told = {kind: ends(here, f"{kind}-1")[0] for kind in VENDORS}
+        assert {outcome for outcome, _ in told.values()} == {"idle"}, told
+        assert landed_once_each(here, [LETTER[kind] for kind in VENDORS])
 
 
 def test_a_missing_program_stops_its_agent_and_no_other(engine: Engine, tmp_path: Path) -> None:
