@@ -18,6 +18,7 @@ QUIET = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_TELEMETRY": "1",
 }
+CONNECT_MS = "60000"  # to our tools; a busy machine may need more than its own 30 s
 
 
 class Claude(Client):
@@ -29,7 +30,7 @@ class Claude(Client):
             "--mcp-config", str(HOME / MCP_FILE), *model(seat, "--model"),
             "--", seat.prompt,  # options that take a list would swallow the prompt
         )  # fmt: skip
-        env = {"ANTHROPIC_BASE_URL": self.api(seat), "ANTHROPIC_AUTH_TOKEN": TOKEN, **QUIET, **seat.spec.env}
+        env = {"ANTHROPIC_BASE_URL": self.api(seat), "ANTHROPIC_AUTH_TOKEN": TOKEN, "MCP_TIMEOUT": CONNECT_MS, **QUIET, **seat.spec.env}
         return Launch(argv, env, {MCP_FILE: tools(seat, clients.claude, "${HARNESS_TOKEN}")})
 
     def parse(self, line: str) -> Event | None:

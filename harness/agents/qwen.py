@@ -12,6 +12,7 @@ from harness.agents.client import Client, tools
 from harness.connect import clients
 
 MODEL = "qwen3-coder-plus"
+DISCOVERY_MS = 60_000  # its own 5 s are too few for a busy machine, and without our tools it goes on all the same
 IDLE_MS = str(clients.TOOL_TIMEOUT_S * 1000)  # of a tool call that says nothing: else it ends after 300 s
 SETTINGS = {
     "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
@@ -36,6 +37,8 @@ class Qwen(Client):
         }
         # Its entry for a server is that of Gemini CLI, from which it comes.
         settings = {**SETTINGS, **json.loads(tools(seat, clients.gemini, "${HARNESS_TOKEN}"))}
+        for server in settings["mcpServers"].values():
+            server["discoveryTimeoutMs"] = DISCOVERY_MS
         return Launch(argv, env, {".qwen/settings.json": json.dumps(settings, indent=2)})
 
     def parse(self, line: str) -> Event | None:

@@ -61,6 +61,11 @@ def test_codex_has_a_provider_of_its_own_and_stops_without_our_tools() -> None:
     assert (config["features"]["plugins"], config["features"]["unbounded_connection_retries"]) == (False, False)
 
 
+def test_qwen_waits_for_our_tools_on_a_busy_machine_too() -> None:
+    (server,) = json.loads(launched("qwen").files[".qwen/settings.json"])["mcpServers"].values()
+    assert server["discoveryTimeoutMs"] >= 60_000, "after its own 5 s it goes on without them"
+
+
 def test_gemini_always_names_a_model() -> None:
     assert "-m" in launched("gemini").argv, "else it asks a router before each prompt"
 
