@@ -73,7 +73,7 @@ def test_a_rate_limit_is_waited_out_inside_the_session(headers: dict[str, str], 
 
 def test_a_stream_that_is_cut_costs_no_work(tmp_path: Path) -> None:
     cut = Fault(cut=True, after=2)
-    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], sessions=3, faults=(cut,))) as here:
+    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], sessions=2, faults=(cut,))) as here:
         here.up_until(lambda: done(here) == len(KINDS) and all(ends(here, f"{kind}-1") for kind in KINDS))
         told = {kind: ends(here, f"{kind}-1")[0] for kind in KINDS}
         assert {outcome for outcome, _ in told.values()} <= {"worked", "crashed"}, told  # who does not ask again gives up
@@ -132,23 +132,24 @@ def uploaded(here: Place) -> int:
 
 
 def test_a_program_that_only_asks_or_only_talks_is_stopped_with_the_reason(tmp_path: Path) -> None:
-    ending = dict.fromkeys(("claude", "codex", "gemini"), "Shall I use tabs or spaces?") | dict.fromkeys(("opencode", "qwen"), "I am thinking about it.")
+    ending = dict.fromkeys(VENDORS, "Shall I use tabs or spaces?") | {"qwen": "I am thinking about it."}
     scripts = [Script(match=f"You are {kind}-1,", end=text) for kind, text in ending.items()]
-    with place(tmp_path, scripts, "".join(agent(kind) for kind in KINDS), LETTERS) as here:
-        here.up_until(lambda: all(len(ends(here, f"{kind}-1")) == 3 for kind in KINDS))
+    with place(tmp_path, scripts, "".join(agent(kind) for kind in ending), LETTERS) as here:
+        here.up_until(lambda: "stopped: " in here.told() and all(len(ends(here, f"{kind}-1")) >= 3 for kind in ending))
         for kind, text in ending.items():
             named = "asked" if text.endswith("?") else "idle"
             assert [outcome for outcome, _ in ends(here, f"{kind}-1")] == [named] * 3
-        assert all("spaces?" in detail for kind in VENDORS for _, detail in ends(here, f"{kind}-1"))
-        assert done(here) == 0
+        assert all("spaces?" in detail for kind in VENDORS for _, detail in ends(here, f"{kind}-1"))  # gemini tells its text in pieces
+        assert "3 sessions in a row ended the same way: asked: Shall I use tabs or spaces?" in here.told()
+        assert here.events("lease_granted") == []
 
 
 def test_a_program_that_hangs_is_ended_and_its_commits_are_its_next_sessions(tmp_path: Path) -> None:
     def steps(kind: str) -> tuple[Step, ...]:
-        claim, work, push = short(LETTER[kind], sessions=2)
+        claim, work, push = short(LETTER[kind], sessions=4)
         return claim, work, Step(push.say, push.calls, faults=(Fault(delay=LATE_S),))
 
-    with run_of(tmp_path, VENDORS, steps, **dict.fromkeys(VENDORS, "idle_minutes = 0.6")) as here:
+    with run_of(tmp_path, VENDORS, steps, **dict.fromkeys(VENDORS, "idle_minutes = 1.5")) as here:
         here.up_until(lambda: done(here) == len(VENDORS))
         told = {kind: ends(here, f"{kind}-1")[0] for kind in VENDORS}
         assert {outcome for outcome, _ in told.values()} == {"idle"}, told
