@@ -14,14 +14,14 @@ from harness.containers import BoxBroke, Engine
 from harness.images import Images
 from tests.fake_models import FOR_EVER, Fault, Script, Step
 
-from .letters import KINDS, LATE_S, LETTERS, agent, script, short
+from .letters import KINDS, LETTERS, agent, script, short
 from .place import Place, place, wait_until
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(1200)]
 
 LETTER = dict(zip(KINDS, LETTERS, strict=False))
 VENDORS = ("claude", "codex", "gemini")
-HELD_S = 40.0  # how long a model keeps an agent in mid-session, where a test has something to do meanwhile
+HELD_S = 50.0  # how long a model keeps an agent in mid-session, where a test has something to do meanwhile
 SPENT = {
     "claude": Fault(400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."}}),
     "codex": Fault(429, body={"error": {"message": "You exceeded your current quota, please check your plan and billing details.", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}),
@@ -95,17 +95,15 @@ def fault_for_ever(fault: Fault) -> Fault:
     return Fault(fault.status, body=fault.body, tries=FOR_EVER)
 
 
-def test_a_program_that_is_killed_leaves_its_commits_to_its_next_session(engine: Engine, tmp_path: Path) -> None:
-    def steps(kind: str) -> tuple[Step, ...]:
-        claim, work, push = short(LETTER[kind], sessions=2)
-        return claim, work, Step(push.say, push.calls, faults=(Fault(delay=HELD_S * 3),))
+def held_before_its_push(kind: str) -> tuple[Step, ...]:
+    """Its work is on the server, and its model takes HELD_S to say what comes next: in the first session, not in the second."""
+    claim, work, push = short(LETTER[kind], sessions=2)
+    return claim, work, Step(push.say, push.calls, faults=(Fault(delay=HELD_S),))
 
-    with run_of(tmp_path, KINDS, steps) as here, here.running("--stay"):
-        wait_until(lambda: here.is_up() and uploaded(here) == len(KINDS))
-        boxes = engine.list({sandbox.RUN: here.state.label, sandbox.KIND: "agent"}, running_only=True)
-        for box in boxes:
-            with contextlib.suppress(BoxBroke):  # its end comes before the answer
-                box.exec(["python3", "-c", KILL], timeout_s=60)
+
+def test_a_program_that_is_killed_leaves_its_commits_to_its_next_session(engine: Engine, tmp_path: Path) -> None:
+    with run_of(tmp_path, KINDS, held_before_its_push) as here, here.running("--stay"):
+        signal_each(engine, here, KINDS, signal.SIGKILL)
         wait_until(lambda: done(here) == len(KINDS) and all(len(ends(here, f"{kind}-1")) > 1 for kind in KINDS))
         first = {kind: ends(here, f"{kind}-1")[0] for kind in KINDS}
         assert {outcome for outcome, _ in first.values()} == {"crashed"}, first
@@ -117,18 +115,29 @@ def test_a_program_that_is_killed_leaves_its_commits_to_its_next_session(engine:
 
 SALVAGE = '"salvage":{'
 # Every process of the session but the sandbox's own: its entry (pid 1) and the forwarder.
-KILL = """
-import os, signal
+SIGNAL = """
+import os, sys
 for pid in filter(str.isdigit, os.listdir("/proc")):
     if int(pid) not in (1, os.getpid()) and b"forwarder.py" not in open(f"/proc/{pid}/cmdline", "rb").read():
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(int(pid), int(sys.argv[1]))
 """
 
 
-def uploaded(here: Place) -> int:
-    """How many agents' work has come to the server."""
-    refs = here.refs()
-    return len({ref.split("/")[2] for ref in refs if ref.startswith("refs/agents/")})
+def signal_each(engine: Engine, here: Place, kinds: tuple[str, ...], number: int) -> None:
+    """Sends the signal to the programs of each agent as soon as its work has come to the server."""
+    left = {f"{kind}-1" for kind in kinds}
+
+    def sent() -> bool:
+        for name in left & {ref.split("/")[2] for ref in here.refs() if ref.startswith("refs/agents/")}:
+            (found,) = engine.list({sandbox.RUN: here.state.label, sandbox.KIND: "agent", sandbox.AGENT: name})
+            box = engine.find(found.name)
+            assert box is not None
+            with contextlib.suppress(BoxBroke):  # its end may come before the answer
+                box.exec(["python3", "-c", SIGNAL, str(int(number))], timeout_s=60)
+            left.discard(name)
+        return not left
+
+    wait_until(lambda: here.is_up() and sent())
 
 
 def test_a_program_that_only_asks_or_only_talks_is_stopped_with_the_reason(tmp_path: Path) -> None:
@@ -144,13 +153,10 @@ def test_a_program_that_only_asks_or_only_talks_is_stopped_with_the_reason(tmp_p
         assert here.events("lease_granted") == []
 
 
-def test_a_program_that_hangs_is_ended_and_its_commits_are_its_next_sessions(tmp_path: Path) -> None:
-    def steps(kind: str) -> tuple[Step, ...]:
-        claim, work, push = short(LETTER[kind], sessions=4)
-        return claim, work, Step(push.say, push.calls, faults=(Fault(delay=LATE_S),))
-
-    with run_of(tmp_path, VENDORS, steps, **dict.fromkeys(VENDORS, "idle_minutes = 1.5")) as here:
-        here.up_until(lambda: done(here) == len(VENDORS))
+def test_a_program_that_hangs_is_ended_and_its_commits_are_its_next_sessions(engine: Engine, tmp_path: Path) -> None:
+    with run_of(tmp_path, VENDORS, held_before_its_push, **dict.fromkeys(VENDORS, "idle_minutes = 1")) as here, here.running("--stay"):
+        signal_each(engine, here, VENDORS, signal.SIGSTOP)
+        wait_until(lambda: done(here) == len(VENDORS))
         told = {kind: ends(here, f"{kind}-1")[0] for kind in VENDORS}
         assert {outcome for outcome, _ in told.values()} == {"idle"}, told
         assert landed_once_each(here, [LETTER[kind] for kind in VENDORS])
