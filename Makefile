@@ -3,7 +3,7 @@
 #   make test   TEST_ARGS="-k lease"     all tests
 #   make test-agents                     what needs npm: foreign clients and the official MCP programs against the real server
 #   make check                           the linter
-#   make images IMAGES="server runner"   sandbox images (default), or those that compose.yaml uses
+#   make images IMAGES="server runner"   sandbox images (default), those that compose.yaml uses, or agents' (claude codex ...)
 # YES=1 installs missing Debian packages without asking; PYTHON=python3.12 uses another Python.
 
 PYTHON ?= python3
@@ -29,6 +29,7 @@ test: setup
 
 # One script a line; each installs what it needs, pinned, and finds it there the next time.
 test-agents: setup
+	@scripts/test-programs $(TEST_ARGS)
 	@scripts/test-protocol
 
 check:

@@ -65,6 +65,8 @@ def to_api(spec: BoxSpec) -> dict[str, Any]:
 
 def _host(spec: BoxSpec) -> dict[str, Any]:
     memory = spec.memory_mb << 20
+    # Without this the engine writes the host's resolvers into the box, where a look-up would wait for what it cannot reach.
+    resolvers = {"Dns": ["127.0.0.1"]} if spec.network == "none" else {}
     host: dict[str, Any] = {
         "Mounts": [*map(_bind, spec.binds), *map(_volume, spec.volumes)], "Tmpfs": dict(spec.tmpfs), "ReadonlyRootfs": spec.read_only,
         "NetworkMode": spec.network, "IpcMode": "private", "CgroupnsMode": "private", "Privileged": False, "CapDrop": ["ALL"],
@@ -73,7 +75,7 @@ def _host(spec: BoxSpec) -> dict[str, Any]:
         "Ulimits": _ulimits(spec), "OomScoreAdj": OOM_SCORE, "Init": False, "RestartPolicy": {"Name": "no"}, "AutoRemove": False,
         "LogConfig": {"Type": "json-file", "Config": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES}},
     }  # fmt: skip
-    return host | ({"Runtime": spec.runtime} if spec.runtime else {})
+    return host | resolvers | ({"Runtime": spec.runtime} if spec.runtime else {})
 
 
 def _bind(bind: Bind) -> dict[str, Any]:

@@ -46,9 +46,12 @@ class Recipe:
 
 
 _PYTHON = ("pyproject.toml", "constraints.txt")
+NPM_AGENTS = ("claude", "codex", "gemini", "opencode", "qwen")  # their programs are npm packages
 RECIPES: Mapping[str, Recipe] = {
     "base": Recipe("base", ROOT),
     "scripted": Recipe("scripted", "base", ("constraints.txt",)),
+    "node": Recipe("node", "base"),
+    **{kind: Recipe(kind, "node") for kind in NPM_AGENTS},
     "oracle-candidate": Recipe("oracle-candidate", ROOT),
     "oracle-reference": Recipe("oracle-reference", ROOT),
     "oracle-command": Recipe("oracle-reference", ROOT),

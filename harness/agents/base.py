@@ -9,6 +9,8 @@ from typing import Protocol
 from mcp_server.config import AgentSpec
 
 HOME = PurePosixPath("/home/agent")  # a tmpfs in the sandbox; `files` of a launch are written below it
+URL = "http://127.0.0.1:8765"  # the server, as a sandbox sees it
+TOKEN = "$HARNESS_TOKEN"  # as the whole value of a variable it stands for the session's token, which no adapter ever sees
 
 
 class Mark(StrEnum):

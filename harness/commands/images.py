@@ -1,20 +1,23 @@
-"""`harness images`: the sandbox images; made when missing, otherwise untouched."""
+"""`harness images [KIND...]`: the sandbox images; made when missing, otherwise untouched."""
 
 from typing import Annotated
 
 import typer
 
 from harness.containers import Engine
+from harness.image_source import NPM_AGENTS
 from harness.images import SANDBOXES, Images
 
 
 def images(
+    kinds: Annotated[list[str] | None, typer.Argument(metavar="[KIND]...", help=f"Default: {' '.join(SANDBOXES)}. Also: {' '.join(NPM_AGENTS)}.")] = None,
+    *,
     prune: Annotated[bool, typer.Option("--prune", help="Remove images that the present sources do not lead to.")] = False,
 ) -> None:
-    """Make the sandbox images that are missing, and name them all."""
+    """Make those of the images that are missing, and name them all."""
     with Engine.connect() as engine:
         store = Images(engine, say=print)
-        for kind in SANDBOXES:
+        for kind in kinds or SANDBOXES:
             print(store.ensure(kind))
         if prune:
             for name in store.prune():

@@ -72,11 +72,22 @@ branch = {_string(found.branch)}
 {modules}
 # The oracle judges every change, merged onto the newest {found.branch}, before it lands: no case that passes there may fail.
 {_oracle(repo, found)}
-# Agents: each runs in a container of its own without a network, and reaches nothing but the server. Any command line can
-# be one. Without a table here `harness up` serves the clients that you connect: harness connect NAME --client claude
+# Agents: each runs in a container of its own without a network, and reaches nothing but the server: its tools, this
+# repository, and its model, with a key that only the server knows (ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY
+# where `harness up` runs; more under [gateway]). Take the # away, or try one: harness up --agent claude=1. Its image is
+# built when it is first needed; `harness images claude` builds it now. Without any agent `harness up` serves the clients
+# that you connect: harness connect NAME --client claude
+
+# [agents.claude]         # likewise codex and gemini
+# count = 2
+# model = "..."           # without it the program's own choice
+
+# [agents.qwen]           # likewise opencode: any OpenAI-compatible model
+# account = "local"       # with [gateway.accounts.local] api = "openai", base_url = "http://..."
+# model = "..."
 
 # [agents.mine]
-# kind = "command"        # or "scripted": plays a playbook, without a model
+# kind = "command"        # any command line; or "scripted": plays a playbook, without a model
 # count = 2
 # command = ["my-agent", "--once"]
 # image = "my-image"      # built from the base image that `harness images` names, with your agent in it

@@ -11,6 +11,7 @@ from pathlib import Path
 
 SESSION = Path("/run/harness/session.json")
 DOOR = "unix:/run/harness/door.sock"
+TOKEN = "$HARNESS_TOKEN"  # a variable of this value is given the session's token: where a client expects its vendor's key
 HERE = Path("/opt/harness")
 WORKSPACE = Path("/workspace")
 PORT = 8765
@@ -129,7 +130,8 @@ def write_files(session: dict, home: Path) -> None:
 
 
 def start_agent(session: dict) -> subprocess.Popen | None:
-    env = {**os.environ, **session.get("env", {}), "HARNESS_URL": session["url"], "HARNESS_MCP_URL": session["url"] + "/mcp"}
+    asked = {name: session["token"] if value == TOKEN else value for name, value in session.get("env", {}).items()}
+    env = {**os.environ, **asked, "HARNESS_URL": session["url"], "HARNESS_MCP_URL": session["url"] + "/mcp"}
     env |= {"HARNESS_TOKEN": session["token"], "HARNESS_AGENT": session["agent"], "HARNESS_SESSION": session["session"]}
     cwd = WORKSPACE / session["repos"][0]["name"] if session["repos"] else WORKSPACE
 

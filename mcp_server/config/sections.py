@@ -10,7 +10,7 @@ from typing import Any
 
 from mcp_server.config import prompts, steering, suites
 from mcp_server.config.egress import read_egress
-from mcp_server.config.gateway import read_budget, read_gateway
+from mcp_server.config.gateway import APIS, read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
@@ -71,10 +71,19 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
     for name, table in named["agents"].items():
         _check_name(source, ("agents", name), name)
         _keep(found.agents, name, _agent(source, name, table))
+        if name in found.agents and (account := found.agents[name].account) is not None:
+            check_known(source, ("agents", name, "account"), account, _accounts(document), "account of the gateway")
     found.egress = read_egress(source, document, found.declared["agents"], found.agents)
     for name, module in found.modules.items():
         suites.check_entries(source, ("modules", name, "cases"), module.cases, found.declared["oracle"], found.suites, module.repo)
     return found
+
+
+def _accounts(document: Mapping[str, Any]) -> list[str]:
+    """The vendors' exist by themselves where their variables are set, which is no matter of this file."""
+    gateway = document.get("gateway")
+    declared = gateway.get("accounts") if isinstance(gateway, Mapping) else None
+    return sorted({*APIS, *(declared if isinstance(declared, Mapping) else ())})
 
 
 def _keep(into: dict[str, Any], name: str, value: Any) -> None:

@@ -134,6 +134,12 @@ def test_every_commit_is_on_the_server_as_it_is_made(session_of: SessionOf, engi
     assert mini.uploaded("ada", session.session) == done.stdout.decode().split()[-1]
 
 
+def test_a_client_that_looks_for_its_vendors_key_finds_the_sessions_token(session_of: SessionOf, engine: Engine) -> None:
+    session = session_of()
+    _, lines = ran(engine, session, 'echo "$VENDOR_KEY $OTHER"', env={"VENDOR_KEY": "$HARNESS_TOKEN", "OTHER": "a $HARNESS_TOKEN"})
+    assert f"{session.token} a $HARNESS_TOKEN" in lines
+
+
 def test_a_commit_succeeds_with_one_line_of_warning_while_the_server_is_away(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
     session = session_of()
     box = ready(engine, session)

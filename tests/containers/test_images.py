@@ -12,7 +12,7 @@ import pytest
 from harness.build_host import BuildHost
 from harness.containers import Box, Engine
 from harness.image_engine import ImageFailed
-from harness.image_source import RECIPES, ROOT, ImageSource
+from harness.image_source import NPM_AGENTS, RECIPES, ROOT, ImageSource
 from harness.images import SANDBOXES, Images, agent_order, suite_order
 from oracle.spec import Suite
 
@@ -58,7 +58,9 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "affected"),
     [
-        ("images/base/entry.py", {"base", "scripted", "runner"}),
+        ("images/base/entry.py", {"base", "scripted", "node", *NPM_AGENTS, "runner"}),
+        ("images/node/install", {"node", *NPM_AGENTS, "runner"}),
+        ("images/claude/package-lock.json", {"claude", "runner"}),
         ("images/scripted/Dockerfile", {"scripted", "runner"}),
         ("images/oracle-reference/Dockerfile", {"oracle-reference", "oracle-command", "runner"}),
         ("images/rootfs/build", {ROOT, *RECIPES}),
@@ -107,7 +109,7 @@ def test_who_needs_which_image():
     assert str(suite_order(SUITE, "reference")) == "oracle-reference + sqlite3"
     assert str(suite_order(command, "candidate")) == "oracle-command + make"
     assert str(suite_order(dataclasses.replace(command, image="mine:1"), "candidate")) == "mine:1"
-    assert [str(agent_order(kind)) for kind in ("scripted", "command")] == ["scripted", "base"]
+    assert [str(agent_order(kind)) for kind in ("scripted", "command", "claude")] == ["scripted", "base", "claude"]
     assert str(agent_order("scripted", "mine:1")) == "mine:1"
 
 

@@ -251,6 +251,7 @@ def test_the_engine_is_asked_for_every_guard_of_an_agents_box(tmp_path: Path) ->
     host = asked["HostConfig"]
     assert (host["CapDrop"], host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (["ALL"], False, True, "none")
     assert (asked["NetworkDisabled"], host["IpcMode"], host["CgroupnsMode"], host["Runtime"]) == (True, "private", "private", "runsc")
+    assert host["Dns"] == ["127.0.0.1"], "the engine would write the host's resolvers into the box"
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"]) == (300 << 20, 300 << 20, 500_000_000, 99)
     assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {"nofile": 4096, "core": 0, "fsize": 70 << 20}
     assert (host["RestartPolicy"], host["LogConfig"]["Config"]) == ({"Name": "no"}, {"max-size": "10m", "max-file": "3"})

@@ -120,6 +120,7 @@ def test_what_is_protected_may_be_said():
         ("count = 2", "count = 2000", "count", "is 2000", "0 to 1000"),
         ("count = 2", "memory_mb = -1", "memory_mb", "is -1", "above 0"),
         ("count = 2", "command = 5", "command", "a list of strings or a string", ""),
+        ("count = 2", 'account = "anthropik"', "anthropik", "no account of the gateway 'anthropik'", "anthropic"),
         ("[repos.engine]", '[repos.engine]\nbranch = "a..b"', "a..b", "cannot be a branch", "main"),
         ("[modules.parser]", '[modules."par/ser"]', "par/ser", "cannot be a name", "letters"),
         ("[repos.engine]", "[repos]\nengine = 3", "engine = 3", "repos must hold tables", "[repos.NAME]"),
@@ -131,6 +132,13 @@ def test_a_mistake_is_told_with_its_line_and_what_to_write(old, new, needle, mes
     assert found, problems(text)
     assert found[0].line == line_of(text, needle)
     assert suggestion in found[0].suggestion
+
+
+def test_an_account_is_a_vendors_or_one_of_the_gateways():
+    for account in ("openai", "local"):
+        config = configs.parse(changed("count = 2", f'account = "{account}"') + '\n[gateway.accounts.local]\napi = "openai"\n', {})
+        assert isinstance(config, configs.Config), config
+        assert config.agents["claude"].pays == account
 
 
 def test_an_empty_file_lacks_everything():
