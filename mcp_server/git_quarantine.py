@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mcp_server.git import OUTPUT_BYTES_MAX, Repository
+from mcp_server.git import Repository
+from mcp_server.git_process import Ended
 
 PREFIX = "tmp_objdir-patch-"  # a killed server's are swept by Repository.open
 CORRUPT = re.compile(r"corrupt patch at line \d+")
@@ -56,8 +58,8 @@ class Quarantine(Repository):
         told = [line[:PROBLEM_CHARACTERS] for line in said if str(self.path) not in line]
         return Unfit(tuple(told[:PROBLEMS_MAX]) or ("git cannot apply it",), is_patch=done.status == 1)
 
-    def _git(self, verb: str, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,), limit: int = OUTPUT_BYTES_MAX):
-        return super()._git(verb, *arguments, stdin=stdin, env=self._apart | dict(env or {}), ok=ok, limit=limit)
+    def _git(self, verb: str, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> Ended:
+        return super()._git(verb, *arguments, env=self._apart | dict(env or {}), **more)
 
 
 @contextmanager
