@@ -35,7 +35,7 @@ from mcp_server.git_tree import Change, CommitInfo, Entry, Hazard, HazardKind, H
 
 GIT_TIME_S = 120.0  # the longest honest call is the first import of a large repository
 KEYS_REMEMBERED = 4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
-LISTINGS_REMEMBERED = 4  # of trees, a few hundred bytes for each file
+LISTINGS_REMEMBERED = 2  # main and what is merged onto it: a few hundred bytes for each file
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024  # a tree that lists longer than this is a bomb (2 kB of trees can name 10^10 files)
 ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
 COMMITS_MAX = 10_000

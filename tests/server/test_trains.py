@@ -15,7 +15,7 @@ from mcp_server.use_cases import baseline, claim, events, oracle_jobs, sessions,
 from . import toy, wide
 from .test_crash import Desk
 
-Says = Callable[[list[str]], str]  # of the paths in a tree: passed, failed or broken
+Says = Callable[[list[str]], str]  # of the paths in a tree: passed, failed, broken, or low if only the cases in `low` fail
 
 
 @dataclass
@@ -50,8 +50,9 @@ class Yard:
                 return done
             self.runs += 1
             status = says([entry.path for entry in self.desk.world.repos["toy"].ls_tree(job["commit"])])
-            outcome = "pass" if status == "passed" else "fail"
-            told = {"status": status, "outcomes": {} if status == "broken" else {case["id"]: outcome for case in job["cases"]}}
+            failing = {"passed": (), "low": ("low",), "failed": ("low", "up"), "broken": ()}[status]
+            outcomes = {case["id"]: "fail" if case["id"].startswith(failing) else "pass" for case in job["cases"]}
+            told = {"status": "failed" if failing else status, "outcomes": {} if status == "broken" else outcomes}
             assert oracle_jobs.finish(self.desk.world, job["job"], "runner", told, {})
             self.settle()
         return most
@@ -67,6 +68,10 @@ def good(_: list[str]) -> str:
     return "passed"
 
 
+def low(_: list[str]) -> str:
+    return "low"
+
+
 def broken(_: list[str]) -> str:
     return "broken"
 
@@ -75,12 +80,13 @@ def broken(_: list[str]) -> str:
 def yard(tmp_path: Path) -> Iterator[Yard]:
     wide.project(tmp_path / "project")
     desk, clone = Desk.open(tmp_path), tmp_path / "clone"
-    baseline.measure_main(desk.world)
-    desk.run()
-    baseline.measure_main(desk.world)
     toy.git("clone", "-q", "-c", "user.name=x", "-c", "user.email=x@x.invalid", str(desk.bare), str(clone), cwd=tmp_path)
-    yield Yard(desk, clone, Gate(desk.world))
-    desk.world.store.close()
+    made = Yard(desk, clone, Gate(desk.world))
+    baseline.measure_main(desk.world)
+    made.answer(low)
+    baseline.measure_main(desk.world)
+    yield made
+    made.desk.world.store.close()
 
 
 def waiting(yard: Yard, count: int) -> list[int]:
@@ -122,7 +128,21 @@ def test_the_one_that_breaks_with_another_is_found_and_the_rest_lands(yard: Yard
     yard.settle()
     yard.answer(says)
     assert [state for state in yard.states(ids) if state is not State.LANDED] == [State.REFUSED] and yard.of(ids[4]).refusal["code"] == "regression"
-    assert yard.runs <= 6 + 7, "alone, then halves and what is left"
+    assert yard.runs <= 1 + 6 + 7, "alone, then halves and what is left"
+
+
+def test_a_change_that_undoes_what_another_mends_is_refused_though_main_never_had_it(yard: Yard):
+    """Tested only together, nothing that main passes would be lost."""
+
+    def says(paths: list[str]) -> str:
+        return "passed" if "m11/x" in paths and "m12/x" not in paths else "low"
+
+    ids = [yard.push(number) for number in (10, 11, 12)]
+    yard.settle()
+    yard.answer(says)
+    assert yard.states(ids) == [State.LANDED, State.LANDED, State.REFUSED]
+    refusal = yard.of(ids[2]).refusal
+    assert refusal is not None and refusal["code"] == "regression" and "low/0" in refusal["happened"]
 
 
 def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yard: Yard):
