@@ -25,16 +25,19 @@ class Yard:
     gate: Gate
     runs: int = 0
 
-    def push(self, number: int) -> int:
-        """A change of module `number`, as `mNN/x`."""
+    def push(self, number: int, shared: str = "") -> int:
+        """A change of module `number`, as `mNN/x`; with `shared`, of a file that no lease in truth lets two write."""
         world, name = self.desk.world, f"a{number}"
         toy.git("checkout", "-q", "-B", "work", "origin/main", cwd=self.clone)
-        (self.clone / f"m{number:02}/x").write_text(f"{number}\n")
+        (self.clone / ("shared" if shared else f"m{number:02}/x")).write_text(shared or f"{number}\n")
         toy.git("add", "-A", cwd=self.clone)
         toy.git("commit", "-qm", "x", cwd=self.clone)
         toy.git("push", "-q", str(self.desk.bare), f"HEAD:refs/agents/{name}/work", cwd=self.clone)
         who = Principal(name, AGENT, sessions.begin(world, name, "command", door=False)[0].id)
         fence = claim.claim(world, who, f"M{number:02}")["fence"]
+        if shared:
+            with world.store.write() as tx:
+                tx.exec_driver_sql("UPDATE leases SET paths = ? WHERE fence = ?", (f'["m{number:02}/**", "shared"]', fence))
         return submit.submit(world, who, fence, toy.git("rev-parse", "HEAD", cwd=self.clone), "x").id
 
     def settle(self) -> None:
@@ -152,6 +155,30 @@ def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yar
     yard.answer(good)
     assert yard.states(ids) == [State.LANDED, State.REFUSED, State.LANDED] and yard.of(ids[1]).refusal["code"] == "stale_fence"
     assert not [entry.path for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main()) if entry.path == "m12/x"]
+
+
+def test_a_younger_change_that_would_make_the_trains_run_worthless_waits_behind_it(yard: Yard):
+    [old], world = waiting(yard, 1), yard.desk.world
+    job = oracle_jobs.claim(world, "slow")
+    young = yard.push(12)
+    yard.settle()
+    assert yard.answer(good, most=1) == 1 and yard.of(young).state is State.PASSED, "good on the newest main, and yet it does not land"
+    assert job is not None and oracle_jobs.finish(world, job["job"], "slow", {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}, {})
+    yard.settle()
+    assert yard.states([old, young]) == [State.LANDED, State.PASSED]
+    yard.answer(good)
+    assert yard.of(young).state is State.LANDED
+
+
+def test_one_that_does_not_merge_with_those_before_it_steps_aside_and_is_refused_once_they_have_landed(yard: Yard):
+    ids = [yard.push(10), yard.push(11, "one\n"), yard.push(12, "two\n")]
+    yard.settle()
+    assert yard.answer(good, most=3) == 3
+    assert yard.states(ids) == [State.LANDED, State.PASSED, State.PASSED] and yard.of(ids[2]).tries == 1
+    yard.answer(good)
+    assert yard.states(ids) == [State.LANDED, State.LANDED, State.REFUSED]
+    refusal = yard.of(ids[2]).refusal
+    assert refusal is not None and refusal["code"] == "conflict" and "shared" in refusal["happened"]
 
 
 def test_a_train_is_put_together_anew_after_a_crash_and_finds_its_run(yard: Yard):
