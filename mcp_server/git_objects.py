@@ -15,7 +15,7 @@ from mcp_server.git_recent import Recent
 from mcp_server.git_tree import Change, Entry, Hazard, HazardKind, HostileTree
 
 KEYS_REMEMBERED = 4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
-LISTINGS_REMEMBERED = 4  # of trees, a few hundred bytes for each file
+LISTINGS_REMEMBERED = 2  # main and what is merged onto it: a few hundred bytes for each file
 ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
 
 

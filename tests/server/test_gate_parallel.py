@@ -173,20 +173,3 @@ def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path,
         before = [event["task"] for event in landed[: [event["data"]["commit"] for event in landed].index(mine)]]
         assert all(passed.get(task, passed["M10"] + 1) < passed["M10"] for task in before), "only those landed first whose run was under way"
         assert several.untested(server) == []
-
-
-
-def test_a_change_that_undoes_what_another_mends_is_refused_though_main_never_had_it(tmp_path: Path, until):
-    """Tested only together, nothing that main passes would be lost."""
-    with wide.serving(tmp_path) as server, several.runners(server, 1) as runners:
-        first = begin(server, 10, tmp_path, {"m10/x": "1\n"})
-        mends = begin(server, 11, tmp_path, filters("FROM=a-z\nTO=A-Z\n", 11))
-        undoes = begin(server, 12, tmp_path, filters('[ "$FROM" != a-z ] || { FROM=x; TO=x; }\n', 12))
-        held(server, runners, [first, mends, undoes], until)
-        release(runners)
-        answers = several.at_once([first, mends, undoes])
-        assert [answer["status"] for answer in answers] == ["landed", "landed", "refused"], answers
-        assert "low/0" in wide.refused(answers[2], "regression")["happened"]
-        with server.http() as http:
-            assert http.get("/api/status").json()["suites"]["words"]["passing"] == 4
-        assert several.untested(server) == []
