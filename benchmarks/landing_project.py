@@ -1,10 +1,11 @@
 """Owns the repository that landings are measured on: modules of one directory each, in one of two set-ups of the oracle. Rule: nothing of it is ever run."""
 
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 from benchmarks import project
-from benchmarks.project import BRANCH, REPO
+from benchmarks.project import BRANCH, REPO, Served
 
 MODULE_PREFIX = "m"
 HEAD = f"""\
@@ -39,5 +40,5 @@ def make(root: Path, *, modules: int, closures: bool) -> Path:
     return project.begin(root, {**files, **{f"tasks/{name}.md": TASK.format(number=number, module=name) for number, name in enumerate(names)}})
 
 
-def served(modules: int, *, closures: bool):
+def served(modules: int, *, closures: bool) -> AbstractContextManager[Served]:
     return project.serving(partial(make, modules=modules, closures=closures))
