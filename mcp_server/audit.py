@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +27,7 @@ ORIGIN = "harness audit log"  # the first line of every checkpoint
 CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
 CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
 TEXT_MAX = 2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
+NAMES_MAX = 1_000  # of arguments, known as secret or not; nearly all are of our tools
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
 # Keys that give themselves away wherever they stand: ours, and those of well-known services.
 SECRET_TEXT = re.compile(r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})|(?<=Bearer )\S{16,}")
@@ -179,9 +181,14 @@ def _copied_wrong(entries: list[chain.Entry], copies: dict[int, dict]) -> list[s
     return found
 
 
+@lru_cache(maxsize=NAMES_MAX)
+def _tells_of_a_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS)
+
+
 def redacted(value, name: str = ""):
     """Arguments as they may be logged: secrets hidden by their name or their look, long texts replaced by their hash."""
-    if any(word in name.lower() for word in SECRET_WORDS):
+    if _tells_of_a_secret(name):
         return "(secret)"
     if isinstance(value, dict):
         return {key: redacted(inner, str(key)) for key, inner in value.items()}
