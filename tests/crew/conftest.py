@@ -19,7 +19,7 @@ from mcp_server.config import AgentSpec, Run
 from tests.fake_models import FakeModels, Script
 from tests.gateway.place import Place, place
 
-WITHIN_S = 120
+WITHIN_S = 240
 
 
 @pytest.fixture(scope="session")
