@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.protocol, pytest.mark.timeout(600)]
 VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 LEAST = {"2025-03-26": 0, "2025-06-18": 30, "2025-11-25": 35, "2026-07-28": 80}  # checks that pass: fewer, and nothing was tested
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())["expected"]
-RUN_S = 300
+RUN_S = 550
+SCENARIO_MS = 120_000  # the suite's own 30 s are short on a busy machine
 Checks = dict[str, str]  # scenario/check -> status
 
 
@@ -55,7 +56,7 @@ def judged(checks: Checks) -> tuple[set[str], set[str]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_server_does_as_the_specification_says_or_the_list_says_why_not(version: str, conformance: list[str], url: str, tmp_path: Path):
-    argv = [*conformance, "server", "--url", url, "--suite", "all", "--spec-version", version, "--output-dir", str(tmp_path / "out")]
+    argv = [*conformance, "server", "--url", url, "--suite", "all", "--spec-version", version, "--timeout", str(SCENARIO_MS), "--output-dir", str(tmp_path / "out")]
     done = subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RUN_S, check=False)
     assert "Total:" in done.stdout, done.stdout[-2_000:] + done.stderr
     checks = checks_of(tmp_path / "out")

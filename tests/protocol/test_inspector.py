@@ -14,7 +14,7 @@ from server import toy
 
 from .conftest import SOURCES, Inspector, Running
 
-pytestmark = [pytest.mark.protocol, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.protocol, pytest.mark.timeout(900)]
 
 ERAS = ("legacy", "modern")
 TOOLS = {"claim_task", "release_task", "run_oracle", "push", "submit_report", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
