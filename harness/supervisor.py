@@ -21,18 +21,18 @@ SWEPT_KINDS = ("agent", "salvage", "probe", "workspace")
 __all__ = ["AgentState", "Doing", "Hired", "Supervisor"]
 
 
-class _Boards:
+class Boards:
     """The newest board; one question to the server serves all agents that ask at about the same time."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, seen_s: float = SEEN_S) -> None:
+        self._server, self._seen_s = server, seen_s
         self._lock = threading.Lock()
         self._seen: tuple[float, Board] | None = None
 
     def newest(self, fresh: bool) -> Board | None:
-        """At most SEEN_S old, or asked for just now. None while the server does not answer."""
+        """At most seen_s old, or asked for just now. None while the server does not answer."""
         with self._lock:
-            if not fresh and self._seen is not None and time.monotonic() - self._seen[0] < SEEN_S:
+            if not fresh and self._seen is not None and time.monotonic() - self._seen[0] < self._seen_s:
                 return self._seen[1]
             try:
                 board = Board.of(self._server.status())
@@ -49,7 +49,7 @@ class Supervisor:
         self._site = site
         self._stop = threading.Event()
         checks = preflight.Preflight(site.engine, run=site.run, state=site.state, root=site.root, runtime=site.runtime)
-        boards = _Boards(site.server)
+        boards = Boards(site.server)
         self._loops = {
             hired.agent: AgentLoop(
                 site, hired, checks, self._stop, board=boards.newest, others=lambda me=hired.agent: self._others(me), on_event=on_event

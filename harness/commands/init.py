@@ -57,7 +57,9 @@ def config_text(found: Inspection) -> str:
 name = {_string(repo)}
 # lease_minutes = 15      # a claim ends this long after its holder's last call
 # session_minutes = 60    # one agent session ends after this long
+# idle_minutes = 10       # ... or after so long without output, tool call or model request
 # max_minutes = 480       # the whole run ends after this long
+# prompt = "AGENTS.md"    # what every agent is told besides the harness's rules: a file, or the text itself
 
 [repos.{repo}]
 path = "."
@@ -91,6 +93,9 @@ branch = {_string(found.branch)}
 # image = "my-image"      # built from the base image that `harness images` names, with your agent in it
 # memory_mb = 2048
 # cpus = 1.0
+# prompt = "..."          # what these agents are told besides; prompt_only = true: instead of the harness's rules
+# role = "worker"         # claims tasks and lands changes. "planner": splits the aim in its prompt into tasks.
+#                         # "reviewer": reads what landed, leaves notes and tasks. Neither of the two may claim or push.
 """
 
 

@@ -1,14 +1,16 @@
 """What a person reads of a run: lines, table, incidents."""
 
 import io
+import json
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from harness import incidents, lines
+from harness import incidents, lines, transcript
+from harness.agents.base import Event, Mark
 from harness.incidents import Kind, Watch
-from harness.table import LiveTable, PlainLines, headline, view
+from harness.table import COLUMNS, LiveTable, PlainLines, agent_row, headline, view
 
 Json = dict[str, Any]
 
@@ -33,10 +35,54 @@ STATUS = {
         (event("lease_ended", reason="session_ended"), "lease on T1 ended, session_ended (fence 4)"),
         (event("session_ended", outcome="quota", detail="resets at 5"), "session S1 ended, quota: resets at 5"),
         (event("task_state", state="blocked"), "task T1 is blocked"),
+        (event("agent_state", state="stopped", reason="preflight: no claude", sessions=0, gave_up=True), "never started: preflight: no claude"),
+        (event("agent_state", state="stopped", reason="no task is left", sessions=2, gave_up=False), "stopped: no task is left"),
+        (event("agent_state", state="waiting", reason="waiting for quota until 14:05Z"), "waits: waiting for quota until 14:05Z"),
     ],
 )
 def test_an_event_worth_telling_is_one_line_with_its_time(happened: Json, said: str) -> None:
     assert lines.line(happened, start_ms=0) == f"   +1.0s  a-1            {said}"
+
+
+def test_an_agent_that_only_works_is_not_told_of() -> None:
+    assert lines.line(event("agent_state", state="working", reason=""), start_ms=0) is None
+
+
+def test_a_row_tells_role_session_last_end_and_tokens() -> None:
+    agent = {
+        "agent": "claude-1", "kind": "claude", "role": "reviewer", "state": "waiting", "reason": "nothing new has landed", "sessions": 4,
+        "outcome": "crashed", "detail": "exit 1: " + "x" * 80, "spent": {"tokens": 1_234_567}, "landings": 2, "refusals": 1,
+    }  # fmt: skip
+    row = dict(zip(COLUMNS, agent_row(agent), strict=True))
+    assert (row["kind"], row["state"], row["session"], row["tokens"]) == ("claude, reviewer", "waiting: nothing new has landed", "4", "1,235k")
+    assert row["last end"].startswith("crashed: exit 1: x") and len(row["last end"]) == 60
+    quota = {"until_ms": 90_000, "account": "anthropic"}
+    assert agent_row(agent | {"waiting_for_quota": quota})[2] == "waiting for quota until 1970-01-01 00:01Z (anthropic)"
+
+
+def spoken(line: str) -> Event | None:
+    """An adapter that knows nothing but tool calls, and trips over a list."""
+    told = json.loads(line)
+    return Event(Mark.TOOL, told["tool"]) if told["tool"] else None
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"tool": "Bash ls"}', "[tool] Bash ls"),
+        ('{"tool": ""}', None),
+        ("plain words", "plain words"),
+        ("[1, 2]", "[1, 2]"),
+        ('{"other": 1}', '{"other": 1}'),
+        ("! on stderr", "! on stderr"),
+        ('{"harness": "cloned", "repo": "x"}', "sandbox: cloned"),
+        ('{"harness": "clone_failed", "detail": "401"}', "sandbox: clone_failed: 401"),
+        ('{"harness": cut', '{"harness": cut'),
+        ('{"harness": 1}', "sandbox: 1"),
+    ],
+)
+def test_a_line_of_a_log_is_readable_whatever_it_is(line: str, told: str | None) -> None:
+    assert transcript.readable(line, spoken) == told
 
 
 @pytest.mark.parametrize("kind", ["tool_call", "git_fetch", "job_done", "a kind of next year"])

@@ -82,3 +82,12 @@ def test_logs_are_shown_of_the_newest_session(harness: Verb, state: State) -> No
     assert harness("logs", "worker-1").stdout == "hello from S2\n"
     assert harness("logs", "worker-1", "--session", "S1").stdout == "hello from S1\n"
     assert "did you mean worker-1?" in harness("logs", "worker1").stderr
+
+
+def test_a_log_is_shown_as_its_agents_kind_reads_it_and_raw_when_asked(harness: Verb, state: State) -> None:
+    folder = state.logs / "scripted-1"
+    folder.mkdir(parents=True)
+    step = '{"t": 1, "step": 2, "verb": "call", "status": "leased", "detail": "claim_task"}'
+    (folder / "S1.log").write_text(f"{step}\n! a warning\n")
+    assert harness("logs", "scripted-1").stdout == "[tool] call leased claim_task\n! a warning\n"
+    assert harness("logs", "scripted-1", "--raw").stdout == f"{step}\n! a warning\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mini import MiniServer, git, wait_until
 
-from harness import project_files
+from harness import preflight, project_files, sandbox
 from harness.agents import ADAPTERS
 from harness.agents.base import Event, Mark, Seat, Wanted
 from harness.containers import Engine
@@ -245,6 +245,39 @@ def test_preflight_stops_an_agent_before_its_first_session(hire: Hire, mini: Min
     assert "kind qwen cannot be started yet" in reasons["kind"]
     assert reasons["book"].endswith("none/book.toml does not exist")
     assert mini.sessions == {}
+
+
+@pytest.mark.containers
+def test_a_vendors_cli_has_to_run_and_not_only_to_be_there(engine: Engine, run: str, base_image: str) -> None:
+    claude, command = AgentSpec("x", "claude"), AgentSpec("x", "command", command="y")
+
+    def found(program: str, spec: AgentSpec) -> str | None:
+        return preflight.verdict(program, *sandbox.trial(engine, run, base_image, preflight.trial(program, spec)))
+
+    assert found("git", claude) is None
+    assert found("false", claude) == "false --version ends with status 1 ()"
+    assert found("false", command) is None  # what a command makes of --version is its own
+    assert found("claude", claude) == found("claude", command) == "claude: not found"
+
+
+@pytest.mark.containers
+def test_a_prompt_that_is_missing_stops_an_agent_before_its_first_session(hire: Hire, mini: MiniServer) -> None:
+    supervisor = hire("true", prompt="none.md")
+    supervisor.start()
+    assert supervisor.join(60)
+    state = supervisor.states()[0]
+    assert (state.reason[-43:], state.sessions, state.gave_up) == ("none.md cannot be read: No such file or directory"[-43:], 0, True)
+    assert mini.sessions == {}
+
+
+@pytest.mark.containers
+def test_an_agent_is_told_its_prompt_as_it_is_when_its_session_begins(hire: Hire, mini: MiniServer, tmp_path: Path) -> None:
+    (tmp_path / "own.md").write_text("Be quick.")
+    supervisor = hire('printf %s "$HARNESS_PROMPT" | tail -n 1; echo $HARNESS_SESSION >f; git add f; git commit -qm c', prompt="own.md")
+    supervisor.start()
+    wait_until(lambda: b"Be quick." in log_of(mini, "a-1", "S1"), 60)
+    (tmp_path / "own.md").write_text("Be slow.")
+    wait_until(lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)), 60)
 
 
 @pytest.mark.containers

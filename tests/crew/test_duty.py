@@ -6,6 +6,8 @@ import pytest
 
 from harness import duty
 from harness.duty import Board, Go, Later, Others, Over
+from harness.server import ServerGone
+from harness.supervisor import Boards
 from mcp_server.core.role import Role
 
 
@@ -89,3 +91,26 @@ def test_an_account_that_is_closed_is_known_by_its_reset() -> None:
         ],
     }  # fmt: skip
     assert Board.of(status) == Board(False, True, 3, 1, {"anthropic": (5, "spent")})
+
+
+class Counting:
+    """A server that only has a status, and counts who asks for it."""
+
+    def __init__(self) -> None:
+        self.asked, self.away = 0, False
+
+    def status(self) -> dict:
+        self.asked += 1
+        if self.away:
+            raise ServerGone("restarting")
+        return {"finished": False, "claimable": True, "tasks": {}, "landings": self.asked, "accounts": []}
+
+
+def test_many_agents_share_a_look_and_one_that_would_stop_takes_its_own() -> None:
+    server = Counting()
+    boards = Boards(server, seen_s=3600)
+    assert [board.landings for _ in range(9) if (board := boards.newest(False))] == [1] * 9
+    fresh = boards.newest(True)
+    assert fresh is not None and fresh.landings == 2
+    server.away = True
+    assert boards.newest(True) is None
