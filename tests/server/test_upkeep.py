@@ -1,7 +1,9 @@
 """Care of the repositories: beside landings and uploads, broken off at any moment, and nothing that an event names is ever lost."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -256,6 +258,8 @@ def test_a_server_killed_at_any_point_of_its_upkeep_goes_on_with_it(tmp_path: Pa
         for log in (bare(mortal) / "logs/refs/agents/old").iterdir():
             os.utime(log, (1, 1))
         crowd(bare(mortal), "refs/agents/young", made[:1], core.LOOSE_REFS_MAX + 10)  # these stay, so that there is work at each start
+        with contextlib.closing(sqlite3.connect(mortal.state / "state.db")) as database, database:
+            database.execute("DELETE FROM meta WHERE key LIKE 'last fold%'")  # it looked for refs a moment ago, before there were any
         mortal.faults = list(points)
         mortal.start()
         with mortal.watched():
