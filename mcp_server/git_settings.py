@@ -32,13 +32,13 @@ CPU_S = 300
 MEMORY_KB = 4 * 1024 * 1024  # address space, so packs that are mapped count
 # Before any git: a tree of 2 kB can name more files than fit into memory. A system without such a limit goes on.
 LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
-# As well as that: behind everybody else for processor and disk (yet never starved: idle I/O would be), and killed when the server is, where the system can do it.
+# As well as that: behind everybody else for processor and disk (but not at the very end: on a machine that is never idle it would never be done), and killed when the server is, where the system can do it.
 UNHURRIED_CPU_S = 3600
 UNHURRIED = (
     "/bin/sh",
     "-c",
     f"ulimit -t {UNHURRIED_CPU_S}; ulimit -v {MEMORY_KB}; ionice -c 2 -n 7 -p $$ 2>/dev/null; "
-    'command -v setpriv >/dev/null && set -- setpriv --pdeathsig KILL "$@"; exec nice -n 19 "$@"',
+    'command -v setpriv >/dev/null && set -- setpriv --pdeathsig KILL "$@"; exec nice -n 10 "$@"',
     "sh",
 )
 

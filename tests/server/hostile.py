@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock
+
+from mcp_server import git
+
 from . import packs, toy, wide
 from .conftest import Agent, Server
 from .packs import DIRECTORY, Object, Wire
@@ -118,7 +122,8 @@ def standing(root: Path) -> Iterator[Stand]:
     began_ms = time.time_ns() // 1_000_000
     server = Server(wide.project(root / "project"), root / "state", wide.WAIT_S, lambda: began_ms)
     try:
-        with wide.running(server):
+        # As if somebody looked after the repository all the time: the server's own upkeep would change what is compared.
+        with FileLock(server.state / "repos/toy.git" / git.UPKEEP_LOCK, timeout=BOUND_S), wide.running(server):
             one = server.agent("one")
             fence = one.call("claim_task", task=TASK)["fence"]
             yield Stand(server, one, fence, Wire(server.port, one.token), one.clone(root / "clone"))
