@@ -71,6 +71,5 @@ def _used(told: Any) -> str:
 def _message(error: Any) -> str:
     if not isinstance(error, dict):
         return str(error)
-    inner = error.get("data")
-    words = inner.get("message") if isinstance(inner, dict) else error.get("message")
-    return " ".join(str(word) for word in (error.get("name"), words) if word)
+    inner = error["data"] if isinstance(error.get("data"), dict) else error
+    return " ".join(str(word) for word in (error.get("name"), inner.get("statusCode"), inner.get("message")) if word)

@@ -99,6 +99,7 @@ LINES = [
     ("opencode", {"type": "tool_use", "part": {"tool": "harness_push", "state": {"input": {"fence": 1}}}}, Mark.TOOL, 'harness_push {"fence": 1}'),
     ("opencode", {"type": "step_finish", "part": {"reason": "stop", "tokens": {"input": 100, "output": 10, "cache": {"read": 5, "write": 0}}}}, Mark.RESULT, "105 tokens read, 10 written"),
     ("opencode", {"type": "error", "error": {"name": "APIError", "data": {"message": "Rate limit reached"}}}, Mark.QUOTA, "APIError Rate limit"),
+    ("opencode", {"type": "error", "error": {"name": "APIError", "data": {"message": "the token is not one of this server's", "statusCode": 401}}}, Mark.AUTH, "APIError 401 the token"),
     ("qwen", {"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "mcp__harness__push", "input": {}}]}}, Mark.TOOL, "mcp__harness__push"),
     ("qwen", {"type": "result", "subtype": "error_during_execution", "is_error": True, "error": {"message": "[API Error: 429 You exceeded your current quota]"}}, Mark.QUOTA, "429"),
 ]  # fmt: skip

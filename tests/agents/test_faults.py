@@ -170,11 +170,11 @@ def test_a_missing_program_stops_its_agent_and_no_other(engine: Engine, tmp_path
         assert "claude: not found in the image" in here.harness("status").stdout
 
 
-def test_a_program_whose_tools_are_refused_is_seen_at_once(image: Callable[..., str], tmp_path: Path) -> None:
+def test_a_program_whose_token_is_refused_is_seen_at_once(image: Callable[..., str], tmp_path: Path) -> None:
     wrong = {kind: image(kind, "stranger", "export HARNESS_TOKEN=nobody") for kind in KINDS}
-    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind]), **wrong) as here:
+    # codex stops by itself; opencode asks its model with the same token; the others would go on without our tools.
+    named = {"claude": "no_tools", "codex": "crashed", "gemini": "no_tools", "opencode": "auth", "qwen": "no_tools"}
+    with run_of(tmp_path, KINDS, lambda kind: short(LETTER[kind], sessions=9), **wrong) as here:
         here.up_until(lambda: all(ends(here, f"{kind}-1") for kind in KINDS))
-        told = {kind: ends(here, f"{kind}-1")[0] for kind in KINDS}
-        print(told)
+        assert {kind: ends(here, f"{kind}-1")[0][0] for kind in KINDS} == named
         assert done(here) == 0
-        assert {told[kind][0] for kind in KINDS} == {"no_tools"}, told
