@@ -18,6 +18,7 @@ from mcp_server import git_tree
 from mcp_server.auth import Principal
 from mcp_server.core import budget
 from mcp_server.git_tree import Entry
+from mcp_server.store import Tx
 from mcp_server.use_cases import reports, sessions
 from mcp_server.world import World
 
@@ -48,13 +49,16 @@ class Resources:
 
     async def _read(self, ctx: Context, uri: str, read: Callable[[], str]) -> str:
         who, began = self._principal(ctx), time.monotonic()
-        log = partial(sessions.called, self._world, who, "resources/read", args={"uri": uri})
+
+        def log(tx: Tx, status: str, code: str | None) -> None:
+            sessions.called(self._world.at_one_moment(), tx, who, "resources/read", status=status, code=code, args={"uri": uri}, ms=_since(began))
+
         try:
             text = await asyncio.to_thread(read)
         except ResourceNotFoundError:
-            await asyncio.to_thread(log, status="refused", code="not_found", ms=_since(began))
+            await self._world.group.write(partial(log, status="refused", code="not_found"))
             raise
-        await asyncio.to_thread(log, status="ok", code=None, ms=_since(began))
+        await self._world.group.write(partial(log, status="ok", code=None))
         return text
 
 

@@ -10,9 +10,10 @@ from mcp_server.auth import AGENT, Principal
 from mcp_server.core.landing import Submission as State
 from mcp_server.gate import Gate
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, claim, events, oracle_jobs, sessions, submit
+from mcp_server.use_cases import baseline, events, oracle_jobs, sessions, submit
 
 from . import toy, wide
+from .histories import claimed
 from .test_crash import Desk
 
 Says = Callable[[list[str]], str]  # of the paths in a tree: passed, failed, broken, or low if only the cases in `low` fail
@@ -34,7 +35,7 @@ class Yard:
         toy.git("commit", "-qm", "x", cwd=self.clone)
         toy.git("push", "-q", str(self.desk.bare), f"HEAD:refs/agents/{name}/work", cwd=self.clone)
         who = Principal(name, AGENT, sessions.begin(world, name, "command", door=False)[0].id)
-        fence = claim.claim(world, who, f"M{number:02}")["fence"]
+        fence = claimed(world, who, f"M{number:02}")["fence"]
         if shared:
             with world.store.write() as tx:
                 tx.exec_driver_sql("UPDATE leases SET paths = ? WHERE fence = ?", (f'["m{number:02}/**", "shared"]', fence))
