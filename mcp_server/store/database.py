@@ -55,10 +55,10 @@ class Tx:
     def execute(self, *statement_and_values: Any) -> CursorResult:
         return self._connection.execute(*statement_and_values)
 
-    def exec_driver_sql(self, sql: str) -> CursorResult:
+    def exec_driver_sql(self, sql: str, parameters: tuple = ()) -> CursorResult:
         """Anything at all: what is known may be no longer true."""
         self._known.clear()
-        return self._connection.exec_driver_sql(sql)
+        return self._connection.exec_driver_sql(sql, parameters)
 
     def known(self, name: str, read: Callable[[], T]) -> T:
         """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too, or forgets it."""
