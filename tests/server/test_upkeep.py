@@ -14,7 +14,7 @@ import pytest
 
 from mcp_server import faults, git_settings, git_upkeep
 from mcp_server.core import upkeep as core
-from mcp_server.git import GitFailed, Repository
+from mcp_server.git import HELD_MAX, GitFailed, Repository
 from mcp_server.use_cases import upkeep
 
 from . import packs, toy, wide
@@ -156,7 +156,7 @@ def test_every_month_holds_what_it_folded_and_a_second_time_adds_to_it(server: S
 def test_more_refs_than_a_commit_has_parents_are_all_held(server: Server):
     where, repo = bare(server), server.world.repos["toy"]
     made = scatter(where, 3)
-    many = crowd(where, "refs/agents/crowd", [made[0]] * 510 + made[1:], 512)
+    many = crowd(where, "refs/agents/crowd", [made[0]] * HELD_MAX + made[1:], HELD_MAX + 2)
     kept = repo.hold("refs/kept/202601", many, 1)
     assert kept == many and set(made) <= set(toy.git("rev-list", "refs/kept/202601", cwd=where).split())
     repo.delete_refs(kept)
