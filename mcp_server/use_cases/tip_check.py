@@ -6,6 +6,7 @@ until it is green again its runs are known by the whole tree, so that nothing la
 
 import json
 import secrets
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from mcp_server.core import landing
 from mcp_server.store import Tx, meta
@@ -17,6 +18,18 @@ from mcp_server.world import World
 NAMED_MAX = 50  # cases in an event
 
 
+@dataclass(frozen=True)
+class Check:
+    """How far the check of `commit` has come: the run asked for last and its suite, the suites still to be run, and the
+    cases that the suite's first run contradicted, while it is run again."""
+
+    commit: str
+    suite: str = ""
+    job: int | None = None
+    left: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
 def load(world: World) -> None:
     """What is red since an earlier start: {"commit", "cases", "count"} by suite; held-out cases are only counted."""
     with world.store.read() as tx:
@@ -25,21 +38,31 @@ def load(world: World) -> None:
 
 
 def look(world: World) -> None:
-    """What the ticker does. A tip is checked once, and begun only while nothing is in the gate."""
+    """What the ticker does. A tip is checked once, suite by suite, so that of all runners it never keeps more than one busy;
+    the next run is asked for only while nothing is in the gate."""
     for repo in world.repos if world.config.run.tip_check else ():
         tip = world.main(repo)
         with world.store.read() as tx:
             known, idle = _known(tx, repo), not rows.pending(tx)
-        if known.get("commit") == tip:
+        if known and known.job is not None and known.commit == tip:
             _judge(world, repo, known)
-        elif idle:
-            suites = world.suites_of(repo)
-            _ask(world, repo, tip, [name for name in suites if name in world.red] if _is_covered(world, repo, tip) else suites, {})
+        elif idle and (known is None or known.commit != tip):
+            _next(world, repo, Check(tip, left=_due(world, repo, tip, after=known.suite if known else None)))
+        elif idle and known is not None and known.left:
+            _next(world, repo, known)
 
 
-def _known(tx: Tx, repo: str) -> dict:
-    """{"commit", "jobs": {suite: job}, "first": {suite: cases that failed in the first run}}, or nothing yet."""
-    return json.loads(meta.get(tx, f"tip {repo}") or "{}")
+def _known(tx: Tx, repo: str) -> Check | None:
+    told = json.loads(meta.get(tx, f"tip {repo}") or "{}")
+    return Check(**told) if told.keys() == {field.name for field in fields(Check)} else None
+
+
+def _due(world: World, repo: str, tip: str, *, after: str | None) -> list[str]:
+    """All suites, or only those that are red where runs have seen this tree as a whole. They take turns: main may move before all have been run."""
+    suites = world.suites_of(repo)
+    at = suites.index(after) + 1 if after in suites else 0
+    suites = suites[at:] + suites[:at]
+    return [name for name in suites if name in world.red] if _is_covered(world, repo, tip) else suites
 
 
 def _is_covered(world: World, repo: str, tip: str) -> bool:
@@ -51,30 +74,35 @@ def _is_covered(world: World, repo: str, tip: str) -> bool:
     return all(tree_of(job.commit) == tree_of(tip) for job in jobs)
 
 
-def _ask(world: World, repo: str, tip: str, suites: list[str], first: dict[str, list[str]]) -> None:
-    jobs = {}
-    for name in suites:
-        wanted = oracle_jobs.Wanted(name, tip, oracle_jobs.TIP, nonce=f"tip {secrets.token_hex(8)}")
-        jobs[name] = oracle_jobs.request(world, wanted).id
+def _next(world: World, repo: str, known: Check) -> None:
+    """Asks for the next run of a check, if one is left."""
+    if known.left:
+        wanted = oracle_jobs.Wanted(known.left[0], known.commit, oracle_jobs.TIP, nonce=f"tip {secrets.token_hex(8)}")
+        known = replace(known, suite=known.left[0], job=oracle_jobs.request(world, wanted).id, left=known.left[1:])
+    _put(world, repo, known)
+
+
+def _put(world: World, repo: str, known: Check) -> None:
     with world.store.write() as tx:
-        meta.put(tx, f"tip {repo}", json.dumps({"commit": tip, "jobs": jobs, "first": first}))
+        meta.put(tx, f"tip {repo}", json.dumps(asdict(known)))
 
 
-def _judge(world: World, repo: str, known: dict) -> None:
-    """Once all runs have ended. Those with a contradiction are run once more before they are believed."""
+def _judge(world: World, repo: str, known: Check) -> None:
+    """Once its run has ended. What it contradicts is run once more before it is believed."""
     with world.store.read() as tx:
-        jobs = {name: job for name, id in known["jobs"].items() if (job := job_rows.get(tx, id))}
-    if not jobs or any(job.state != job_rows.DONE for job in jobs.values()):
+        job = job_rows.get(tx, known.job)
+    if job is None or job.state != job_rows.DONE:
         return
-    tip, first = known["commit"], known["first"]
-    outcomes = {name: job.verdict["outcomes"] for name, job in jobs.items() if job.verdict and not oracle_jobs.is_broken(job)}
-    lost = {name: _lost(world, name, tip, told) for name, told in outcomes.items()}
-    for name, cases in lost.items():
-        if confirmed := sorted(set(cases) & set(first.get(name, ()))):
-            _redden(world, name, tip, confirmed)
-        elif not cases:
-            _whiten(world, name, tip)
-    _ask(world, repo, tip, [name for name, cases in lost.items() if cases and name not in first], lost)
+    suite, before, again = known.suite, set(known.lost), []
+    if job.verdict and not oracle_jobs.is_broken(job):
+        lost = _lost(world, suite, known.commit, job.verdict["outcomes"])
+        if confirmed := sorted(before & set(lost)):
+            _redden(world, suite, known.commit, confirmed)
+        elif not lost:
+            _whiten(world, suite, known.commit)
+        again = lost if lost and not before else []
+    left = [suite, *known.left] if again else known.left
+    _put(world, repo, replace(known, job=None, left=left, lost=again))
 
 
 def _lost(world: World, suite: str, tip: str, outcomes: dict[str, str]) -> list[str]:
