@@ -1,5 +1,6 @@
 """What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models. Made by the composition root."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +19,11 @@ from mcp_server.store import Group, Store, Tx
 MS_PER_MINUTE = 60_000
 
 
+def steady_ms() -> int:
+    """Of a clock that only goes forward, at its pace: between two of its times lies what has passed."""
+    return time.monotonic_ns() // 1_000_000
+
+
 @dataclass(frozen=True)
 class World:
     config: Config
@@ -33,7 +39,10 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
     red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
-    runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last, while this process lives
+    # Of the runners, by `steady_ms`, and true only while this process lives: its next start takes all jobs back.
+    runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last
+    renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
+    steady_ms: Callable[[], int] = steady_ms
     unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     def role_of(self, agent: str) -> Role:

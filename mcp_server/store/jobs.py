@@ -35,7 +35,6 @@ class Job:
     queued_ms: int
     attempts: int = 0
     runner: str | None = None
-    renewed_ms: int | None = None
     verdict: dict | None = None
 
 

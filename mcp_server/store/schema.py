@@ -91,7 +91,6 @@ jobs = Table(
     Column("priority", Integer, nullable=False),  # the highest of those at which it is wanted; 0: nobody wants it any more
     Column("state", Text, nullable=False),  # queued | running | done
     Column("runner", Text),
-    Column("renewed_ms", Integer),
     Column("queued_ms", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("verdict", JSON),

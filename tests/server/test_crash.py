@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -289,3 +289,17 @@ def push_raw(one: Agent, fence: int, commit: str, summary: str, patience_s: floa
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "push", "arguments": {"fence": fence, "commit": commit, "summary": summary}}}
     headers = {"Authorization": f"Bearer {one.token}", "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
     httpx2.post(f"{one.server.url}/mcp", json=call, headers=headers, timeout=httpx2.Timeout(10, read=max(0.05, patience_s)))
+
+
+def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_falls_silent_loses_it(desk: tuple[Desk, int, str]):
+    world = desk[0].world
+    oracle_jobs.request(world, oracle_jobs.Wanted("words", desk[0].main(), oracle_jobs.ASKED, nonce="afresh"))
+    told = oracle_jobs.claim(world, "runner")
+    assert told is not None
+    later = replace(world, now_ms=lambda: world.now_ms() + 10 * oracle_jobs.LOST_MS)
+    oracle_jobs.reap(later)
+    assert oracle_jobs.renew(later, told["job"], "runner"), "the run is still its runner's"
+    oracle_jobs.reap(replace(world, steady_ms=lambda: world.steady_ms() + oracle_jobs.LOST_MS + 1_000))
+    assert not oracle_jobs.renew(world, told["job"], "runner")
+    again = oracle_jobs.claim(world, "another")
+    assert again is not None and again["job"] == told["job"]
