@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -25,15 +26,13 @@ NO_TLS = False  # plain HTTP: reading the certificates of the world would be hal
 
 
 class Clock:
-    """The server's clock: real time plus what a test has added."""
+    """A clock of the server's, the wall's or the steady one: its time plus what a test has added."""
 
-    def __init__(self):
-        self.ahead_ms = 0
+    def __init__(self, real_ns: Callable[[], int] = time.time_ns):
+        self.ahead_ms, self._real_ns = 0, real_ns
 
     def __call__(self) -> int:
-        import time
-
-        return time.time_ns() // 1_000_000 + self.ahead_ms
+        return self._real_ns() // 1_000_000 + self.ahead_ms
 
 
 class Server:
@@ -41,6 +40,7 @@ class Server:
 
     def __init__(self, project: Path, state: Path, wait_s: float = 45.0, clock: Callable[[], int] | None = None):
         self.project, self.state, self.clock, self.wait_s = project, state, clock or Clock(), wait_s
+        self.steady = Clock(time.monotonic_ns)
         self.world: World | None = None
         self.start()
 
@@ -62,7 +62,7 @@ class Server:
         async def serve() -> None:
             loaded = config.load(self.project / "harness.toml")
             assert not isinstance(loaded, list), [str(problem) for problem in loaded]
-            world = app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock)
+            world = replace(app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock), steady_ms=self.steady)
             settings = uvicorn.Config(lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
             server = uvicorn.Server(settings)
             doors = Doors(server, self.state / "doors")

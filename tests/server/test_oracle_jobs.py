@@ -39,7 +39,7 @@ def server(shared: Server) -> Server:
 
 def silence(server: Server) -> None:
     """Every runner is silent for so long that it loses its job."""
-    server.clock.ahead_ms += 31_000
+    server.steady.ahead_ms += 31_000
     app.tick(server.world)
 
 
@@ -160,7 +160,7 @@ def test_the_word_of_a_runner_that_lost_its_job_counts_for_nothing(server: Serve
 def test_a_runner_that_renews_keeps_its_job(server: Server, tmp_path: Path):
     _, _, job = asked(server, tmp_path)
     for _ in range(3):
-        server.clock.ahead_ms += 20_000
+        server.steady.ahead_ms += 20_000
         with server.http("runner") as http:
             assert http.post(f"/api/jobs/{job['job']}/renew", json={"runner": "r"}).status_code == 200
     assert finish(server, job["job"], said("passed", **ALL)) == 200
