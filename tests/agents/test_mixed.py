@@ -26,7 +26,7 @@ def test_six_agents_of_three_vendors_finish_the_project(engine: Engine, tmp_path
         assert {f"letters/{letter}/map" for letter in LETTERS} <= set(here.landed_files().split())
         assert here.harness("audit", "verify").returncode == 0
         landed = {event["agent"] for event in here.events("landed")}
-        assert {name.rpartition("-")[0] for name in landed} == set(KINDS)
+        assert len({name.rpartition("-")[0] for name in landed}) > 1, "the quick ones may leave nothing to a slow one, but not all to one vendor"
         report = here.json("report")
         assert (report["work_commits"], report["coordination_commits"]) == (len(LETTERS), 0)
         assert engine.list({sandbox.RUN: here.state.label}) == []
