@@ -27,7 +27,7 @@ async def _play(tmp_path: Path, mode: str) -> None:
         tokens = {name: auth.issue(tx, name, auth.AGENT, world.now_ms()) for name in ("one", "two")}
     served = app.build(world)
     async with served.router.lifespan_context(served):
-        assert len((await _client(served, tokens["one"], mode, lambda client: client.list_tools())).tools) == 9
+        assert len((await _client(served, tokens["one"], mode, lambda client: client.list_tools())).tools) == 10
         first = await _client(served, tokens["one"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"}))
         second = await _client(served, tokens["two"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"}))
     assert first.structured_content["status"] == "leased"

@@ -124,11 +124,11 @@ def local(command: str, cwd: Path) -> run.There:
 
 
 class LocalRunner:
-    """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for so many jobs after the first `broken_after`."""
+    """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for so many jobs of those that `breaks` is true of."""
 
     def __init__(self, url: str, token: str, name: str = "local"):
         self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)
-        self._name, self.broken, self.broken_after, self.jobs, self.hold = name, 0, 0, [], threading.Event()
+        self._name, self.broken, self.breaks, self.jobs, self.hold = name, 0, lambda job: True, [], threading.Event()
         self.hold.set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -153,7 +153,7 @@ class LocalRunner:
 
     def _run(self, job: dict) -> None:
         self.jobs.append(job)
-        if self.broken and len(self.jobs) > self.broken_after:
+        if self.broken and self.breaks(job):
             self.broken -= 1
             verdict, reference = {"status": "broken", "reason": "the box broke", "counts": {}, "outcomes": {}, "failures": []}, {}
         elif job["kind"] == "check":
