@@ -29,6 +29,7 @@ test: setup
 
 # One script a line; each installs what it needs, pinned, and finds it there the next time.
 test-agents: setup
+	@$(PYTHON) scripts/bootstrap.py npm
 	@scripts/test-programs $(TEST_ARGS)
 	@scripts/test-protocol
 

@@ -1,4 +1,4 @@
-"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace]`, by default the first three.
+"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace] [npm]`, by default the first three.
 
 Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the command to type.
 """
@@ -47,7 +47,13 @@ def strace():
         machine.say("going on without strace: %s" % cannot)
 
 
-STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose, "strace": strace}
+def npm():
+    """For the official MCP programs, which come from npm."""
+    if machine.find("npm") is None:
+        machine.install(["npm"], "npm installs the official MCP programs.")
+
+
+STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose, "strace": strace, "npm": npm}
 
 
 def main(names):
