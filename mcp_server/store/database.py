@@ -20,6 +20,7 @@ from mcp_server.store.statement import Statement
 
 T = TypeVar("T")
 
+READERS_KEPT = 4  # idle connections, open from the start; what more of them were needed at once is closed again
 BUSY_TIMEOUT_MS = 10_000
 UNWRITABLE = {
     "SQLITE_FULL": "its disk is full",
@@ -130,6 +131,7 @@ class Store:
             store._readers.append(first)
             with store._engine.connect() as connection:
                 metadata.create_all(connection)
+            store._readers += [Tx(store._engine.connect()) for _ in range(READERS_KEPT - 1)]
         except BROKEN as broke:
             if why := _unwritable(broke):
                 raise Unsafe(f"{path} cannot be used: {why}. Nothing was changed; make room, or make it writable, and start again.") from broke
@@ -158,7 +160,10 @@ class Store:
         except BaseException:
             tx.close()
             raise
-        self._readers.append(tx)
+        if len(self._readers) < READERS_KEPT:
+            self._readers.append(tx)
+        else:
+            tx.close()
 
     @contextmanager
     def write(self) -> Iterator[Tx]:

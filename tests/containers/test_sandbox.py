@@ -267,5 +267,5 @@ def test_the_engine_is_asked_for_every_guard_of_an_agents_box(tmp_path: Path) ->
 
 def test_a_program_is_tried_inside_the_image(engine: Engine, run: str, base_image: str) -> None:
     assert sandbox.trial(engine, run, base_image, ("git", "--version"))[0] == 0
-    assert sandbox.trial(engine, run, base_image, ("sh", "-c", "echo once; echo no >&2; exit 3")) == (3, "no")
+    assert sandbox.trial(engine, run, base_image, ("sh", "-c", "echo once >&2; echo no >&2; exit 3")) == (3, "no")
     assert Bind("/a", "/b").read_only

@@ -234,14 +234,14 @@ def test_preflight_stops_an_agent_before_its_first_session(hire: Hire, mini: Min
 
     supervisor = hire(hired=[
         hired("image", "localhost/no/such:1", command="true"), hired("program", command=["claude", "-p"]),
-        hired("kind", kind="qwen"), hired("book", kind="scripted", playbook="none/{agent}.toml"),
+        hired("kind", kind="nobody"), hired("book", kind="scripted", playbook="none/{agent}.toml"),
     ])  # fmt: skip
     supervisor.start()
     assert supervisor.join(WITHIN_S)
     reasons = {state.agent: state.reason for state in supervisor.states()}
     assert "does not exist" in reasons["image"]
     assert reasons["program"] == f"preflight: claude: not found in the image {base_image}"
-    assert "kind qwen cannot be started yet" in reasons["kind"]
+    assert "kind nobody cannot be started yet" in reasons["kind"]
     assert reasons["book"].endswith("none/book.toml does not exist")
     assert mini.sessions == {}
 

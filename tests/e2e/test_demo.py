@@ -35,7 +35,8 @@ def test_six_agents_build_minisql_and_nothing_is_red_lost_or_left_behind(tmp_pat
     assert told["red_commits"] == told["coordination_commits"] == told["containers_left"] == 0
     assert told["audit_ok"] is True
     assert told["cases_start"] < 10 < 300 <= told["cases_end"] == told["cases_total"]
-    assert told["tasks_done"] == told["landed"] == told["work_commits"] == 18
+    assert told["tasks_done"] == told["landed"] == 18
+    assert 0 < told["work_commits"] <= 18, "several changes that were tested together are one commit on main"
     assert set(told["refused"]) >= REFUSALS
     assert set(told["incidents"]) == INCIDENTS
     assert all(headline in ran.stdout for headline in INCIDENTS)
