@@ -94,6 +94,7 @@ def open_world(config: Config, state: StateDir, bell: Bell, now_ms=lambda: time.
     world = _with_cases(world)
     planning.import_tasks(world)
     oracle_jobs.take_back(world)
+    sessions.find_untold(world)
     leasing.find_unkept(world)
     leasing.keep_salvage(world)
     for warning in status.warnings(world):

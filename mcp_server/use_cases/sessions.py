@@ -7,6 +7,7 @@ from mcp_server import auth, faults
 from mcp_server.auth import Principal
 from mcp_server.core.task import Event
 from mcp_server.gateway.budgets import Scope
+from mcp_server.git import ZERO
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as request_rows
@@ -62,6 +63,20 @@ def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
             lease_rows.put(tx, dataclasses.replace(lease, head=commit))
     if who.session is not None and (session := people.session(tx, who.session)) is not None:
         people.put_session(tx, dataclasses.replace(session, head=commit, branch=ref))
+
+
+def find_untold(world: World) -> None:
+    """After a crash: what git has stored and no event tells of. The ref that a holder moved last is at what was uploaded last."""
+    with world.store.read() as tx:
+        leases = lease_rows.open_ones(tx)
+    for lease in leases:
+        last = max(world.repos[lease.repo].with_age([f"refs/agents/{lease.agent}/"]), key=lambda ref: ref.moved_ms, default=None)
+        if last is None or last.commit == lease.head or last.moved_ms < lease.granted_ms:
+            continue
+        who = Principal(lease.agent, auth.AGENT, lease.session)
+        with world.store.write() as tx:
+            world.record(tx, "git_push", who, repo=lease.repo, status="found", updates=[[last.name, lease.head or ZERO, last.commit]])
+            uploaded(tx, who, lease.repo, last.name, last.commit)
 
 
 def called(world: World, tx: Tx, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int) -> None:

@@ -21,6 +21,7 @@ from mcp_server.auth import AGENT, Principal
 from mcp_server.bell import Bell
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import Gate
+from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.use_cases import baseline, events, oracle_jobs, sessions, submit
 from mcp_server.world import World
@@ -303,3 +304,19 @@ def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_fall
     assert not oracle_jobs.renew(world, told["job"], "runner")
     again = oracle_jobs.claim(world, "another")
     assert again is not None and again["job"] == told["job"]
+
+
+def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show(desk: tuple[Desk, int, str], tmp_path: Path):
+    """Its client finds everything up to date, and never tells the server again."""
+    made, _, _ = desk
+    clone = tmp_path / "clone"
+    toy.git("commit", "-q", "--allow-empty", "-m", "more", cwd=clone)
+    toy.git("push", "-q", str(made.bare), "HEAD:refs/agents/one/work", cwd=clone)
+    commit = toy.git("rev-parse", "HEAD", cwd=clone)
+    for found in (1, 1):
+        made.crash()
+        with made.world.store.read() as tx:
+            [lease] = lease_rows.open_ones(tx)
+        assert lease.head == commit
+        told = events.query(made.world, events.Wanted(kind="git_push"))
+        assert len(told) == found and told[0].data["status"] == "found", "once"
