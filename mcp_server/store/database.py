@@ -61,7 +61,7 @@ class Tx:
         return self._connection.exec_driver_sql(sql)
 
     def known(self, name: str, read: Callable[[], T]) -> T:
-        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too, or forgets it."""
+        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too."""
         if not self.writes:
             return read()
         if name not in self._known:
@@ -75,9 +75,6 @@ class Tx:
     def remember(self, name: str, value: Any) -> None:
         if self.writes:
             self._known[name] = value
-
-    def forget(self, name: str) -> None:
-        self._known.pop(name, None)
 
     def begin(self) -> None:
         self.driver.execute("BEGIN IMMEDIATE" if self.writes else "BEGIN")
@@ -130,6 +127,9 @@ class Store:
             store._readers.append(first)
             with store._engine.connect() as connection:
                 metadata.create_all(connection)
+                for table in metadata.sorted_tables:  # in a database that is older than one of its indexes
+                    for index in table.indexes:
+                        index.create(connection, checkfirst=True)
         except BROKEN as broke:
             if why := _unwritable(broke):
                 raise Unsafe(f"{path} cannot be used: {why}. Nothing was changed; make room, or make it writable, and start again.") from broke

@@ -23,6 +23,8 @@ tasks = Table(
     Column("source", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("salvage", JSON),
+    Index("tasks_by_state", "state"),
+    Index("tasks_by_title", "title"),
 )
 
 leases = Table(
