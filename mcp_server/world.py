@@ -14,6 +14,7 @@ from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
 from mcp_server.store import Group, Store, Tx
+from mcp_server.tally import Tally
 
 MS_PER_MINUTE = 60_000
 
@@ -34,6 +35,7 @@ class World:
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
     red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last, while this process lives
+    tally: Tally = field(default_factory=Tally)
     unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     def role_of(self, agent: str) -> Role:

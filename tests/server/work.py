@@ -32,6 +32,8 @@ def counted(store: Store) -> Iterator[Work]:
         return 0
 
     def instruction(frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code is step.__code__:
+            return None
         frame.f_trace_opcodes = True
         work.python += event == "opcode"
         return instruction
