@@ -58,7 +58,7 @@ def test_a_task_is_added_once_shown_and_refused_where_it_makes_no_sense(server: 
     status, first = call(server, "POST", "/api/tasks", made)
     assert status == 200 and call(server, "POST", "/api/tasks", made) == (200, first)
     assert (first["state"], first["suite"], first["source"]) == ("open", "words", "admin")
-    assert call(server, "GET", f"/api/tasks/{first['id']}")[1] == first | {"holder": None}
+    assert call(server, "GET", f"/api/tasks/{first['id']}")[1] == first | {"holder": None, "report": None}
     status, refused = call(server, "POST", "/api/tasks", made | {"title": "Other", "paths": ["m02/**"]})
     assert (status, refused["error"]) == (409, "bad_request")
 
