@@ -18,10 +18,23 @@ from mcp_server.core.lease import Lease
 from mcp_server.core.task import State, Task
 from mcp_server.gateway.budgets import Scope
 from mcp_server.store import Store, meta, people
+from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import claim, leasing, memory, oracle_tasks, planning, release, spending, status, tip_check
+from mcp_server.use_cases import (
+    baseline,
+    claim,
+    leasing,
+    memory,
+    oracle_jobs,
+    oracle_tasks,
+    planning,
+    release,
+    spending,
+    status,
+    tip_check,
+)
 from mcp_server.world import World
 
 from . import toy, work
@@ -32,11 +45,11 @@ SHARE_MAX = 1.25  # of the work after little history; were each done thing looke
 ME, ADMINISTRATOR = Principal("me", AGENT), Principal("admin", ADMIN)
 
 
-def opened(root: Path) -> World:
+def opened(root: Path, toml: str = toy.TOML) -> World:
     async def silent_bell() -> Bell:
         return Bell()
 
-    loaded = config.load(toy.project(root / "project") / "harness.toml")
+    loaded = config.load(toy.project(root / "project", toml) / "harness.toml")
     assert isinstance(loaded, config.Config)
     return app.open_world(loaded, app.StateDir(root / "state"), asyncio.run(silent_bell()))
 
@@ -236,3 +249,55 @@ def test_a_database_that_is_older_than_an_index_gets_it(tmp_path: Path):
     with again.read() as tx:
         assert names(tx) == before and "tasks_by_title" in before
     again.close()
+
+
+# -- many suites
+
+
+SUITES = 12
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> Iterator[World]:
+    one = toy.TOML[toy.TOML.index("[oracle.words]") : toy.TOML.index("[agents.worker]")]
+    more = "".join(one.replace("[oracle.words]", f"[oracle.more-{number}]").replace("tr a-z", f"LC_ALL=C.{number} tr a-z") for number in range(SUITES - 1))
+    world = opened(tmp_path, toy.TOML.replace(one, one + more))
+    yield world
+    world.store.close()
+
+
+def written(world: World, act: Callable[[], object]) -> int:
+    """How many transactions of the writer `act` made."""
+    begun: list[str] = []
+    with world.store.write() as tx:
+        tx.driver.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+    act()
+    with world.store.write() as tx:
+        tx.driver.set_trace_callback(None)
+    return len(begun) - 1  # this last one is ours
+
+
+def wanted(world: World, priority: int) -> list[oracle_jobs.Wanted]:
+    return [oracle_jobs.Wanted(name, world.main("toy"), priority) for name in world.config.suites]
+
+
+def test_the_runs_of_all_suites_are_asked_for_in_one_transaction_and_again_in_none(suites: World):
+    asked: list[list[int]] = []
+
+    def ask(priority: int) -> None:
+        asked.append([job.id for job in oracle_jobs.request_all(suites, wanted(suites, priority))])
+
+    assert written(suites, lambda: ask(oracle_jobs.ASKED)) == 1 and len(set(asked[0])) == SUITES
+    assert written(suites, lambda: ask(oracle_jobs.ASKED)) == 0
+    assert written(suites, lambda: ask(oracle_jobs.GATE)) == 1, "they are wanted more than before"
+    assert written(suites, lambda: ask(oracle_jobs.BASELINE)) == 0
+    assert asked == [asked[0]] * 4
+    with suites.store.read() as tx:
+        assert {job_rows.get(tx, id).priority for id in asked[0]} == {oracle_jobs.GATE}
+
+
+def test_a_tick_while_main_is_being_measured_writes_nothing_for_it(suites: World):
+    baseline.measure_main(suites)
+    with suites.store.read() as tx:
+        assert len(baseline.unmeasured(suites, tx, "toy", suites.main("toy"))) == SUITES
+    assert written(suites, lambda: baseline.measure_main(suites)) == 0
