@@ -48,13 +48,17 @@ class Resources:
 
     async def _read(self, ctx: Context, uri: str, read: Callable[[], str]) -> str:
         who, began = self._principal(ctx), time.monotonic()
-        log = partial(sessions.called, self._world, who, "resources/read", args={"uri": uri})
+
+        async def log(status: str, code: str | None = None) -> None:
+            called = {"status": status, "code": code, "args": {"uri": uri}, "ms": _since(began)}
+            await self._world.group.write(lambda tx: sessions.called(self._world.at_one_moment(), tx, who, "resources/read", **called))
+
         try:
             text = await asyncio.to_thread(read)
         except ResourceNotFoundError:
-            await asyncio.to_thread(log, status="refused", code="not_found", ms=_since(began))
+            await log("refused", "not_found")
             raise
-        await asyncio.to_thread(log, status="ok", code=None, ms=_since(began))
+        await log("ok")
         return text
 
 
