@@ -117,6 +117,9 @@ class Repository(Objects):
     def counts(self) -> Counts:
         return git_upkeep.counts(self.path)
 
+    def names(self) -> int:
+        return git_upkeep.names(self.path)
+
     def repack(self) -> None:
         """Joins the packs that pushes leave behind, one each, and loose objects. Drops nothing; safe beside readers and pushes."""
         self._git("repack", "--quiet", "-d", "--geometric=2", within=UNHURRIED, time_s=UPKEEP_TIME_S)

@@ -37,6 +37,15 @@ def counts(path: Path) -> Counts:
     return Counts(loose, packs, refs)
 
 
+def names(path: Path) -> int:
+    """How many refs there are; one that was moved since it was packed counts twice."""
+    try:
+        packed = (path / "packed-refs").read_bytes().splitlines()
+    except FileNotFoundError:
+        packed = []
+    return counts(path).refs + sum(not line.startswith((b"#", b"^")) for line in packed)
+
+
 def moved_ms(path: Path, ref: str) -> int:
     """When the ref was last moved, by the log that git keeps of it; 0 where there is none."""
     try:

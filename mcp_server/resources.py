@@ -18,7 +18,6 @@ from mcp_server import git_tree
 from mcp_server.auth import Principal
 from mcp_server.core import budget
 from mcp_server.git_tree import Entry
-from mcp_server.store import Tx
 from mcp_server.use_cases import reports, sessions
 from mcp_server.world import World
 
@@ -50,15 +49,16 @@ class Resources:
     async def _read(self, ctx: Context, uri: str, read: Callable[[], str]) -> str:
         who, began = self._principal(ctx), time.monotonic()
 
-        def log(tx: Tx, status: str, code: str | None) -> None:
-            sessions.called(self._world.at_one_moment(), tx, who, "resources/read", status=status, code=code, args={"uri": uri}, ms=_since(began))
+        async def log(status: str, code: str | None = None) -> None:
+            called = {"status": status, "code": code, "args": {"uri": uri}, "ms": _since(began)}
+            await self._world.group.write(lambda tx: sessions.called(self._world.at_one_moment(), tx, who, "resources/read", **called))
 
         try:
             text = await asyncio.to_thread(read)
         except ResourceNotFoundError:
-            await self._world.group.write(partial(log, status="refused", code="not_found"))
+            await log("refused", "not_found")
             raise
-        await self._world.group.write(partial(log, status="ok", code=None))
+        await log("ok")
         return text
 
 

@@ -15,6 +15,7 @@ from mcp_server.gateway.ledger import Ledger
 from mcp_server.git import Repository
 from mcp_server.held_out import HeldOut
 from mcp_server.store import Group, Store, Tx
+from mcp_server.tally import Tally
 
 MS_PER_MINUTE = 60_000
 
@@ -43,6 +44,7 @@ class World:
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last
     renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
     steady_ms: Callable[[], int] = steady_ms
+    tally: Tally = field(default_factory=Tally)
     unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     def role_of(self, agent: str) -> Role:

@@ -5,7 +5,7 @@ Rule: a cause has one task at a time, a case is in one such task at a time, and 
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,16 +71,16 @@ def is_ours(task: Task, suite: str) -> bool:
     return task.source.startswith(f"{SOURCE}:{suite}:")
 
 
-def over(tasks: Mapping[str, Task], suite: str, outcomes: Mapping[str, str]) -> list[Task]:
+def over(undone: Iterable[Task], suite: str, outcomes: Mapping[str, str]) -> list[Task]:
     """The tasks made for this suite that nobody holds and whose cases all pass: a case without an outcome does not."""
     passing = {case_globs.entry(suite, case) for case, outcome in outcomes.items() if outcome == "pass"}
-    waiting = [task for task in tasks.values() if is_ours(task, suite) and task.state in (State.OPEN, State.BLOCKED)]
+    waiting = [task for task in undone if is_ours(task, suite) and task.state in (State.OPEN, State.BLOCKED)]
     return [task for task in waiting if task.cases and set(task.cases) <= passing]
 
 
-def plan(tasks: Mapping[str, Task], measured: Measured, places: Places, limit: int | None) -> Plan:
+def plan(undone: Iterable[Task], measured: Measured, places: Places, limit: int | None) -> Plan:
     """What to make for the causes that have no task yet, those with most cases first; `limit` is for what is made."""
-    ours = [task for task in tasks.values() if is_ours(task, measured.suite) and task.state in UNFINISHED]
+    ours = [task for task in undone if is_ours(task, measured.suite) and task.state in UNFINISHED]
     at_work = {task.source: task.id for task in ours}
     taken = {entry for task in ours for entry in task.cases}
     found = Plan()

@@ -7,14 +7,14 @@ from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import State, Task
+from mcp_server.core.task import State, Task, Tasks
 
 
 @dataclass(frozen=True)
 class Board:
     """What a claim is decided on: every task, and the live leases at `now_ms`."""
 
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     live: Sequence[Lease]
     now_ms: int
 
@@ -40,21 +40,32 @@ def best_open(board: Board, module: str | None = None, *, but: str | None = None
     """The ready task that overlaps no live lease: highest priority, then most dependents, then its id."""
     free = [
         task
-        for task in board.tasks.values()
+        for task in board.tasks.undone
         if task.id != but
         and (module is None or task.module == module)
         and tasks.is_ready(task, board.tasks)
         and leases.overlapping(task.repo, task.paths, board.live) is None
     ]
-    return min(free, key=lambda task: (-task.priority, -dependents(task.id, board.tasks), task.id), default=None)
+    highest = max((task.priority for task in free), default=0)
+    waiting = needed_by(board.tasks)
+    return min((task for task in free if task.priority == highest), key=lambda task: (-dependents(task.id, waiting), task.id), default=None)
 
 
-def dependents(task: str, all_tasks: Mapping[str, Task]) -> int:
-    """How many tasks wait for this one, directly or not."""
+def needed_by(tasks: Tasks) -> dict[str, list[str]]:
+    """By what is needed, the tasks that need it and are not done."""
+    found: dict[str, list[str]] = {}
+    for task in tasks.undone:
+        for need in task.needs:
+            found.setdefault(need, []).append(task.id)
+    return found
+
+
+def dependents(task: str, waiting: Mapping[str, Sequence[str]]) -> int:
+    """How many tasks wait for this one, directly or not; `waiting` is as `needed_by` finds it."""
     found: set[str] = set()
     wave = {task}
     while wave:
-        wave = {other.id for other in all_tasks.values() if wave & set(other.needs)} - found
+        wave = {other for one in wave for other in waiting.get(one, ())} - found
         found |= wave
     return len(found)
 
@@ -89,8 +100,8 @@ def _holds_another(mine: Lease, wanted: str) -> Refused:
 
 def _nothing_open(board: Board, module: str | None) -> Refused:
     where = f" in module {module}" if module else ""
-    waiting = sum(task.state is State.OPEN for task in board.tasks.values())
-    leased = sum(task.state is State.LEASED for task in board.tasks.values())
+    counts = board.tasks.counts()
+    waiting, leased = counts[State.OPEN], counts[State.LEASED]
     holds = f"{waiting} open tasks wait for others or overlap live leases; {leased} are leased"
     if waiting + leased == 0:
         return Refused(Code.NO_TASK, f"no task is left{where}", "every task is done or blocked", "end your session: nothing is left to do")

@@ -1,6 +1,6 @@
 """A task and its states: one table says which event leads where, and an illegal event changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,6 +73,51 @@ class Task:
         return not self.paths
 
 
+class Tasks(Mapping[str, Task]):
+    """Every task by its id, in no order. Those that are not done are apart: what every call asks must not take longer the more is done."""
+
+    def __init__(self, tasks: Iterable[Task] = ()):
+        self._all: dict[str, Task] = {}
+        self._undone: dict[str, Task] = {}
+        for task in tasks:
+            self.put(task)
+
+    def put(self, task: Task) -> None:
+        """In the place of the one with its id, if any."""
+        self._all[task.id] = task
+        if task.state is State.DONE:
+            self._undone.pop(task.id, None)
+        else:
+            self._undone[task.id] = task
+
+    def copy(self) -> "Tasks":
+        """As they are now: later ones are not in it."""
+        made = Tasks()
+        made._all, made._undone = self._all.copy(), self._undone.copy()
+        return made
+
+    @property
+    def undone(self) -> Collection[Task]:
+        """Not to be looked through while one is put."""
+        return self._undone.values()
+
+    def counts(self) -> dict[State, int]:
+        """How many are in each state."""
+        found = dict.fromkeys(State, 0)
+        for task in self.undone:
+            found[task.state] += 1
+        return found | {State.DONE: len(self._all) - len(self._undone)}
+
+    def __getitem__(self, id: str) -> Task:
+        return self._all[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
 def next_state(state: State, event: Event) -> State | None:
     """The state after `event`, or None where the event is illegal in `state`."""
     return TRANSITIONS.get((state, event))
@@ -88,18 +133,20 @@ def missing_needs(task: Task, tasks: Mapping[str, Task]) -> list[str]:
 
 
 def is_reachable(task: Task, tasks: Mapping[str, Task]) -> bool:
-    """Whether work can still lead to this task: nothing it needs, directly or not, is blocked or unknown.
+    """Whether work can still lead to this task: nothing that is still to be done for it, directly or not, is blocked or unknown.
 
     `needs` is acyclic: the configuration and `create_task` refuse a cycle.
     """
+    if task.state is State.DONE:
+        return True
     if task.state is State.BLOCKED:
         return False
     return all(need in tasks and is_reachable(tasks[need], tasks) for need in task.needs)
 
 
-def run_is_finished(tasks: Mapping[str, Task]) -> bool:
+def run_is_finished(tasks: Tasks) -> bool:
     """No task is being worked on and none that is open can still be reached."""
     return not any(
         task.state is State.LEASED or (task.state is State.OPEN and is_reachable(task, tasks))
-        for task in tasks.values()
+        for task in tasks.undone
     )

@@ -93,7 +93,8 @@ class Gate:
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
-        jobs = {name: oracle_jobs.request(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)).id for name in suites}
+        asked = oracle_jobs.request_all(world, [oracle_jobs.Wanted(name, tree, oracle_jobs.GATE) for name in suites])
+        jobs = {name: job.id for name, job in zip(suites, asked, strict=True)}
         # One task lands as one commit; the agent's own stay reachable.
         world.repos[submission.repo].set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
         testing = dataclasses.replace(merging.alone(world, submission, base, tree, jobs), state=State.TESTING)

@@ -129,21 +129,22 @@ class Train:
         if any(self.known.get(length) is Outcome.BROKEN for length in lengths):
             self.pinned.update(lengths)
         for length in new:
-            self.runs[length] = {name: self._request(length, name) for name in self.world.suites_of(self.repo)}
+            self.runs[length] = self._request(length)
             self.known.pop(length, None)
         for length in dropped:
             del self.runs[length]
             self._dropped = True
         return bool(new)
 
-    def _request(self, length: int, suite: str) -> int:
+    def _request(self, length: int) -> dict[str, int]:
         """A whole batch goes first, and so does the search for a failure. Less than that takes the place in the queue that its
         first car has had since it came: a run for one change while others wait for theirs would halve what lands."""
         whole = length >= self.step or Outcome.FAILED in self.known.values()
         priority = oracle_jobs.TRAIN if whole else oracle_jobs.GATE
         since_ms = self.since_ms[self.cars[0].submission.id]
-        wanted = oracle_jobs.Wanted(suite, self.cars[length - 1].tree, priority, since_ms=since_ms, by=WANTED_BY)
-        return oracle_jobs.request(self.world, wanted).id
+        suites, tree = self.world.suites_of(self.repo), self.cars[length - 1].tree
+        asked = oracle_jobs.request_all(self.world, [oracle_jobs.Wanted(name, tree, priority, since_ms=since_ms, by=WANTED_BY) for name in suites])
+        return {name: job.id for name, job in zip(suites, asked, strict=True)}
 
     def _outcomes(self) -> dict[int, Outcome]:
         """Of what has ended and of what runs; a run that only waits for a runner can still become one of a longer prefix."""

@@ -56,13 +56,13 @@ class Tx:
     def execute(self, *statement_and_values: Any) -> CursorResult:
         return self._connection.execute(*statement_and_values)
 
-    def exec_driver_sql(self, sql: str, parameters: tuple = ()) -> CursorResult:
+    def exec_driver_sql(self, sql: str) -> CursorResult:
         """Anything at all: what is known may be no longer true."""
         self._known.clear()
-        return self._connection.exec_driver_sql(sql, parameters)
+        return self._connection.exec_driver_sql(sql)
 
     def known(self, name: str, read: Callable[[], T]) -> T:
-        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too, or forgets it."""
+        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too."""
         if not self.writes:
             return read()
         if name not in self._known:
@@ -76,9 +76,6 @@ class Tx:
     def remember(self, name: str, value: Any) -> None:
         if self.writes:
             self._known[name] = value
-
-    def forget(self, name: str) -> None:
-        self._known.pop(name, None)
 
     def begin(self) -> None:
         self.driver.execute("BEGIN IMMEDIATE" if self.writes else "BEGIN")
@@ -131,6 +128,9 @@ class Store:
             store._readers.append(first)
             with store._engine.connect() as connection:
                 metadata.create_all(connection)
+                for table in metadata.sorted_tables:  # in a database that is older than one of its indexes
+                    for index in table.indexes:
+                        index.create(connection, checkfirst=True)
             store._readers += [Tx(store._engine.connect()) for _ in range(READERS_KEPT - 1)]
         except BROKEN as broke:
             if why := _unwritable(broke):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import checkpoints, events
@@ -19,8 +19,17 @@ class Row:
     hash: str
 
 
+@dataclass(frozen=True)
+class Told:
+    """A row for who counts: by whom it was, and what it says."""
+
+    agent: str | None
+    body: bytes
+
+
 NEWEST = "newest event"  # what the writer knows: the next one is chained to it
 LAST = Statement(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1))
+OF_KIND = Statement(select(events.c.agent, events.c.body).where(events.c.kind == bindparam("kind"), events.c.seq > bindparam("seq")).order_by(events.c.seq))
 APPEND = Statement(insert(events))
 LAST_CHECKPOINT = Statement(select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
 
@@ -55,6 +64,11 @@ def copies(tx: Tx) -> Iterator[tuple[int, dict]]:
 
 def bodies(tx: Tx, kind: str) -> list[bytes]:
     return list(tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars())
+
+
+def of_kind(tx: Tx, kind: str, *, after: int) -> Iterator[Told]:
+    """Those later than `after`, in order."""
+    return (Told(*row) for row in tx.run(OF_KIND, {"kind": kind, "seq": after}))
 
 
 def last_checkpoint(tx: Tx) -> tuple[int, str] | None:

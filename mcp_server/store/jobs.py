@@ -80,6 +80,12 @@ def want(tx: Tx, id: int, by: str, priority: int) -> None:
     tx.execute(update(jobs).where((jobs.c.id == id) & (jobs.c.priority < priority)).values(priority=priority))
 
 
+def is_wanted(tx: Tx, id: int, by: str, priority: int) -> bool:
+    """Whether he wants it at that priority already, or at a higher one."""
+    wanted = (job_wants.c.job == id) & (job_wants.c.by == by) & (job_wants.c.priority >= priority)
+    return tx.execute(select(job_wants.c.job).where(wanted)).first() is not None
+
+
 def want_only(tx: Tx, repo: str, by: str, ids: Collection[int]) -> None:
     """Of the queued jobs of a repository only these are still wanted by him."""
     mine = select(jobs.c.id).join(job_wants, job_wants.c.job == jobs.c.id)

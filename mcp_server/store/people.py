@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Integer, bindparam, func, insert, literal_column, select, update
 
 from mcp_server.store import Tx
 from mcp_server.store.schema import sessions, tokens
@@ -40,6 +40,7 @@ class Session:
     branch: str | None = None
 
 
+NUMBER = literal_column("sessions.rowid", Integer)  # sessions are numbered as they begin, and none is ever taken away
 TOKEN = Statement(select(tokens).where(tokens.c.sha256 == bindparam("of")))
 SESSION = Statement(select(sessions).where(sessions.c.id == bindparam("of")))
 PUT_SESSION = Statement(update(sessions).where(sessions.c.id == bindparam("of")))
@@ -106,7 +107,19 @@ def open_sessions(tx: Tx) -> list[Session]:
     return [Session(**row._mapping) for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))]
 
 
-def sessions_of(tx: Tx, agent: str | None = None) -> list[Session]:
-    """Every session of an agent, or of all, in the order in which they began."""
-    query = select(sessions) if agent is None else select(sessions).where(sessions.c.agent == agent)
-    return [Session(**row._mapping) for row in tx.execute(query.order_by(sessions.c.started_ms, func.length(sessions.c.id), sessions.c.id))]
+def newest_sessions(tx: Tx, *, ended: bool = False) -> dict[str, Session]:
+    """The newest of each agent, or the newest that has ended."""
+    which = select(func.max(NUMBER)).select_from(sessions).correlate(None).group_by(sessions.c.agent)
+    newest = which.where(sessions.c.ended_ms.is_not(None)) if ended else which
+    return {row.agent: Session(**row._mapping) for row in tx.execute(select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER))}
+
+
+def in_sessions_ms(tx: Tx, agent: str, now_ms: int) -> int:
+    """How long an agent has been in sessions, the one that is open included."""
+    spent = func.sum(func.coalesce(sessions.c.ended_ms, now_ms) - sessions.c.started_ms)
+    return tx.execute(select(spent).where(sessions.c.agent == agent)).scalar_one() or 0
+
+
+def first_began_ms(tx: Tx) -> int | None:
+    """When the first session of all began."""
+    return tx.execute(select(sessions.c.started_ms).order_by(NUMBER).limit(1)).scalar()

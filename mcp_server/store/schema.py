@@ -23,6 +23,8 @@ tasks = Table(
     Column("source", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("salvage", JSON),
+    Index("tasks_by_state", "state"),
+    Index("tasks_by_title", "title"),
 )
 
 leases = Table(
@@ -40,6 +42,9 @@ leases = Table(
     Column("head", Text),
     Column("ended_ms", Integer),
     Column("end_reason", Text),
+    Index("leases_by_task", "task"),
+    Index("leases_by_agent", "agent"),
+    Index("leases_unended", "fence", sqlite_where=text("ended_ms IS NULL")),
     # Second line behind core.schedule: a task has at most one lease that has not ended.
     Index("one_lease_per_task", "task", unique=True, sqlite_where=text("ended_ms IS NULL")),
 )
@@ -63,7 +68,8 @@ submissions = Table(
     Column("tries", Integer, nullable=False),
     Column("refusal", JSON),
     UniqueConstraint("fence", "commit"),
-    Index("submissions_by_state", "state"),
+    Index("submissions_by_end", "state", "ended_ms"),
+    Index("submissions_by_candidate", "candidate"),
 )
 
 alone = Table(  # what a submission showed by itself, on the main of that time: the commit, and the runs that were good
@@ -147,6 +153,7 @@ sessions = Table(
     Column("tools_listed", Boolean, nullable=False),
     Column("head", Text),
     Column("branch", Text),
+    Index("sessions_by_agent", "agent", "ended_ms"),
 )
 
 crew = Table(  # what the harness said last of each agent that it keeps
@@ -166,6 +173,7 @@ tokens = Table(
     Column("session", Text),
     Column("issued_ms", Integer, nullable=False),
     Column("revoked_ms", Integer),
+    Index("tokens_without_session", "role", "name", sqlite_where=text("revoked_ms IS NULL AND session IS NULL")),
 )
 
 notes = Table(

@@ -114,7 +114,14 @@ def of_fence(tx: Tx, fence: int) -> list[Submission]:
 
 
 def landed(tx: Tx) -> list[Submission]:
+    """All of them, in the order in which they landed."""
     return [_submission(row) for row in tx.execute(select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms))]
+
+
+def newest_landed(tx: Tx, *, limit: int) -> list[Submission]:
+    """The last ones, in the order in which they landed."""
+    newest = select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms.desc(), submissions.c.id.desc()).limit(limit)
+    return [_submission(row) for row in tx.execute(newest)][::-1]
 
 
 def _values(submission: Submission) -> dict:

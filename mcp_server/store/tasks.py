@@ -1,32 +1,39 @@
 """Tasks in the database."""
 
 import json
-from collections.abc import Mapping
+import re
 from functools import lru_cache
 
-from sqlalchemy import Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import Text, bindparam, insert, or_, select, type_coerce, update
 
-from mcp_server.core.task import Salvage, State, Task
+from mcp_server.core.task import Salvage, State, Task, Tasks
 from mcp_server.store import Tx
 from mcp_server.store.schema import tasks
 from mcp_server.store.statement import Statement
 
-EVERY = "every task"  # by id: what the writer knows
+EVERY, GREATEST = "every task", "greatest number of a task"  # what the writer knows
+NUMBERED = re.compile(r"T(\d+)")
 ROWS_MAX = 10_000  # nearly all are as they were when they were read before
 ALL = Statement(select(tasks).order_by(tasks.c.id))
 GET = Statement(select(tasks).where(tasks.c.id == bindparam("of")))
 SALVAGED = Statement(select(tasks).where(type_coerce(tasks.c.salvage, Text) != "null").order_by(tasks.c.id))
+UNDONE = Statement(select(tasks).where(or_(*(tasks.c.state == str(state) for state in State if state is not State.DONE))).order_by(tasks.c.id))
+TITLED = Statement(select(tasks).where(tasks.c.title == bindparam("title"), tasks.c.module == bindparam("module")).order_by(tasks.c.id).limit(1))
 ADD = Statement(insert(tasks))
 PUT = Statement(update(tasks).where(tasks.c.id == bindparam("of")))
 
 
-def all(tx: Tx) -> dict[str, Task]:
-    return dict(every(tx))
+def all(tx: Tx) -> Tasks:
+    return every(tx).copy()
 
 
-def every(tx: Tx) -> Mapping[str, Task]:
+def every(tx: Tx) -> Tasks:
     """As `all`, for who only looks, and before the next is written."""
-    return tx.known(EVERY, lambda: {task.id: task for task in map(_task, tx.run(ALL))})
+    return tx.known(EVERY, lambda: Tasks(map(_task, tx.run(ALL))))
+
+
+def undone(tx: Tx) -> list[Task]:
+    return [_task(row) for row in tx.run(UNDONE)]
 
 
 def salvaged(tx: Tx) -> list[Task]:
@@ -41,6 +48,17 @@ def get(tx: Tx, id: str) -> Task | None:
     return _task(row) if row else None
 
 
+def titled(tx: Tx, title: str, module: str) -> Task | None:
+    """The first of those with this title in this module."""
+    row = tx.run(TITLED, {"title": title, "module": module}).fetchone()
+    return _task(row) if row else None
+
+
+def greatest_number(tx: Tx) -> int:
+    """Of the ids that are T and a number; 0 where there is none."""
+    return tx.known(GREATEST, lambda: max(map(_number, every(tx)), default=0))
+
+
 def any_from(tx: Tx, source: str) -> bool:
     """Whether a task that is open or blocked has a source that begins so."""
     waiting = tasks.c.state.in_([str(State.OPEN), str(State.BLOCKED)])
@@ -49,14 +67,25 @@ def any_from(tx: Tx, source: str) -> bool:
 
 def add(tx: Tx, task: Task) -> None:
     tx.run(ADD, _values(task))
-    tx.forget(EVERY)  # it has its place among them by its id
+    _follow(tx, task)
+    if (known := tx.remembered(GREATEST)) is not None:
+        tx.remember(GREATEST, max(known, _number(task.id)))
 
 
 def put(tx: Tx, task: Task) -> None:
     """Overwrites the row of `task.id`."""
     tx.run(PUT, _values(task) | {"of": task.id})
+    _follow(tx, task)
+
+
+def _follow(tx: Tx, task: Task) -> None:
+    """What the writer knows stays true. Were this transaction undone, all that it knows would be forgotten."""
     if (known := tx.remembered(EVERY)) is not None:
-        known[task.id] = task
+        known.put(task)
+
+
+def _number(id: str) -> int:
+    return int(found[1]) if (found := NUMBERED.fullmatch(id)) else 0
 
 
 def _values(task: Task) -> dict:

@@ -51,7 +51,9 @@ def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job
 
 def measure_main(world: World) -> None:
     """What the ticker does: main is measured before anybody pushes."""
-    for name, suite in world.config.suites.items():
-        main = world.main(suite.repo)
-        if known(world, name, main) is None:
+    for repo in world.repos:
+        main = world.main(repo)
+        with world.store.read() as tx:
+            missing = unmeasured(world, tx, repo, main)
+        for name in missing:
             measure(world, name, main, again_before_ms=world.now_ms() - REMEASURE_MS)

@@ -1,7 +1,5 @@
 """What agents share besides code: notes, and progress rendered from state. Nobody edits progress."""
 
-from collections import Counter
-
 from mcp_server.auth import Principal
 from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
@@ -58,10 +56,11 @@ def state(world: World) -> progress.State:
     tasks, _ = planning.board(world)
     with world.store.read() as tx:
         leases = lease_rows.open_ones(tx)
-        landed = submission_rows.landed(tx)[-LANDED_SHOWN:]
+        landed = submission_rows.newest_landed(tx, limit=LANDED_SHOWN)
         in_gate = [progress.InGate(one.task, one.agent, **waiting.told(world, tx, one)) for one in submission_rows.pending(tx)]
         reported = report_rows.newest(tx, limit=LANDED_SHOWN)
-    counts = Counter(task.state for task in tasks.values())
+    counts = tasks.counts()
+    blocked = sorted((task for task in tasks.undone if task.state is State.BLOCKED), key=lambda task: task.id)
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
     hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
     outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
@@ -77,7 +76,7 @@ def state(world: World) -> progress.State:
         held_out_passing=unseen.count("pass"),
         held_out=len(unseen),
         held=[progress.Held(lease.agent, lease.task, tasks[lease.task].title, tasks[lease.task].module, lease.expires_ms, _quota_until(world, lease)) for lease in leases],
-        blocked=[progress.Blocked(task.id, task.title, task.reason) for task in tasks.values() if task.state is State.BLOCKED],
+        blocked=[progress.Blocked(task.id, task.title, task.reason) for task in blocked],
         failing=[group for name, cases in measured.items() for group in _failing(name, cases, hidden[name])],
         flaky=[one for name in world.config.suites for one in _flaky(world, name)],
         landed=[progress.Landed(one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0) for one in landed],

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mcp_server import cases
@@ -46,34 +46,61 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
 
     Where the cases on main cannot be read it is broken at once, and says where.
     """
-    subject = _subject(world, wanted)
+    [job] = request_all(world, [wanted], again=again)
+    return job
+
+
+def request_all(world: World, all_wanted: Sequence[Wanted], *, again: bool = True) -> list[Job]:
+    """The same for each of several, in their order: in one transaction, which writes only where something is new."""
+    asked = [(wanted, _subject(world, wanted)) for wanted in all_wanted]
+
+    def there(tx: Tx, subject: _Subject) -> Job | None:
+        job = rows.by_key(tx, subject.key)
+        return None if job is None or (again and is_broken(job)) else job
+
+    with world.store.read() as tx:
+        found = [(there(tx, subject), wanted) for wanted, subject in asked]
+        known = [job for job, wanted in found if job is not None and _is_wanted(tx, job, wanted)]
+    if len(known) == len(asked):
+        return known
+    jobs, begun = [], False
     with world.store.write() as tx:
-        before = rows.by_key(tx, subject.key)
-        if before is not None and not (again and is_broken(before)):
-            return _wanted(tx, before, wanted)
-        known = _known(tx, wanted, subject)
-        job = Job(
-            id=before.id if before else rows.next_id(tx),
-            key=subject.key,
-            kind=wanted.kind,
-            suite=wanted.suite,
-            repo=world.config.suites[wanted.suite].repo,
-            commit=wanted.commit,
-            tree_key=subject.tree_key,
-            cases_commit=subject.main,
-            todo=[id for id in subject.chosen if id not in known],
-            known=dict.fromkeys(sorted(known), "pass"),
-            priority=wanted.priority,
-            state=QUEUED,
-            queued_ms=wanted.since_ms or world.now_ms(),
-        )
-        if known and not job.todo:
-            job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
-        (rows.put if before else rows.add)(tx, job)
-        job = _wanted(tx, job, wanted)
-        if subject.bad is not None:
-            job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad)))
-    world.bell.ring()
+        for wanted, subject in asked:
+            if (job := there(tx, subject)) is not None:
+                jobs.append(_wanted(tx, job, wanted))
+            else:
+                jobs.append(_begun(world, tx, wanted, subject))
+                begun = True
+    if begun:
+        world.bell.ring()
+    return jobs
+
+
+def _begun(world: World, tx: Tx, wanted: Wanted, subject: "_Subject") -> Job:
+    """A new run, or one that broke again."""
+    before = rows.by_key(tx, subject.key)
+    known = _known(tx, wanted, subject)
+    job = Job(
+        id=before.id if before else rows.next_id(tx),
+        key=subject.key,
+        kind=wanted.kind,
+        suite=wanted.suite,
+        repo=world.config.suites[wanted.suite].repo,
+        commit=wanted.commit,
+        tree_key=subject.tree_key,
+        cases_commit=subject.main,
+        todo=[id for id in subject.chosen if id not in known],
+        known=dict.fromkeys(sorted(known), "pass"),
+        priority=wanted.priority,
+        state=QUEUED,
+        queued_ms=wanted.since_ms or world.now_ms(),
+    )
+    if known and not job.todo:
+        job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known)))
+    (rows.put if before else rows.add)(tx, job)
+    job = _wanted(tx, job, wanted)
+    if subject.bad is not None:
+        job = _conclude(world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad)))
     return job
 
 
@@ -141,8 +168,13 @@ def is_broken(job: Job) -> bool:
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
 
 
+def _is_wanted(tx: Tx, job: Job, wanted: Wanted) -> bool:
+    """Whether it is known already, where that matters."""
+    return job.state == DONE or rows.is_wanted(tx, job.id, wanted.by, wanted.priority)
+
+
 def _wanted(tx: Tx, job: Job, wanted: Wanted) -> Job:
-    if job.state == DONE:
+    if _is_wanted(tx, job, wanted):
         return job
     rows.want(tx, job.id, wanted.by, wanted.priority)
     return dataclasses.replace(job, priority=max(wanted.priority, job.priority))

@@ -58,12 +58,12 @@ def _apply(world: World, who: Principal, wish: Wish, suite: str, job: job_rows.J
     measured, places = _measured(world, suite, job.verdict), _places(world, suite, wish.module)
     left = None if wish.limit is None else max(0, wish.limit - len(told["made"]))
     with world.store.write() as tx:
-        closed = core.over(rows.all(tx), suite, measured.outcomes)
+        closed = core.over(rows.every(tx).undone, suite, measured.outcomes)
         if not wish.dry_run:
             for task in closed:
                 _close(world, tx, task, job.commit, who.name)
-        existing = {id: task for id, task in rows.all(tx).items() if task not in closed}
-        plan = core.plan(existing, measured, places, left)
+        left_open = [task for task in rows.every(tx).undone if task not in closed]
+        plan = core.plan(left_open, measured, places, left)
         made = plan.make if wish.dry_run else [_make(world, tx, who, draft) for draft in plan.make]
     told["closed"] += [{"task": task.id, "title": task.title} for task in closed]
     told["made"] += [{"task": one.id if isinstance(one, Task) else None, "title": one.title, "module": one.module, "cases": len(one.cases)} for one in made]
@@ -89,7 +89,7 @@ def _make(world: World, tx: Tx, who: Principal, draft: Draft) -> Task:
     assert draft.module is not None
     module = world.config.modules[draft.module]
     task = Task(
-        id=planning.next_id(rows.all(tx)),
+        id=planning.next_id(tx),
         title=draft.title,
         brief=draft.brief,
         module=draft.module,
@@ -107,14 +107,14 @@ def _make(world: World, tx: Tx, who: Principal, draft: Draft) -> Task:
 def close_passing(world: World) -> None:
     """Closes the tasks that some other landing has done already, so that nobody claims them."""
     with world.store.read() as tx:
-        waiting = rows.all(tx) if rows.any_from(tx, f"{core.SOURCE}:") else {}
-    for suite in {task.source.split(":")[1] for task in waiting.values() if task.source.startswith(f"{core.SOURCE}:")} & world.config.suites.keys():
+        waiting = rows.undone(tx) if rows.any_from(tx, f"{core.SOURCE}:") else []
+    for suite in {task.source.split(":")[1] for task in waiting if task.source.startswith(f"{core.SOURCE}:")} & world.config.suites.keys():
         repo = world.config.suites[suite].repo
         if core.over(waiting, suite, baseline.of_main(world, suite)):
             main = world.main(repo)
             with world.store.write() as tx:
                 outcomes = baseline.in_tx(world, tx, suite, main) or {}
-                for task in core.over(rows.all(tx), suite, outcomes):
+                for task in core.over(rows.every(tx).undone, suite, outcomes):
                     _close(world, tx, task, main, None)
             world.bell.ring()
 

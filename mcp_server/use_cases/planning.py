@@ -1,14 +1,15 @@
 """Tasks as people and agents see and propose them: import from files, list, create, reopen."""
 
 import dataclasses
-import re
+from collections.abc import Iterator
 
 from mcp_server.auth import AGENT, Principal
 from mcp_server.config import Config, TaskSpec
 from mcp_server.core import budget, case_globs, paths
 from mcp_server.core import task as tasks
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event, State, Task
+from mcp_server.core.task import Event, State, Task, Tasks
+from mcp_server.store import Tx
 from mcp_server.store import tasks as rows
 from mcp_server.use_cases import leasing
 from mcp_server.world import World
@@ -17,14 +18,14 @@ BRIEF_CHARACTERS_MAX = 8_000
 TITLE_CHARACTERS_MAX = 200
 LISTED_CHARACTERS = 6_500  # of the tasks in one answer of list_tasks; open ones first
 REASON_CHARACTERS = 200
+ORDER = (State.OPEN, State.LEASED, State.BLOCKED, State.DONE)  # in which tasks are listed
 GLOBS_MAX = 50  # paths, needs or cases of one proposal: every claim compares all paths with all others
-NUMBERED = re.compile(r"T(\d+)")
 
 
 def import_tasks(world: World) -> None:
     """Brings the configuration's tasks in. What a task asks for follows its file; what became of it does not."""
     with world.store.write() as tx:
-        existing = rows.all(tx)
+        existing = rows.every(tx)
         for spec in world.config.tasks:
             task = of_spec(world.config, spec)
             before = existing.get(task.id)
@@ -65,11 +66,10 @@ class Proposal:
 def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
     """A new task. Proposing again what exists under the same title and module answers with the existing one."""
     with world.store.write() as tx:
-        existing = rows.all(tx)
-        same = [task for task in existing.values() if (task.title, task.module) == (proposal.title, proposal.module)]
-        if same:
-            return same[0]
-        if problem := _problem(world, existing, proposal):
+        same = rows.titled(tx, proposal.title, proposal.module)
+        if same is not None:
+            return same
+        if problem := _problem(world, rows.every(tx), proposal):
             refused = Refused(Code.BAD_REQUEST, problem, "no task was created", "call create_task again, corrected")
             world.record(tx, "refusal", who, tool="create_task", code=str(refused.code), happened=problem)
             return refused
@@ -77,7 +77,7 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
         bare = any(case_globs.split(entry)[0] is None for entry in proposal.cases)
         suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if bare else None)
         task = Task(
-            id=next_id(existing),
+            id=next_id(tx),
             title=proposal.title,
             brief=proposal.brief,
             module=proposal.module,
@@ -94,7 +94,7 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
     return task
 
 
-def _problem(world: World, existing: dict[str, Task], proposal: Proposal) -> str | None:
+def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
     module = world.config.modules.get(proposal.module)
     if module is None:
         return f"there is no module {proposal.module!r}; modules are {', '.join(world.config.modules)}"
@@ -116,9 +116,8 @@ def _problem(world: World, existing: dict[str, Task], proposal: Proposal) -> str
     return None
 
 
-def next_id(existing: dict[str, Task]) -> str:
-    numbers = [int(found[1]) for id in existing if (found := NUMBERED.fullmatch(id))]
-    return f"T{max(numbers, default=0) + 1:02}"
+def next_id(tx: Tx) -> str:
+    return f"T{rows.greatest_number(tx) + 1:02}"
 
 
 def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused:
@@ -137,7 +136,7 @@ def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused
     return task
 
 
-def board(world: World) -> tuple[dict[str, Task], dict[str, str]]:
+def board(world: World) -> tuple[Tasks, dict[str, str]]:
     """Every task, and the holder of each leased one."""
     with world.store.write() as tx:
         live = leasing.live(world, tx)
@@ -147,27 +146,31 @@ def board(world: World) -> tuple[dict[str, Task], dict[str, str]]:
 def listed(world: World, who: Principal) -> dict:
     """`list_tasks`: open ones first, briefs left out; agents and people see the same."""
     all_tasks, holders = board(world)
-    order = [State.OPEN, State.LEASED, State.BLOCKED, State.DONE]
-    shown = sorted(all_tasks.values(), key=lambda task: (order.index(task.state), -task.priority, task.id))
-    counts = {str(state): sum(task.state is state for task in all_tasks.values()) for state in order}
-    answer = {"tasks": [summary(task, holders, all_tasks) for task in shown], **counts}
-    if who.role == AGENT:
-        fitting = _fitting(answer["tasks"])
-        answer |= {"tasks": answer["tasks"][:fitting]} | ({"left_out": len(shown) - fitting} if fitting < len(shown) else {})
-    return answer | {"finished": tasks.run_is_finished(all_tasks)}
+    counts = all_tasks.counts()
+    shown = (summary(task, holders, all_tasks) for task in _in_order(all_tasks))
+    found = list(_fitting(shown) if who.role == AGENT else shown)
+    answer = {"tasks": found} | {str(state): counts[state] for state in ORDER}
+    left_out = {"left_out": len(all_tasks) - len(found)} if len(found) < len(all_tasks) else {}
+    return answer | left_out | {"finished": tasks.run_is_finished(all_tasks)}
 
 
-def _fitting(listed: list[dict]) -> int:
-    """How many of them an answer has room for."""
+def _in_order(all_tasks: Tasks) -> Iterator[Task]:
+    """Those that are done come last, and are looked at only once somebody wants to see them."""
+    yield from sorted(all_tasks.undone, key=lambda task: (ORDER.index(task.state), -task.priority, task.id))
+    yield from sorted((task for task in all_tasks.values() if task.state is State.DONE), key=lambda task: (-task.priority, task.id))
+
+
+def _fitting(listed: Iterator[dict]) -> Iterator[dict]:
+    """As many of them as an answer has room for."""
     used = 0
-    for count, one in enumerate(listed):
+    for one in listed:
         used += len(budget.encode(one)) + 1
         if used > LISTED_CHARACTERS:
-            return count
-    return len(listed)
+            return
+        yield one
 
 
-def summary(task: Task, holders: dict[str, str], all_tasks: dict[str, Task]) -> dict:
+def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict:
     brief = {"id": task.id, "title": budget.cut(task.title, TITLE_CHARACTERS_MAX), "module": task.module, "state": str(task.state)}
     waits = tasks.missing_needs(task, all_tasks) if task.state is State.OPEN else []
     extra = {"holder": holders.get(task.id), "waits_for": waits, "reason": budget.cut(task.reason, REASON_CHARACTERS)}

@@ -66,12 +66,11 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
             return _refused(world, who, refused)
     except TooLarge as wrong:
         return _refused(world, who, Refused(Code.TOO_LARGE, f"the tree of that commit is too large: {wrong}", "nothing was run", "run a smaller one"))
-    jobs = {}
-    for name, ids in scopes.chosen(world, who.name, repo, task, scope=asked.scope, entries=asked.cases).items():
-        jobs[name] = oracle_jobs.request(world, oracle_jobs.Wanted(name, commit, oracle_jobs.ASKED, case_ids=ids)).id
-    if not jobs:
+    chosen = scopes.chosen(world, who.name, repo, task, scope=asked.scope, entries=asked.cases)
+    if not chosen:
         return _refused(world, who, Refused(Code.BAD_REQUEST, "no oracle case matches", "nothing was run", "use scope='full', or case globs such as 'group/*'"))
-    return Started(jobs, commit)
+    jobs = oracle_jobs.request_all(world, [oracle_jobs.Wanted(name, commit, oracle_jobs.ASKED, case_ids=ids) for name, ids in chosen.items()])
+    return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit)
 
 
 def _no_files(world: World, repo: str, commit: str) -> Refused | None:

@@ -122,11 +122,12 @@ def _wall_ms(world: World, tx: Tx, scope: Scope, name: str) -> int:
             session = people.session(tx, name)
             return now - session.started_ms if session else 0
         case Scope.AGENT:
-            return sum((one.ended_ms or now) - one.started_ms for one in people.sessions_of(tx, name))
+            return people.in_sessions_ms(tx, name, now)
         case Scope.TASK:
             return sum((one.ended_ms or now) - one.granted_ms for one in lease_rows.of_task(tx, name))
         case Scope.RUN:
-            return now - min((one.started_ms for one in people.sessions_of(tx)), default=now)
+            began = people.first_began_ms(tx)
+            return now - began if began is not None else 0
 
 
 def over_under(world: World, tx: Tx, lease: Lease) -> Standing | None:

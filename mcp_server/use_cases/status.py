@@ -1,8 +1,5 @@
 """The run at a glance, for people and for the harness: agents, leases, queue, landings, refusals."""
 
-import json
-from collections import Counter
-
 from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
@@ -12,6 +9,7 @@ from mcp_server.gateway.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
+from mcp_server.tally import Counts
 from mcp_server.use_cases import baseline, case_sets, crew, leasing, oracle_check, planning, waiting
 from mcp_server.world import World
 from oracle.cases import BadCases
@@ -22,22 +20,17 @@ def status(world: World) -> dict:
     with world.store.write() as tx:
         live = leasing.live(world, tx)
     with world.store.read() as tx:
-        every = people.sessions_of(tx)
-        sessions = {session.agent: session for session in every}  # the newest of each
-        ended = {session.agent: session for session in every if session.ended_ms is not None}
+        sessions, ended = people.newest_sessions(tx), people.newest_sessions(tx, ended=True)
         connected = people.connected(tx) - set(sessions)
         pending = submission_rows.pending(tx)
-        landed = submission_rows.landed(tx)
-        refusals = [json.loads(body) for body in events.bodies(tx, "refusal")]
+        happened = world.tally.up_to(tx)
         last = events.last(tx)
-    counts = Counter(task.state for task in all_tasks.values())
+    counts = all_tasks.counts()
     held = {lease.agent: lease for lease in live}
-    landings = Counter(one.agent for one in landed)
-    refused = Counter(event["agent"] for event in refusals)
     now = world.now_ms()
     members = crew.known(world)
-    rows = [_agent(session, ended.get(agent), held.get(agent), now, landings, refused) for agent, session in sessions.items()]
-    rows += [_connected(agent, held.get(agent), now, landings, refused) for agent in connected]
+    rows = [_agent(session, ended.get(agent), held.get(agent), now, happened) for agent, session in sessions.items()]
+    rows += [_connected(agent, held.get(agent), now, happened) for agent in connected]
     rows += [_absent(member) for agent, member in members.items() if agent not in sessions]
     return {
         "run": world.config.run.name,
@@ -55,8 +48,8 @@ def status(world: World) -> dict:
         "submissions": [_waiting(world, one, now) for one in pending],
         "suites": {name: _suite(world, name) for name in world.config.suites},
         "warnings": crew.warnings(members, now) + warnings(world),
-        "landings": len(landed),
-        "refusals": dict(Counter(event["data"]["code"] for event in refusals)),
+        "landings": happened.landings.total(),
+        "refusals": dict(happened.codes),
         "head_seq": last.seq if last else 0,
     }
 
@@ -80,7 +73,7 @@ def _case_ids(world: World, suite: str) -> set[str]:
         return set()
 
 
-def _agent(session: people.Session, before: people.Session | None, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
+def _agent(session: people.Session, before: people.Session | None, lease: leases.Lease | None, now_ms: int, happened: Counts) -> dict:
     return {
         "agent": session.agent,
         "kind": session.kind,
@@ -94,21 +87,21 @@ def _agent(session: people.Session, before: people.Session | None, lease: leases
         "lease_left_s": max(0, lease.expires_ms - now_ms) // 1000 if lease else None,
         "last_call": session.last_call,
         "last_call_ms": session.last_call_ms,
-        "landings": landings[session.agent],
-        "refusals": refused[session.agent],
+        "landings": happened.landings[session.agent],
+        "refusals": happened.refusals[session.agent],
     }
 
 
-def _connected(agent: str, lease: leases.Lease | None, now_ms: int, landings: Counter, refused: Counter) -> dict:
+def _connected(agent: str, lease: leases.Lease | None, now_ms: int, happened: Counts) -> dict:
     """An agent with a token of its own and no session: a client somewhere else."""
     nobody = people.Session("", agent, "connected", door=False, started_ms=0)
-    return _agent(nobody, None, lease, now_ms, landings, refused) | {"state": "connected", "session": None, "live": False}
+    return _agent(nobody, None, lease, now_ms, happened) | {"state": "connected", "session": None, "live": False}
 
 
 def _absent(member: crew.Member) -> dict:
     """An agent of the harness that has never had a session."""
     nobody = people.Session("", member.agent, member.kind, door=False, started_ms=0)
-    return _agent(nobody, None, None, 0, Counter(), Counter()) | {"session": None, "live": False}
+    return _agent(nobody, None, None, 0, Counts()) | {"session": None, "live": False}
 
 
 def _member(member: crew.Member | None) -> dict:

@@ -3,13 +3,14 @@
 Repeatable at any moment, and broken off at any moment: what is taken away is safe elsewhere before. The gate does not wait for it.
 """
 
+import json
 import logging
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from mcp_server import faults
 from mcp_server.core import upkeep as core
-from mcp_server.core.upkeep import InUse
+from mcp_server.core.upkeep import Folded, InUse
 from mcp_server.git import GitFailed
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta, people
@@ -18,7 +19,7 @@ from mcp_server.store import tasks as task_rows
 from mcp_server.world import World
 
 MS_PER_DAY = 24 * 60 * 60_000
-FOLD_EVERY_MS = 60 * 60_000  # reading the age of twenty thousand refs takes half a second of processor time
+LAST_FOLD = "names after the last fold of {}"
 log = logging.getLogger(__name__)
 
 
@@ -27,22 +28,27 @@ def run(world: World) -> None:
     for name, repo in world.repos.items():
         try:
             with repo.cared_for() as alone:
-                if alone and _is_time_to_fold(world, name):
-                    fold(world, name)
-                    _folded(world, name)
                 if alone:
+                    _fold_in_time(world, name)
                     repack(world, name)
         except GitFailed as failed:
             log.warning("the repository %s cannot be cared for now: %s", name, failed)
 
 
+def _fold_in_time(world: World, name: str) -> None:
+    """What a round has left over is for the next look."""
+    now = Folded(world.now_ms(), world.repos[name].names())
+    if core.is_time_to_fold(_last_fold(world, name), now) and fold(world, name) < core.FOLDED_MAX:
+        _folded(world, name)
+
+
 def fold(world: World, name: str) -> int:
-    """Gives up the refs of finished work: their commits become parents of a commit on refs/kept/<year and month>. How many there were."""
+    """Gives up refs of finished work: their commits become parents of a commit on refs/kept/<year and month>. How many there were."""
     repo, now_ms = world.repos[name], world.now_ms()
     keep_ms = int(world.config.run.keep_days * MS_PER_DAY)
     refs = repo.with_age((core.AGENTS, core.SALVAGE, core.LANDED, core.CANDIDATES))
     in_use = _in_use(world)  # after the refs were read: what was made in between is not among them
-    finished = core.finished(refs, in_use, now_ms, keep_ms)
+    finished = core.to_fold(refs, in_use, now_ms, keep_ms)
     if not finished:
         return 0
     into = f"refs/kept/{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m}"
@@ -56,19 +62,16 @@ def fold(world: World, name: str) -> int:
     return len(kept)
 
 
-def _is_time_to_fold(world: World, name: str) -> bool:
+def _last_fold(world: World, name: str) -> Folded | None:
     with world.store.read() as tx:
-        last = meta.get(tx, _last_fold(name))
-    return last is None or not 0 <= world.now_ms() - int(last) < FOLD_EVERY_MS
+        told = meta.get(tx, LAST_FOLD.format(name))
+    return Folded(**json.loads(told)) if told is not None else None
 
 
 def _folded(world: World, name: str) -> None:
+    now = Folded(world.now_ms(), world.repos[name].names())
     with world.store.write() as tx:
-        meta.put(tx, _last_fold(name), str(world.now_ms()))
-
-
-def _last_fold(name: str) -> str:
-    return f"last fold of {name}"
+        meta.put(tx, LAST_FOLD.format(name), json.dumps(asdict(now)))
 
 
 def repack(world: World, name: str) -> bool:

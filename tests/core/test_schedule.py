@@ -9,8 +9,8 @@ from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.schedule import Board, best_open, choose, dependents, moment
-from mcp_server.core.task import State, Task
+from mcp_server.core.schedule import Board, best_open, choose, dependents, moment, needed_by
+from mcp_server.core.task import State, Task, Tasks
 
 NOW = 1_000_000
 
@@ -24,7 +24,7 @@ def held(task_: Task, agent: str = "other", fence: int = 7) -> Lease:
 
 
 def board(*given: Task, live: tuple[Lease, ...] = ()) -> Board:
-    return Board({one.id: one for one in given}, live, NOW)
+    return Board(Tasks(given), live, NOW)
 
 
 def refused(found: object, code: Code) -> Refused:
@@ -91,9 +91,24 @@ def test_nothing_free_tells_waiting_from_finished():
     assert "in module b" in refused(choose(board(task("A")), "me", module="b"), Code.NO_TASK).happened
 
 
-def test_dependents_are_counted_once_directly_or_not():
-    diamond = {one.id: one for one in (task("A"), task("B", needs=("A",)), task("C", needs=("A",)), task("D", needs=("B", "C")))}
-    assert [dependents(id, diamond) for id in "ABCD"] == [3, 1, 1, 0]
+def test_dependents_are_counted_once_directly_or_not_and_none_that_is_done():
+    diamond = [task("A"), task("B", needs=("A",)), task("C", needs=("A",)), task("D", needs=("B", "C")), task("E", needs=("A",), state=State.DONE)]
+    assert [dependents(id, needed_by(Tasks(diamond))) for id in "ABCDE"] == [3, 1, 1, 0, 0]
+
+
+class Unseen(Tasks):
+    """Whoever looks through all of it fails."""
+
+    def __iter__(self):
+        raise AssertionError("a claim must not look at every task that was ever done")
+
+
+def test_a_claim_looks_at_no_done_task_that_none_names():
+    done = [task(f"D{number}", state=State.DONE, needs=(f"D{number - 1}",)) for number in range(1, 50)]
+    here = Board(Unseen([*done, task("A", needs=("D7",)), task("B", "b", needs=("D8",)), task("C", "c", needs=("A",))]), (), NOW)
+    assert choose(here, "me") == here.tasks["A"] and not tasks.run_is_finished(here.tasks)
+    refused(choose(here, "me", module="z"), Code.NO_TASK)
+    refused(choose(here, "me", task="D9"), Code.NO_TASK)
 
 
 def test_a_moment_is_utc_wall_time():
@@ -111,7 +126,7 @@ def boards(draw: st.DrawFn) -> Board:
             made = task(id, made.module, State.LEASED, needs, made.priority)
             live.append(held(made, draw(st.sampled_from(["one", "two", "three"])), number + 1))
         all_tasks[id] = made
-    return Board(all_tasks, tuple(live), NOW)
+    return Board(Tasks(all_tasks.values()), tuple(live), NOW)
 
 
 @given(boards(), st.sampled_from(["me", "one"]), st.none() | st.sampled_from([f"T{n}" for n in range(8)]), st.none() | st.sampled_from("abcd"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.core.task import Event, State, Task, is_reachable, is_ready, missing_needs, next_state, run_is_finished
+from mcp_server.core.task import Event, State, Task, Tasks, is_reachable, is_ready, missing_needs, next_state, run_is_finished
 
 LEGAL = {
     ("open", "claim"): "leased",
@@ -53,20 +53,38 @@ def test_only_an_open_task_with_every_need_done_is_ready(state: State):
 def test_a_need_that_does_not_exist_is_missing_for_ever():
     tasks = {"B": task("B", needs=("gone",))}
     assert missing_needs(tasks["B"], tasks) == ["gone"]
-    assert not is_reachable(tasks["B"], tasks) and run_is_finished(tasks)
+    assert not is_reachable(tasks["B"], tasks) and run_is_finished(Tasks(tasks.values()))
 
 
 def test_a_blocked_task_cuts_off_all_that_needs_it_directly_or_not():
     tasks = {"A": task("A", State.BLOCKED), "B": task("B", needs=("A",)), "C": task("C", needs=("B",)), "D": task("D", State.DONE)}
     assert not any(is_reachable(tasks[id], tasks) for id in "ABC")
-    assert run_is_finished(tasks)
-    assert not run_is_finished(tasks | {"E": task("E")})
+    assert run_is_finished(Tasks(tasks.values()))
+    assert not run_is_finished(Tasks([*tasks.values(), task("E")]))
 
 
 @pytest.mark.parametrize("state", list(State))
 def test_a_run_goes_on_while_a_task_is_leased_or_open(state: State):
-    assert run_is_finished({"A": task("A", state)}) == (state in (State.DONE, State.BLOCKED))
+    assert run_is_finished(Tasks([task("A", state)])) == (state in (State.DONE, State.BLOCKED))
 
 
 def test_a_run_with_a_leased_task_is_not_finished_even_when_the_rest_is_blocked():
-    assert not run_is_finished({"A": task("A", State.LEASED), "B": task("B", State.BLOCKED)})
+    assert not run_is_finished(Tasks([task("A", State.LEASED), task("B", State.BLOCKED)]))
+
+
+def test_what_is_done_is_reached_whatever_has_become_of_what_it_needed():
+    tasks = Tasks([task("A", State.BLOCKED), task("B", State.DONE, needs=("A",)), task("C", needs=("B",))])
+    assert is_reachable(tasks["C"], tasks) and not run_is_finished(tasks)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(State))))
+def test_the_undone_and_the_counts_are_those_of_what_was_put_last(puts: list[tuple[str, State]]):
+    tasks, plain = Tasks(), {}
+    for id, state in puts:
+        before, held = tasks.copy(), dict(plain)
+        tasks.put(task(id, state))
+        plain[id] = task(id, state)
+        assert dict(before) == held, "a copy stays as it was"
+    assert dict(tasks) == plain
+    assert {one.id for one in tasks.undone} == {id for id, one in plain.items() if one.state is not State.DONE}
+    assert tasks.counts() == {state: sum(one.state is state for one in plain.values()) for state in State}

@@ -3,7 +3,7 @@
 import pytest
 
 from mcp_server.core import upkeep
-from mcp_server.core.upkeep import Counts, InUse, Ref
+from mcp_server.core.upkeep import Counts, Folded, InUse, Ref
 
 NOW_MS, KEEP_MS = 1_000_000, 1_000
 
@@ -23,7 +23,7 @@ def test_care_is_due_once_any_count_is_over_its_limit(counts: Counts, due: bool)
 
 
 def is_finished(name: str, *, moved_ms: int = 0, commit: str = "c", in_use: InUse = InUse()) -> bool:
-    return upkeep.finished([Ref(name, commit, moved_ms)], in_use, NOW_MS, KEEP_MS) != []
+    return upkeep.to_fold([Ref(name, commit, moved_ms)], in_use, NOW_MS, KEEP_MS) != []
 
 
 @pytest.mark.parametrize("name", ["refs/agents/one/S1", "refs/agents/one/deep/er", "refs/salvage/T1/3", "refs/landed/T1/3/1"])
@@ -47,3 +47,45 @@ def test_a_candidate_goes_once_its_submission_is_settled():
     assert is_finished("refs/candidates/7", moved_ms=NOW_MS)
     assert not is_finished("refs/candidates/7", in_use=InUse(submissions=frozenset({7})))
     assert is_finished("refs/candidates/x", moved_ms=NOW_MS)
+
+
+def many(count: int, *, prefix: str = "refs/landed/T") -> list[Ref]:
+    """So many young ones, each younger than the one before."""
+    return [Ref(f"{prefix}{number}", f"c{number}", NOW_MS + number) for number in range(count)]
+
+
+def test_of_too_many_the_oldest_go_however_young_they_are():
+    refs = many(upkeep.NAMES_MAX + 3)
+    assert upkeep.to_fold(refs[3:], InUse(), NOW_MS, KEEP_MS) == []
+    assert upkeep.to_fold(reversed(refs), InUse(), NOW_MS, KEEP_MS) == refs[:3]
+
+
+def test_what_is_in_use_neither_goes_nor_counts_however_many_there_are():
+    refs = many(upkeep.NAMES_MAX + 3, prefix="refs/salvage/T")
+    in_use = InUse(refs=frozenset({refs[0].name}), commits=frozenset({refs[1].commit}))
+    assert upkeep.to_fold(refs, in_use, NOW_MS, KEEP_MS) == [refs[2]]
+    others = [Ref(f"refs/heads/{number}", "c", 0) for number in range(upkeep.NAMES_MAX)]
+    assert upkeep.to_fold([*refs[3:], *others], InUse(), NOW_MS, KEEP_MS) == []
+
+
+def test_a_round_folds_a_bounded_number_and_the_rounds_after_it_the_rest():
+    refs, rounds = many(upkeep.NAMES_MAX + 2 * upkeep.FOLDED_MAX + 5), []
+    while gone := upkeep.to_fold(refs, InUse(), NOW_MS, KEEP_MS):
+        rounds.append(len(gone))
+        refs = [ref for ref in refs if ref not in set(gone)]
+    assert rounds == [upkeep.FOLDED_MAX, upkeep.FOLDED_MAX, 5] and len(refs) == upkeep.NAMES_MAX
+
+
+@pytest.mark.parametrize(
+    ("now", "time"),
+    [
+        (Folded(NOW_MS, 10), False),
+        (Folded(NOW_MS, 10 + upkeep.GATHERED_MAX), False),
+        (Folded(NOW_MS, 11 + upkeep.GATHERED_MAX), True),
+        (Folded(NOW_MS + upkeep.FOLD_EVERY_MS - 1, 0), False),
+        (Folded(NOW_MS + upkeep.FOLD_EVERY_MS, 0), True),
+        (Folded(NOW_MS - 1, 0), True),
+    ],
+)
+def test_it_is_time_to_fold_after_an_hour_or_after_many_new_names_or_where_the_clock_jumped_back(now: Folded, time: bool):
+    assert upkeep.is_time_to_fold(Folded(NOW_MS, 10), now) is time and upkeep.is_time_to_fold(None, now)

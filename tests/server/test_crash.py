@@ -318,5 +318,5 @@ def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show
         with made.world.store.read() as tx:
             [lease] = lease_rows.open_ones(tx)
         assert lease.head == commit
-        told = events.query(made.world, events.Wanted(kind="git_push"))
+        told = events.query(made.world, events.Wanted(after=0, limit=10, kind="git_push"))
         assert len(told) == found and told[0].data["status"] == "found", "once"

@@ -38,7 +38,7 @@ class Yard:
         fence = claimed(world, who, f"M{number:02}")["fence"]
         if shared:
             with world.store.write() as tx:
-                tx.exec_driver_sql("UPDATE leases SET paths = ? WHERE fence = ?", (f'["m{number:02}/**", "shared"]', fence))
+                tx.exec_driver_sql(f"""UPDATE leases SET paths = '["m{number:02}/**", "shared"]' WHERE fence = {fence}""")
         return submit.submit(world, who, fence, toy.git("rev-parse", "HEAD", cwd=self.clone), "x").id
 
     def settle(self) -> None:
@@ -152,7 +152,7 @@ def test_a_change_that_undoes_what_another_mends_is_refused_though_main_never_ha
 def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yard: Yard):
     ids = waiting(yard, 3)
     with yard.desk.world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE leases SET ended_ms = 1, end_reason = 'by hand' WHERE fence = ?", (yard.of(ids[1]).fence,))
+        tx.exec_driver_sql(f"UPDATE leases SET ended_ms = 1, end_reason = 'by hand' WHERE fence = {yard.of(ids[1]).fence}")
     yard.answer(good)
     assert yard.states(ids) == [State.LANDED, State.REFUSED, State.LANDED] and yard.of(ids[1]).refusal["code"] == "stale_fence"
     assert not [entry.path for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main()) if entry.path == "m12/x"]

@@ -141,6 +141,35 @@ def test_the_refs_of_finished_work_go_after_their_time_and_their_commits_stay(se
     land(server, two, "M03", two.clone(tmp_path / "two"))
 
 
+def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_of_an_open_task_is_not(server: Server, tmp_path: Path):
+    where, repo = bare(server), server.world.repos["toy"]
+    one = server.agent("one")
+    clone = one.clone(tmp_path / "one")
+    fence = one.call("claim_task", task="M02")["fence"]
+    left = one.commit(clone, {"m02/left": "1\n"})
+    one.call("release_task", fence=fence, outcome="abandoned")
+    with server.http("runner") as http:
+        http.post(f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}).raise_for_status()
+    upkeep.run(server.world)
+    before = repo.names()
+    made = scatter(where, 3)
+    many = crowd(where, "refs/landed/X", made, core.NAMES_MAX + core.FOLDED_MAX)
+    upkeep.run(server.world)
+    upkeep.run(server.world)  # what the first has left over
+    now = refs(where)
+    assert len([ref for ref in now if ref.startswith(("refs/landed/", "refs/agents/old/"))]) == core.NAMES_MAX
+    assert now[f"refs/salvage/M02/{fence}"] == left, "an open task offers it, and it is the oldest"
+    events = server.events(kind="refs_kept")
+    assert [event["data"]["refs"] for event in events[-2:]] == [core.FOLDED_MAX, len(made)]
+    words = toy.git("log", "--format=%B", events[-1]["data"]["commit"], cwd=where)
+    assert all(f"{commit} {ref}" in words for ref, commit in many.items() if ref not in now), "each name is written down"
+    assert {left, *made} <= set(toy.git("rev-list", "--all", cwd=where).split())
+    assert repo.names() < before + core.NAMES_MAX + core.GATHERED_MAX
+    toy.git("update-ref", "refs/landed/Y/1", made[0], cwd=where)
+    upkeep.run(server.world)
+    assert "refs/landed/Y/1" in refs(where) and server.events(kind="refs_kept") == events, "one more is not many"
+
+
 def test_every_month_holds_what_it_folded_and_a_second_time_adds_to_it(server: Server):
     where, repo = bare(server), server.world.repos["toy"]
     first = scatter(where, 3, at="refs/agents/first")
