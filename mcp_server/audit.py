@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from mcp_server import faults
 from mcp_server.core import chain
+from mcp_server.disk import write_whole
 from mcp_server.store import Store, Tx
 from mcp_server.store import events as rows
 
@@ -62,17 +63,14 @@ class Key:
 
     @classmethod
     def open(cls, path: Path) -> "Key":
-        """Reads the key, or makes one where there is none."""
+        """Reads the key, or makes one where there is none: a whole one under its name, or after a power loss none."""
         if path.exists():
             loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
             assert isinstance(loaded, Ed25519PrivateKey)
             return cls(loaded)
         private = Ed25519PrivateKey.generate()
         pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(path, pem, 0o400)
         return cls(private)
 
     def sign(self, text: str) -> str:

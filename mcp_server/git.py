@@ -4,7 +4,6 @@ Rule: every call goes through git_process.py, where GitPython runs the process a
 client chose arrives here as a full object id. What is in the repository is read by git_objects.py. Everything is synchronous.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +16,10 @@ from filelock import FileLock, Timeout
 
 from mcp_server import git_tree, git_upkeep
 from mcp_server.core.upkeep import Counts, Ref
+from mcp_server.disk import sync, write_whole
 from mcp_server.git_objects import KEYS_REMEMBERED as KEYS_REMEMBERED
 from mcp_server.git_objects import Objects
-from mcp_server.git_process import OID, ZERO, GitFailed, full_oid, full_ref, lines, sync, text
+from mcp_server.git_process import OID, ZERO, GitFailed, full_oid, full_ref, lines, text
 from mcp_server.git_process import TooLarge as TooLarge
 from mcp_server.git_process import program as program
 from mcp_server.git_settings import CONFIG, EMAIL_DOMAIN, LOCAL, READ_FOREIGN, UNHURRIED, WRITE_FOREIGN
@@ -174,7 +174,7 @@ class Repository(Objects):
         ours, theirs = self._tip(ours_ref), self._tip(theirs_ref)
         assert theirs is not None
         if ours is None:
-            self._replace("HEAD", f"ref: {ours_ref}\n")  # git symbolic-ref does not sync: an empty HEAD is no repository
+            write_whole(self.path / "HEAD", f"ref: {ours_ref}\n".encode())  # git symbolic-ref does not sync: an empty HEAD is no repository
         elif ours == theirs or self.is_ancestor(theirs, ours):
             return Imported(ours, changed=False)
         elif not self.is_ancestor(ours, theirs):
@@ -339,16 +339,6 @@ class Repository(Objects):
             raise GitFailed(f"{source} cannot be read: {done.problem}")
 
     def _make_ready(self) -> None:
-        self._replace("config", CONFIG)
+        write_whole(self.path / "config", CONFIG.encode())
         (self.path / UPKEEP_LOCK).touch()
         git_upkeep.sweep(self.path)
-
-    def _replace(self, name: str, text: str) -> None:
-        """Writes a file of the repository's as a whole: after a power loss it is the old one or the new one."""
-        fresh = self.path / f"{name}.new"
-        with open(fresh, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self.path / name)
-        sync(self.path)

@@ -4,7 +4,6 @@ Rule: nothing reaches git's command line but fixed words, full object ids and wh
 """
 
 import io
-import os
 import re
 import shutil
 import tempfile
@@ -114,15 +113,6 @@ def full_ref(ref: str) -> str:
     if not ref.startswith("refs/") or NO_REF.search(ref):
         raise ValueError(f"not a ref: {ref!r}")
     return ref
-
-
-def sync(path: Path) -> None:
-    """Makes a file's bytes or a directory's names durable."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def lines(raw: bytes) -> list[str]:

@@ -62,6 +62,7 @@ WRITE_FOREIGN = f"{FOREIGN} -c gc.auto=0 -c receive.autogc=false -c receive.deny
 # bigFileThreshold: larger blobs are streamed, not held in memory.
 # packedGitLimit, threads: keep a process within the address space that git_cgi.py allows it, however many cores.
 # receive.hideRefs: agents' refs are the only ones that a push can reach; git_http.py narrows it to the agent's own.
+# filesRefLockTimeout, ms: whoever comes second waits for the first one's syncs, instead of failing after 100 ms.
 # gc, autogc: git must not repack on its own while others write; Repository.repack does.
 # fsck.badFilemode: git only notes a mode such as 104755, and would hand it on to whoever clones.
 CONFIG = """\
@@ -74,6 +75,7 @@ CONFIG = """\
 	hooksPath = /dev/null
 	bigFileThreshold = 32m
 	packedGitLimit = 1g
+	filesRefLockTimeout = 5000
 [pack]
 	threads = 2
 [gc]
