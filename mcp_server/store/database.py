@@ -230,5 +230,6 @@ def _configure(connection, _record) -> None:
     # The driver's own implicit BEGIN is off: it would start a deferred transaction and upgrade it too late.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA temp_store=memory")  # what a part of a transaction undoes itself with: a file of its own costs 0.2 ms
     for pragma, value in PRAGMAS.items():
         connection.execute(f"PRAGMA {pragma}={value}")
