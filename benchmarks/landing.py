@@ -6,7 +6,7 @@ Times and rates that are told are those of the time simulated, unless they say o
 
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,26 +37,36 @@ class Pace:
 
 @dataclass(frozen=True)
 class Size:
-    paces: Mapping[int, Pace]  # by the number of agents
-    slots: tuple[int, ...]
+    paces: tuple[tuple[int, tuple[int, ...], Pace], ...]  # agents, the numbers of slots that they are given in turn, and how fast
     failing: tuple[float, ...]
     rivals_at_once: int
 
+    @property
+    def bounds(self) -> dict["Key", Pace]:
+        """Each bound that there is, with the pace of who is held against it."""
+        return {(agents, slots, failing): pace for agents, some, pace in self.paces for slots in some for failing in self.failing}
 
-FULL = Size({6: Pace(20, 45, 300, 8), 16: Pace(20, 45, 150, 4), 64: Pace(10, 75, 120, 2)}, slots=(2, 8), failing=(0.05, 0.2), rivals_at_once=18)
-QUICK = Size({4: Pace(60, 10, 25, 2)}, slots=(2,), failing=(0.2,), rivals_at_once=3)
+    @property
+    def slots(self) -> list[int]:
+        return sorted({slots for _, some, _ in self.paces for slots in some})
+
+
+# 64 agents on two slots land as few as 16 do, and need as long a window; on eight they land so many that the machine would be the limit.
+FULL = Size(((6, (2, 8), Pace(20, 45, 450, 8)), (16, (2, 8), Pace(20, 45, 300, 4)), (64, (2,), Pace(20, 75, 300, 2)), (64, (8,), Pace(10, 75, 120, 2))), (0.05, 0.2), rivals_at_once=18)
+QUICK = Size(((4, (2,), Pace(60, 10, 25, 2)),), failing=(0.2,), rivals_at_once=3)
 
 
 def measure(size: Size, plot: Path | None) -> tuple[list[Figure], dict[str, Any]]:
     machine = command.about()
     say("one submission alone")
-    merge_s = landing_cells.merge_s(min(size.paces))
+    merge_s = landing_cells.merge_s(min(agents for agents, _, _ in size.paces))
     found: list[Found] = []
-    for agents, pace in size.paces.items():
+    for agents, some, pace in size.paces:
         # Slots last: of cells that run together some then have few of them, which costs the machine less.
-        ours = [_cell(system, agents, slots, failing, pace) for system in OURS for failing in size.failing for slots in size.slots]
+        ours = [_cell(system, agents, slots, failing, pace) for system in OURS for failing in size.failing for slots in some]
         found += _all(ours, pace.at_once)
-    rivals = [_cell(system, agents, 0, failing, pace) for agents, pace in size.paces.items() for failing in size.failing for system in RIVALS]
+    slowest = {agents: pace for agents, _, pace in size.paces}  # of each number of agents the last
+    rivals = [_cell(system, agents, 0, failing, pace) for agents, pace in slowest.items() for failing in size.failing for system in RIVALS]
     found += _all(rivals, size.rivals_at_once)
     if plot is not None:
         _draw(plot, size, found, merge_s)
@@ -100,13 +110,8 @@ Key = tuple[int, int, float]
 """Agents, slots, failing share."""
 
 
-def _bounds(size: Size) -> list[Key]:
-    return [(agents, slots, failing) for agents in size.paces for slots in size.slots for failing in size.failing]
-
-
 def _scaled_bound(size: Size, key: Key, merge_s: float) -> float:
-    agents, slots, failing = key
-    pace = size.paces[agents]
+    (agents, slots, failing), pace = key, size.bounds[key]
     return bound_per_h(_cell(DISJOINT, agents, slots, failing, pace).load, agents, slots, merge_s) / pace.scale
 
 
@@ -114,7 +119,7 @@ def _draw(file: Path, size: Size, found: Sequence[Found], merge_s: float) -> Non
     from benchmarks import landing_plot  # what draws takes a second to import, and is needed here alone
 
     points = [landing_plot.Point(one.cell.system, one.cell.agents, one.cell.slots or None, one.cell.failing, _scaled_per_h(one)) for one in found]
-    landing_plot.draw(file, points, {key: _scaled_bound(size, key, merge_s) for key in _bounds(size)})
+    landing_plot.draw(file, points, {key: _scaled_bound(size, key, merge_s) for key in size.bounds})
 
 
 # -- figures
@@ -157,7 +162,7 @@ def _of_rival(size: Size, found: Found, merge_s: float) -> list[Figure]:
     cell = found.cell
     key = f"n{cell.agents}_f{cell.failing * 100:.0f}_{KEYS[cell.system]}"
     per_h = _scaled_per_h(found)
-    shares = {slots: per_h / _scaled_bound(size, (cell.agents, slots, cell.failing), merge_s) for slots in size.slots}
+    shares = {slots: per_h / _scaled_bound(size, (cell.agents, slots, cell.failing), merge_s) for slots in size.slots if (cell.agents, slots, cell.failing) in size.bounds}
     of_bounds = ", ".join(f"{share:.0%} of B at {slots} slots" for slots, share in shares.items())
     about = f"{of_bounds}; {_told(found)}; machine {found.machine_share:.0%} busy"
     return [
@@ -206,7 +211,7 @@ def _on_main(system: str, found: Sequence[Found]) -> list[Figure]:
 
 def _beside_locks(size: Size, found: Sequence[Found]) -> list[Figure]:
     """In the largest cell."""
-    agents, slots, failing = max(size.paces), max(size.slots), min(size.failing)
+    agents, slots, failing = max(size.bounds, key=lambda key: (*key[:2], -key[2]))
 
     def per_h(of: Iterable[Found]) -> float:
         return _scaled_per_h(next(one for one in of if (one.cell.agents, one.cell.failing) == (agents, failing)))
