@@ -69,7 +69,7 @@ def rows(figures: Figures) -> list[tuple[str, str]]:
         ("audit log verifies", {True: "yes", False: "NO", None: "?"}[figures.audit_ok]),
         ("containers started", _shown(figures.containers_started)),
         ("containers left", _shown(figures.containers_left)),
-        ("claim, median", _ms(figures.claim_ms_p50)),
+        ("claim until decided, median", _ms(figures.claim_ms_p50)),
         ("push, submitted to landed, median", _ms(figures.push_ms_p50)),
         ("wall time", f"{figures.wall_s:.1f} s"),
     ]
@@ -93,7 +93,7 @@ def _shown(value: object) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "?" if value is None else f"{value:.1f} ms"
+    return "?" if value is None else f"{value:.1f} ms" if value >= 1 else "under 1 ms"
 
 
 def _named(commits: Sequence[str]) -> str:

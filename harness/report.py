@@ -125,7 +125,7 @@ def is_work(commit: Json, globs: Sequence[str]) -> bool:
 
 
 def claim_times_ms(events: Iterable[Json]) -> list[float]:
-    """How long each claim_task call took that was answered with a lease."""
+    """Until each claim that was answered with a lease was decided. Its event says so, and cannot say how long its own sync took."""
     return [
         event["data"]["ms"]
         for event in events

@@ -38,17 +38,13 @@ def choose(board: Board, agent: str, *, task: str | None = None, module: str | N
 
 def best_open(board: Board, module: str | None = None, *, but: str | None = None) -> Task | None:
     """The ready task that overlaps no live lease: highest priority, then most dependents, then its id."""
-    free = [
-        task
-        for task in board.tasks.undone
-        if task.id != but
-        and (module is None or task.module == module)
-        and tasks.is_ready(task, board.tasks)
-        and leases.overlapping(task.repo, task.paths, board.live) is None
-    ]
-    highest = max((task.priority for task in free), default=0)
     waiting = needed_by(board.tasks)
-    return min((task for task in free if task.priority == highest), key=lambda task: (-dependents(task.id, waiting), task.id), default=None)
+
+    def rank(task: Task) -> tuple[int, int, str]:
+        return -task.priority, -dependents(task.id, waiting) if task.id in waiting else 0, task.id
+
+    ready = [task for task in board.tasks.undone if task.id != but and module in (None, task.module) and tasks.is_ready(task, board.tasks)]
+    return next((task for task in sorted(ready, key=rank) if leases.overlapping(task.repo, task.paths, board.live) is None), None)
 
 
 def needed_by(tasks: Tasks) -> dict[str, list[str]]:
