@@ -52,7 +52,7 @@ class Size:
 
 
 # 64 agents on two slots land as few as 16 do, and need as long a window; on eight they land so many that the machine would be the limit.
-FULL = Size(((6, (2, 8), Pace(20, 45, 300, 8)), (16, (2, 8), Pace(20, 45, 300, 4)), (64, (2,), Pace(20, 75, 300, 2)), (64, (8,), Pace(10, 75, 120, 2))), (0.05, 0.2), rivals_at_once=18)
+FULL = Size(((6, (2, 8), Pace(20, 45, 300, 8)), (16, (2, 8), Pace(20, 45, 200, 4)), (64, (2,), Pace(20, 75, 240, 2)), (64, (8,), Pace(10, 75, 120, 2))), (0.05, 0.2), rivals_at_once=18)
 QUICK = Size(((4, (2,), Pace(60, 10, 25, 2)),), failing=(0.2,), rivals_at_once=3)
 
 
