@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.finished_engine import BUILD, CANDIDATE, REFERENCE, lay_out
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 # The distribution's own programs, which are those of the boxes too; in another PATH `python3` may be a script that looks for one.
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -44,7 +44,10 @@ class BareLoop:
     def run(self) -> float:
         """Seconds until the last loop has ended."""
         began = time.monotonic()
-        loops = [subprocess.Popen(self._argv(share), cwd=self.root, env=ENV, stdin=subprocess.DEVNULL) for share in self.shares]
+        loops = [
+            subprocess.Popen(self._argv(share), cwd=self.root, env=ENV, stdin=subprocess.DEVNULL)
+            for share in self.shares
+        ]
         try:
             failed = [loop.returncode for loop in loops if loop.wait()]
         finally:
@@ -58,8 +61,21 @@ class BareLoop:
     def _argv(self, share: str) -> list[str]:
         kept = f"{share}.out"
         if self.way == "sh":
-            return ["/bin/sh", "-c", SHELL.format(share=share, kept=kept, candidate=CANDIDATE, reference=REFERENCE)]
-        return ["/usr/bin/python3", "-I", "-S", "-c", PYTHON, share, kept, *map(_found, (CANDIDATE, REFERENCE))]
+            return [
+                "/bin/sh",
+                "-c",
+                SHELL.format(share=share, kept=kept, candidate=CANDIDATE, reference=REFERENCE),
+            ]
+        return [
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            "-c",
+            PYTHON,
+            share,
+            kept,
+            *map(_found, (CANDIDATE, REFERENCE)),
+        ]
 
 
 @contextmanager
@@ -72,7 +88,9 @@ def bare_loop(cases: Mapping[str, str]) -> Iterator[BareLoop]:
         root, cores = Path(directory), len(os.sched_getaffinity(0))
         lay_out(root)
         subprocess.run(shlex.split(BUILD), cwd=root, env=ENV, check=True)
-        trials = [_share(root, f"trial-{core}", list(cases.items())[core::cores][:TRIAL]) for core in range(cores)]
+        trials = [
+            _share(root, f"trial-{core}", list(cases.items())[core::cores][:TRIAL]) for core in range(cores)
+        ]
         shares = [_share(root, f"share-{core}", list(cases.items())[core::cores]) for core in range(cores)]
         took_s = {way: min(BareLoop(root, trials, way).run() for _ in range(2)) for way in ("sh", "python")}
         yield BareLoop(root, shares, min(took_s, key=took_s.__getitem__))

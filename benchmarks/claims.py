@@ -19,7 +19,7 @@ from benchmarks import command, empty_server, lock_files, project
 from benchmarks.command import say
 from benchmarks.doors import Door, Load
 from benchmarks.report import Figure
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 RATIO_MAX = 2.0  # a claim over an empty tool, at the median
 CLAIMS_PER_S_MIN = 400.0
@@ -78,7 +78,11 @@ def _beside_the_empty_tool(door: Door, empty: Door, size: Size) -> list[Figure]:
         loads = {name: asyncio.run(calls[name]()) for name in order}
         for client in pairs:
             pairs[client].append((loads[client, "empty"], loads[client, "claim"]))
-    return [figure for client, label in (("sdk", "SDK client"), ("wire", "plain client")) for figure in _ratio(client, label, pairs[client])]
+    return [
+        figure
+        for client, label in (("sdk", "SDK client"), ("wire", "plain client"))
+        for figure in _ratio(client, label, pairs[client])
+    ]
 
 
 def _ratio(key: str, label: str, pairs: Sequence[tuple[Load, Load]]) -> list[Figure]:
@@ -109,8 +113,21 @@ def _throughput(loads: dict[int, Load], empty: Load) -> list[Figure]:
         ]  # fmt: skip
     many = max(loads)
     about = f"server CPU {empty.cpu_ms:.2f} ms each, the clients' {empty.client_ms:.2f}; at claims the clients' {loads[many].client_ms:.2f}"
-    found.append(Figure(f"empty_per_s_{many}", empty.per_s, "/s", f"calls of the SDK's empty tool, {many} at once", None, about))
-    return [*found, Figure(f"empty_cpu_ms_{many}", empty.cpu_ms, "ms"), Figure(f"client_cpu_ms_{many}", loads[many].client_ms, "ms")]
+    found.append(
+        Figure(
+            f"empty_per_s_{many}",
+            empty.per_s,
+            "/s",
+            f"calls of the SDK's empty tool, {many} at once",
+            None,
+            about,
+        )
+    )
+    return [
+        *found,
+        Figure(f"empty_cpu_ms_{many}", empty.cpu_ms, "ms"),
+        Figure(f"client_cpu_ms_{many}", loads[many].client_ms, "ms"),
+    ]
 
 
 def _races(door: Door, size: Size) -> list[Figure]:
@@ -118,7 +135,16 @@ def _races(door: Door, size: Size) -> list[Figure]:
     for agents in (many for many in size.agents if many > 1):
         results = [asyncio.run(door.race(agents)) for _ in range(size.races)]
         wrong = sum(result != (1, agents - 1) for result in results)
-        found.append(Figure(f"races_wrong_{agents}", wrong, "", f"races of {agents} without exactly one winner", 0, f"{len(results)} races"))
+        found.append(
+            Figure(
+                f"races_wrong_{agents}",
+                wrong,
+                "",
+                f"races of {agents} without exactly one winner",
+                0,
+                f"{len(results)} races",
+            )
+        )
     return found
 
 
@@ -135,7 +161,13 @@ def _beside_lock_files(loads: dict[int, Load], tally: lock_files.Tally, wall_s: 
 
 @contextmanager
 def _empty() -> Iterator[tuple[int, int]]:
-    serving = subprocess.Popen([sys.executable, "-m", "benchmarks.empty_server"], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.empty_server"],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     try:
         assert serving.stdout is not None
         line = serving.stdout.readline()
@@ -148,4 +180,10 @@ def _empty() -> Iterator[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("claims", "What a claim costs, beside an empty tool and beside lock files.", lambda quick: measure(QUICK if quick else FULL)))
+    sys.exit(
+        command.main(
+            "claims",
+            "What a claim costs, beside an empty tool and beside lock files.",
+            lambda quick: measure(QUICK if quick else FULL),
+        )
+    )

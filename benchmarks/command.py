@@ -13,11 +13,11 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.report import Figure
-from harness.containers import BoxBroke
-from harness.failure import Exit, Failed, Interrupted
-from harness.image_engine import ImageFailed
-from harness.server import ServerGone, ServerSaidNo
-from harness.signals import StopSignal
+from harness.boxes.containers import BoxBroke
+from harness.client import ServerGone, ServerSaidNo
+from harness.images.image_engine import ImageFailed
+from harness.run.failure import Exit, Failed, Interrupted
+from harness.run.signals import StopSignal
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -32,9 +32,17 @@ def main(name: str, description: str, measure: Measure) -> int:
 def options(name: str, description: str) -> argparse.ArgumentParser:
     """Those of every benchmark; one may add its own, and then calls `run`."""
     options = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
-    options.add_argument("--json", action="store_true", help="the last line is one JSON object with every figure, its bound and the ratio")
-    options.add_argument("--markdown", action="store_true", help="print exactly the table of benchmarks/README.md")
-    options.add_argument("--quick", action="store_true", help="few and small: shows that it works, not how fast it is")
+    options.add_argument(
+        "--json",
+        action="store_true",
+        help="the last line is one JSON object with every figure, its bound and the ratio",
+    )
+    options.add_argument(
+        "--markdown", action="store_true", help="print exactly the table of benchmarks/README.md"
+    )
+    options.add_argument(
+        "--quick", action="store_true", help="few and small: shows that it works, not how fast it is"
+    )
     return options
 
 
@@ -48,7 +56,11 @@ def run(name: str, chosen: argparse.Namespace, measure: Measure) -> int:
         return _failed(name, str(failed), failed.exit)
     except (BoxBroke, ImageFailed, ServerGone, ServerSaidNo) as broke:
         return _failed(name, str(broke), Exit.INFRASTRUCTURE)
-    print(report.markdown(figures, machine) if chosen.markdown else f"{report.table(figures)}\n\n{report.about(machine)}")
+    print(
+        report.markdown(figures, machine)
+        if chosen.markdown
+        else f"{report.table(figures)}\n\n{report.about(machine)}"
+    )
     if chosen.json:
         print(report.as_json(figures, machine, quick=chosen.quick))
     return Exit.DONE

@@ -86,5 +86,3 @@ def _result(body: bytes) -> dict[str, Any]:
     if "result" not in told:
         raise RuntimeError(f"no result: {told}")
     return told["result"].get("structuredContent") or {}
-
-

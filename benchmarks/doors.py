@@ -14,7 +14,7 @@ from benchmarks import empty_server, project
 from benchmarks.command import cpu_s
 from benchmarks.door_clients import Timed, Wire
 from benchmarks.project import Served
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 CALL_S = 60.0
 
@@ -48,19 +48,34 @@ class Load:
     def timed(self, server: int) -> Iterator[None]:
         spent, own, began = cpu_s(server), time.process_time(), time.perf_counter()
         yield
-        self.wall_s, self.server_cpu_s, self.client_cpu_s = time.perf_counter() - began, cpu_s(server) - spent, time.process_time() - own
+        self.wall_s, self.server_cpu_s, self.client_cpu_s = (
+            time.perf_counter() - began,
+            cpu_s(server) - spent,
+            time.process_time() - own,
+        )
 
     def take(self, share: float) -> None:
         """Only this share of what was spent is the load's."""
-        self.wall_s, self.server_cpu_s, self.client_cpu_s = self.wall_s * share, self.server_cpu_s * share, self.client_cpu_s * share
+        self.wall_s, self.server_cpu_s, self.client_cpu_s = (
+            self.wall_s * share,
+            self.server_cpu_s * share,
+            self.client_cpu_s * share,
+        )
 
 
 class Door:
     """Agents at one MCP door."""
 
     def __init__(self, served: Served, agents: int):
-        tokens = [served.admin.create_session(f"claimer-{number}", "command", door=False)["token"] for number in range(agents)]
-        self.pid, self._port, self._tokens = served.server.pid, int(served.server.url.rpartition(":")[2]), tokens
+        tokens = [
+            served.admin.create_session(f"claimer-{number}", "command", door=False)["token"]
+            for number in range(agents)
+        ]
+        self.pid, self._port, self._tokens = (
+            served.server.pid,
+            int(served.server.url.rpartition(":")[2]),
+            tokens,
+        )
 
     @classmethod
     def of_empty(cls, pid: int, port: int) -> "Door":
@@ -76,7 +91,9 @@ class Door:
             for number, wire in enumerate(wires):  # connect, and let every agent's first call be over
                 await self._give_back(wire, (await _claimed(wire, number)).answer["fence"])
             with load.timed(self.pid):
-                given_back = await asyncio.gather(*(self._claiming(wire, number, each, load) for number, wire in enumerate(wires)))
+                given_back = await asyncio.gather(
+                    *(self._claiming(wire, number, each, load) for number, wire in enumerate(wires))
+                )
             # A claim and its giving back take turns; the share of the time that the claims had is theirs.
             load.take(sum(load.took_s) / (sum(load.took_s) + sum(given_back)))
         finally:
@@ -100,22 +117,33 @@ class Door:
         """All for the task of the first: how many got it, and how many were refused in words."""
         wires = [Wire(self._port, token) for token in self._tokens[:agents]]
         try:
-            answers = [timed.answer for timed in await asyncio.gather(*(wire.call("claim_task", task=project.task(0)) for wire in wires))]
+            answers = [
+                timed.answer
+                for timed in await asyncio.gather(
+                    *(wire.call("claim_task", task=project.task(0)) for wire in wires)
+                )
+            ]
             winners = [number for number, answer in enumerate(answers) if answer.get("status") == "leased"]
             for number in winners:
                 await self._give_back(wires[number], answers[number]["fence"])
         finally:
             for wire in wires:
                 wire.close()
-        return len(winners), sum(answer.get("status") == "refused" and answer.get("code") == "held" for answer in answers)
+        return len(winners), sum(
+            answer.get("status") == "refused" and answer.get("code") == "held" for answer in answers
+        )
 
     async def by_sdk(self, tool: str, calls: int) -> Load:
         """One SDK client, one call after the other; claims are given back in between, unmeasured."""
         load, spent = Load(), 0.0
         async with AsyncExitStack() as stack:
             headers = {"Authorization": f"Bearer {self._tokens[0]}"}
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=CALL_S, verify=False))
-            client = await stack.enter_async_context(Client(streamable_http_client(f"http://127.0.0.1:{self._port}/mcp", http_client=http)))
+            http = await stack.enter_async_context(
+                httpx2.AsyncClient(headers=headers, timeout=CALL_S, verify=False)
+            )
+            client = await stack.enter_async_context(
+                Client(streamable_http_client(f"http://127.0.0.1:{self._port}/mcp", http_client=http))
+            )
             for _ in range(calls):
                 before, began = cpu_s(self.pid), time.perf_counter()
                 result = await client.call_tool(tool, {})
@@ -123,13 +151,19 @@ class Door:
                 spent += cpu_s(self.pid) - before
                 if tool == "claim_task":
                     assert result.structured_content is not None
-                    await client.call_tool("release_task", {"fence": result.structured_content["fence"], "outcome": "abandoned"})
+                    await client.call_tool(
+                        "release_task", {"fence": result.structured_content["fence"], "outcome": "abandoned"}
+                    )
         load.wall_s, load.server_cpu_s = sum(load.took_s), spent
         return load
 
     async def empty_calls(self, agents: int, calls: int) -> Load:
         """Of the empty tool, by so many at once."""
-        wires, load, each = [Wire(self._port, self._tokens[0]) for _ in range(agents)], Load(), max(1, calls // agents)
+        wires, load, each = (
+            [Wire(self._port, self._tokens[0]) for _ in range(agents)],
+            Load(),
+            max(1, calls // agents),
+        )
         try:
             await asyncio.gather(*(wire.call(empty_server.NAME) for wire in wires))
             with load.timed(self.pid):

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.project import USER
-from harness import oracle_jobs
-from harness.containers import Engine
-from harness.images import Images
-from harness.place import admin_client
-from harness.runner import Runner
-from harness.sandbox import RUN
-from harness.server import Json, ServerClient
-from harness.server_process import start_server
-from harness.state import DIRECTORY_NAME, State
+from harness.boxes.containers import Engine
+from harness.boxes.sandbox import RUN
+from harness.client import Json, ServerClient
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
+from harness.run import oracle_jobs
+from harness.run.place import admin_client
+from harness.run.server_process import start_server
+from harness.run.state import DIRECTORY_NAME, State
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "minisql"
 VERDICT_S_MAX = 600.0
@@ -55,12 +55,28 @@ run_timeout_s = 600.0
 def suite(name: str, cases: str, *, start: str = "process", build: bool = True) -> str:
     """A suite of SQL cases, as harness.toml has it."""
     built = f'build = "{BUILD}"\n' if build else ""
-    return SUITE.format(name=name, cases=cases, build=built, candidate=CANDIDATE, start=start, reference=REFERENCE, reads="minisql/**")
+    return SUITE.format(
+        name=name,
+        cases=cases,
+        build=built,
+        candidate=CANDIDATE,
+        start=start,
+        reference=REFERENCE,
+        reads="minisql/**",
+    )
 
 
 def word_suite(name: str, cases: str) -> str:
     """A suite that reads nothing of the engine."""
-    return SUITE.format(name=name, cases=cases, build="", candidate="sh words/shout.sh", start="process", reference="tr a-z A-Z", reads="words/**")
+    return SUITE.format(
+        name=name,
+        cases=cases,
+        build="",
+        candidate="sh words/shout.sh",
+        start="process",
+        reference="tr a-z A-Z",
+        reads="words/**",
+    )
 
 
 def lay_out(root: Path) -> None:
@@ -110,7 +126,9 @@ class Judge:
 
 
 @contextmanager
-def judging(engine: Engine, images: Images, label: str, suites: Sequence[str], *states: Mapping[str, str]) -> Iterator[Judge]:
+def judging(
+    engine: Engine, images: Images, label: str, suites: Sequence[str], *states: Mapping[str, str]
+) -> Iterator[Judge]:
     """`states`: the files that each commit on main adds to the engine or changes."""
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
         root = Path(directory).resolve() / "engine"
@@ -123,7 +141,11 @@ def judging(engine: Engine, images: Images, label: str, suites: Sequence[str], *
         state.prepare()
         server = start_server(root / "harness.toml", state.root)
         try:
-            with admin_client(server.url, state) as admin, Gated(server.url, str(state.token("runner"))) as gate, _runner(engine, images, gate, label):
+            with (
+                admin_client(server.url, state) as admin,
+                Gated(server.url, str(state.token("runner"))) as gate,
+                _runner(engine, images, gate, label),
+            ):
                 yield Judge(admin, gate, commits)
         finally:
             server.stop()
@@ -132,7 +154,11 @@ def judging(engine: Engine, images: Images, label: str, suites: Sequence[str], *
 @contextmanager
 def _runner(engine: Engine, images: Images, client: ServerClient, label: str) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=Runner(client, engine, images.image_for, "bench", labels={RUN: label}).run, args=(stop,), daemon=True)
+    thread = threading.Thread(
+        target=Runner(client, engine, images.image_for, "bench", labels={RUN: label}).run,
+        args=(stop,),
+        daemon=True,
+    )
     thread.start()
     try:
         yield
@@ -151,4 +177,6 @@ def _commit(root: Path, files: Mapping[str, str]) -> str:
 
 
 def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    ).stdout.strip()

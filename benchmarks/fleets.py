@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.project import BRANCH, REPO, Served
-from harness import sandbox
 from harness.agents.base import Seat
-from harness.containers import Engine
-from harness.outcome import Ended
-from harness.server import ServerClient
-from harness.session import SessionRun, Site
-from harness.supervisor import STOP_BOUND_S
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.client import ServerClient
+from harness.sessions.outcome import Ended
+from harness.sessions.session import SessionRun, Site
+from harness.sessions.supervisor import STOP_BOUND_S
 from mcp_server.config import AgentSpec
 
 PLAIN = "plain"  # the kind's label of a box that is not a sandbox
@@ -51,7 +51,14 @@ def small(image: str) -> Agent:
 def player(image: str) -> Agent:
     """The scripted player: a real SDK client, whose start is mostly the import of the SDK."""
     spec = AgentSpec("player", "scripted", playbook="playbook.toml")
-    return Agent("player", image, spec, {"playbook.toml": PLAYBOOK}, ("/bin/sh", "-c", WRITTEN_FIRST), {"PLAYBOOK": PLAYBOOK})
+    return Agent(
+        "player",
+        image,
+        spec,
+        {"playbook.toml": PLAYBOOK},
+        ("/bin/sh", "-c", WRITTEN_FIRST),
+        {"PLAYBOOK": PLAYBOOK},
+    )
 
 
 class Fleet(Protocol):
@@ -84,11 +91,16 @@ class Sandboxes:
             engine=self.engine, server=self._client, run=self.run, state=self.served.state.root, root=self.served.root,
             repos=((REPO, BRANCH),),
         )  # fmt: skip
-        runs = [SessionRun(site, Seat(name, self.agent.spec), self.agent.image, stop=self._stop) for name in names]
+        runs = [
+            SessionRun(site, Seat(name, self.agent.spec), self.agent.image, stop=self._stop) for name in names
+        ]
         self._ends = [self._pool.submit(run.run, dict(self.agent.files)) for run in runs]
 
     def box_ids(self) -> list[str]:
-        return [box.id for box in self.engine.list({sandbox.RUN: self.run, sandbox.KIND: "agent"}, running_only=True)]
+        return [
+            box.id
+            for box in self.engine.list({sandbox.RUN: self.run, sandbox.KIND: "agent"}, running_only=True)
+        ]
 
     def early_end(self) -> str | None:
         return next((str(end.exception() or end.result()) for end in self._ends if end.done()), None)
@@ -123,7 +135,12 @@ class Plain:
 
     def _argv(self, name: str) -> list[str]:
         url = self.served.server.url
-        env = {"HARNESS_URL": url, "HARNESS_MCP_URL": f"{url}/mcp", "HARNESS_TOKEN": self._tokens[name], **self.agent.plain_env}
+        env = {
+            "HARNESS_URL": url,
+            "HARNESS_MCP_URL": f"{url}/mcp",
+            "HARNESS_TOKEN": self._tokens[name],
+            **self.agent.plain_env,
+        }
         labels = {sandbox.RUN: self.run, sandbox.KIND: PLAIN}
         return [
             "docker", "run", "--rm", "--network", "host", "--name", f"harness-{self.run}-{name}",
@@ -133,7 +150,10 @@ class Plain:
         ]  # fmt: skip
 
     def box_ids(self) -> list[str]:
-        return [box.id for box in self.engine.list({sandbox.RUN: self.run, sandbox.KIND: PLAIN}, running_only=True)]
+        return [
+            box.id
+            for box in self.engine.list({sandbox.RUN: self.run, sandbox.KIND: PLAIN}, running_only=True)
+        ]
 
     def early_end(self) -> str | None:
         ended = next((client for client in self._clients if client.poll() is not None), None)

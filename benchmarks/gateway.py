@@ -23,16 +23,20 @@ from benchmarks.gateway_parts import EVENTS
 from benchmarks.project import REPO, make
 from benchmarks.report import Figure
 from benchmarks.server_memory import resident_mb
-from harness.failure import Exit, Failed
-from harness.place import admin_client
-from harness.server_process import start_server
-from harness.state import DIRECTORY_NAME, State
+from harness.run.failure import Exit, Failed
+from harness.run.place import admin_client
+from harness.run.server_process import start_server
+from harness.run.state import DIRECTORY_NAME, State
 
 SOURCES = Path(__file__).resolve().parents[1]
 FIRST_BYTE_MS_MAX = 3.0
 STREAMS, MANY = 16, 64
 AGENTS = 4
-BODY = b'{"model":"claude-sonnet-4-5","max_tokens":1000,"stream":true,"messages":[{"role":"user","content":"' + b"words " * 700 + b'"}]}'  # 4 KB, as a short turn has
+BODY = (
+    b'{"model":"claude-sonnet-4-5","max_tokens":1000,"stream":true,"messages":[{"role":"user","content":"'
+    + b"words " * 700
+    + b'"}]}'
+)  # 4 KB, as a short turn has
 ACCOUNT = '\n[gateway.accounts.anthropic]\nbase_url = "{url}"\nkey_file = "{key}"\n'
 WAYS = ("direct", "proxy", "gateway")
 HOLD_EVENTS = 100  # 3 s, while the memory is looked at
@@ -81,7 +85,13 @@ def measure(ways: dict[str, Way], size: Size) -> list[Figure]:
     memory = {name: asyncio.run(held(ways[name])) for name in ("proxy", "gateway")}
     cpu = {name: busy_s[name] / len(first[name]) * MS for name in WAYS}
     about = f"of {EVENTS + 2} events each; bare proxy {cpu['proxy']:.1f} ms"
-    return [*latencies(first), Figure("gateway_cpu_ms", cpu["gateway"], "ms", "processor time of a stream in the gateway", None, about), *memories(memory)]
+    return [
+        *latencies(first),
+        Figure(
+            "gateway_cpu_ms", cpu["gateway"], "ms", "processor time of a stream in the gateway", None, about
+        ),
+        *memories(memory),
+    ]
 
 
 def latencies(first: dict[str, list[float]]) -> list[Figure]:
@@ -91,9 +101,28 @@ def latencies(first: dict[str, list[float]]) -> list[Figure]:
     about = f"median of {len(first['gateway'])}: gateway {middle['gateway']:.1f} ms, direct {middle['direct']:.1f} ms"
     beside = f"median {middle['proxy']:.1f} ms; of 20 the slowest: proxy {worst['proxy']:.1f} ms, gateway {worst['gateway']:.1f} ms, direct {worst['direct']:.1f} ms"
     return [
-        Figure("gateway_added_ms", added["gateway"], "ms", f"first byte, added by the gateway, {STREAMS} streams", FIRST_BYTE_MS_MAX, about),
-        Figure("proxy_added_ms", added["proxy"], "ms", f"first byte, added by a bare proxy, {STREAMS} streams", None, beside),
-        Figure("gateway_over_proxy_ms", added["gateway"] - added["proxy"], "ms", "the gateway beside the bare proxy"),
+        Figure(
+            "gateway_added_ms",
+            added["gateway"],
+            "ms",
+            f"first byte, added by the gateway, {STREAMS} streams",
+            FIRST_BYTE_MS_MAX,
+            about,
+        ),
+        Figure(
+            "proxy_added_ms",
+            added["proxy"],
+            "ms",
+            f"first byte, added by a bare proxy, {STREAMS} streams",
+            None,
+            beside,
+        ),
+        Figure(
+            "gateway_over_proxy_ms",
+            added["gateway"] - added["proxy"],
+            "ms",
+            "the gateway beside the bare proxy",
+        ),
         *(Figure(f"{name}_first_byte_ms", middle[name], "ms") for name in WAYS),
         *(Figure(f"{name}_first_byte_p95_ms", worst[name], "ms") for name in WAYS),
     ]
@@ -113,11 +142,15 @@ def memories(memory: dict[str, tuple[float, float]]) -> list[Figure]:
 
 async def streams(way: Way, number: int, asks: int) -> list[float]:
     """Seconds to the first byte of every answer. The streams begin one after the other, as agents do, and run at once."""
-    found = await asyncio.gather(*(_stream(way, index, asks, delay_s=index * 0.6 / number) for index in range(number)))
+    found = await asyncio.gather(
+        *(_stream(way, index, asks, delay_s=index * 0.6 / number) for index in range(number))
+    )
     return [time_s for times in found for time_s in times]
 
 
-async def _stream(way: Way, index: int, asks: int, *, delay_s: float, events: int | None = None) -> list[float]:
+async def _stream(
+    way: Way, index: int, asks: int, *, delay_s: float, events: int | None = None
+) -> list[float]:
     await asyncio.sleep(delay_s)
     where, head = urlsplit(way.url), _head(way, way.tokens[index % len(way.tokens)], events)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
@@ -128,7 +161,13 @@ async def _stream(way: Way, index: int, asks: int, *, delay_s: float, events: in
 
 
 def _head(way: Way, token: str, events: int | None) -> bytes:
-    lines = [f"POST {way.path} HTTP/1.1", f"Host: {urlsplit(way.url).netloc}", f"Authorization: Bearer {token}", "Content-Type: application/json", f"Content-Length: {len(BODY)}"]
+    lines = [
+        f"POST {way.path} HTTP/1.1",
+        f"Host: {urlsplit(way.url).netloc}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(BODY)}",
+    ]
     return "\r\n".join([*lines, *([f"X-Events: {events}"] if events else []), "", ""]).encode()
 
 
@@ -141,14 +180,16 @@ async def _first_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     await reader.readuntil(b"\r\n")
     await reader.readexactly(1)
     first = time.perf_counter() - began
-    await reader.readuntil(b"message_stop\"}\n\n\r\n0\r\n\r\n")
+    await reader.readuntil(b'message_stop"}\n\n\r\n0\r\n\r\n')
     return first
 
 
 async def held(way: Way) -> tuple[float, float]:
     """The process's memory before, and the most while MANY streams are open."""
     before = resident_mb(way.pid)
-    running = [asyncio.create_task(_stream(way, index, 1, delay_s=0, events=HOLD_EVENTS)) for index in range(MANY)]
+    running = [
+        asyncio.create_task(_stream(way, index, 1, delay_s=0, events=HOLD_EVENTS)) for index in range(MANY)
+    ]
     most = before
     while not all(task.done() for task in running):
         most = max(most, resident_mb(way.pid))
@@ -166,7 +207,14 @@ def standing() -> Iterator[dict[str, Way]]:
     with ExitStack() as stack:
         model, model_pid = stack.enter_context(_part("model"))
         proxy, proxy_pid = stack.enter_context(_part("proxy", model))
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True))).resolve() / REPO
+        root = (
+            Path(
+                stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True)
+                )
+            ).resolve()
+            / REPO
+        )
         config, key = make(root), root.parent / "key"
         key.touch(mode=0o600)
         key.write_text("sk-benchmark")
@@ -176,15 +224,24 @@ def standing() -> Iterator[dict[str, Way]]:
         server = start_server(config, state.root)
         stack.callback(server.stop)
         with admin_client(server.url, state) as admin:
-            tokens = tuple(admin.create_session(f"bench-{number}", "command", door=False)["token"] for number in range(1, AGENTS + 1))
+            tokens = tuple(
+                admin.create_session(f"bench-{number}", "command", door=False)["token"]
+                for number in range(1, AGENTS + 1)
+            )
         path = "/v1/messages"
-        yield {"direct": Way(model, path, tokens, model_pid), "proxy": Way(proxy, path, tokens, proxy_pid), "gateway": Way(server.url, f"/llm/anthropic{path}", tokens, server.pid)}
+        yield {
+            "direct": Way(model, path, tokens, model_pid),
+            "proxy": Way(proxy, path, tokens, proxy_pid),
+            "gateway": Way(server.url, f"/llm/anthropic{path}", tokens, server.pid),
+        }
 
 
 @contextmanager
 def _part(*words: str) -> Iterator[tuple[str, int]]:
     argv: list[Any] = [sys.executable, "-m", "benchmarks.gateway_parts", *words]
-    with subprocess.Popen(argv, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()

@@ -39,7 +39,9 @@ def model() -> Starlette:
 
     async def answer(request: Request) -> Response:
         await request.body()
-        return StreamingResponse(events(int(request.headers.get("x-events", EVENTS))), media_type="text/event-stream")
+        return StreamingResponse(
+            events(int(request.headers.get("x-events", EVENTS))), media_type="text/event-stream"
+        )
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
 
@@ -47,13 +49,17 @@ def model() -> Starlette:
 def proxy(upstream: str) -> Starlette:
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
-        async with httpx2.AsyncClient(timeout=60, limits=httpx2.Limits(max_connections=None)) as app.state.client:
+        async with httpx2.AsyncClient(
+            timeout=60, limits=httpx2.Limits(max_connections=None)
+        ) as app.state.client:
             yield
 
     async def passed_on(request: Request) -> Response:
         client: httpx2.AsyncClient = request.app.state.client
         headers = {name: value for name, value in request.headers.items() if name not in DROPPED}
-        asked = client.build_request(request.method, f"{upstream}{request.url.path}", headers=headers, content=await request.body())
+        asked = client.build_request(
+            request.method, f"{upstream}{request.url.path}", headers=headers, content=await request.body()
+        )
         answer = await client.send(asked, stream=True)
 
         async def body() -> AsyncIterator[bytes]:
@@ -72,10 +78,14 @@ def proxy(upstream: str) -> Starlette:
 def main() -> None:
     """The first line of stdout is the address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; asyncio leaves it out for such sockets
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # inherited; asyncio leaves it out for such sockets
     app = model() if sys.argv[1] == "model" else proxy(sys.argv[2])
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning", access_log=False)).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning", access_log=False)).run(
+        sockets=[listener]
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from benchmarks import project
 from benchmarks.report import Figure
-from harness import sandbox
-from harness.containers import Engine
-from harness.failure import Exit, Failed
-from harness.server_process import SOURCES, stop_stray_server
-from harness.state import DIRECTORY_NAME, State
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.run.failure import Exit, Failed
+from harness.run.server_process import SOURCES, stop_stray_server
+from harness.run.state import DIRECTORY_NAME, State
 
 UP_WITHIN_S = 300.0  # a first run may build the oracle's images
 SWEPT_WITHIN_S = 60.0
@@ -49,7 +49,11 @@ def measure(engine: Engine, sleepers: int) -> list[Figure]:
         with _up(state) as second:
             swept_s = _until_line(second, RECOVERED, SWEPT_WITHIN_S)
             left = orphans.still(things(engine, state))
-            _wait(lambda: second.poll() is not None or _works(state, second.pid), UP_WITHIN_S, "the next run did not work")
+            _wait(
+                lambda: second.poll() is not None or _works(state, second.pid),
+                UP_WITHIN_S,
+                "the next run did not work",
+            )
             second.send_signal(signal.SIGINT)
             _until_ended(second)
         at_end = things(engine, state)
@@ -78,7 +82,11 @@ def _project(engine: Engine, sleepers: int) -> Iterator[State]:
 def _killed(engine: Engine, state: State, sleepers: int) -> Things:
     """Starts a run, and kills it once every agent is in its box; what it leaves."""
     with _up(state) as first:
-        _wait(lambda: first.poll() is not None or agents(engine, state) == sleepers, UP_WITHIN_S, "no box for every agent")
+        _wait(
+            lambda: first.poll() is not None or agents(engine, state) == sleepers,
+            UP_WITHIN_S,
+            "no box for every agent",
+        )
         if first.poll() is not None:
             raise Failed(f"the run ended before it was killed: {_rest(first)}", Exit.INFRASTRUCTURE)
         first.kill()
@@ -88,7 +96,15 @@ def _killed(engine: Engine, state: State, sleepers: int) -> Things:
 
 @contextmanager
 def _up(state: State) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-m", "harness", "up", "--plain", "--config", str(state.root.parent / "harness.toml")]
+    argv = [
+        sys.executable,
+        "-m",
+        "harness",
+        "up",
+        "--plain",
+        "--config",
+        str(state.root.parent / "harness.toml"),
+    ]
     # In its own session: Ctrl-C is ours, and we end it. Unbuffered, so that a line is read when it is said.
     running = subprocess.Popen(
         argv, cwd=SOURCES, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -117,14 +133,18 @@ def _until_line(running: subprocess.Popen[bytes], words: str, within_s: float) -
                 return time.monotonic() - began
             if not chunk:
                 break
-    raise Failed(f"`harness up` did not say {words!r}: {told.decode(errors='replace')[-300:]}", Exit.INFRASTRUCTURE)
+    raise Failed(
+        f"`harness up` did not say {words!r}: {told.decode(errors='replace')[-300:]}", Exit.INFRASTRUCTURE
+    )
 
 
 def _until_ended(running: subprocess.Popen[bytes]) -> None:
     try:
         running.communicate(timeout=END_WITHIN_S)
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"`harness up` did not end within {END_WITHIN_S:.0f} s of an interrupt", Exit.INFRASTRUCTURE) from late
+        raise Failed(
+            f"`harness up` did not end within {END_WITHIN_S:.0f} s of an interrupt", Exit.INFRASTRUCTURE
+        ) from late
 
 
 def _rest(ended: subprocess.Popen[bytes]) -> str:
@@ -143,7 +163,11 @@ def agents(engine: Engine, state: State) -> int:
 
 def things(engine: Engine, state: State) -> Things:
     label = {sandbox.RUN: state.label}
-    return Things(frozenset(box.id for box in engine.list(label)), frozenset(engine.volumes(label)), servers_below(state.root))
+    return Things(
+        frozenset(box.id for box in engine.list(label)),
+        frozenset(engine.volumes(label)),
+        servers_below(state.root),
+    )
 
 
 def servers_below(directory: Path) -> frozenset[int]:

@@ -37,14 +37,21 @@ class Pace:
 
 @dataclass(frozen=True)
 class Size:
-    paces: tuple[tuple[int, tuple[int, ...], Pace], ...]  # agents, the numbers of slots that they are given in turn, and how fast
+    paces: tuple[
+        tuple[int, tuple[int, ...], Pace], ...
+    ]  # agents, the numbers of slots that they are given in turn, and how fast
     failing: tuple[float, ...]
     rivals_at_once: int
 
     @property
     def bounds(self) -> dict["Key", Pace]:
         """Each bound that there is, with the pace of who is held against it."""
-        return {(agents, slots, failing): pace for agents, some, pace in self.paces for slots in some for failing in self.failing}
+        return {
+            (agents, slots, failing): pace
+            for agents, some, pace in self.paces
+            for slots in some
+            for failing in self.failing
+        }
 
     @property
     def slots(self) -> list[int]:
@@ -52,7 +59,16 @@ class Size:
 
 
 # 64 agents on two slots land as few as 16 do, and need as long a window; on eight they land so many that the machine would be the limit.
-FULL = Size(((6, (2, 8), Pace(20, 45, 300, 8)), (16, (2, 8), Pace(20, 45, 200, 4)), (64, (2,), Pace(20, 75, 240, 2)), (64, (8,), Pace(10, 75, 120, 2))), (0.05, 0.2), rivals_at_once=18)
+FULL = Size(
+    (
+        (6, (2, 8), Pace(20, 45, 300, 8)),
+        (16, (2, 8), Pace(20, 45, 200, 4)),
+        (64, (2,), Pace(20, 75, 240, 2)),
+        (64, (8,), Pace(10, 75, 120, 2)),
+    ),
+    (0.05, 0.2),
+    rivals_at_once=18,
+)
 QUICK = Size(((4, (2,), Pace(60, 10, 25, 2)),), failing=(0.2,), rivals_at_once=3)
 
 
@@ -63,10 +79,20 @@ def measure(size: Size, plot: Path | None) -> tuple[list[Figure], dict[str, Any]
     found: list[Found] = []
     for agents, some, pace in size.paces:
         # Slots last: of cells that run together some then have few of them, which costs the machine less.
-        ours = [_cell(system, agents, slots, failing, pace) for system in OURS for failing in size.failing for slots in some]
+        ours = [
+            _cell(system, agents, slots, failing, pace)
+            for system in OURS
+            for failing in size.failing
+            for slots in some
+        ]
         found += _all(ours, pace.at_once)
     slowest = {agents: pace for agents, _, pace in size.paces}  # of each number of agents the last
-    rivals = [_cell(system, agents, 0, failing, pace) for agents, pace in slowest.items() for failing in size.failing for system in RIVALS]
+    rivals = [
+        _cell(system, agents, 0, failing, pace)
+        for agents, pace in slowest.items()
+        for failing in size.failing
+        for system in RIVALS
+    ]
     found += _all(rivals, size.rivals_at_once)
     if plot is not None:
         _draw(plot, size, found, merge_s)
@@ -74,7 +100,16 @@ def measure(size: Size, plot: Path | None) -> tuple[list[Figure], dict[str, Any]
 
 
 def _cell(system: str, agents: int, slots: int, failing: float, pace: Pace) -> Cell:
-    return Cell(system, agents, slots, failing, AUTHOR_S / pace.scale, ORACLE_S / pace.scale, pace.warm_s, pace.window_s)
+    return Cell(
+        system,
+        agents,
+        slots,
+        failing,
+        AUTHOR_S / pace.scale,
+        ORACLE_S / pace.scale,
+        pace.warm_s,
+        pace.window_s,
+    )
 
 
 def _all(cells: Sequence[Cell], at_once: int) -> list[Found]:
@@ -82,7 +117,9 @@ def _all(cells: Sequence[Cell], at_once: int) -> list[Found]:
 
     def one(cell: Cell) -> Found:
         found = landing_cells.run(cell, stop)
-        say(f"{cell}: {found.landings} landings in {cell.window_s:g} s, machine {found.machine_share:.0%} busy")
+        say(
+            f"{cell}: {found.landings} landings in {cell.window_s:g} s, machine {found.machine_share:.0%} busy"
+        )
         return found
 
     with ThreadPoolExecutor(at_once) as pool:
@@ -112,13 +149,20 @@ Key = tuple[int, int, float]
 
 def _scaled_bound(size: Size, key: Key, merge_s: float) -> float:
     (agents, slots, failing), pace = key, size.bounds[key]
-    return bound_per_h(_cell(DISJOINT, agents, slots, failing, pace).load, agents, slots, merge_s) / pace.scale
+    return (
+        bound_per_h(_cell(DISJOINT, agents, slots, failing, pace).load, agents, slots, merge_s) / pace.scale
+    )
 
 
 def _draw(file: Path, size: Size, found: Sequence[Found], merge_s: float) -> None:
     from benchmarks import landing_plot  # what draws takes a second to import, and is needed here alone
 
-    points = [landing_plot.Point(one.cell.system, one.cell.agents, one.cell.slots or None, one.cell.failing, _scaled_per_h(one)) for one in found]
+    points = [
+        landing_plot.Point(
+            one.cell.system, one.cell.agents, one.cell.slots or None, one.cell.failing, _scaled_per_h(one)
+        )
+        for one in found
+    ]
     landing_plot.draw(file, points, {key: _scaled_bound(size, key, merge_s) for key in size.bounds})
 
 
@@ -126,7 +170,15 @@ def _draw(file: Path, size: Size, found: Sequence[Found], merge_s: float) -> Non
 
 
 def _alone(merge_s: float) -> list[Figure]:
-    return [Figure("merge_ms", merge_s * 1000, "ms", "m: one submission alone, without its run", about=f"median of {landing_cells.ALONE}; real time, in every B")]
+    return [
+        Figure(
+            "merge_ms",
+            merge_s * 1000,
+            "ms",
+            "m: one submission alone, without its run",
+            about=f"median of {landing_cells.ALONE}; real time, in every B",
+        )
+    ]
 
 
 def _figures(size: Size, found: Sequence[Found], merge_s: float) -> list[Figure]:
@@ -162,7 +214,11 @@ def _of_rival(size: Size, found: Found, merge_s: float) -> list[Figure]:
     cell = found.cell
     key = f"n{cell.agents}_f{cell.failing * 100:.0f}_{KEYS[cell.system]}"
     per_h = _scaled_per_h(found)
-    shares = {slots: per_h / _scaled_bound(size, (cell.agents, slots, cell.failing), merge_s) for slots in size.slots if (cell.agents, slots, cell.failing) in size.bounds}
+    shares = {
+        slots: per_h / _scaled_bound(size, (cell.agents, slots, cell.failing), merge_s)
+        for slots in size.slots
+        if (cell.agents, slots, cell.failing) in size.bounds
+    }
     of_bounds = ", ".join(f"{share:.0%} of B at {slots} slots" for slots, share in shares.items())
     about = f"{of_bounds}; {_told(found)}; machine {found.machine_share:.0%} busy"
     return [
@@ -203,9 +259,29 @@ def _on_main(system: str, found: Sequence[Found]) -> list[Figure]:
     commits = f"of {sum(one.main.commits for one in found)} commits in {len(found)} cells"
     dearest = max(_runs(one) * (1 - one.cell.failing) for one in found)
     return [
-        Figure(f"red_{key}", sum(one.main.red for one in found), "", f"{system}: red commits on main", 0 if ours else None, commits),
-        Figure(f"coordination_{key}", sum(one.main.coordination for one in found), "", f"{system}: commits on main that only coordinate", 0 if ours else None, commits),
-        Figure(f"runs_{key}", dearest, "", f"{system}: runs a landing, times 1 - f, in the dearest cell", RUNS_MAX if ours else None),
+        Figure(
+            f"red_{key}",
+            sum(one.main.red for one in found),
+            "",
+            f"{system}: red commits on main",
+            0 if ours else None,
+            commits,
+        ),
+        Figure(
+            f"coordination_{key}",
+            sum(one.main.coordination for one in found),
+            "",
+            f"{system}: commits on main that only coordinate",
+            0 if ours else None,
+            commits,
+        ),
+        Figure(
+            f"runs_{key}",
+            dearest,
+            "",
+            f"{system}: runs a landing, times 1 - f, in the dearest cell",
+            RUNS_MAX if ours else None,
+        ),
     ]
 
 
@@ -214,16 +290,29 @@ def _beside_locks(size: Size, found: Sequence[Found]) -> list[Figure]:
     agents, slots, failing = max(size.bounds, key=lambda key: (*key[:2], -key[2]))
 
     def per_h(of: Iterable[Found]) -> float:
-        return _scaled_per_h(next(one for one in of if (one.cell.agents, one.cell.failing) == (agents, failing)))
+        return _scaled_per_h(
+            next(one for one in of if (one.cell.agents, one.cell.failing) == (agents, failing))
+        )
 
     locks = per_h(one for one in found if one.cell.system == LOCKS)
     ours = per_h(one for one in found if one.cell.system == DISJOINT and one.cell.slots == slots)
     where = f"{agents} agents, {slots} slots, f {failing:g}"
-    return [Figure("times_locks", ours / locks if locks else 0.0, "times", f"{where}: disjoint over lock files", about=f"{ours:.1f} over {locks:.1f} landings/h")]
+    return [
+        Figure(
+            "times_locks",
+            ours / locks if locks else 0.0,
+            "times",
+            f"{where}: disjoint over lock files",
+            about=f"{ours:.1f} over {locks:.1f} landings/h",
+        )
+    ]
 
 
 def main() -> int:
-    options = command.options("landing", "What a swarm lands in an hour: beside its bound, and beside lock files, a serial queue and batches.")
+    options = command.options(
+        "landing",
+        "What a swarm lands in an hour: beside its bound, and beside lock files, a serial queue and batches.",
+    )
     options.add_argument("--plot", type=Path, metavar="FILE", help="draw it too, as a PNG")
     chosen = options.parse_args()
     if chosen.plot is not None and not chosen.plot.absolute().parent.is_dir():

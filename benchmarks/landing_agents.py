@@ -10,7 +10,7 @@ import time
 from benchmarks.door_clients import Wire
 from benchmarks.landing_changes import Change, Draws
 from benchmarks.landing_site import Site
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 OF_THE_CHANGE = ("oracle_failed", "regression", "conflict")  # refusals that its author mends
 AGAIN = ("oracle_broken",)  # refusals that say nothing of the change
@@ -45,7 +45,9 @@ class Author:
         lease = (await self._wire.call("claim_task")).answer
         if lease.get("status") != "leased":
             raise Failed(f"{self.name} got no task: {lease}", Exit.INFRASTRUCTURE)
-        await asyncio.to_thread(self._site.clones.fetch, self._site.git_url, self._token, f"refs/main/{self.name}")
+        await asyncio.to_thread(
+            self._site.clones.fetch, self._site.git_url, self._token, f"refs/main/{self.name}"
+        )
         return lease
 
     async def land(self, lease: dict, change: Change) -> bool:
@@ -54,7 +56,9 @@ class Author:
         tally, summary = self._site.tally, f"Write {change.path}"
         tally.asked(self, time.monotonic())
         while True:
-            answer = (await self._wire.call("push", fence=lease["fence"], commit=commit, summary=summary)).answer
+            answer = (
+                await self._wire.call("push", fence=lease["fence"], commit=commit, summary=summary)
+            ).answer
             if answer.get("status") == "landed" or answer.get("code") in OF_THE_CHANGE:
                 break
             if answer.get("code") in AGAIN:
@@ -72,8 +76,15 @@ class Author:
         self._site.served.admin.end_session(self._session, "worked")
 
     def _upload(self, lease: dict, change: Change) -> str:
-        commit = self._site.clones.commit(lease["base"], {change.path: f"{self.name} under fence {lease['fence']}\n"}, f"Work on {change.path}", f"refs/work/{self.name}")
-        self._site.clones.push(self._site.git_url, self._token, commit, f"refs/agents/{self.name}/{self._session}")
+        commit = self._site.clones.commit(
+            lease["base"],
+            {change.path: f"{self.name} under fence {lease['fence']}\n"},
+            f"Work on {change.path}",
+            f"refs/work/{self.name}",
+        )
+        self._site.clones.push(
+            self._site.git_url, self._token, commit, f"refs/agents/{self.name}/{self._session}"
+        )
         return commit
 
     def plan(self, lease: dict) -> None:

@@ -21,11 +21,13 @@ from benchmarks.landing_project import MODULE_PREFIX, module
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
 from benchmarks.landing_site import LOOK_S, Site
 from benchmarks.landing_tally import History, Tally, Window
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 DISJOINT, WHOLE, LOCKS, SERIAL, BORS = "disjoint", "no closures", "lock files", "serial queue", "batches"
 OURS, RIVALS = (DISJOINT, WHOLE), (LOCKS, SERIAL, BORS)
-PAIRED = 0.05  # of good changes, where suites read more than one module: halves of pairs that only fail together
+PAIRED = (
+    0.05  # of good changes, where suites read more than one module: halves of pairs that only fail together
+)
 GIT_THREADS = 16
 ALONE = 5  # submissions that `merge_s` is the median of
 
@@ -105,7 +107,9 @@ def _ours(cell: Cell, stop: threading.Event) -> Found:
         draws, authors = cell.draws, [Author(site, number) for number in range(cell.agents)]
         site.runners.paced(draws.oracle_s)
         working = [author.work(draws) for author in authors]
-        window, share, server_cpu_s = asyncio.run(_measured(working, cell, stop, lambda: cpu_s(site.served.server.pid)))
+        window, share, server_cpu_s = asyncio.run(
+            _measured(working, cell, stop, lambda: cpu_s(site.served.server.pid))
+        )
         if site.runners.broke is not None:
             raise Failed(f"a runner lost the server: {site.runners.broke}", Exit.INFRASTRUCTURE)
         main = site.landed.history(site.first, MODULE_PREFIX)
@@ -115,7 +119,9 @@ def _ours(cell: Cell, stop: threading.Event) -> Found:
 def _rival(cell: Cell, stop: threading.Event) -> Found:
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as scratch:
         repo = Bare.create(Path(scratch) / "shared.git")
-        first = repo.commit(None, {f"{module(number)}/begin.good": "" for number in range(cell.agents)}, "begin", BRANCH)
+        first = repo.commit(
+            None, {f"{module(number)}/begin.good": "" for number in range(cell.agents)}, "begin", BRANCH
+        )
         ground = Ground(repo, cell.draws, Tally())
         window, share, _ = asyncio.run(_measured(_agents(cell, ground), cell, stop, lambda: 0.0))
         return Found(cell, ground.tally, window, repo.history(first, MODULE_PREFIX), share, 0.0)
@@ -128,7 +134,9 @@ def _agents(cell: Cell, ground: Ground) -> list[Coroutine]:
     return [queue.gate(), *(queue.agent(number, module(number)) for number in range(cell.agents))]
 
 
-async def _measured(working: Sequence[Coroutine], cell: Cell, stop: threading.Event, spent: Callable[[], float]) -> tuple[Window, float, float]:
+async def _measured(
+    working: Sequence[Coroutine], cell: Cell, stop: threading.Event, spent: Callable[[], float]
+) -> tuple[Window, float, float]:
     """The window, the share of the machine that was busy in it, and what `spent` grew by."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(GIT_THREADS))
     tasks = [asyncio.create_task(work) for work in working]

@@ -32,7 +32,9 @@ class Change:
 def is_red(paths: Iterable[str]) -> bool:
     """The truth about a tree, from the names of its files."""
     marks = {path.rpartition(".")[2] for path in paths}
-    halves = {mark.removeprefix(f"{LEFT}-") for mark in marks if mark.startswith(LEFT)} & {mark.removeprefix(f"{RIGHT}-") for mark in marks if mark.startswith(RIGHT)}
+    halves = {mark.removeprefix(f"{LEFT}-") for mark in marks if mark.startswith(LEFT)} & {
+        mark.removeprefix(f"{RIGHT}-") for mark in marks if mark.startswith(RIGHT)
+    }
     return BAD in marks or bool(halves)
 
 
@@ -91,7 +93,11 @@ class Draws:
 
 def bound_per_h(load: Load, agents: int, slots: int, merge_s: float) -> float:
     """B: what the agents can offer and the slots can test, each change once. `merge_s` is what a landing costs beside its run."""
-    return (1 - load.failing) * 3600 * min(agents / (load.author_s + load.oracle_s + merge_s), slots / (load.oracle_s + merge_s))
+    return (
+        (1 - load.failing)
+        * 3600
+        * min(agents / (load.author_s + load.oracle_s + merge_s), slots / (load.oracle_s + merge_s))
+    )
 
 
 def _lognormal(mean: float, cv: float) -> list[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.landing_changes import is_red
 from benchmarks.landing_tally import History, history
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 BRANCH = "refs/heads/main"
 ENV = {
@@ -27,7 +27,9 @@ class Bare:
 
     @classmethod
     def create(cls, path: Path) -> "Bare":
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(path)], check=True, env=ENV)
+        subprocess.run(
+            ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(path)], check=True, env=ENV
+        )
         made = cls(path)
         for key in ("gc.auto", "maintenance.auto"):
             made._git("config", key, "0")
@@ -42,11 +44,23 @@ class Bare:
             lines.append(f"from {base}")
         for path, text in files.items():
             lines.append(f"D {path}" if text is None else f"M 100644 inline {path}\n{_data(text)}")
-        return self._git("fast-import", "--quiet", "--force", "--date-format=now", stdin="\n".join([*lines, "", "get-mark :1", ""])).strip()
+        return self._git(
+            "fast-import",
+            "--quiet",
+            "--force",
+            "--date-format=now",
+            stdin="\n".join([*lines, "", "get-mark :1", ""]),
+        ).strip()
 
     def onto(self, main: str, commit: str, message: str) -> str | None:
         """What `pull --rebase` makes of one commit: its changes in a new commit on `main`; None where they conflict."""
-        merged = subprocess.run(self._argv("merge-tree", "--write-tree", "--no-messages", main, commit), env=ENV, capture_output=True, text=True, check=False)
+        merged = subprocess.run(
+            self._argv("merge-tree", "--write-tree", "--no-messages", main, commit),
+            env=ENV,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if merged.returncode == 1:
             return None
         if merged.returncode != 0:
@@ -55,7 +69,12 @@ class Bare:
 
     def swap(self, new: str, old: str) -> bool:
         """What a push does on the other side: main moves from `old` to `new`, or stays where it is."""
-        return subprocess.run(self._argv("update-ref", BRANCH, new, old), env=ENV, capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(
+                self._argv("update-ref", BRANCH, new, old), env=ENV, capture_output=True, check=False
+            ).returncode
+            == 0
+        )
 
     # -- what is there
 
@@ -67,7 +86,15 @@ class Bare:
 
     def history(self, first: str, modules: str) -> History:
         """Of main since `first`; a commit that touches nothing below `modules` (a prefix) only coordinates."""
-        told = self._git("log", "--first-parent", "-m", "--no-renames", "--name-only", "--format=%x01%H", f"{first}..{BRANCH}")
+        told = self._git(
+            "log",
+            "--first-parent",
+            "-m",
+            "--no-renames",
+            "--name-only",
+            "--format=%x01%H",
+            f"{first}..{BRANCH}",
+        )
         return history(self._looked_at(told, modules))
 
     def _looked_at(self, told: str, modules: str) -> Iterator[tuple[str, bool, bool]]:
@@ -78,14 +105,27 @@ class Bare:
     # -- over HTTP
 
     def fetch(self, url: str, token: str, ref: str) -> None:
-        self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{BRANCH}:{ref}", token=token)
+        self._git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{BRANCH}:{ref}", token=token
+        )
 
     def push(self, url: str, token: str, commit: str, ref: str) -> None:
         self._git("push", "--quiet", url, f"+{commit}:{ref}", token=token)
 
     def _git(self, *words: str, stdin: str = "", token: str | None = None) -> str:
-        env = ENV if token is None else {**ENV, "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: Bearer {token}"}
-        done = subprocess.run(self._argv(*words), env=env, input=stdin, capture_output=True, text=True, check=False)
+        env = (
+            ENV
+            if token is None
+            else {
+                **ENV,
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "http.extraHeader",
+                "GIT_CONFIG_VALUE_0": f"Authorization: Bearer {token}",
+            }
+        )
+        done = subprocess.run(
+            self._argv(*words), env=env, input=stdin, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise _failed(" ".join(words[:3]), done.stderr)
         return done.stdout

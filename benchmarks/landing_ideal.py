@@ -24,7 +24,10 @@ class Ideal:
 
 def ideal(load: Load, agents: int, slots: int, warm_s: float, window_s: float) -> Ideal:
     bound = bound_per_h(load, agents, slots, 0.0) / 3600 * window_s
-    shares = [_landings(load, f"ideal {seed}", agents, slots, warm_s, warm_s + window_s) / bound for seed in range(SEEDS)]
+    shares = [
+        _landings(load, f"ideal {seed}", agents, slots, warm_s, warm_s + window_s) / bound
+        for seed in range(SEEDS)
+    ]
     return Ideal(fmean(shares), pstdev(shares))
 
 
@@ -45,5 +48,7 @@ def _landings(load: Load, seed: str, agents: int, slots: int, begin_s: float, en
             heapq.heappush(events, (now + draws.author_s(), number, WRITTEN, ""))
         while slots and waiting:
             slots -= 1
-            heapq.heappush(events, (now + draws.oracle_s(), waiting.popleft(), TESTED, draws.change("m").mark))
+            heapq.heappush(
+                events, (now + draws.oracle_s(), waiting.popleft(), TESTED, draws.change("m").mark)
+            )
     return landed

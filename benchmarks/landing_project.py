@@ -36,8 +36,21 @@ def make(root: Path, *, modules: int, closures: bool) -> Path:
     suites = {name: f"{name}/**" for name in names} if closures else {"whole": "**"}
     config = HEAD + "".join(MODULE.format(module=name, repo=REPO) for name in names)
     config += "".join(SUITE.format(suite=suite, repo=REPO, reads=reads) for suite, reads in suites.items())
-    files = {"harness.toml": config, **{f"{name}/begin.good": "" for name in names}, **{f"cases/{suite}.txt": "one\n" for suite in suites}}
-    return project.begin(root, {**files, **{f"tasks/{name}.md": TASK.format(number=number, module=name) for number, name in enumerate(names)}})
+    files = {
+        "harness.toml": config,
+        **{f"{name}/begin.good": "" for name in names},
+        **{f"cases/{suite}.txt": "one\n" for suite in suites},
+    }
+    return project.begin(
+        root,
+        {
+            **files,
+            **{
+                f"tasks/{name}.md": TASK.format(number=number, module=name)
+                for number, name in enumerate(names)
+            },
+        },
+    )
 
 
 def served(modules: int, *, closures: bool) -> AbstractContextManager[Served]:

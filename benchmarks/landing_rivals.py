@@ -33,7 +33,13 @@ class Ground:
 
     async def write(self, agent: int, change: Change, *, more: dict[str, str | None] | None = None) -> str:
         main = await asyncio.to_thread(self.repo.main)
-        return await asyncio.to_thread(self.repo.commit, main, {change.path: "", **(more or {})}, f"Work on {change.path}", f"refs/work/{agent}")
+        return await asyncio.to_thread(
+            self.repo.commit,
+            main,
+            {change.path: "", **(more or {})},
+            f"Work on {change.path}",
+            f"refs/work/{agent}",
+        )
 
 
 class LockFiles:
@@ -64,7 +70,9 @@ class LockFiles:
         repo = self._ground.repo
         while True:
             main = await asyncio.to_thread(repo.main)
-            claim = await asyncio.to_thread(repo.commit, main, {lock: f"agent {number}\n"}, f"Claim {lock}", f"refs/work/{number}")
+            claim = await asyncio.to_thread(
+                repo.commit, main, {lock: f"agent {number}\n"}, f"Claim {lock}", f"refs/work/{number}"
+            )
             if await asyncio.to_thread(repo.swap, claim, main):
                 return
 
@@ -106,7 +114,10 @@ class Queue:
         ground, author_s = self._ground, self._ground.draws.first_author_s()
         while True:
             await asyncio.sleep(author_s)
-            waiting = Waiting(await ground.write(number, ground.draws.change(module)), asyncio.get_running_loop().create_future())
+            waiting = Waiting(
+                await ground.write(number, ground.draws.change(module)),
+                asyncio.get_running_loop().create_future(),
+            )
             ground.tally.asked(number, time.monotonic())
             self._waiting.put_nowait(waiting)
             landed = await waiting.verdict

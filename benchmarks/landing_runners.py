@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.landing_changes import is_red
 from benchmarks.landing_tally import Tally
-from harness.server import ServerClient, ServerGone, ServerSaidNo
+from harness.client import ServerClient, ServerGone, ServerSaidNo
 
 CLAIM_WAIT_S = 2.0
 
@@ -58,7 +58,9 @@ class Runners:
 @contextmanager
 def runners(url: str, token: str, slots: int, tally: Tally) -> Iterator[Runners]:
     made = Runners(url, token, tally)
-    threads = [threading.Thread(target=made._work, args=(f"slot-{number}",), daemon=True) for number in range(slots)]
+    threads = [
+        threading.Thread(target=made._work, args=(f"slot-{number}",), daemon=True) for number in range(slots)
+    ]
     for thread in threads:
         thread.start()
     try:

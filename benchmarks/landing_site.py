@@ -12,7 +12,7 @@ from benchmarks.landing_git import Bare
 from benchmarks.landing_runners import Runners, runners
 from benchmarks.landing_tally import Tally
 from benchmarks.project import REPO, Served
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 MEASURED_S = 300.0  # how long main's own outcomes may take at the start
 LOOK_S = 0.25
@@ -43,7 +43,9 @@ def opened(modules: int, *, closures: bool, slots: int) -> Iterator[Site]:
     """The runners answer at once, until they are told otherwise."""
     with ExitStack() as stack:
         served = stack.enter_context(landing_project.served(modules, closures=closures))
-        clones = Bare.create(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-bench-"))) / "clones.git")
+        clones = Bare.create(
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-bench-"))) / "clones.git"
+        )
         tally = Tally()
         oracle = stack.enter_context(runners(served.server.url, served.runner_token, slots, tally))
         deadline = time.monotonic() + MEASURED_S

@@ -26,14 +26,22 @@ class Sizes:
 
 def of(site: Site) -> Sizes:
     state, repo = site.served.state.root, site.landed.path
-    counted = subprocess.run(["git", f"--git-dir={repo}", "count-objects", "-v"], capture_output=True, text=True, check=True).stdout
-    found = {name: int(value) for name, _, value in (line.partition(": ") for line in counted.splitlines()) if value.isdigit()}
+    counted = subprocess.run(
+        ["git", f"--git-dir={repo}", "count-objects", "-v"], capture_output=True, text=True, check=True
+    ).stdout
+    found = {
+        name: int(value)
+        for name, _, value in (line.partition(": ") for line in counted.splitlines())
+        if value.isdigit()
+    }
     packed = repo / "packed-refs"
     return Sizes(
         loose_objects=found["count"],
         packs=found["packs"],
         loose_refs=sum(path.is_file() for path in (repo / "refs").rglob("*")),
-        packed_refs=sum(" refs/" in line for line in packed.read_text().splitlines()) if packed.exists() else 0,
+        packed_refs=sum(" refs/" in line for line in packed.read_text().splitlines())
+        if packed.exists()
+        else 0,
         repository_mb=_mb(repo),
         database_mb=sum(_mb(file) for file in state.glob("state.db*")),
         log_mb=_mb(state / "logs") + _mb(state / "audit"),

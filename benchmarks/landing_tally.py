@@ -32,7 +32,9 @@ class Tally:
     """Filled by agents and runners as they go, from several threads."""
 
     verdicts: list[Verdict] = field(default_factory=list)
-    runs: list[tuple[float, str]] = field(default_factory=list)  # when each run of the oracle ended, and what it was of
+    runs: list[tuple[float, str]] = field(
+        default_factory=list
+    )  # when each run of the oracle ended, and what it was of
     again: int = 0  # submissions that had to be repeated, through no fault of the change
     _waiting: dict[object, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,11 +62,15 @@ class Tally:
     def waited_s(self, window: Window) -> list[float]:
         """Of every change that was answered in the window, or waited still at its end; shortest first."""
         answered = [verdict.told - verdict.asked for verdict in self.verdicts if window.holds(verdict.told)]
-        return sorted([*answered, *(window.end - since for since in self._waiting.values() if since < window.end)])
+        return sorted(
+            [*answered, *(window.end - since for since in self._waiting.values() if since < window.end)]
+        )
 
     def quantile_s(self, window: Window, share: float) -> float:
         """Of those that were answered in the window; 0 where none was."""
-        answered = sorted(verdict.told - verdict.asked for verdict in self.verdicts if window.holds(verdict.told))
+        answered = sorted(
+            verdict.told - verdict.asked for verdict in self.verdicts if window.holds(verdict.told)
+        )
         return answered[min(len(answered) - 1, int(share * len(answered)))] if answered else 0.0
 
 
@@ -84,4 +90,8 @@ class History:
 def history(commits: Iterable[tuple[str, bool, bool]]) -> History:
     """From (id, is red, touches a module) of every first-parent commit."""
     found = list(commits)
-    return History(frozenset(id for id, _, _ in found), sum(red for _, red, _ in found), sum(not touches for _, _, touches in found))
+    return History(
+        frozenset(id for id, _, _ in found),
+        sum(red for _, red, _ in found),
+        sum(not touches for _, _, touches in found),
+    )

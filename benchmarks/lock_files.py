@@ -49,7 +49,9 @@ def measure(root: Path, workers: int, claims: int) -> tuple[Tally, float]:
                 else:
                     tally.lost += 1
 
-    threads = [threading.Thread(target=work, args=(clone, f"worker{number}")) for number, clone in enumerate(clones)]
+    threads = [
+        threading.Thread(target=work, args=(clone, f"worker{number}")) for number, clone in enumerate(clones)
+    ]
     for thread in threads:
         thread.start()
     barrier.wait()
@@ -76,7 +78,11 @@ def _claim(clone: Path, task: str, name: str) -> tuple[int, bool]:
 
 def _clone(bare: Path, where: Path) -> Path:
     _git("clone", "--quiet", str(bare), str(where), cwd=bare.parent)
-    for key, value in {"user.name": where.name, "user.email": f"{where.name}@localhost", "commit.gpgsign": "false"}.items():
+    for key, value in {
+        "user.name": where.name,
+        "user.email": f"{where.name}@localhost",
+        "commit.gpgsign": "false",
+    }.items():
         _git("config", key, value, cwd=where)
     return where
 

@@ -25,14 +25,19 @@ from benchmarks.landing_site import Site
 from benchmarks.landing_sizes import Sizes
 from benchmarks.landing_tally import Tally, Window
 from benchmarks.report import Figure, shown
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 GROWTH_MAX = 1.3  # the last tenth over the first
 LANDINGS, QUICK_LANDINGS = 10_000, 20
 TENTHS = 10
 AGENTS = 4  # each with a module, which has a suite of its own
 FILES = 32  # of each module, written over and over
-WORDS = {"repository_mb": "repository", "database_mb": "database", "log_mb": "log and checkpoints", "server_mb": "memory of the server"}
+WORDS = {
+    "repository_mb": "repository",
+    "database_mb": "database",
+    "log_mb": "log and checkpoints",
+    "server_mb": "memory of the server",
+}
 SESSION_LANDINGS = 10  # then the agent has another session: a new token, and a new ref for its uploads
 
 
@@ -54,10 +59,16 @@ def measure(landings: int) -> tuple[list[Figure], dict[str, Any]]:
         for number in range(TENTHS):
             tenths.append(_tenth(site, landings // TENTHS))
             last = tenths[-1]
-            say(f"tenth {number + 1}: {last.wall_s * 1000:.0f} ms and {last.cpu_s * 1000:.0f} ms of CPU a landing; {last.sizes.packs} packs, {last.sizes.loose_refs} loose refs")
+            say(
+                f"tenth {number + 1}: {last.wall_s * 1000:.0f} ms and {last.cpu_s * 1000:.0f} ms of CPU a landing; {last.sizes.packs} packs, {last.sizes.loose_refs} loose refs"
+            )
         main = site.landed.history(site.first, "")
     landed = sum(tenth.landings for tenth in tenths)
-    return [*_growth(tenths), *_sizes(tenths), Figure("landed", main.commits, "", "commits on main", landed, "one for each landing", at_least=True)], machine
+    return [
+        *_growth(tenths),
+        *_sizes(tenths),
+        Figure("landed", main.commits, "", "commits on main", landed, "one for each landing", at_least=True),
+    ], machine
 
 
 def _tenth(site: Site, landings: int) -> Tenth:
@@ -94,9 +105,15 @@ async def _agent(site: Site, number: int, left: Iterator[int], session: int) -> 
 def _growth(tenths: list[Tenth]) -> list[Figure]:
     first, last = tenths[0], tenths[-1]
     found = []
-    for key, label in {"wall_s": "time a landing", "cpu_s": "server's CPU a landing", "push_s": "a push until its verdict, median"}.items():
+    for key, label in {
+        "wall_s": "time a landing",
+        "cpu_s": "server's CPU a landing",
+        "push_s": "a push until its verdict, median",
+    }.items():
         before, after = getattr(first, key), getattr(last, key)
-        about = f"{before * 1000:.0f} ms, {after * 1000:.0f} ms; by tenths " + " ".join(f"{getattr(tenth, key) * 1000:.0f}" for tenth in tenths)
+        about = f"{before * 1000:.0f} ms, {after * 1000:.0f} ms; by tenths " + " ".join(
+            f"{getattr(tenth, key) * 1000:.0f}" for tenth in tenths
+        )
         bound = GROWTH_MAX if key != "push_s" else None
         found += [
             Figure(f"{key}_growth", after / before, "times", f"{label}, last tenth over first", bound, about),
@@ -118,12 +135,21 @@ def _sizes(tenths: list[Tenth]) -> list[Figure]:
 
 
 def main() -> int:
-    options = command.options("long_run", "Very many landings on one repository: what grows with their number.")
-    options.add_argument("--landings", type=int, metavar="N", help=f"how many, at least {TENTHS} (default: {LANDINGS:,}; with --quick {QUICK_LANDINGS})")
+    options = command.options(
+        "long_run", "Very many landings on one repository: what grows with their number."
+    )
+    options.add_argument(
+        "--landings",
+        type=int,
+        metavar="N",
+        help=f"how many, at least {TENTHS} (default: {LANDINGS:,}; with --quick {QUICK_LANDINGS})",
+    )
     chosen = options.parse_args()
     if chosen.landings is not None and chosen.landings < TENTHS:
         options.error(f"--landings: at least {TENTHS}, one for each tenth")
-    return command.run("long_run", chosen, lambda quick: measure(chosen.landings or (QUICK_LANDINGS if quick else LANDINGS)))
+    return command.run(
+        "long_run", chosen, lambda quick: measure(chosen.landings or (QUICK_LANDINGS if quick else LANDINGS))
+    )
 
 
 if __name__ == "__main__":

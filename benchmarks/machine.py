@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks import command
 from benchmarks.report import Figure
-from harness import sandbox
-from harness.containers import Engine
-from harness.failure import Exit, Failed
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.run.failure import Exit, Failed
 
 LABEL = "bench-"
 
@@ -37,7 +37,9 @@ def _measured(measure: Measure, *, quick: bool) -> tuple[Sequence[Figure], dict[
 @contextmanager
 def _label(engine: Engine) -> Iterator[str]:
     """The label of all that is made; swept at the end, and so is what a killed benchmark left."""
-    sandbox.sweep_dead(engine, lambda run: not run.startswith(LABEL) or Path(f"/proc/{run.removeprefix(LABEL)}").exists())
+    sandbox.sweep_dead(
+        engine, lambda run: not run.startswith(LABEL) or Path(f"/proc/{run.removeprefix(LABEL)}").exists()
+    )
     run = f"{LABEL}{os.getpid()}"
     try:
         yield run

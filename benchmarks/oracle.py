@@ -13,9 +13,9 @@ from benchmarks import bare_loop, finished_engine, machine, sql_cases
 from benchmarks.command import say
 from benchmarks.finished_engine import Judge, judging, suite, word_suite
 from benchmarks.report import Figure
-from harness.containers import Engine
-from harness.failure import Exit, Failed
-from harness.images import Images
+from harness.boxes.containers import Engine
+from harness.images.images import Images
+from harness.run.failure import Exit, Failed
 
 TIMES_MAX = 1.15  # of the barest loop's time, for a first run of many cases
 AGAIN_MS_MAX = 50
@@ -89,7 +89,10 @@ class Many:
             took_s = statistics.median(self.first_s[start])
             label = f"{self.size.cases} cases, first run, start = {start}: beside the barest loop"
             told = f"oracle {took_s:.2f} s, barest loop {bare_s:.2f} s ({self.loop}); medians of {self.size.repetitions}"
-            made += [Figure(f"first_{start}_times", took_s / bare_s, "times", label, TIMES_MAX, told), Figure(f"first_{start}_s", took_s, "s")]
+            made += [
+                Figure(f"first_{start}_times", took_s / bare_s, "times", label, TIMES_MAX, told),
+                Figure(f"first_{start}_s", took_s, "s"),
+            ]
         return [
             *made, Figure("first_bare_s", bare_s, "s"),
             *spread("again", "the same tree again", self.again_ms, AGAIN_MS_MAX, f"asked until the verdict on {self.size.cases} cases was there"),
@@ -104,7 +107,10 @@ def timed(judge: Judge, suite: str, cases: int) -> float:
     verdict = judge.verdict(job)
     took_s = time.monotonic() - began
     if verdict["status"] != "passed" or verdict["counts"]["executed"] != cases:
-        raise Failed(f"a verdict that nobody expected: {verdict['status']} {verdict['reason']} {verdict['counts']}", Exit.INFRASTRUCTURE)
+        raise Failed(
+            f"a verdict that nobody expected: {verdict['status']} {verdict['reason']} {verdict['counts']}",
+            Exit.INFRASTRUCTURE,
+        )
     return took_s
 
 
@@ -114,7 +120,14 @@ def changed(engine: Engine, images: Images, run: str, size: Size) -> list[Figure
     words = {f"cases/words/{number:03}.txt": f"word {number}\n" for number in range(size.small)}
     sql = {f"cases/sql/{name}": text for name, text in sql_cases.files(size.small, seed=2).items()}
     suites = [suite("sql", CASES), word_suite("words", "cases/words/*.txt")]
-    with judging(engine, images, run, suites, sql | words | {"words/shout.sh": SHOUT}, {"words/shout.sh": f"# louder\n{SHOUT}"}) as judge:
+    with judging(
+        engine,
+        images,
+        run,
+        suites,
+        sql | words | {"words/shout.sh": SHOUT},
+        {"words/shout.sh": f"# louder\n{SHOUT}"},
+    ) as judge:
         for name in ("sql", "words"):
             timed(judge, name, size.small)
         before = len(judge.started())
@@ -124,7 +137,10 @@ def changed(engine: Engine, images: Images, run: str, size: Size) -> list[Figure
         for job in jobs:
             judge.verdict(job)
         took_s = time.monotonic() - began
-        ran = {name: sum(job["cases"] for job in judge.started()[before:] if job["suite"] == name) for name in ("sql", "words")}
+        ran = {
+            name: sum(job["cases"] for job in judge.started()[before:] if job["suite"] == name)
+            for name in ("sql", "words")
+        }
     about = f"both verdicts after {took_s:.2f} s; the suite that reads the file ran {ran['words']} of its {size.small}"
     return [
         Figure("changed_cases", ran["sql"] + ran["words"], "", f"one changed file, 2 suites of {size.small}: cases run again", size.small, about),

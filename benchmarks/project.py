@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.place import admin_client
-from harness.server import ServerClient
-from harness.server_process import ServerProcess, start_server
-from harness.state import DIRECTORY_NAME, State
+from harness.client import ServerClient
+from harness.run.place import admin_client
+from harness.run.server_process import ServerProcess, start_server
+from harness.run.state import DIRECTORY_NAME, State
 
 REPO, BRANCH = "bench", "main"
 USER = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
@@ -53,8 +53,13 @@ FILES = {
 
 def make(root: Path, *, sleepers: int = 1, tasks: int = 0) -> Path:
     """A user's repository, with so many more tasks in modules of their own; answers with its harness.toml."""
-    modules = "".join(f'\n[modules.m{number}]\nrepo = "bench"\npaths = ["m{number}/**"]\n' for number in range(tasks))
-    more = {f"tasks/more{number}.md": f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n' for number in range(tasks)}
+    modules = "".join(
+        f'\n[modules.m{number}]\nrepo = "bench"\npaths = ["m{number}/**"]\n' for number in range(tasks)
+    )
+    more = {
+        f"tasks/more{number}.md": f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n'
+        for number in range(tasks)
+    }
     return begin(root, {**FILES, **more, "harness.toml": CONFIG.format(sleepers=sleepers) + modules})
 
 
@@ -63,7 +68,11 @@ def begin(root: Path, files: Mapping[str, str]) -> Path:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    for words in (("init", "--quiet", f"--initial-branch={BRANCH}"), ("add", "--all"), ("commit", "--quiet", "--message=begin")):
+    for words in (
+        ("init", "--quiet", f"--initial-branch={BRANCH}"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=begin"),
+    ):
         subprocess.run(["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL)
     return root / "harness.toml"
 

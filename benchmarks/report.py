@@ -36,12 +36,24 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         ratio = None if self.ratio is None else round(self.ratio, 3)
-        return {"value": round(self.value, 4), "unit": self.unit, "bound": self.bound, "ratio": ratio, "met": self.met}
+        return {
+            "value": round(self.value, 4),
+            "unit": self.unit,
+            "bound": self.bound,
+            "ratio": ratio,
+            "met": self.met,
+        }
 
     def row(self) -> tuple[str, ...]:
         bound = "" if self.bound is None else shown(self.bound, self.unit)
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        return (self.label, shown(self.value, self.unit), bound, f"{ratio} NOT MET".strip() if self.met is False else ratio, self.about)
+        return (
+            self.label,
+            shown(self.value, self.unit),
+            bound,
+            f"{ratio} NOT MET".strip() if self.met is False else ratio,
+            self.about,
+        )
 
 
 def shown(value: float, unit: str) -> str:
@@ -73,4 +85,6 @@ def about(machine: dict[str, Any]) -> str:
 
 def as_json(figures: Sequence[Figure], machine: dict[str, Any], **more: Any) -> str:
     """One line."""
-    return json.dumps({"figures": {figure.key: figure.to_json() for figure in figures}, "machine": machine, **more})
+    return json.dumps(
+        {"figures": {figure.key: figure.to_json() for figure in figures}, "machine": machine, **more}
+    )

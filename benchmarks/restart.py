@@ -20,12 +20,12 @@ from typing import Any
 from benchmarks import command, empty_server, first_call, project
 from benchmarks.command import cpu_s, say
 from benchmarks.report import Figure
-from harness.failure import Exit, Failed
-from harness.place import admin_client
-from harness.server_process import start_server
-from harness.state import DIRECTORY_NAME, State
-from mcp_server.app import REQUEST_BYTES_MAX
+from harness.run.failure import Exit, Failed
+from harness.run.place import admin_client
+from harness.run.server_process import start_server
+from harness.run.state import DIRECTORY_NAME, State
 from mcp_server.audit import Audit, Key
+from mcp_server.edge.app import REQUEST_BYTES_MAX
 from mcp_server.store import Store
 
 RESTART_S_MAX = 2.0
@@ -81,7 +81,16 @@ def _fill(config: Path, state: State, size: Size) -> str:
     audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
     with store.write() as tx:
         for number in range(size.events):
-            audit.record(tx, time.time_ns() // 1_000_000, "tool_call", agent="one", tool="write_note", args={"text": f"note {number} " * 10}, status="ok", ms=1)
+            audit.record(
+                tx,
+                time.time_ns() // 1_000_000,
+                "tool_call",
+                agent="one",
+                tool="write_note",
+                args={"text": f"note {number} " * 10},
+                status="ok",
+                ms=1,
+            )
     store.close()
     return token
 
@@ -104,13 +113,29 @@ def _started_empty() -> Start:
         def url(_pid: int) -> str | None:
             return f"http://127.0.0.1:{told.read_text().strip()}" if told.read_text().endswith("\n") else None
 
-        return _until_answered(["benchmarks.empty_server"], url, lambda at: b"200 OK" in first_call.call(at, "none", empty_server.NAME), told)
+        return _until_answered(
+            ["benchmarks.empty_server"],
+            url,
+            lambda at: b"200 OK" in first_call.call(at, "none", empty_server.NAME),
+            told,
+        )
 
 
-def _until_answered(module: list[str], url: Callable[[int], str | None], answers: Callable[[str], bool], out: Path = Path(os.devnull)) -> Start:
+def _until_answered(
+    module: list[str],
+    url: Callable[[int], str | None],
+    answers: Callable[[str], bool],
+    out: Path = Path(os.devnull),
+) -> Start:
     began = time.perf_counter()
     with out.open("wb") as to:
-        process = subprocess.Popen([sys.executable, "-m", *module], cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
+            cwd=SOURCES,
+            stdin=subprocess.DEVNULL,
+            stdout=to,
+            stderr=subprocess.DEVNULL,
+        )
     try:
         while (at := url(process.pid)) is None:
             if process.poll() is not None or time.perf_counter() - began > ANSWER_S:
@@ -125,7 +150,10 @@ def _until_answered(module: list[str], url: Callable[[int], str | None], answers
 
 
 def _figures(ours: Sequence[Start], empty: Sequence[Start], size: Size) -> list[Figure]:
-    wall, cpu = ([statistics.median(getattr(start, name) for start in side) for side in (ours, empty)] for name in ("wall_s", "cpu_s"))
+    wall, cpu = (
+        [statistics.median(getattr(start, name) for start in side) for side in (ours, empty)]
+        for name in ("wall_s", "cpu_s")
+    )
     best = [min(start.wall_s for start in side) for side in (ours, empty)]
     about = f"{size.tasks} tasks, {size.events} events; at best {best[0]:.2f} s; processor {cpu[0]:.2f} s; {len(ours)} starts"
     return [
@@ -136,4 +164,10 @@ def _figures(ours: Sequence[Start], empty: Sequence[Start], size: Size) -> list[
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("restart", "How soon a killed server answers again.", lambda quick: measure(QUICK if quick else FULL)))
+    sys.exit(
+        command.main(
+            "restart",
+            "How soon a killed server answers again.",
+            lambda quick: measure(QUICK if quick else FULL),
+        )
+    )

@@ -11,8 +11,8 @@ from benchmarks.command import say
 from benchmarks.project import served
 from benchmarks.report import Figure
 from benchmarks.starts import Starts
-from harness.containers import Engine
-from harness.images import Images
+from harness.boxes.containers import Engine
+from harness.images.images import Images
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from benchmarks.project import REPO, Served
 from benchmarks.report import Figure
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 RSS_MB_MAX = 150
 URL_BEHIND_A_DOOR = "http://127.0.0.1:8765/mcp"
@@ -45,7 +45,10 @@ def measure(served: Served, agents: int) -> list[Figure]:
 @contextmanager
 def _sessions(served: Served, agents: int) -> Iterator[list[tuple[Path, str]]]:
     """A door and a token for each."""
-    made = [served.admin.create_session(f"guest-{number}", "command", door=True) for number in range(1, agents + 1)]
+    made = [
+        served.admin.create_session(f"guest-{number}", "command", door=True)
+        for number in range(1, agents + 1)
+    ]
     try:
         yield [(served.state.doors / session["door"] / "door.sock", session["token"]) for session in made]
     finally:
@@ -58,7 +61,10 @@ async def _connected(served: Served, doors: list[tuple[Path, str]]) -> Resident:
     idle_mb = resident_mb(pid)
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(CONNECT_S):
-            clients = [await _enter(stack, door, token, MODES[number % 2]) for number, (door, token) in enumerate(doors)]
+            clients = [
+                await _enter(stack, door, token, MODES[number % 2])
+                for number, (door, token) in enumerate(doors)
+            ]
             for client in clients:
                 await client.list_tools()
                 await client.call_tool("read_progress", {})
@@ -70,22 +76,34 @@ async def _connected(served: Served, doors: list[tuple[Path, str]]) -> Resident:
 async def _enter(stack: AsyncExitStack, door: Path, token: str, mode: str) -> Client:
     opened = os.open(door.parent, os.O_RDONLY | os.O_DIRECTORY)
     stack.callback(os.close, opened)
-    transport = httpx2.AsyncHTTPTransport(uds=f"/proc/self/fd/{opened}/{door.name}")  # a socket's address has 108 bytes at most
+    transport = httpx2.AsyncHTTPTransport(
+        uds=f"/proc/self/fd/{opened}/{door.name}"
+    )  # a socket's address has 108 bytes at most
     headers = {"Authorization": f"Bearer {token}"}
-    http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, headers=headers, timeout=CALL_S))
-    return await stack.enter_async_context(Client(streamable_http_client(URL_BEHIND_A_DOOR, http_client=http), mode=mode))
+    http = await stack.enter_async_context(
+        httpx2.AsyncClient(transport=transport, headers=headers, timeout=CALL_S)
+    )
+    return await stack.enter_async_context(
+        Client(streamable_http_client(URL_BEHIND_A_DOOR, http_client=http), mode=mode)
+    )
 
 
 async def _busy(pid: int, clients: list[Client], commit: str) -> float:
     """The most while every agent waits for the oracle at once; no runner is up, so that they all wait on."""
-    calls = [asyncio.create_task(client.call_tool("run_oracle", {"commit": commit, "scope": "full"})) for client in clients]
+    calls = [
+        asyncio.create_task(client.call_tool("run_oracle", {"commit": commit, "scope": "full"}))
+        for client in clients
+    ]
     most_mb = 0.0
     try:
         for _ in range(round(HOLD_S / SAMPLE_S)):
             await asyncio.sleep(SAMPLE_S)
             most_mb = max(most_mb, resident_mb(pid))
         if ended := [call for call in calls if call.done()]:
-            raise Failed(f"{len(ended)} calls did not wait: {ended[0].exception() or ended[0].result()}", Exit.INFRASTRUCTURE)
+            raise Failed(
+                f"{len(ended)} calls did not wait: {ended[0].exception() or ended[0].result()}",
+                Exit.INFRASTRUCTURE,
+            )
     finally:
         for call in calls:
             call.cancel()

@@ -15,9 +15,9 @@ from benchmarks import fleets
 from benchmarks.fleets import Agent, Fleet, Plain, Sandboxes
 from benchmarks.project import Served
 from benchmarks.report import Figure
-from harness import sandbox
-from harness.containers import Engine
-from harness.failure import Exit, Failed
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.run.failure import Exit, Failed
 
 CALLS_WITHIN_S = 180.0  # 24 boxes with the SDK on two busy cores take some 30
 POLL_S = 0.1
@@ -64,7 +64,9 @@ class Starts:
     leaks: dict[str, int] = field(default_factory=dict)
     leaks_of: int = 0
 
-    def measure(self, agents: Sequence[Agent], repetitions: dict[int, int], say: Callable[[str], None]) -> None:
+    def measure(
+        self, agents: Sequence[Agent], repetitions: dict[int, int], say: Callable[[str], None]
+    ) -> None:
         """Plain and ours in turn, and the order turned round with each repetition: the machine's mood falls on both."""
         for turn in range(max(repetitions.values())):
             for count in [count for count, times in repetitions.items() if turn < times]:
@@ -110,12 +112,20 @@ class Starts:
             if ended := fleet.early_end():
                 raise Failed(f"an agent ended before all had called: {ended}", Exit.INFRASTRUCTURE)
             time.sleep(POLL_S)
-        raise Failed(f"{len(names - set(called))} of {len(names)} made no call within {CALLS_WITHIN_S:.0f} s", Exit.INFRASTRUCTURE)
+        raise Failed(
+            f"{len(names - set(called))} of {len(names)} made no call within {CALLS_WITHIN_S:.0f} s",
+            Exit.INFRASTRUCTURE,
+        )
 
     def census(self) -> Census:
         label = {sandbox.RUN: self.run}
         doors = sum(1 for _ in self.served.state.doors.iterdir())
-        return Census(len(self.engine.list(label)), len(self.engine.volumes(label)), doors, open_files(self.served.server.pid))
+        return Census(
+            len(self.engine.list(label)),
+            len(self.engine.volumes(label)),
+            doors,
+            open_files(self.served.server.pid),
+        )
 
     def _left(self, before: Census) -> dict[str, int]:
         """What is more than before, once the server had time to let go."""
@@ -128,28 +138,48 @@ class Starts:
         found: list[Figure] = []
         for name, way, count in self.batches:
             if way == OURS:
-                found += _beside(name, count, self.batches[name, PLAIN, count], self.batches[name, OURS, count])
+                found += _beside(
+                    name, count, self.batches[name, PLAIN, count], self.batches[name, OURS, count]
+                )
         for name in {name: None for name, _, _ in self.batches}:
             found += self._memory(name)
         left = ", ".join(f"{what.replace('_', ' ')} {many}" for what, many in self.leaks.items())
-        found.append(Figure("leak", sum(self.leaks.values()), "", f"left after {self.leaks_of} parallel starts", 0, left))
+        found.append(
+            Figure(
+                "leak", sum(self.leaks.values()), "", f"left after {self.leaks_of} parallel starts", 0, left
+            )
+        )
         return found + [Figure(f"leak_{what}", many, "", bound=0) for what, many in self.leaks.items()]
 
     def _memory(self, name: str) -> list[Figure]:
         plain, ours = (statistics.median(self._weights(name, way)) for way in (PLAIN, OURS))
         return [
-            Figure(f"memory_{name}_mb", ours, "MB", f"memory of a sandbox, {AGENTS[name]}", about=f"docker run {plain:.1f} MB"),
+            Figure(
+                f"memory_{name}_mb",
+                ours,
+                "MB",
+                f"memory of a sandbox, {AGENTS[name]}",
+                about=f"docker run {plain:.1f} MB",
+            ),
             Figure(f"memory_{name}_plain_mb", plain, "MB"),
         ]
 
     def _weights(self, name: str, way: str) -> list[float]:
-        return [mb for key, batches in self.batches.items() if key[:2] == (name, way) for batch in batches for mb in batch.memory_mb]
+        return [
+            mb
+            for key, batches in self.batches.items()
+            if key[:2] == (name, way)
+            for batch in batches
+            for mb in batch.memory_mb
+        ]
 
 
 def _beside(name: str, count: int, plain: Sequence[Batch], ours: Sequence[Batch]) -> list[Figure]:
     """`more` is for each: what `count` sandboxes take longer until all have called, shared among them."""
     plain_s, ours_s = (statistics.median(batch.all_s for batch in batches) for batches in (plain, ours))
-    one_plain_s, one_ours_s = (statistics.median(s for batch in batches for s in batch.calls_s) for batches in (plain, ours))
+    one_plain_s, one_ours_s = (
+        statistics.median(s for batch in batches for s in batch.calls_s) for batches in (plain, ours)
+    )
     key, many = f"start_{name}_{count}", "sandbox" if count == 1 else "sandboxes"
     about = f"until all called: docker run {plain_s:.2f} s, sandbox {ours_s:.2f} s; the median one: {one_plain_s:.2f} s, {one_ours_s:.2f} s"
     return [
@@ -163,13 +193,17 @@ def memory_mb(box_ids: Sequence[str]) -> tuple[float, ...]:
     """What `docker stats` shows: without the file cache that the kernel would give back first."""
     client = docker.from_env()
     try:
-        return tuple(_used(client.api.stats(box, stream=False, one_shot=True)["memory_stats"]) / MB for box in box_ids)
+        return tuple(
+            _used(client.api.stats(box, stream=False, one_shot=True)["memory_stats"]) / MB for box in box_ids
+        )
     finally:
         client.close()
 
 
 def _used(memory: dict) -> int:
-    cache = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file", 0))  # cgroup v1, v2
+    cache = memory["stats"].get(
+        "total_inactive_file", memory["stats"].get("inactive_file", 0)
+    )  # cgroup v1, v2
     return memory["usage"] - cache
 
 

@@ -10,19 +10,36 @@ from typing import Annotated
 
 import typer
 
-from harness.commands import audit, connect, demo, doctor, down, images, init, logs, oracle, report, status, tasks, up
-from harness.containers import BoxBroke
-from harness.failure import Exit, Failed, Interrupted
-from harness.image_engine import ImageFailed
-from harness.image_source import BadRecipe
-from harness.place import ConfigOption, Place, StateOption
-from harness.server import ServerGone, ServerSaidNo
+from harness.boxes.containers import BoxBroke
+from harness.client import ServerGone, ServerSaidNo
+from harness.commands import (
+    audit,
+    connect,
+    demo,
+    doctor,
+    down,
+    images,
+    init,
+    logs,
+    oracle,
+    report,
+    status,
+    tasks,
+    up,
+)
+from harness.images.image_engine import ImageFailed
+from harness.images.image_source import BadRecipe
+from harness.run.failure import Exit, Failed, Interrupted
+from harness.run.place import ConfigOption, Place, StateOption
 
 SERVER_VARIABLE = "HARNESS_SERVER"
 TOKEN_FILE_VARIABLE = "HARNESS_TOKEN_FILE"
 
 app = typer.Typer(
-    name="harness", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="harness",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="A swarm of coding agents that claims, proves and lands its work through one server.",
 )
 
@@ -32,9 +49,12 @@ def everywhere(
     context: typer.Context,
     config: ConfigOption = None,
     state: StateOption = None,
-    server: Annotated[str | None, typer.Option(help=f"Act on this server (or {SERVER_VARIABLE}).", metavar="URL")] = None,
+    server: Annotated[
+        str | None, typer.Option(help=f"Act on this server (or {SERVER_VARIABLE}).", metavar="URL")
+    ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help=f"File with that server's admin token (or {TOKEN_FILE_VARIABLE}).", metavar="F")
+        Path | None,
+        typer.Option(help=f"File with that server's admin token (or {TOKEN_FILE_VARIABLE}).", metavar="F"),
     ] = None,
 ) -> None:
     """Options before the verb say where it acts."""

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import uvicorn
 
-from mcp_server import app, config, faults, git
+from mcp_server import config, faults
 from mcp_server.bell import Bell
-from mcp_server.doors import Doors
-from mcp_server.gateway import telemetry
-from mcp_server.gateway.keys import BadKey
+from mcp_server.edge import app
+from mcp_server.edge.doors import Doors
+from mcp_server.edge.model_proxy import telemetry
+from mcp_server.models.keys import BadKey
+from mcp_server.repos import repository
 from mcp_server.store import Unsafe, Unwritable
-from oracle.cases import BadCases
+from oracle.suites.case_files import BadCases
 
 PROBLEMS = "cannot start, mend these first:"
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
@@ -31,7 +33,9 @@ def main() -> int:
     given = _arguments()
     faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of every model request, which the audit log does
+    logging.getLogger("httpx2").setLevel(
+        logging.WARNING
+    )  # it would tell of every model request, which the audit log does
     loaded = config.load(given.config)
     if isinstance(loaded, list):
         return _unusable(loaded)
@@ -49,7 +53,15 @@ def main() -> int:
         asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
     except BadCases as bad:
         return _unusable(bad.problems)
-    except (Unsafe, Unwritable, git.GitFailed, git.Diverged, git.NoSuchBranch, BadKey, OSError) as broken:
+    except (
+        Unsafe,
+        Unwritable,
+        repository.GitFailed,
+        repository.Diverged,
+        repository.NoSuchBranch,
+        BadKey,
+        OSError,
+    ) as broken:
         print(f"cannot start: {broken}", file=sys.stderr)
         return 1
     return 0
@@ -65,7 +77,13 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
     """Serves on `listener` and on the doors; writes server.json once it does."""
     world = app.open_world(loaded, state, Bell())
     settings = uvicorn.Config(
-        lambda: None, http="h11", workers=1, timeout_graceful_shutdown=GRACEFUL_S, timeout_keep_alive=KEEP_ALIVE_S, access_log=False, log_config=None
+        lambda: None,
+        http="h11",
+        workers=1,
+        timeout_graceful_shutdown=GRACEFUL_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        access_log=False,
+        log_config=None,
     )
     server = uvicorn.Server(settings)
     doors = Doors(server, state.doors)
@@ -74,12 +92,16 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
     port = listener.getsockname()[1]
     about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
     async with asyncio.TaskGroup() as group:
-        group.create_task(_announce(server, lambda: app.reopen_doors(world, doors), state.root / "server.json", about))
+        group.create_task(
+            _announce(server, lambda: app.reopen_doors(world, doors), state.root / "server.json", about)
+        )
         await server.serve(sockets=[listener])
     world.store.close()
 
 
-async def _announce(server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict) -> None:
+async def _announce(
+    server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict
+) -> None:
     while not server.started:
         if server.should_exit:
             return
@@ -93,7 +115,9 @@ async def _announce(server: uvicorn.Server, reopen: Callable[[], Awaitable[None]
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mcp_server", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="harness.toml")
-    parser.add_argument("--state", type=Path, required=True, help="directory for the database, repositories and log")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="directory for the database, repositories and log"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8765, help="0 chooses a free one")
     return parser.parse_args()

@@ -27,11 +27,15 @@ from mcp_server.store import events as rows
 ORIGIN = "harness audit log"  # the first line of every checkpoint
 CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
 CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
-TEXT_MAX = 2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
+TEXT_MAX = (
+    2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
+)
 NAMES_MAX = 1_000  # of arguments, known as secret or not; nearly all are of our tools
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
 # Keys that give themselves away wherever they stand: ours, and those of well-known services.
-SECRET_TEXT = re.compile(r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})|(?<=Bearer )\S{16,}")
+SECRET_TEXT = re.compile(
+    r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})|(?<=Bearer )\S{16,}"
+)
 SIGNATURE_MARK = "\u2014 "  # the line that carries the signature, as in C2SP signed notes
 
 
@@ -52,7 +56,17 @@ class Event:
     @classmethod
     def of(cls, row: rows.Row) -> "Event":
         body = json.loads(row.body)
-        return cls(row.seq, body["ms"], body["kind"], body["agent"], body["session"], body["task"], body["fence"], body["data"], row.hash)
+        return cls(
+            row.seq,
+            body["ms"],
+            body["kind"],
+            body["agent"],
+            body["session"],
+            body["task"],
+            body["fence"],
+            body["data"],
+            row.hash,
+        )
 
 
 class Key:
@@ -69,7 +83,9 @@ class Key:
             assert isinstance(loaded, Ed25519PrivateKey)
             return cls(loaded)
         private = Ed25519PrivateKey.generate()
-        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         write_whole(path, pem, 0o400)
         return cls(private)
 
@@ -93,14 +109,30 @@ class Audit:
         """Appends one event; it is durable if and only if the transaction is."""
         last = rows.last(tx)
         seq, prev = (last.seq + 1, last.hash) if last else (1, chain.GENESIS)
-        body = chain.canonical({"ms": now_ms, "kind": kind, "agent": agent, "session": session, "task": task, "fence": fence, "data": redacted(data)})
-        rows.append(tx, rows.Row(seq, body, chain.hash_of(prev, seq, body)), kind=kind, agent=agent, task=task)
+        body = chain.canonical(
+            {
+                "ms": now_ms,
+                "kind": kind,
+                "agent": agent,
+                "session": session,
+                "task": task,
+                "fence": fence,
+                "data": redacted(data),
+            }
+        )
+        rows.append(
+            tx, rows.Row(seq, body, chain.hash_of(prev, seq, body)), kind=kind, agent=agent, task=task
+        )
 
     def checkpoint(self, now_ms: int) -> chain.Checkpoint:
         """Signs and publishes the present head, or answers the last checkpoint where nothing is new."""
         with self._store.write() as tx:
             last = rows.last(tx)
-            head = chain.Checkpoint(ORIGIN, last.seq, last.hash) if last else chain.Checkpoint(ORIGIN, 0, chain.GENESIS)
+            head = (
+                chain.Checkpoint(ORIGIN, last.seq, last.hash)
+                if last
+                else chain.Checkpoint(ORIGIN, 0, chain.GENESIS)
+            )
             newest = rows.last_checkpoint(tx)
             if newest is not None and newest[0] == head.size:
                 return head
@@ -117,7 +149,9 @@ class Audit:
         with self._store.read() as tx:
             last, newest = rows.last(tx), rows.last_checkpoint(tx)
         new = (last.seq if last else 0) - (newest[0] if newest else 0)
-        recent = 0 <= now_ms - self._signed_ms < CHECKPOINT_MS  # a clock that jumped back is no reason to wait for it
+        recent = (
+            0 <= now_ms - self._signed_ms < CHECKPOINT_MS
+        )  # a clock that jumped back is no reason to wait for it
         if new >= CHECKPOINT_EVENTS or (new > 0 and not recent):
             self.checkpoint(now_ms)
 
@@ -148,7 +182,12 @@ class Audit:
         if missing := len([note for note in published if isinstance(note, str) and note not in set(stored)]):
             problems.append(f"{missing} published checkpoints are missing from the database")
         problems += chain.verify(entries, dict.fromkeys([*checkpoints, *witnesses]))
-        return {"ok": not problems, "events": len(entries), "checkpoints": len(checkpoints), "problems": problems}
+        return {
+            "ok": not problems,
+            "events": len(entries),
+            "checkpoints": len(checkpoints),
+            "problems": problems,
+        }
 
     def _open_note(self, note: str) -> chain.Checkpoint | None:
         text, _, signature = note.partition(f"\n{SIGNATURE_MARK}{ORIGIN} ")
@@ -174,7 +213,9 @@ def _copied_wrong(entries: list[chain.Entry], copies: dict[int, dict]) -> list[s
     """Queries read the columns beside a body: whoever changes only these hides an event without breaking the chain."""
     found = []
     for entry in entries:
-        if isinstance(entry.body, dict) and any(entry.body.get(name) != told for name, told in copies[entry.seq].items()):
+        if isinstance(entry.body, dict) and any(
+            entry.body.get(name) != told for name, told in copies[entry.seq].items()
+        ):
             found.append(f"seq {entry.seq}: edited: its columns are not what its body says")
     return found
 
@@ -195,5 +236,9 @@ def redacted(value, name: str = ""):
     if isinstance(value, str):
         value = SECRET_TEXT.sub("(secret)", value)
     if isinstance(value, str) and len(value) > TEXT_MAX:
-        return {"sha256": hashlib.sha256(value.encode("utf-8", "backslashreplace")).hexdigest(), "characters": len(value), "begins": value[:200]}
+        return {
+            "sha256": hashlib.sha256(value.encode("utf-8", "backslashreplace")).hexdigest(),
+            "characters": len(value),
+            "begins": value[:200],
+        }
     return value

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mcp_server.audit import Audit
-from mcp_server.auth import Principal
 from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.core.role import Role
-from mcp_server.gateway.accounts import Accounts
-from mcp_server.gateway.ledger import Ledger
-from mcp_server.git import Repository
-from mcp_server.held_out import HeldOut
+from mcp_server.edge.auth import Principal
+from mcp_server.models.accounts import Accounts
+from mcp_server.models.ledger import Ledger
+from mcp_server.repos.held_out import HeldOut
+from mcp_server.repos.repository import Repository
 from mcp_server.store import Group, Store, Tx
 from mcp_server.tally import Tally
 
@@ -45,7 +45,9 @@ class World:
     renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
     steady_ms: Callable[[], int] = steady_ms
     tally: Tally = field(default_factory=Tally)
-    unkept: dict[str, tuple[str, str]] = field(default_factory=dict)  # ref of a salvaged commit that may not be there yet -> repository, commit
+    unkept: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # ref of a salvaged commit that may not be there yet -> repository, commit
 
     def role_of(self, agent: str) -> Role:
         """What an agent is there for; a client that connects is a worker."""

@@ -23,7 +23,8 @@ def git():
     if found is None or tuple(map(int, found.groups())) < OLDEST_GIT:
         raise machine.Cannot(
             "git %d.%d or newer is needed (merge-tree --write-tree); this is %s.\n"
-            "  Debian 12 and newer have it; on Debian 11 it is in bullseye-backports" % (OLDEST_GIT + (said.strip(),))
+            "  Debian 12 and newer have it; on Debian 11 it is in bullseye-backports"
+            % (OLDEST_GIT + (said.strip(),))
         )
 
 
@@ -53,7 +54,14 @@ def npm():
         machine.install(["npm"], "npm installs the official MCP programs.")
 
 
-STEPS = {"environment": environment.ensure, "git": git, "engine": engine.ensure, "compose": compose, "strace": strace, "npm": npm}
+STEPS = {
+    "environment": environment.ensure,
+    "git": git,
+    "engine": engine.ensure,
+    "compose": compose,
+    "strace": strace,
+    "npm": npm,
+}
 
 
 def main(names):

@@ -37,7 +37,7 @@ def ensure():
     where = os.environ.get("DOCKER_HOST") or "unix://" + (private("docker.sock") or SOCKET)
     if not where.startswith("unix://"):
         return  # a remote engine: the harness itself says what is wrong with it
-    path = where[len("unix://"):]
+    path = where[len("unix://") :]
     answer = ping(path)
     if answer == "denied":
         raise Cannot(
@@ -65,7 +65,9 @@ def provide(path):
             return
     root = as_root()
     if root is None:
-        raise Cannot("a Docker engine is installed but does not run, and only root can start it: dockerd, or `systemctl start docker`")
+        raise Cannot(
+            "a Docker engine is installed but does not run, and only root can start it: dockerd, or `systemctl start docker`"
+        )
     if not agreed("Start the Docker engine?"):
         raise Cannot("no Docker engine runs")
     if os.path.isdir("/run/systemd/system") and not private("docker.sock"):
@@ -83,7 +85,13 @@ def start(root, path):
         os.makedirs(os.environ["HARNESS_ENGINE_DIR"], exist_ok=True)
     for more in [[]] if another_runs() else [[], WITHOUT_BRIDGE]:
         forget_stale_pid(root)
-        argv = root + [find("dockerd"), "--host", "unix://" + path, "--pidfile", private("dockerd.pid") or PID_FILE]
+        argv = root + [
+            find("dockerd"),
+            "--host",
+            "unix://" + path,
+            "--pidfile",
+            private("dockerd.pid") or PID_FILE,
+        ]
         if os.geteuid():
             argv += ["--group", str(os.getgid())]
         if private("data"):
@@ -105,7 +113,9 @@ def launch(argv, log):
     else:
         out = open(os.path.join(os.environ.get("TMPDIR", "/tmp"), os.path.basename(log)), "ab")
     with out:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
+        )
 
 
 def another_runs():

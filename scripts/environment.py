@@ -66,7 +66,16 @@ def make():
     if os.path.exists(STAMP):
         os.unlink(STAMP)
     step([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
-    pip = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--constraint", "constraints.txt"]
+    pip = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--constraint",
+        "constraints.txt",
+    ]
     step(pip + ["--editable", ".[test]"], "pip install")
     with open(STAMP + ".new", "w", encoding="ascii") as stamp:
         stamp.write(key() + "\n")
@@ -77,4 +86,6 @@ def step(argv, what):
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     status = subprocess.call(argv, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL)
     if status:
-        raise Cannot("%s failed with status %d (above is why); the same command takes it up again" % (what, status))
+        raise Cannot(
+            "%s failed with status %d (above is why); the same command takes it up again" % (what, status)
+        )

@@ -68,7 +68,14 @@ def install(packages, why):
     if not agreed("%s Run `%s`?" % (why, " ".join(root) + " " + command if root else command)):
         raise Cannot("not installed: " + ", ".join(packages))
     say("installing " + ", ".join(packages))
-    apt = root + ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=%d" % APT_LOCK_S]
+    apt = root + [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-q",
+        "-o",
+        "DPkg::Lock::Timeout=%d" % APT_LOCK_S,
+    ]
     run(apt + ["update"], "apt-get update")
     run(apt + ["-y", "install", "--no-install-recommends"] + list(packages), command)
 

@@ -15,7 +15,15 @@ QUICK_S = 110  # some 15 s on two quiet cores
 @pytest.mark.slow
 def test_a_quick_run_tells_every_figure_and_leaves_nothing(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "benchmarks.gateway", "--quick", "--json"]
-    done = subprocess.run(argv, cwd=SOURCES, env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=QUICK_S)
+    done = subprocess.run(
+        argv,
+        cwd=SOURCES,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=QUICK_S,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     figures = found["figures"]

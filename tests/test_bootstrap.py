@@ -38,7 +38,12 @@ OWN_NETWORK = ("unshare", "--net")
 
 
 def bootstrap(
-    *steps: str, scripts: Path = SCRIPTS, python: str = sys.executable, user: int | None = None, within: tuple[str, ...] = (), **environ: str
+    *steps: str,
+    scripts: Path = SCRIPTS,
+    python: str = sys.executable,
+    user: int | None = None,
+    within: tuple[str, ...] = (),
+    **environ: str,
 ) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "CI": "true", **environ}
     return subprocess.run(
@@ -68,14 +73,21 @@ def project(tmp_path: Path) -> Path:
 # -- the virtual environment --
 
 
-def test_the_environment_is_made_once_and_again_after_a_change_and_a_failure_is_never_taken_for_done(project: Path):
+def test_the_environment_is_made_once_and_again_after_a_change_and_a_failure_is_never_taken_for_done(
+    project: Path,
+):
     """One test, because making one takes seconds."""
     stamp = project / ".venv/made-from"
     (project / ".venv/bin").mkdir(parents=True)
     (project / ".venv/bin/python").write_text("what an interrupted set-up left")
     made = bootstrap("environment", scripts=project / "scripts")
     assert made.returncode == 0, made.stderr
-    assert subprocess.run([project / ".venv/bin/python", "-c", "import importlib.metadata as m; m.version('tiny')"]).returncode == 0
+    assert (
+        subprocess.run(
+            [project / ".venv/bin/python", "-c", "import importlib.metadata as m; m.version('tiny')"]
+        ).returncode
+        == 0
+    )
     assert stamp.exists()
 
     began = time.monotonic()
@@ -116,12 +128,17 @@ def test_a_git_that_is_too_old_is_told_why(tmp_path: Path):
     [("darwin", False, False, False), ("darwin", True, False, False), ("linux", False, False, False),
      ("linux", True, False, True), ("linux", False, True, True)],
 )  # fmt: skip
-def test_an_engine_is_provided_only_where_that_is_known(platform: str, installed: bool, debian: bool, can: bool):
+def test_an_engine_is_provided_only_where_that_is_known(
+    platform: str, installed: bool, debian: bool, can: bool
+):
     assert importlib.import_module("engine").can_provide(platform, installed, debian) is can
 
 
 @pytest.mark.usefixtures("modules")
-@pytest.mark.parametrize(("release", "is_debian"), [("ID=debian\n", True), ('ID=linuxmint\nID_LIKE="ubuntu debian"\n', True), ("ID=arch\n", False)])
+@pytest.mark.parametrize(
+    ("release", "is_debian"),
+    [("ID=debian\n", True), ('ID=linuxmint\nID_LIKE="ubuntu debian"\n', True), ("ID=arch\n", False)],
+)
 def test_debian_is_known_by_its_release_file(tmp_path: Path, release: str, is_debian: bool):
     if shutil.which("apt-get") is None:
         pytest.skip("not a Debian")
@@ -137,7 +154,9 @@ def test_an_engine_elsewhere_that_does_not_answer_is_named():
     assert said.returncode == 3 and "/nonexistent/docker.sock" in said.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="needs root, to become somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="needs root, to become somebody else"
+)
 def test_an_engine_closed_to_the_user_tells_the_group_to_join():
     with tempfile.TemporaryDirectory() as scratch:
         os.chmod(scratch, 0o755)
@@ -152,7 +171,8 @@ def test_an_engine_closed_to_the_user_tells_the_group_to_join():
 
 
 needs_dockerd = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin") is None, reason="needs root and dockerd"
+    os.geteuid() != 0 or shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin") is None,
+    reason="needs root and dockerd",
 )
 
 
@@ -188,7 +208,9 @@ def beside(place: Path) -> dict[str, str]:
 @needs_dockerd
 @pytest.mark.containers
 def test_an_engine_is_started_once_survives_the_set_up_and_is_found_the_next_time(engine_dir: Path):
-    (engine_dir / "dockerd.pid").write_text(str(os.getpid()))  # as a killed engine's file, whose number went to somebody else
+    (engine_dir / "dockerd.pid").write_text(
+        str(os.getpid())
+    )  # as a killed engine's file, whose number went to somebody else
     bridge = _bridge()
     started = bootstrap("engine", within=OWN_NETWORK, **beside(engine_dir))
     assert started.returncode == 0, started.stderr
@@ -214,7 +236,9 @@ def _bridge() -> str | None:
 @needs_dockerd
 @pytest.mark.containers
 def test_an_engine_that_cannot_start_shows_the_end_of_its_log(engine_dir: Path):
-    said = bootstrap("engine", within=OWN_NETWORK, **{**beside(engine_dir), "HARNESS_ENGINE_ARGS": "--no-such-option"})
+    said = bootstrap(
+        "engine", within=OWN_NETWORK, **{**beside(engine_dir), "HARNESS_ENGINE_ARGS": "--no-such-option"}
+    )
     assert said.returncode == 3
     assert "no-such-option" in said.stderr and str(engine_dir / "dockerd.log") in said.stderr
 
@@ -223,7 +247,13 @@ def test_an_engine_that_cannot_start_shows_the_end_of_its_log(engine_dir: Path):
 def test_a_person_at_a_terminal_is_asked_and_may_say_no(engine_dir: Path):
     env = {key: value for key, value in os.environ.items() if key not in ("CI", "YES")} | beside(engine_dir)
     ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, str(SCRIPTS / "bootstrap.py"), "engine"], env=env, stdin=theirs, stdout=theirs, stderr=theirs) as asked:
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPTS / "bootstrap.py"), "engine"],
+        env=env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as asked:
         os.close(theirs)
         os.write(ours, b"n\n")
         said = _read_all(ours)
@@ -248,7 +278,9 @@ def _read_all(terminal: int) -> str:
 
 # -- make --
 
-made = pytest.mark.skipif(not (ROOT / ".venv/made-from").exists(), reason="this run does not come from `make test`")
+made = pytest.mark.skipif(
+    not (ROOT / ".venv/made-from").exists(), reason="this run does not come from `make test`"
+)
 
 
 @made
@@ -261,7 +293,11 @@ def test_ci_ends_with_the_summary_and_the_status_of_pytest(tmp_path: Path):
     def run(*files: Path) -> subprocess.CompletedProcess[str]:
         arguments = f"--rootdir {tmp_path} -p no:cacheprovider {' '.join(map(str, files))}"
         return subprocess.run(
-            ["bash", str(ROOT / ".ci/run"), "test"], env={**env, "TEST_ARGS": arguments}, capture_output=True, text=True, timeout=STEP_S_MAX
+            ["bash", str(ROOT / ".ci/run"), "test"],
+            env={**env, "TEST_ARGS": arguments},
+            capture_output=True,
+            text=True,
+            timeout=STEP_S_MAX,
         )
 
     passed = run(good)

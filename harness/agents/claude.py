@@ -30,7 +30,13 @@ class Claude(Client):
             "--mcp-config", str(HOME / MCP_FILE), *model(seat, "--model"),
             "--", seat.prompt,  # options that take a list would swallow the prompt
         )  # fmt: skip
-        env = {"ANTHROPIC_BASE_URL": self.api(seat), "ANTHROPIC_AUTH_TOKEN": TOKEN, "MCP_TIMEOUT": CONNECT_MS, **QUIET, **seat.spec.env}
+        env = {
+            "ANTHROPIC_BASE_URL": self.api(seat),
+            "ANTHROPIC_AUTH_TOKEN": TOKEN,
+            "MCP_TIMEOUT": CONNECT_MS,
+            **QUIET,
+            **seat.spec.env,
+        }
         return Launch(argv, env, {MCP_FILE: tools(seat, clients.claude, "${HARNESS_TOKEN}")})
 
     def parse(self, line: str) -> Event | None:
@@ -39,11 +45,16 @@ class Claude(Client):
             return said.plain(line)
         match told.get("type"), told.get("subtype"):
             case "system", "init":
-                servers = ", ".join(f"{server.get('name')} {server.get('status')}" for server in told.get("mcp_servers") or ())
+                servers = ", ".join(
+                    f"{server.get('name')} {server.get('status')}" for server in told.get("mcp_servers") or ()
+                )
                 return Event(Mark.SAID, f"{told.get('model')}; tools: {servers or 'none'}")
             case "system", "api_retry":
                 wait_s = float(told.get("retry_delay_ms") or 0) / 1000
-                return Event(Mark.SAID, f"the model answered {told.get('error_status')}; try {told.get('attempt')} in {wait_s:.0f} s")
+                return Event(
+                    Mark.SAID,
+                    f"the model answered {told.get('error_status')}; try {told.get('attempt')} in {wait_s:.0f} s",
+                )
             case "assistant", _:
                 return turn(told)
             case "result", _:
@@ -73,13 +84,19 @@ def _block(block: Mapping[str, Any]) -> Event | None:
 def result(told: Mapping[str, Any]) -> Event:
     """How the run ended. A failed one says `subtype: success` too, so `is_error` decides; what it says is under `result` or `error`."""
     used = told.get("usage") if isinstance(told.get("usage"), dict) else {}
-    cached = sum(number for key in ("cache_creation_input_tokens", "cache_read_input_tokens") if isinstance(number := used.get(key), int))
+    cached = sum(
+        number
+        for key in ("cache_creation_input_tokens", "cache_read_input_tokens")
+        if isinstance(number := used.get(key), int)
+    )
     read = used.get("input_tokens")
     text = str(told.get("result") or _message(told.get("error")) or told.get("subtype") or "")
     if told.get("is_error"):
         status = told.get("api_error_status")
         return said.trouble(f"{status}: {text}" if status and str(status) not in text else text)
-    return said.ending(text, said.tokens(read + cached if isinstance(read, int) else None, used.get("output_tokens")))
+    return said.ending(
+        text, said.tokens(read + cached if isinstance(read, int) else None, used.get("output_tokens"))
+    )
 
 
 def _message(error: object) -> object:

@@ -50,7 +50,9 @@ class Codex(Client):
             "codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
             *model(seat, "--model"), "--", seat.prompt,
         )  # fmt: skip
-        config = CONFIG.format(base_url=json.dumps(f"{self.api(seat)}/v1"), tools=tools(seat, clients.codex, ""))
+        config = CONFIG.format(
+            base_url=json.dumps(f"{self.api(seat)}/v1"), tools=tools(seat, clients.codex, "")
+        )
         return Launch(argv, dict(seat.spec.env), {".codex/config.toml": config})
 
     def parse(self, line: str) -> Event | None:
@@ -65,7 +67,9 @@ class Codex(Client):
                 return _done(item)
             case "turn.completed":
                 used = told.get("usage") if isinstance(told.get("usage"), dict) else {}
-                return Event(Mark.RESULT, said.tokens(used.get("input_tokens"), used.get("output_tokens")) or "done")
+                return Event(
+                    Mark.RESULT, said.tokens(used.get("input_tokens"), used.get("output_tokens")) or "done"
+                )
             case "turn.failed":
                 error = told.get("error")
                 return said.trouble(str(error.get("message") if isinstance(error, dict) else error))

@@ -11,7 +11,11 @@ class Command:
         return _argv(spec)[0]
 
     def wants(self, seat: Seat) -> tuple[Wanted, ...]:
-        return (Wanted(seat.spec.materials.replace("{agent}", seat.agent), "materials"),) if seat.spec.materials else ()
+        return (
+            (Wanted(seat.spec.materials.replace("{agent}", seat.agent), "materials"),)
+            if seat.spec.materials
+            else ()
+        )
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         env = {"HARNESS_PROMPT": seat.prompt, **seat.spec.env}

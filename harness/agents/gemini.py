@@ -24,7 +24,15 @@ class Gemini(Client):
     kind = "gemini"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        argv = ("gemini", "--output-format", "stream-json", "--yolo", "--skip-trust", *model(seat, "-m", MODEL), f"--prompt={seat.prompt}")
+        argv = (
+            "gemini",
+            "--output-format",
+            "stream-json",
+            "--yolo",
+            "--skip-trust",
+            *model(seat, "-m", MODEL),
+            f"--prompt={seat.prompt}",
+        )
         env = {
             "GOOGLE_GEMINI_BASE_URL": self.api(seat),
             "GEMINI_API_KEY": TOKEN,

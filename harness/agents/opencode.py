@@ -15,7 +15,11 @@ from harness.connect import clients
 MODEL = "gpt-5"
 PROVIDER = "gateway"
 CONFIG_FILE = ".config/opencode/opencode.json"
-QUIET = {"OPENCODE_DISABLE_AUTOUPDATE": "true", "OPENCODE_DISABLE_MODELS_FETCH": "true", "OPENCODE_DISABLE_LSP_DOWNLOAD": "true"}
+QUIET = {
+    "OPENCODE_DISABLE_AUTOUPDATE": "true",
+    "OPENCODE_DISABLE_MODELS_FETCH": "true",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD": "true",
+}
 
 
 class Opencode(Client):
@@ -23,7 +27,17 @@ class Opencode(Client):
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         name = seat.spec.model or MODEL
-        argv = ("opencode", "run", "--format", "json", "--auto", "--model", f"{PROVIDER}/{name}", "--", seat.prompt)
+        argv = (
+            "opencode",
+            "run",
+            "--format",
+            "json",
+            "--auto",
+            "--model",
+            f"{PROVIDER}/{name}",
+            "--",
+            seat.prompt,
+        )
         provider = {
             "npm": "@ai-sdk/openai-compatible",  # comes with the program
             "name": PROVIDER,
@@ -65,11 +79,15 @@ def _used(told: Any) -> str:
         return ""
     cache = told["cache"] if isinstance(told.get("cache"), dict) else {}
     read = [told.get("input"), cache.get("read", 0), cache.get("write", 0)]
-    return said.tokens(sum(read) if all(isinstance(number, int) for number in read) else None, told.get("output"))
+    return said.tokens(
+        sum(read) if all(isinstance(number, int) for number in read) else None, told.get("output")
+    )
 
 
 def _message(error: Any) -> str:
     if not isinstance(error, dict):
         return str(error)
     inner = error["data"] if isinstance(error.get("data"), dict) else error
-    return " ".join(str(word) for word in (error.get("name"), inner.get("statusCode"), inner.get("message")) if word)
+    return " ".join(
+        str(word) for word in (error.get("name"), inner.get("statusCode"), inner.get("message")) if word
+    )

@@ -12,7 +12,9 @@ from harness.agents.client import Client, tools
 from harness.connect import clients
 
 MODEL = "qwen3-coder-plus"
-DISCOVERY_MS = 60_000  # its own 5 s are too few for a busy machine, and without our tools it goes on all the same
+DISCOVERY_MS = (
+    60_000  # its own 5 s are too few for a busy machine, and without our tools it goes on all the same
+)
 IDLE_MS = str(clients.TOOL_TIMEOUT_S * 1000)  # of a tool call that says nothing: else it ends after 300 s
 SETTINGS = {
     "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
@@ -27,7 +29,15 @@ class Qwen(Client):
     kind = "qwen"
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        argv = ("qwen", "--output-format", "stream-json", "--yolo", "--auth-type", "openai", f"--prompt={seat.prompt}")
+        argv = (
+            "qwen",
+            "--output-format",
+            "stream-json",
+            "--yolo",
+            "--auth-type",
+            "openai",
+            f"--prompt={seat.prompt}",
+        )
         env = {
             "OPENAI_BASE_URL": f"{self.api(seat)}/v1",
             "OPENAI_API_KEY": TOKEN,

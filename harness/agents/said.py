@@ -11,7 +11,9 @@ from typing import Any
 from harness.agents.base import Event, Mark
 
 TEXT_MAX = 2_000  # characters of one event
-BUDGET = re.compile(r"\bbudget", re.IGNORECASE)  # the gateway's own word: no vendor's quota, and no wait heals it
+BUDGET = re.compile(
+    r"\bbudget", re.IGNORECASE
+)  # the gateway's own word: no vendor's quota, and no wait heals it
 AUTH = re.compile(
     r"\b401\b|\b403\b|unauthori[sz]ed|unauthenticated|authentication|invalid[ _]api[ _]key|api key not valid|permission_denied"
     r"|not logged in|please (?:run )?/?log ?in|login required",
@@ -24,7 +26,10 @@ QUOTA = re.compile(
 )
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|h|m|s)(?:(?:ou)?rs?|in(?:ute)?s?|ec(?:ond)?s?)?(?![a-z])")
-_IN = re.compile(r"(?:again|resets?|retry|wait|available)\b[^.;{}]{0,40}?\b(?:in|after|for)[: ]+((?:\d+(?:\.\d+)? ?[a-z]+[, ]*)+)", re.IGNORECASE)
+_IN = re.compile(
+    r"(?:again|resets?|retry|wait|available)\b[^.;{}]{0,40}?\b(?:in|after|for)[: ]+((?:\d+(?:\.\d+)? ?[a-z]+[, ]*)+)",
+    re.IGNORECASE,
+)
 _EPOCH = re.compile(r"(?:\||resets_at\W{1,4})(\d{10})\b")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from harness import lines, witness
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, JsonOption, StateOption, place
-from harness.server import Json, ServerClient
+from harness.client import Json, ServerClient
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, JsonOption, StateOption, place
+from harness.show import lines, witness
 
 PAGE = 500
 COMMIT_DIGITS_MIN = 6
@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def verify(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
+def verify(
+    context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
+) -> None:
     """Check the chain, the signed checkpoints, and that main's history tells the same."""
     with place(context, config, state).served() as client:
         said = verified(client)
@@ -31,7 +33,9 @@ def verify(context: typer.Context, json: JsonOption = False, config: ConfigOptio
         for problem in said["problems"]:
             print(f"PROBLEM {problem}")
         word = "ok" if said["ok"] else f"NOT OK, {len(said['problems'])} problems"
-        print(f"audit {word}: {said['events']} events, {said['checkpoints']} checkpoints, {said['commits']} commits on main")
+        print(
+            f"audit {word}: {said['events']} events, {said['checkpoints']} checkpoints, {said['commits']} commits on main"
+        )
     raise typer.Exit(Exit.DONE if said["ok"] else Exit.FAILED)
 
 

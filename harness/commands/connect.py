@@ -15,21 +15,32 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.client import Json, ServerClient, ServerGone, ServerSaidNo
 from harness.connect import clients, writing
 from harness.connect.clients import CLIENTS, Door, Setting
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, JsonOption, Place, StateOption, place
-from harness.server import Json, ServerClient, ServerGone, ServerSaidNo
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
 
 
 def connect(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="The agent's name in the run, for example alice; default: yours on this machine.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="The agent's name in the run, for example alice; default: yours on this machine."
+        ),
+    ] = None,
     client: Annotated[str, typer.Option(help=f"One of {', '.join(CLIENTS)}.")] = "generic",
-    write: Annotated[bool, typer.Option("--write", help="Put it into the client's configuration file; all else there stays.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Put it into the client's configuration file; all else there stays."),
+    ] = False,
     stdio: Annotated[bool, typer.Option("--stdio", help="Be an MCP server on stdin and stdout.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the tokens that are live.")] = False,
-    revoke: Annotated[str | None, typer.Option(metavar="WHO", help="Revoke a token by its number, or all of a name; its lease ends.")] = None,
+    revoke: Annotated[
+        str | None,
+        typer.Option(metavar="WHO", help="Revoke a token by its number, or all of a name; its lease ends."),
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -60,7 +71,9 @@ def _check(client: str, *, write: bool) -> None:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(CLIENTS)}"
         raise Failed(f"no client {client!r}; {hint}", Exit.USAGE)
     if write and CLIENTS[client](Door("", "", "")).file is None:
-        raise Failed("--write needs --client: where another one has its configuration, nobody knows", Exit.USAGE)
+        raise Failed(
+            "--write needs --client: where another one has its configuration, nobody knows", Exit.USAGE
+        )
 
 
 # -- on stdio
@@ -92,7 +105,10 @@ class _Dial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ServerGone, ServerSaidNo, Failed), self._where.running() as server:  # the run may have ended first
+        with (
+            contextlib.suppress(ServerGone, ServerSaidNo, Failed),
+            self._where.running() as server,
+        ):  # the run may have ended first
             self._hand_in(server)
 
     def _hand_in(self, server: ServerClient) -> None:
@@ -125,12 +141,23 @@ def _show(live: list[Json], *, json: bool) -> None:
 def _revoke(server: ServerClient, named: str) -> None:
     """Of a name, only tokens of connected clients: a sandbox's ends with its session."""
     by_number = re.fullmatch(r"#?([0-9]+)", named)
-    found = [token for token in _live(server) if (str(token["id"]) == by_number[1] if by_number else (token["name"], token["session"]) == (named, None))]
+    found = [
+        token
+        for token in _live(server)
+        if (
+            str(token["id"]) == by_number[1]
+            if by_number
+            else (token["name"], token["session"]) == (named, None)
+        )
+    ]
     if not found:
         raise Failed(f"no live token {named!r}; `harness connect --list` shows them")
     for token in found:
         ended = server.revoke_token(token["id"])
-        tasks = "".join([f"; {task} is given back" for task in ended["ended"]] + [f"; {task} is in the gate, and given back unless it lands" for task in ended["pinned"]])
+        tasks = "".join(
+            [f"; {task} is given back" for task in ended["ended"]]
+            + [f"; {task} is in the gate, and given back unless it lands" for task in ended["pinned"]]
+        )
         print(f"token {token['id']} of {token['name']} is revoked{tasks}")
 
 
@@ -145,7 +172,9 @@ def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
     except Failed:
         server.revoke_token(issued["id"], keeps_lease=True)  # nobody has it
         raise
-    print(f"# {written.file} has it" + (f"; what was there is {written.backup.name}" if written.backup else ""))
+    print(
+        f"# {written.file} has it" + (f"; what was there is {written.backup.name}" if written.backup else "")
+    )
     if door.token in setting.text:
         print("# it holds a token: keep it out of your commits")
     print("\n".join(["", *_then(door, issued, setting)]))
@@ -173,7 +202,14 @@ def as_json(door: Door, issued: Json, client: str) -> str:
     setting: Setting = CLIENTS[client](door)
     repos = [{**repo, "clone": clients.clone_command(door, repo["name"])} for repo in issued.get("repos", [])]
     said = {
-        "agent": door.agent, "token": door.token, "url": door.url, "mcp_url": door.mcp_url, "file": _file(setting),
-        "config": setting.text, "also": list(setting.also), "repos": repos, "upload": clients.upload_command(door),
+        "agent": door.agent,
+        "token": door.token,
+        "url": door.url,
+        "mcp_url": door.mcp_url,
+        "file": _file(setting),
+        "config": setting.text,
+        "also": list(setting.also),
+        "repos": repos,
+        "upload": clients.upload_command(door),
     }
     return jsons.dumps(said, indent=2)

@@ -18,21 +18,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness import demo_report, incidents, oracle_jobs, report, sandbox
-from harness import run as runs
+from harness.boxes import sandbox
+from harness.boxes.containers import Box, BoxSpec, Engine
+from harness.client import Json
 from harness.commands import audit
-from harness.containers import Box, BoxSpec, Engine
-from harness.demo_report import Measured
-from harness.failure import Exit, Failed
-from harness.place import CONFIG_NAME, place
-from harness.plan import Plan, load_config
-from harness.report import Figures, Judged
-from harness.run import Run, Why
-from harness.server import Json
-from harness.server_process import SOURCES
-from harness.signals import StopSignal
-from harness.state import DIRECTORY_NAME, State, now_ms
-from harness.table import PlainLines
+from harness.run import oracle_jobs
+from harness.run import run as runs
+from harness.run.failure import Exit, Failed
+from harness.run.place import CONFIG_NAME, place
+from harness.run.plan import Plan, load_config
+from harness.run.run import Run, Why
+from harness.run.server_process import SOURCES
+from harness.run.signals import StopSignal
+from harness.run.state import DIRECTORY_NAME, State, now_ms
+from harness.show import demo_report, incidents, report
+from harness.show.demo_report import Measured
+from harness.show.report import Figures, Judged
+from harness.show.table import PlainLines
 
 EXAMPLE = "examples/minisql"
 STAGE_TOPICS = "demo/"
@@ -44,8 +46,12 @@ USER = ("-c", "user.name=Demo User", "-c", "user.email=demo@localhost", "-c", "c
 def demo(
     context: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the directory, to look into it.")] = False,
-    report_file: Annotated[Path | None, typer.Option("--report", metavar="F", help="Write the report as JSON.")] = None,
-    state: Annotated[Path | None, typer.Option("--state", metavar="D", help="The state directory; it is kept.")] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="F", help="Write the report as JSON.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="D", help="The state directory; it is kept.")
+    ] = None,
 ) -> None:
     """Watch six agents build a SQL engine against sqlite3, without a model and without a key."""
     if place(context).is_remote:
@@ -71,7 +77,9 @@ def prepared(directory: Path, state: Path | None) -> Plan:
     """A copy of the example as a user's repository, and the plan for a run on it."""
     source = SOURCES / EXAMPLE / "project"
     if not source.is_dir():
-        raise Failed(f"the example is not there: {source}; the demo runs from a source tree", Exit.INFRASTRUCTURE)
+        raise Failed(
+            f"the example is not there: {source}; the demo runs from a source tree", Exit.INFRASTRUCTURE
+        )
     project = directory / "minisql"
     shutil.copytree(source, project, ignore=shutil.ignore_patterns("__pycache__", DIRECTORY_NAME))
     config = project / CONFIG_NAME
@@ -87,8 +95,14 @@ def with_absolute_paths(config: str, source: Path) -> str:
 
 def make_user_repository(project: Path) -> None:
     """What the demo's imagined user did before: the only place where the harness runs git, and it is the user's."""
-    for words in (("init", "--quiet", "--initial-branch=main"), ("add", "--all"), ("commit", "--quiet", "--message=A small SQL engine, begun")):
-        done = subprocess.run(["git", *USER, *words], cwd=project, capture_output=True, text=True, check=False)
+    for words in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=A small SQL engine, begun"),
+    ):
+        done = subprocess.run(
+            ["git", *USER, *words], cwd=project, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise Failed(f"git {words[0]} failed in {project}: {done.stderr.strip()}", Exit.INFRASTRUCTURE)
 
@@ -163,7 +177,9 @@ def _played(plan: Plan, console: Console) -> tuple[Why, Measured]:
             figures, judged = _measured(run, plan, stopped=why is Why.STOPPED)
         left = run.crew.left_over.boxes + len(engine.list({sandbox.RUN: plan.state.label}))
         started = engine.started
-    figures = replace(figures, containers_left=left, containers_started=started, wall_s=round(time.monotonic() - began, 1))
+    figures = replace(
+        figures, containers_left=left, containers_started=started, wall_s=round(time.monotonic() - began, 1)
+    )
     return why, Measured(figures, tuple(dict.fromkeys(audience.seen)), _all_tasks(plan), judged)
 
 
@@ -173,25 +189,39 @@ def _all_tasks(plan: Plan) -> int:
 
 def _measured(run: Run, plan: Plan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
     """The figures, and with them the verdict of every commit of main, run afresh."""
-    events, history = list(audit.every(run.client)), {repo: run.client.commits(repo) for repo in plan.config.repos}
+    events, history = (
+        list(audit.every(run.client)),
+        {repo: run.client.commits(repo) for repo in plan.config.repos},
+    )
     figures = report.of_log(events, history, plan.config.modules.values())
     (commits,) = history.values()  # the example has one repository
     if stopped:
         return figures, []
     run.view.say(f"running the oracle afresh on each of the {len(commits)} commits of main")
-    judged = judge_all(run, [commit["commit"] for commit in commits], sorted(plan.config.suites), at_once=plan.config.run.oracle_slots)
+    judged = judge_all(
+        run,
+        [commit["commit"] for commit in commits],
+        sorted(plan.config.suites),
+        at_once=plan.config.run.oracle_slots,
+    )
     audited = audit.verified(run.client)
     for problem in audited["problems"]:
         run.view.say(f"audit: {problem}")
     first, last = judged[0].verdicts, judged[-1].verdicts
     return replace(
-        figures, cases_start=report.passing(first), cases_end=report.passing(last), cases_total=report.cases(last),
-        red_commits=len(report.red(judged)), audit_ok=audited["ok"],
+        figures,
+        cases_start=report.passing(first),
+        cases_end=report.passing(last),
+        cases_total=report.cases(last),
+        red_commits=len(report.red(judged)),
+        audit_ok=audited["ok"],
     ), judged
 
 
 def judge_all(run: Run, commits: list[str], suites: list[str], *, at_once: int) -> list[Judged]:
     """A fresh verdict for every commit and suite, nothing taken from a cache."""
     asked = [(suite, commit) for commit in commits for suite in suites]
-    verdicts = dict(zip(asked, oracle_jobs.run_many(run.client, asked, fresh=True, at_once=at_once), strict=True))
+    verdicts = dict(
+        zip(asked, oracle_jobs.run_many(run.client, asked, fresh=True, at_once=at_once), strict=True)
+    )
     return [Judged(commit, {suite: verdicts[suite, commit] for suite in suites}) for commit in commits]

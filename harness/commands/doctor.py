@@ -7,13 +7,15 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from harness.checkup import Check, checkup
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, JsonOption, Place, StateOption, place
-from harness.state import DIRECTORY_NAME, State
+from harness.commands.checkup import Check, checkup
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
+from harness.run.state import DIRECTORY_NAME, State
 
 
-def doctor(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
+def doctor(
+    context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
+) -> None:
     """Check engine, images, disk, inodes, configuration and agents; exit 2 for a bad configuration, 1 for anything else."""
     where = place(context, config, state)
     checks: list[Check] = []
@@ -21,7 +23,9 @@ def doctor(context: typer.Context, json: JsonOption = False, config: ConfigOptio
     for check in checkup(*_places(where)):
         checks.append(check)
         if not json:
-            console.print(_line(check), markup=False, highlight=False, soft_wrap=True, style=None if check.ok else "red")
+            console.print(
+                _line(check), markup=False, highlight=False, soft_wrap=True, style=None if check.ok else "red"
+            )
     if json:
         print(jsons.dumps([asdict(check) for check in checks], indent=2))
     raise typer.Exit(_exit(checks))

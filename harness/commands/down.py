@@ -9,11 +9,11 @@ import time
 
 import typer
 
-from harness import crew
-from harness.containers import Engine
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, StateOption, place
-from harness.state import RunFile, State
+from harness.boxes.containers import Engine
+from harness.run import crew
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, StateOption, place
+from harness.run.state import RunFile, State
 
 ASK_S = 90.0  # six sandboxes salvage in a few seconds; a loaded machine takes longer
 FORCE_S = 10.0
@@ -31,7 +31,9 @@ def down(context: typer.Context, config: ConfigOption = None, state: StateOption
         _clear(directory, run)
         return
     if run is None:
-        raise Failed(f"{directory.root} is in use, but not by a run (another harness command?); try again", Exit.FAILED)
+        raise Failed(
+            f"{directory.root} is in use, but not by a run (another harness command?); try again", Exit.FAILED
+        )
     _end(directory, run)
     print(f"stopped run {run.pid}")
 

@@ -4,15 +4,22 @@ from typing import Annotated
 
 import typer
 
-from harness.containers import Engine
-from harness.image_source import NPM_AGENTS
-from harness.images import SANDBOXES, Images
+from harness.boxes.containers import Engine
+from harness.images.image_source import NPM_AGENTS
+from harness.images.images import SANDBOXES, Images
 
 
 def images(
-    kinds: Annotated[list[str] | None, typer.Argument(metavar="[KIND]...", help=f"Default: {' '.join(SANDBOXES)}. Also: {' '.join(NPM_AGENTS)}.")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KIND]...", help=f"Default: {' '.join(SANDBOXES)}. Also: {' '.join(NPM_AGENTS)}."
+        ),
+    ] = None,
     *,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove images that the present sources do not lead to.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove images that the present sources do not lead to.")
+    ] = False,
 ) -> None:
     """Make those of the images that are missing, and name them all."""
     with Engine.connect() as engine:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from harness.failure import Exit, Failed
-from harness.inspect_repo import Inspection, TestCommand, as_name, inspect
+from harness.commands.inspect_repo import Inspection, TestCommand, as_name, inspect
+from harness.run.failure import Exit, Failed
 from mcp_server.config import steering
 
 CONFIG = Path("harness.toml")
@@ -153,7 +153,9 @@ def _oracle(repo: str, found: Inspection) -> str:
 
 def _canary(chosen: TestCommand) -> list[str]:
     if chosen.canary is None:
-        return ['# canary = "..."         # a test file with {name} in it: without one, code under test that just exits looks like success']
+        return [
+            '# canary = "..."         # a test file with {name} in it: without one, code under test that just exits looks like success'
+        ]
     return [
         f"canary = {_string(chosen.canary)}    # each run adds two tests there, of which one must fail: that tells a run that was meddled with",
     ]
@@ -161,7 +163,9 @@ def _canary(chosen: TestCommand) -> list[str]:
 
 def _lines(texts: Sequence[str]) -> str:
     """A list of strings over several lines."""
-    rows = textwrap.wrap(", ".join(map(_string, texts)), LIST_CHARS, break_long_words=False, break_on_hyphens=False)
+    rows = textwrap.wrap(
+        ", ".join(map(_string, texts)), LIST_CHARS, break_long_words=False, break_on_hyphens=False
+    )
     return "[\n" + "".join(f"    {row}\n" for row in rows) + "]"
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from harness import transcript
 from harness.agents import ADAPTERS
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, Place, StateOption, place
-from harness.plan import load_config
-from harness.state import State
-from harness.transcript import Parse
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, Place, StateOption, place
+from harness.run.plan import load_config
+from harness.run.state import State
+from harness.sessions import transcript
+from harness.sessions.transcript import Parse
 
 FOLLOW_POLL_S = 0.3
 OTHER_LOGS = ("server", "up")
@@ -23,9 +23,13 @@ OTHER_LOGS = ("server", "up")
 def logs(
     context: typer.Context,
     agent: Annotated[str, typer.Argument(help="An agent, or `server`, or `up` (a detached run).")],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written, into the next session too.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what is written, into the next session too.")
+    ] = False,
     session: Annotated[str | None, typer.Option(help="This session; default: the newest.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Every line as it was printed, instead of what it tells.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Every line as it was printed, instead of what it tells.")
+    ] = False,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
@@ -71,7 +75,9 @@ def _parser(where: Place, agent: str) -> Parse | None:
         spec = load_config(where.config_file()).spec_of(agent)
     except Failed:
         return None
-    kind = spec.kind if spec is not None else agent.rpartition("-")[0]  # an agent without a table is named after its kind
+    kind = (
+        spec.kind if spec is not None else agent.rpartition("-")[0]
+    )  # an agent without a table is named after its kind
     return ADAPTERS[kind].parse if kind in ADAPTERS else None
 
 

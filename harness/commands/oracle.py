@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from harness import oracle_jobs
-from harness.crew import runners_at_hand
-from harness.failure import Exit, Failed
-from harness.oracle_jobs import Repeated
-from harness.place import ConfigOption, JsonOption, StateOption, place
+from harness.run import oracle_jobs
+from harness.run.crew import runners_at_hand
+from harness.run.failure import Exit, Failed
+from harness.run.oracle_jobs import Repeated
+from harness.run.place import ConfigOption, JsonOption, StateOption, place
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -21,7 +21,9 @@ VERDICT_EXIT = {"passed": Exit.DONE, "failed": Exit.FAILED, "broken": Exit.INFRA
 
 
 @app.command()
-def check(context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None) -> None:
+def check(
+    context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
+) -> None:
     """Plant wrong engines, and demand that every one is caught."""
     where = place(context, config, state)
     needed = not where.has_run()
@@ -35,7 +37,9 @@ def check(context: typer.Context, json: JsonOption = False, config: ConfigOption
             if verdict.get("reason"):
                 print(f"  {verdict['reason']}")
             for planted in verdict.get("planted", []):
-                print(f"  {planted.get('engine')}: {'caught' if planted.get('caught') else 'NOT CAUGHT'} ({planted.get('status')})")
+                print(
+                    f"  {planted.get('engine')}: {'caught' if planted.get('caught') else 'NOT CAUGHT'} ({planted.get('status')})"
+                )
     raise typer.Exit(max((VERDICT_EXIT[verdict["status"]] for _, verdict in verdicts), default=Exit.DONE))
 
 
@@ -45,7 +49,9 @@ def run(
     suite: Annotated[str | None, typer.Option(help="Default: the only suite, or each of them.")] = None,
     commit: Annotated[str | None, typer.Option(help="Default: main.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Without the cache of verdicts.")] = False,
-    repeat: Annotated[int, typer.Option(metavar="N", min=1, help="Run N times, fresh, and list the cases that differ.")] = 1,
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Run N times, fresh, and list the cases that differ.")
+    ] = 1,
     json: JsonOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -61,7 +67,14 @@ def run(
             runs = oracle_jobs.repeat(client, suites, commit, times=repeat, at_once=AT_ONCE)
             print(jsons.dumps(_differences(runs), indent=2) if json else "\n".join(_repeated(runs)))
             raise typer.Exit(_repeat_exit(runs))
-        verdicts = dict(zip(suites, oracle_jobs.run_many(client, [(name, commit) for name in suites], fresh=fresh, at_once=AT_ONCE)))
+        verdicts = dict(
+            zip(
+                suites,
+                oracle_jobs.run_many(
+                    client, [(name, commit) for name in suites], fresh=fresh, at_once=AT_ONCE
+                ),
+            )
+        )
     if json:
         print(jsons.dumps(verdicts, indent=2))
     else:
@@ -74,7 +87,10 @@ def told(suite: str, verdict: dict) -> str:
     """The counts first, then the smallest failing examples."""
     counts = verdict.get("counts", {})
     reason = f": {verdict['reason']}" if verdict.get("reason") else ""
-    said = [f"{suite}: {verdict['status']}{reason}", f"  {counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass"]
+    said = [
+        f"{suite}: {verdict['status']}{reason}",
+        f"  {counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass",
+    ]
     for failure in verdict.get("failures", []):
         said.append(f"  {failure['id']}")
         said += [f"    {row}" for row in str(failure.get("difference", "")).splitlines()]
@@ -90,11 +106,24 @@ def _repeated(runs: Mapping[str, Repeated]) -> list[str]:
     for suite, run in runs.items():
         flaky, places = run.flaky(), run.places()
         broken = len(run.verdicts) - len(run.judged)
-        said.append(f"{suite}: {len(run.judged)} runs, {len(flaky)} cases differ between them" + (f"; {broken} more runs broke" if broken else ""))
-        said += [f"  {case}{f' ({places[case]})' if case in places else ''}: no pass in {count} of {len(run.judged)}" for case, count in flaky.items()]
+        said.append(
+            f"{suite}: {len(run.judged)} runs, {len(flaky)} cases differ between them"
+            + (f"; {broken} more runs broke" if broken else "")
+        )
+        said += [
+            f"  {case}{f' ({places[case]})' if case in places else ''}: no pass in {count} of {len(run.judged)}"
+            for case, count in flaky.items()
+        ]
         if flaky:
-            tables += [f"[oracle.{suite}.flaky]", *(f"{_quoted(case)} = {_quoted(until)}" for case, until in _until(flaky).items())]
-    return [*said, "", "in harness.toml, this keeps them out of the ratchet until they are mended:", *tables] if tables else said
+            tables += [
+                f"[oracle.{suite}.flaky]",
+                *(f"{_quoted(case)} = {_quoted(until)}" for case, until in _until(flaky).items()),
+            ]
+    return (
+        [*said, "", "in harness.toml, this keeps them out of the ratchet until they are mended:", *tables]
+        if tables
+        else said
+    )
 
 
 def _differences(runs: Mapping[str, Repeated]) -> dict:
@@ -110,7 +139,11 @@ def _differences(runs: Mapping[str, Repeated]) -> dict:
 def _repeat_exit(runs: Mapping[str, Repeated]) -> Exit:
     if any(run.flaky() for run in runs.values()):
         return Exit.FAILED
-    return Exit.INFRASTRUCTURE if any(len(run.judged) < len(run.verdicts) for run in runs.values()) else Exit.DONE
+    return (
+        Exit.INFRASTRUCTURE
+        if any(len(run.judged) < len(run.verdicts) for run in runs.values())
+        else Exit.DONE
+    )
 
 
 def _until(flaky: Mapping[str, int]) -> dict[str, str]:

@@ -7,17 +7,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness import demo_report, spending_table
-from harness import report as reports
 from harness.commands import audit
-from harness.place import ConfigOption, JsonOption, StateOption, place
-from harness.plan import load_config
+from harness.run.place import ConfigOption, JsonOption, StateOption, place
+from harness.run.plan import load_config
+from harness.show import demo_report, spending_table
+from harness.show import report as reports
 
 
 def report(
     context: typer.Context,
     json: JsonOption = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the JSON to a file, too.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the JSON to a file, too.")
+    ] = None,
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:

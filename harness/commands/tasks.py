@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import oracle_jobs
-from harness.crew import runners_at_hand
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, JsonOption, StateOption, place
+from harness.run import oracle_jobs
+from harness.run.crew import runners_at_hand
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, JsonOption, StateOption, place
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -21,7 +21,9 @@ Many = Annotated[list[str] | None, typer.Option(help="May be repeated.")]
 @app.command("list")
 def list_(
     context: typer.Context,
-    state_is: Annotated[str | None, typer.Option("--is", metavar="STATE", help="Only tasks in this state.")] = None,
+    state_is: Annotated[
+        str | None, typer.Option("--is", metavar="STATE", help="Only tasks in this state.")
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -37,13 +39,24 @@ def list_(
         table.add_column(name, overflow="fold")
     for task in found:
         waits = " ".join(task.get("waits_for") or [])
-        table.add_row(task["id"], task.get("module"), task.get("state"), task.get("holder") or "-", waits, task.get("title"))
+        table.add_row(
+            task["id"],
+            task.get("module"),
+            task.get("state"),
+            task.get("holder") or "-",
+            waits,
+            task.get("title"),
+        )
     Console().print(table)
 
 
 @app.command()
 def show(
-    context: typer.Context, task: str, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
+    context: typer.Context,
+    task: str,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    state: StateOption = None,
 ) -> None:
     """One task with its brief, and its report if it has one."""
     with place(context, config, state).served() as client:
@@ -67,7 +80,9 @@ def add(
     module: Annotated[str, typer.Option(help="The module whose paths it may change.")],
     brief: Annotated[str, typer.Option(help="What to do.")] = "",
     brief_file: Annotated[Path | None, typer.Option(help="The brief, from a file.")] = None,
-    path: Annotated[list[str] | None, typer.Option(help="Only these paths of the module; may be repeated.")] = None,
+    path: Annotated[
+        list[str] | None, typer.Option(help="Only these paths of the module; may be repeated.")
+    ] = None,
     needs: Many = None,
     cases: Many = None,
     suite: str | None = None,
@@ -78,7 +93,9 @@ def add(
     if brief_file is not None:
         brief = _text(brief_file)
     with place(context, config, state).served() as client:
-        made = client.add_task(title, module, brief or title, paths=path, needs=needs, cases=cases, suite=suite)
+        made = client.add_task(
+            title, module, brief or title, paths=path, needs=needs, cases=cases, suite=suite
+        )
     print(made.get("task") or made.get("id"))
 
 
@@ -101,7 +118,9 @@ def from_oracle(
     context: typer.Context,
     suite: Annotated[str | None, typer.Option(help="Default: every suite.")] = None,
     module: Annotated[str | None, typer.Option(help="For failures that point to no module.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many, those with most cases first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Make at most so many, those with most cases first.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
@@ -117,9 +136,15 @@ def from_oracle(
 
 def _changes(told: dict) -> str:
     said = [f"closed {task['task']}: {task['title']}" for task in told["closed"]]
-    said += [f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}" for task in told["made"]]
-    said += [f"no module for: {task['title']} (--module names one for all of these)" for task in told["no_module"]]
-    said += [f"{len(told['kept'])} causes have their tasks already: {', '.join(told['kept'])}"] * bool(told["kept"])
+    said += [
+        f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}" for task in told["made"]
+    ]
+    said += [
+        f"no module for: {task['title']} (--module names one for all of these)" for task in told["no_module"]
+    ]
+    said += [f"{len(told['kept'])} causes have their tasks already: {', '.join(told['kept'])}"] * bool(
+        told["kept"]
+    )
     said += [f"{told['left_out']} more causes are over the limit"] * bool(told["left_out"])
     return "\n".join(said or ["nothing fails that needs a task"])
 

@@ -12,17 +12,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness import plan as plans
-from harness import run as runs
-from harness.containers import Engine
-from harness.failure import Exit, Failed
-from harness.place import ConfigOption, Place, StateOption, place
-from harness.plan import Plan, Remote
-from harness.run import Why
-from harness.server_process import SOURCES
-from harness.signals import StopSignal
-from harness.state import State, now_ms
-from harness.table import headline, view
+from harness.boxes.containers import Engine
+from harness.run import plan as plans
+from harness.run import run as runs
+from harness.run.failure import Exit, Failed
+from harness.run.place import ConfigOption, Place, StateOption, place
+from harness.run.plan import Plan, Remote
+from harness.run.run import Why
+from harness.run.server_process import SOURCES
+from harness.run.signals import StopSignal
+from harness.run.state import State, now_ms
+from harness.show.table import headline, view
 
 DETACH_WAIT_S = 900.0  # the first start builds images
 DETACH_POLL_S = 0.2
@@ -33,10 +33,18 @@ def up(
     context: typer.Context,
     config: ConfigOption = None,
     state: StateOption = None,
-    agent: Annotated[list[str] | None, typer.Option(metavar="KIND=N", help="How many agents of a kind; may be repeated.")] = None,
-    port: Annotated[int | None, typer.Option(help="The server's port; 0: any free one. Default: run.port.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Leave the run in the background once it works.")] = False,
-    stay: Annotated[bool, typer.Option("--stay", help="Go on when no task is left, and wait for new ones.")] = False,
+    agent: Annotated[
+        list[str] | None, typer.Option(metavar="KIND=N", help="How many agents of a kind; may be repeated.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The server's port; 0: any free one. Default: run.port.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the run in the background once it works.")
+    ] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Go on when no task is left, and wait for new ones.")
+    ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live table.")] = False,
 ) -> None:
     """Start the swarm, and watch it until no task is left."""
@@ -61,7 +69,10 @@ def _remote(where: Place) -> Remote:
     """The server that is up already; its doors must be on this machine, or no sandbox could reach it."""
     state = where.state_dir()
     if not state.database.exists():
-        raise Failed(f"{state.root} is not that server's state directory; name it with --state: agents enter by its doors", Exit.USAGE)
+        raise Failed(
+            f"{state.root} is not that server's state directory; name it with --state: agents enter by its doors",
+            Exit.USAGE,
+        )
     with where.remote_client() as client:
         client.status()  # it answers, and the token is good
         return Remote(client.url, client.token)
@@ -83,21 +94,27 @@ def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
         run.stop_agents()
         status = run.client.status()
         seen.status(status)
-    console.print(summary(status, why, plan.state, now_ms() - start_ms), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        summary(status, why, plan.state, now_ms() - start_ms), markup=False, highlight=False, soft_wrap=True
+    )
     return why, _exit(why, status)
 
 
 def summary(status: dict, why: Why, state: State, took_ms: int) -> str:
-    refused = ", ".join(f"{code} {count}" for code, count in sorted(status.get("refusals", {}).items())) or "none"
+    refused = (
+        ", ".join(f"{code} {count}" for code, count in sorted(status.get("refusals", {}).items())) or "none"
+    )
     main = ", ".join(f"{repo} {str(sha)[:10]}" for repo, sha in status.get("main", {}).items())
-    return "\n".join([
-        f"ended after {took_ms / 1000:.1f} s: {why}",
-        f"  {headline(status)}",
-        f"  refusals by code: {refused}",
-        f"  main: {main}",
-        *(f"  warning: {warning}" for warning in status.get("warnings", [])),
-        f"  logs: {state.logs}   log of events: harness audit query",
-    ])
+    return "\n".join(
+        [
+            f"ended after {took_ms / 1000:.1f} s: {why}",
+            f"  {headline(status)}",
+            f"  refusals by code: {refused}",
+            f"  main: {main}",
+            *(f"  warning: {warning}" for warning in status.get("warnings", [])),
+            f"  logs: {state.logs}   log of events: harness audit query",
+        ]
+    )
 
 
 def _exit(why: Why, status: dict) -> Exit:
@@ -110,7 +127,11 @@ def _exit(why: Why, status: dict) -> Exit:
 
 def _argv(plan: Plan, where: Place, wishes: list[str]) -> list[str]:
     """This command again, without --detach, and with every path spelled out: it runs in another directory."""
-    remote = ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())] if plan.remote else []
+    remote = (
+        ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())]
+        if plan.remote
+        else []
+    )
     agents = [word for wish in wishes for word in ("--agent", wish)]
     place = ["--config", str(plan.config_file), "--state", str(plan.state.root), "--port", str(plan.port)]
     stay = ["--stay"] if plan.stay else []
@@ -124,7 +145,9 @@ def _detach(state: State, argv: list[str]) -> None:
         raise Failed(f"a run is already up on {state.root}; `harness status` shows it")
     from_byte = state.up_log.stat().st_size if state.up_log.exists() else 0
     with state.up_log.open("ab") as log:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=SOURCES)
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=SOURCES
+        )
     deadline = time.monotonic() + DETACH_WAIT_S
     while time.monotonic() < deadline:
         said = state.run()
@@ -135,7 +158,10 @@ def _detach(state: State, argv: list[str]) -> None:
             _ended_early(child.returncode, state.up_log, from_byte)
             return
         time.sleep(DETACH_POLL_S)
-    raise Failed(f"not running after {DETACH_WAIT_S:.0f} s; process {child.pid} goes on; see {state.up_log}", Exit.INFRASTRUCTURE)
+    raise Failed(
+        f"not running after {DETACH_WAIT_S:.0f} s; process {child.pid} goes on; see {state.up_log}",
+        Exit.INFRASTRUCTURE,
+    )
 
 
 def _ended_early(status: int, log: Path, from_byte: int) -> None:
@@ -146,4 +172,6 @@ def _ended_early(status: int, log: Path, from_byte: int) -> None:
     print("\n".join(tail), file=sys.stderr if status else sys.stdout)
     if status:
         known = status in set(Exit)
-        raise Failed(f"the run ended with status {status}; see {log}", Exit(status) if known else Exit.INFRASTRUCTURE)
+        raise Failed(
+            f"the run ended with status {status}; see {log}", Exit(status) if known else Exit.INFRASTRUCTURE
+        )

@@ -57,7 +57,11 @@ class Setting:
 def claude(door: Door) -> Setting:
     # With only `url` it takes the entry for stdio; without alwaysLoad the tools are hidden behind a search.
     entry = {
-        "type": "http", "url": door.mcp_url, "headers": door.headers, "timeout": TOOL_TIMEOUT_S * 1000, "alwaysLoad": True,
+        "type": "http",
+        "url": door.mcp_url,
+        "headers": door.headers,
+        "timeout": TOOL_TIMEOUT_S * 1000,
+        "alwaysLoad": True,
     }
     return Setting(".mcp.json", SERVERS, entry, ("claude --mcp-config .mcp.json --strict-mcp-config",))
 
@@ -65,15 +69,25 @@ def claude(door: Door) -> Setting:
 def codex(door: Door) -> Setting:
     # It ignores `headers`; required = true is the only way in which any client stops without its tools.
     entry = {
-        "url": door.mcp_url, "bearer_token_env_var": TOKEN_VARIABLE, "required": True,
-        "startup_timeout_sec": STARTUP_TIMEOUT_S, "tool_timeout_sec": TOOL_TIMEOUT_S,
+        "url": door.mcp_url,
+        "bearer_token_env_var": TOKEN_VARIABLE,
+        "required": True,
+        "startup_timeout_sec": STARTUP_TIMEOUT_S,
+        "tool_timeout_sec": TOOL_TIMEOUT_S,
     }
-    return Setting("~/.codex/config.toml", ("mcp_servers",), entry, (f"export {TOKEN_VARIABLE}={door.token}", "codex"))
+    return Setting(
+        "~/.codex/config.toml", ("mcp_servers",), entry, (f"export {TOKEN_VARIABLE}={door.token}", "codex")
+    )
 
 
 def gemini(door: Door) -> Setting:
     # `httpUrl` means streamable HTTP, `url` the older SSE; without trust it asks before every call.
-    entry = {"httpUrl": door.mcp_url, "headers": door.headers, "trust": True, "timeout": TOOL_TIMEOUT_S * 1000}
+    entry = {
+        "httpUrl": door.mcp_url,
+        "headers": door.headers,
+        "trust": True,
+        "timeout": TOOL_TIMEOUT_S * 1000,
+    }
     return Setting(".gemini/settings.json", SERVERS, entry, ("gemini",))
 
 
@@ -90,7 +104,11 @@ def vscode(door: Door) -> Setting:
 def opencode(door: Door) -> Setting:
     # Without oauth = false it starts an OAuth discovery; its default time limit is 60 s.
     entry = {
-        "type": "remote", "url": door.mcp_url, "enabled": True, "headers": door.headers, "oauth": False,
+        "type": "remote",
+        "url": door.mcp_url,
+        "enabled": True,
+        "headers": door.headers,
+        "oauth": False,
         "timeout": TOOL_TIMEOUT_S * 1000,
     }
     return Setting("opencode.json", ("mcp",), entry, ("opencode",))
@@ -102,7 +120,12 @@ def generic(door: Door) -> Setting:
 
 
 CLIENTS: dict[str, Callable[[Door], Setting]] = {
-    "claude": claude, "codex": codex, "gemini": gemini, "cursor": cursor, "vscode": vscode, "opencode": opencode,
+    "claude": claude,
+    "codex": codex,
+    "gemini": gemini,
+    "cursor": cursor,
+    "vscode": vscode,
+    "opencode": opencode,
     "generic": generic,
 }
 

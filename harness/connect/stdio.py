@@ -27,13 +27,21 @@ from mcp.types import (
     TextContent,
 )
 
+from harness.client import ServerGone, ServerSaidNo
 from harness.connect.clients import Door
-from harness.failure import Failed
-from harness.server import ServerGone, ServerSaidNo
+from harness.run.failure import Failed
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 120.0  # every call is answered within 45 s, with pings meanwhile
-AWAY = (ExceptionGroup, httpx2.HTTPError, OSError, MCPError, ServerGone, ServerSaidNo, Failed)  # how a server that is not there shows itself
+AWAY = (
+    ExceptionGroup,
+    httpx2.HTTPError,
+    OSError,
+    MCPError,
+    ServerGone,
+    ServerSaidNo,
+    Failed,
+)  # how a server that is not there shows itself
 
 T = TypeVar("T")
 Act = Callable[[Client], Awaitable[T]]
@@ -68,14 +76,23 @@ async def proxy(dial: Dial) -> Server:
     async def call_tool(context: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
         progress = context.session.report_progress
         try:
-            return await ask(dial, lambda upstream: upstream.call_tool(params.name, params.arguments or {}, progress_callback=progress))
+            return await ask(
+                dial,
+                lambda upstream: upstream.call_tool(
+                    params.name, params.arguments or {}, progress_callback=progress
+                ),
+            )
         except Gone as gone:
             return CallToolResult(content=[TextContent(type="text", text=str(gone))], is_error=True)
 
-    async def list_resources(_: ServerRequestContext, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    async def list_resources(
+        _: ServerRequestContext, params: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
         return await listed(lambda upstream: upstream.list_resources(cursor=_cursor(params)))
 
-    async def list_templates(_: ServerRequestContext, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+    async def list_templates(
+        _: ServerRequestContext, params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
         return await listed(lambda upstream: upstream.list_resource_templates(cursor=_cursor(params)))
 
     async def read_resource(_: ServerRequestContext, params: ReadResourceRequestParams) -> ReadResourceResult:
@@ -107,7 +124,9 @@ async def ask(dial: Dial, act: Act[T]) -> T:
     except _SaidNo as no:
         raise no.error from None
     except AWAY as broke:
-        raise Gone(f"the harness server does not answer ({_leaf(broke)}); call again when it is up: every call may be repeated") from broke
+        raise Gone(
+            f"the harness server does not answer ({_leaf(broke)}); call again when it is up: every call may be repeated"
+        ) from broke
 
 
 class _SaidNo(Exception):
@@ -134,7 +153,9 @@ async def _once(dial: Dial, act: Act[T], *, afresh: bool) -> T:
 
 async def _about(upstream: Client) -> tuple[str, str, str | None]:
     info = upstream.server_info
-    return (info.name, info.version, upstream.instructions) if info else ("harness", "", upstream.instructions)
+    return (
+        (info.name, info.version, upstream.instructions) if info else ("harness", "", upstream.instructions)
+    )
 
 
 def _cursor(params: PaginatedRequestParams | None) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.connect.merging import Unreadable
-from harness.failure import Exit, Failed
+from harness.run.failure import Exit, Failed
 
 BACKUP = ".before-harness"
 
@@ -31,9 +31,15 @@ def write(file: Path, merged: Callable[[str], str]) -> Written:
         backup = None if before is None else _replaced(file.with_name(file.name + BACKUP), before)
         return Written(_replaced(file, text.encode()), backup)
     except (Unreadable, UnicodeDecodeError) as wrong:
-        raise Failed(f"{file} was not changed: {wrong}. Mend it, or put the entry there by hand (the same command without --write prints it)", Exit.USAGE) from wrong
+        raise Failed(
+            f"{file} was not changed: {wrong}. Mend it, or put the entry there by hand (the same command without --write prints it)",
+            Exit.USAGE,
+        ) from wrong
     except OSError as wrong:
-        raise Failed(f"{wrong.filename or file} cannot be written: {wrong.strerror}; nothing was changed", Exit.INFRASTRUCTURE) from wrong
+        raise Failed(
+            f"{wrong.filename or file} cannot be written: {wrong.strerror}; nothing was changed",
+            Exit.INFRASTRUCTURE,
+        ) from wrong
 
 
 def _replaced(file: Path, content: bytes) -> Path:

@@ -20,12 +20,20 @@ END_GRACE_S = 3.0  # between SIGTERM and SIGKILL for the agent's processes
 GIT_TIMEOUT_S = 120
 TRIES = 5  # of a clone or an upload, 0.5 s to 4 s apart: the server may be restarting
 OOM_SCORE = "900"  # the agent's processes go first when memory ends, so that this one can still save the work
-LEFTOVER_FILE_BYTES_MAX = 1 << 20  # a larger new file is a build product or a core, and the server refuses huge packs
+LEFTOVER_FILE_BYTES_MAX = (
+    1 << 20
+)  # a larger new file is a build product or a core, and the server refuses huge packs
 LEFTOVER_BYTES_MAX = 32 << 20
 EXIT_UNUSABLE = 78  # EX_CONFIG: the box was started wrongly
 EXIT_NO_CLONE = 69  # EX_UNAVAILABLE: the server or the repository did not answer
 EXIT_NO_COMMAND = 127
-UNFINISHED = {"rebase-merge": "rebase", "rebase-apply": "rebase", "MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
+UNFINISHED = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
 
 
 def say(event: str, **what: object) -> None:
@@ -41,7 +49,9 @@ class Door:
         self.process: subprocess.Popen | None = None
 
     def open(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-I", str(HERE / "forwarder.py"), str(PORT), self.dial], stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(HERE / "forwarder.py"), str(PORT), self.dial], stdin=subprocess.DEVNULL
+        )
         until = time.monotonic() + DOOR_UP_S
         while time.monotonic() < until:
             try:
@@ -55,7 +65,9 @@ class Door:
 def git(*argv: str, cwd: Path | None = None, data: bytes | None = None) -> subprocess.CompletedProcess:
     """Never raises: a git that hangs or is missing is a failed git."""
     try:
-        return subprocess.run(["git", *argv], cwd=cwd, input=data, capture_output=True, timeout=GIT_TIMEOUT_S, check=False)
+        return subprocess.run(
+            ["git", *argv], cwd=cwd, input=data, capture_output=True, timeout=GIT_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return subprocess.CompletedProcess(argv, 1, b"", str(error).encode())
 
@@ -64,7 +76,10 @@ def first_line(ended: subprocess.CompletedProcess) -> str:
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
     if any("could not read Username" in line for line in lines):  # what git makes of a 401 without a terminal
         return "the server does not know the session's token"
-    return next((line for line in lines if line.startswith(("fatal:", "error:", "remote:"))), lines[-1] if lines else "")[:300]
+    return next(
+        (line for line in lines if line.startswith(("fatal:", "error:", "remote:"))),
+        lines[-1] if lines else "",
+    )[:300]
 
 
 def again(*argv: str, cwd: Path | None = None, clean: Path | None = None) -> subprocess.CompletedProcess:
@@ -91,7 +106,12 @@ def configure_git(session: dict, home: Path) -> None:
         "gc.auto": "0",  # a session is short; a background gc would outlive it
     }
     os.environ["GIT_TERMINAL_PROMPT"] = "0"
-    (home / ".gitconfig").write_text("".join(f"{section(key)}\n\t{key.rpartition('.')[2]} = {quoted(value)}\n" for key, value in settings.items()))
+    (home / ".gitconfig").write_text(
+        "".join(
+            f"{section(key)}\n\t{key.rpartition('.')[2]} = {quoted(value)}\n"
+            for key, value in settings.items()
+        )
+    )
 
 
 def section(key: str) -> str:
@@ -112,7 +132,15 @@ def clone(session: dict) -> bool:
     for repo in session["repos"]:
         target = WORKSPACE / repo["name"]
         began = time.monotonic()
-        ended = again("clone", "--quiet", "--branch", repo["branch"], f"{session['url']}/git/{repo['name']}.git", str(target), clean=target)
+        ended = again(
+            "clone",
+            "--quiet",
+            "--branch",
+            repo["branch"],
+            f"{session['url']}/git/{repo['name']}.git",
+            str(target),
+            clean=target,
+        )
         if ended.returncode != 0:
             say("clone_failed", repo=repo["name"], detail=first_line(ended))
             return False
@@ -130,17 +158,32 @@ def write_files(session: dict, home: Path) -> None:
 
 
 def start_agent(session: dict) -> subprocess.Popen | None:
-    asked = {name: session["token"] if value == TOKEN else value for name, value in session.get("env", {}).items()}
+    asked = {
+        name: session["token"] if value == TOKEN else value for name, value in session.get("env", {}).items()
+    }
     env = {**os.environ, **asked, "HARNESS_URL": session["url"], "HARNESS_MCP_URL": session["url"] + "/mcp"}
-    env |= {"HARNESS_TOKEN": session["token"], "HARNESS_AGENT": session["agent"], "HARNESS_SESSION": session["session"]}
+    env |= {
+        "HARNESS_TOKEN": session["token"],
+        "HARNESS_AGENT": session["agent"],
+        "HARNESS_SESSION": session["session"],
+    }
     cwd = WORKSPACE / session["repos"][0]["name"] if session["repos"] else WORKSPACE
 
     def go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-        say("started")  # by the child itself: no line of its own can come before this one, nor in the midst of it
+        say(
+            "started"
+        )  # by the child itself: no line of its own can come before this one, nor in the midst of it
 
     try:
-        return subprocess.Popen(session["argv"], cwd=cwd, env=env, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=go_first)
+        return subprocess.Popen(
+            session["argv"],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=go_first,
+        )
     except OSError as error:
         say("no_command", detail=f"{session['argv'][0]}: {error.strerror}")
         return None
@@ -194,13 +237,34 @@ def save(session: dict, work: Path, repo: dict) -> bool:
     skipped = stage(work)
     if git("diff", "--cached", "--quiet", cwd=work).returncode != 0:
         message = f"leftovers of {session['session']}"
-        made = git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "-m", message, cwd=work)
-        say("leftovers", repo=repo["name"], ok=made.returncode == 0, skipped=skipped[:20], detail=first_line(made))
+        made = git(
+            "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "-m", message, cwd=work
+        )
+        say(
+            "leftovers",
+            repo=repo["name"],
+            ok=made.returncode == 0,
+            skipped=skipped[:20],
+            detail=first_line(made),
+        )
     head = git("rev-parse", "--verify", "--quiet", "HEAD", cwd=work).stdout.decode().strip()
-    if not head or git("merge-base", "--is-ancestor", head, f"refs/remotes/origin/{repo['branch']}", cwd=work).returncode == 0:
+    if (
+        not head
+        or git(
+            "merge-base", "--is-ancestor", head, f"refs/remotes/origin/{repo['branch']}", cwd=work
+        ).returncode
+        == 0
+    ):
         return True  # nothing of its own
-    sent = again("push", "--quiet", "--force", "--no-verify", "origin", f"{head}:{upload_ref(session)}", cwd=work)
-    say("uploaded" if sent.returncode == 0 else "upload_failed", repo=repo["name"], head=head, detail=first_line(sent))
+    sent = again(
+        "push", "--quiet", "--force", "--no-verify", "origin", f"{head}:{upload_ref(session)}", cwd=work
+    )
+    say(
+        "uploaded" if sent.returncode == 0 else "upload_failed",
+        repo=repo["name"],
+        head=head,
+        detail=first_line(sent),
+    )
     return sent.returncode == 0
 
 
@@ -213,13 +277,21 @@ def stage(work: Path) -> list[str]:
             continue
         path = os.path.join(os.fsencode(work), name)
         size = os.lstat(path).st_size if os.path.lexists(path) else 0
-        if name.endswith(b"/") or size > min(room, LEFTOVER_FILE_BYTES_MAX):  # "dir/" = a repository inside the repository
+        if name.endswith(b"/") or size > min(
+            room, LEFTOVER_FILE_BYTES_MAX
+        ):  # "dir/" = a repository inside the repository
             skipped.append(os.fsdecode(name))
             continue
         room -= size
         small.append(name)
     if small:
-        git("add", "--pathspec-from-file=-", "--pathspec-file-nul", cwd=work, data=b"\0".join(b":(literal)" + name for name in small))
+        git(
+            "add",
+            "--pathspec-from-file=-",
+            "--pathspec-file-nul",
+            cwd=work,
+            data=b"\0".join(b":(literal)" + name for name in small),
+        )
     return skipped
 
 

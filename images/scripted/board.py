@@ -16,7 +16,9 @@ AWAY_MAX_S = 90.0  # how long the server may be away
 UNFINISHED = ("testing", "running")  # the call has to be made again to wait on
 UNFINISHED_MAX_S = 1800.0
 HANG_UP_S = 2.0
-CALLER_ERRORS = range(-32699, -32599)  # JSON-RPC: the request itself is wrong; -32000 and the like are the connection's
+CALLER_ERRORS = range(
+    -32699, -32599
+)  # JSON-RPC: the request itself is wrong; -32000 and the like are the connection's
 
 Answer = dict[str, Any]
 
@@ -54,7 +56,9 @@ class Board:
             answer = await self._surely(tool, args)
             if answer.get("status") not in UNFINISHED or time.monotonic() > until:
                 return answer
-            await asyncio.sleep(0.05)  # the server itself waits up to 45 s: this only bounds a server that does not
+            await asyncio.sleep(
+                0.05
+            )  # the server itself waits up to 45 s: this only bounds a server that does not
 
     async def _surely(self, tool: str, args: Answer) -> Answer:
         began, wait_s = time.monotonic(), 0.1
@@ -88,7 +92,9 @@ class Board:
             while (one := await asked.get()) is not None:
                 tool, args, answer = one
                 try:
-                    answer.set_result(told(await client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S)))
+                    answer.set_result(
+                        told(await client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S))
+                    )
                 except MCPError as error:
                     answer.set_exception(error)
 
@@ -124,7 +130,11 @@ def _parsed(text: str) -> object:
 
 
 def status_of(answer: Answer) -> str:
-    return f"{answer['status']}:{answer['code']}" if answer["status"] == "refused" and answer.get("code") else str(answer["status"])
+    return (
+        f"{answer['status']}:{answer['code']}"
+        if answer["status"] == "refused" and answer.get("code")
+        else str(answer["status"])
+    )
 
 
 def matches(answer: Answer, expected: Any) -> bool:
@@ -139,7 +149,11 @@ def brief(answer: Answer) -> str:
         return str(answer.get("happened") or answer.get("message") or "")
     task = answer.get("task")
     named = task.get("id") if isinstance(task, dict) else task
-    parts = [named and f"task {named}", answer.get("fence") and f"fence {answer['fence']}", answer.get("main") and f"main {answer['main'][:10]}"]
+    parts = [
+        named and f"task {named}",
+        answer.get("fence") and f"fence {answer['fence']}",
+        answer.get("main") and f"main {answer['main'][:10]}",
+    ]
     for suite in answer.get("suites", {}).values():
         parts.append(f"{suite['counts']['passed']} of {suite['counts']['cases']} cases pass")
     return ", ".join(part for part in parts if part) or str(answer["status"])

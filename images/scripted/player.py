@@ -56,10 +56,18 @@ class Player:
 
     def tell(self, step: int, verb: str, status: str, detail: str) -> None:
         ms = round((time.monotonic() - self.began) * 1000)
-        print(json.dumps({"t": ms, "step": step, "verb": verb, "status": status, "detail": detail[:DETAIL_MAX]}), flush=True)
+        print(
+            json.dumps(
+                {"t": ms, "step": step, "verb": verb, "status": status, "detail": detail[:DETAIL_MAX]}
+            ),
+            flush=True,
+        )
 
     def applies(self, step: Step) -> bool:
-        return all(name in self.saved and matches(self.saved[name], wanted) for name, wanted in step.get("if_status", {}).items())
+        return all(
+            name in self.saved and matches(self.saved[name], wanted)
+            for name, wanted in step.get("if_status", {}).items()
+        )
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -68,9 +76,15 @@ class Player:
         if "save" in step:
             self.saved[step["save"]] = answer
         expected = step.get("expect")
-        good = matches(answer, expected) if expected is not None else answer["status"] not in ("refused", "error")
+        good = (
+            matches(answer, expected)
+            if expected is not None
+            else answer["status"] not in ("refused", "error")
+        )
         if not good:
-            raise Surprise(f"{step['call']}: expected {expected or 'no refusal'}, got {status_of(answer)}: {brief(answer)}")
+            raise Surprise(
+                f"{step['call']}: expected {expected or 'no refusal'}, got {status_of(answer)}: {brief(answer)}"
+            )
         return status_of(answer), f"{step['call']} {brief(answer)}"
 
     async def shell(self, step: Step) -> tuple[str, str]:
@@ -98,7 +112,9 @@ class Player:
 
     async def note(self, step: Step) -> tuple[str, str]:
         kept = {key: step[key] for key in ("save", "expect") if key in step}
-        return await self.call({"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}, **kept})
+        return await self.call(
+            {"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}, **kept}
+        )
 
     async def await_note(self, step: Step) -> tuple[str, str]:
         topic = step["await_note"]
@@ -154,7 +170,10 @@ class Player:
         return found
 
     async def run(self, argv: list[str]) -> subprocess.CompletedProcess:
-        env = {**os.environ, "head": await asyncio.to_thread(head_of, self.work)}  # so that $head works in a shell step
+        env = {
+            **os.environ,
+            "head": await asyncio.to_thread(head_of, self.work),
+        }  # so that $head works in a shell step
         return await asyncio.to_thread(
             subprocess.run, argv, cwd=self.work, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=SHELL_TIMEOUT_S, check=False,

@@ -56,7 +56,10 @@ class Worker:
         if lease.get("salvage"):
             self._player.tell(0, "work", *await self.take_over(lease["salvage"]))
         if not (self._player.home / MATERIALS / task["id"]).is_dir():
-            await self._player.board.call("release_task", {"fence": fence, "outcome": "blocked", "note": "the playbook has no materials for it"})
+            await self._player.board.call(
+                "release_task",
+                {"fence": fence, "outcome": "blocked", "note": "the playbook has no materials for it"},
+            )
             raise Surprise(f"no materials for {task['id']}")
         await self._player.apply({"apply": task["id"]})
         await self._player.commit({"commit": f"{task['id']}: {task['title']}"})
@@ -65,15 +68,26 @@ class Worker:
 
     async def checked(self, fence: int) -> Answer:
         for _ in range(ORACLE_TRIES):
-            answer = await self._player.board.call("run_oracle", {"fence": fence, "commit": await self._player.head(), "scope": "task"})
-            if answer["status"] != "broken" and not matches(answer, ["refused:commit_unknown", "refused:oracle_broken"]):
+            answer = await self._player.board.call(
+                "run_oracle", {"fence": fence, "commit": await self._player.head(), "scope": "task"}
+            )
+            if answer["status"] != "broken" and not matches(
+                answer, ["refused:commit_unknown", "refused:oracle_broken"]
+            ):
                 break
             await self.upload()
         return answer
 
     async def land(self, task: Answer, fence: int, main: str) -> bool:
         for _ in range(PUSH_TRIES):
-            answer = await self._player.board.call("push", {"fence": fence, "commit": await self._player.head(), "summary": f"{task['id']}: {task['title']}"})
+            answer = await self._player.board.call(
+                "push",
+                {
+                    "fence": fence,
+                    "commit": await self._player.head(),
+                    "summary": f"{task['id']}: {task['title']}",
+                },
+            )
             self._player.tell(0, "work", status_of(answer), f"{task['id']} {brief(answer)}")
             if answer["status"] == "landed" or matches(answer, "refused:nothing_to_land"):
                 await self._player.board.call("release_task", {"fence": fence, "outcome": "done"})
@@ -83,16 +97,26 @@ class Worker:
             if matches(answer, ["refused:conflict", "refused:regression", "refused:oracle_failed"]):
                 await self.catch_up(task, main)
             await self.upload()
-        await self._player.board.call("release_task", {"fence": fence, "outcome": "abandoned", "note": f"{PUSH_TRIES} pushes were refused"})
+        await self._player.board.call(
+            "release_task",
+            {"fence": fence, "outcome": "abandoned", "note": f"{PUSH_TRIES} pushes were refused"},
+        )
         raise Surprise(f"{task['id']}: {PUSH_TRIES} pushes were refused, at last: {brief(answer)}")
 
     async def take_over(self, salvage: Answer) -> tuple[str, str]:
         """Starts from another agent's unfinished work where it still merges."""
         fetched = await self._player.run(["git", "fetch", "--quiet", "origin", salvage["ref"]])
-        merged = fetched.returncode == 0 and (await self._player.run(["git", "merge", "--quiet", "--no-edit", "FETCH_HEAD"])).returncode == 0
+        merged = (
+            fetched.returncode == 0
+            and (await self._player.run(["git", "merge", "--quiet", "--no-edit", "FETCH_HEAD"])).returncode
+            == 0
+        )
         if not merged:
             await self._player.run(["git", "merge", "--abort"])
-        return "resumed" if merged else "not resumed", f"{salvage.get('agent', '?')}'s work from {salvage['ref']}"
+        return (
+            "resumed" if merged else "not resumed",
+            f"{salvage.get('agent', '?')}'s work from {salvage['ref']}",
+        )
 
     async def catch_up(self, task: Answer, main: str) -> None:
         """Onto the new main; where that conflicts, the materials are the truth."""

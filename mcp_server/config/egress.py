@@ -10,7 +10,9 @@ from mcp_server.core import destination
 SECTION = "egress"
 
 
-def read_egress(source: Source, document: Mapping[str, Any], tables: Collection[str], agents: Mapping[str, AgentSpec]) -> Egress:
+def read_egress(
+    source: Source, document: Mapping[str, Any], tables: Collection[str], agents: Mapping[str, AgentSpec]
+) -> Egress:
     """The section, or what holds without it: nothing may leave. `tables` are the names of all tables of agents, right or wrong."""
     table = document.get(SECTION, {})
     if not isinstance(table, Mapping):
@@ -22,14 +24,30 @@ def read_egress(source: Source, document: Mapping[str, Any], tables: Collection[
     allow, private = (_destinations(source, key, getattr(egress, key)) for key in ("allow", "private"))
     for written, name in zip(egress.private, private):
         if name is not None and name not in allow:
-            source.problem((SECTION, "private"), f"egress.private: {written!r} is not in egress.allow", "add it there", value=written)
+            source.problem(
+                (SECTION, "private"),
+                f"egress.private: {written!r} is not in egress.allow",
+                "add it there",
+                value=written,
+            )
     known = {*tables, *(name for agent in agents.values() for name in agent.agents())}
     for name in egress.agents:
         if name not in known:
-            source.problem((SECTION, "agents"), f"egress.agents: there is no agent {name!r}", did_you_mean(name, known), value=name)
+            source.problem(
+                (SECTION, "agents"),
+                f"egress.agents: there is no agent {name!r}",
+                did_you_mean(name, known),
+                value=name,
+            )
     if egress.allow and not egress.agents:
-        source.problem((SECTION, "allow"), "egress.allow names places but egress.agents names nobody", "add agents = [...], or take the section out")
-    whose = dict.fromkeys(one for name in egress.agents for one in (agents[name].agents() if name in agents else (name,)))
+        source.problem(
+            (SECTION, "allow"),
+            "egress.allow names places but egress.agents names nobody",
+            "add agents = [...], or take the section out",
+        )
+    whose = dict.fromkeys(
+        one for name in egress.agents for one in (agents[name].agents() if name in agents else (name,))
+    )
     return Egress(tuple(filter(None, allow)), tuple(filter(None, private)), tuple(whose))
 
 

@@ -26,13 +26,21 @@ def read_gateway(source: Source, document: Mapping[str, Any]) -> Gateway:
     if not isinstance(whole, Mapping):
         source.problem(("gateway",), "gateway must be a table", "write [gateway] on a line of its own")
         return Gateway()
-    accounts = {name: account for name, table in _accounts(source, whole).items() if (account := _account(source, name, table))}
+    accounts = {
+        name: account
+        for name, table in _accounts(source, whole).items()
+        if (account := _account(source, name, table))
+    }
     plain = {key: value for key, value in whole.items() if key not in ("accounts", "budget")}
     gateway = read(Gateway, source, ("gateway",), plain, accounts=accounts, **_budgets(source, whole))
     if gateway is None:
         return Gateway()
     if not 0 <= gateway.patience_s <= PATIENCE_S_MAX:
-        source.problem(("gateway", "patience_s"), f"gateway.patience_s is {gateway.patience_s:g}", f"use 0 to {PATIENCE_S_MAX:g}")
+        source.problem(
+            ("gateway", "patience_s"),
+            f"gateway.patience_s is {gateway.patience_s:g}",
+            f"use 0 to {PATIENCE_S_MAX:g}",
+        )
     if gateway.otlp_endpoint is not None:
         _check_url(source, ("gateway", "otlp_endpoint"), gateway.otlp_endpoint)
     return gateway
@@ -49,22 +57,38 @@ def _accounts(source: Source, whole: Mapping[str, Any]) -> dict[str, Mapping[str
 def _account(source: Source, name: str, table: Mapping[str, Any]) -> AccountSpec | None:
     keys = ("gateway", "accounts", name)
     if "key" in table:
-        source.problem((*keys, "key"), f"{dotted(keys)} holds a key", "name a variable in key_env or a file of mode 0600 in key_file")
+        source.problem(
+            (*keys, "key"),
+            f"{dotted(keys)} holds a key",
+            "name a variable in key_env or a file of mode 0600 in key_file",
+        )
         return None
     by_name = {"api": name} if name in APIS and "api" not in table else {}
     account = read(AccountSpec, source, keys, {**by_name, **table}, name=name)
     if account is None:
         return None
     if not ACCOUNT_NAME.fullmatch(name):
-        source.problem(keys, f"{name!r} cannot be a name", "use letters, digits, '_' and '-', at most 40, a letter or digit first")
+        source.problem(
+            keys,
+            f"{name!r} cannot be a name",
+            "use letters, digits, '_' and '-', at most 40, a letter or digit first",
+        )
     if account.api not in APIS:
-        source.problem((*keys, "api"), f"{dotted(keys)}.api is {account.api!r}", did_you_mean(account.api, APIS))
+        source.problem(
+            (*keys, "api"), f"{dotted(keys)}.api is {account.api!r}", did_you_mean(account.api, APIS)
+        )
     if account.base_url is not None:
         _check_url(source, (*keys, "base_url"), account.base_url)
     if account.key_env is not None and account.key_file is not None:
-        source.problem((*keys, "key_file"), f"{dotted(keys)} has both key_env and key_file", "keep one of them")
+        source.problem(
+            (*keys, "key_file"), f"{dotted(keys)} has both key_env and key_file", "keep one of them"
+        )
     if account.key_env is not None and not VARIABLE.fullmatch(account.key_env):
-        source.problem((*keys, "key_env"), f"{dotted(keys)}.key_env is no variable's name", 'such as key_env = "OPENAI_API_KEY"; the key itself belongs into that variable')
+        source.problem(
+            (*keys, "key_env"),
+            f"{dotted(keys)}.key_env is no variable's name",
+            'such as key_env = "OPENAI_API_KEY"; the key itself belongs into that variable',
+        )
     return account
 
 
@@ -76,16 +100,26 @@ def _check_url(source: Source, keys: Keys, url: str) -> None:
     except ValueError:
         good = plain = False
     if not good:
-        source.problem(keys, f"{dotted(keys)} is no http or https address", 'such as "https://models.example/v1"')
+        source.problem(
+            keys, f"{dotted(keys)} is no http or https address", 'such as "https://models.example/v1"'
+        )
     elif not plain:
-        source.problem(keys, f"{dotted(keys)} holds more than an address", "leave out user, password, query and fragment; a key goes into key_env or key_file")
+        source.problem(
+            keys,
+            f"{dotted(keys)} holds more than an address",
+            "leave out user, password, query and fragment; a key goes into key_env or key_file",
+        )
 
 
 def _budgets(source: Source, whole: Mapping[str, Any]) -> dict[str, Budget]:
     """[gateway.budget] is the run's; [gateway.budget.agent], .session and .task are those of each."""
     table = whole.get("budget", {})
     scopes = {inner[0] for inner in BUDGETS.values() if inner}
-    flat = {key: value for key, value in table.items() if key not in scopes} if isinstance(table, Mapping) else table
+    flat = (
+        {key: value for key, value in table.items() if key not in scopes}
+        if isinstance(table, Mapping)
+        else table
+    )
     found = {"budget": read_budget(source, ("gateway", "budget"), {"budget": flat})}
     for name, inner in BUDGETS.items():
         if inner and isinstance(table, Mapping):
@@ -99,11 +133,19 @@ def read_budget(source: Source, keys: Keys, holder: Mapping[str, Any]) -> Budget
         return None
     table = holder[keys[-1]]
     if not isinstance(table, Mapping):
-        source.problem(keys, f"{dotted(keys)} must be a table", f"such as {keys[-1]} = {{ tokens = 2_000_000, cost_usd = 5 }}")
+        source.problem(
+            keys,
+            f"{dotted(keys)} must be a table",
+            f"such as {keys[-1]} = {{ tokens = 2_000_000, cost_usd = 5 }}",
+        )
         return None
     budget = read(Budget, source, keys, table)
     for name in MEASURES:
         limit = getattr(budget, name, None)
         if limit is not None and limit <= 0:
-            source.problem((*keys, name), f"{dotted((*keys, name))} is {limit:g}", "it must be above 0; leave it out for no limit")
+            source.problem(
+                (*keys, name),
+                f"{dotted((*keys, name))} is {limit:g}",
+                "it must be above 0; leave it out for no limit",
+            )
     return budget

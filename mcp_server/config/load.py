@@ -19,7 +19,9 @@ from oracle import globs
 FILE_NAME = "harness.toml"
 
 
-def parse(text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()) -> Config | list[Problem]:
+def parse(
+    text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()
+) -> Config | list[Problem]:
     """`task_files`: name -> text. The problems come in the order of files and lines."""
     problems: list[Problem] = []
     try:
@@ -30,7 +32,17 @@ def parse(text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, ro
     tasks = read_tasks(task_files, sections, problems)
     if problems or sections.run is None:
         return sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line))
-    return Config(root, sections.run, sections.repos, sections.modules, sections.suites, sections.agents, tasks, sections.gateway, sections.egress)
+    return Config(
+        root,
+        sections.run,
+        sections.repos,
+        sections.modules,
+        sections.suites,
+        sections.agents,
+        tasks,
+        sections.gateway,
+        sections.egress,
+    )
 
 
 def load(path: Path) -> Config | list[Problem]:
@@ -62,24 +74,38 @@ def check_files(config: Config, file: str = FILE_NAME) -> list[Problem]:
     source = Source(file, positions, problems)
     for repo in config.repos.values():
         if not (config.root / repo.path).is_dir():
-            source.problem(("repos", repo.name, "path"), f"there is no directory {repo.path!r}", "it is relative to this file")
+            source.problem(
+                ("repos", repo.name, "path"),
+                f"there is no directory {repo.path!r}",
+                "it is relative to this file",
+            )
     for suite in config.suites.values():
         for glob in suite.held_out:
             if not (config.root / globs.fixed_prefix(glob)).is_dir():
                 message = f"there is no directory {globs.fixed_prefix(glob)!r}"
-                source.problem(("oracle", suite.name, "held_out"), message, "it is relative to this file", value=glob)
+                source.problem(
+                    ("oracle", suite.name, "held_out"), message, "it is relative to this file", value=glob
+                )
     if (name := prompts.file_of(config.run.prompt, "")) and not (config.root / name).is_file():
         source.problem(("run", "prompt"), f"there is no prompt {name!r}", "it is relative to this file")
     for agent in config.agents.values():
         for name in sorted({file for one in agent.agents() if (file := prompts.file_of(agent.prompt, one))}):
             if not (config.root / name).is_file():
-                source.problem(("agents", agent.name, "prompt"), f"there is no prompt {name!r}", "it is relative to this file")
+                source.problem(
+                    ("agents", agent.name, "prompt"),
+                    f"there is no prompt {name!r}",
+                    "it is relative to this file",
+                )
         for key in ("playbook", "materials"):
             wanted = getattr(agent, key)
             each = sorted({wanted.replace("{agent}", name) for name in agent.agents()}) if wanted else []
             for name in each:
                 if not (config.root / name).exists():
-                    source.problem(("agents", agent.name, key), f"there is no {key} {name!r}", "it is relative to this file")
+                    source.problem(
+                        ("agents", agent.name, key),
+                        f"there is no {key} {name!r}",
+                        "it is relative to this file",
+                    )
     return problems
 
 
@@ -97,7 +123,9 @@ def _text(path: Path, name: str) -> str | Problem:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return Problem(name, 1, f"there is no file {path}", "`harness init` writes one by looking at the repository")
+        return Problem(
+            name, 1, f"there is no file {path}", "`harness init` writes one by looking at the repository"
+        )
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return Problem(name, line, "the file is not UTF-8", "save it as UTF-8")

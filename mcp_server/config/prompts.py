@@ -16,6 +16,14 @@ def file_of(prompt: str | None, agent: str) -> str | None:
 
 def check(source: Source, keys: Keys, agent: AgentSpec) -> None:
     if agent.prompt_only and not agent.prompt:
-        source.problem((*keys, "prompt_only"), f"{dotted(keys)} has prompt_only and no prompt", 'add prompt = "FILE.md", or take prompt_only out')
+        source.problem(
+            (*keys, "prompt_only"),
+            f"{dotted(keys)} has prompt_only and no prompt",
+            'add prompt = "FILE.md", or take prompt_only out',
+        )
     if agent.role == Role.PLANNER and not agent.prompt:
-        source.problem((*keys, "role"), f"{dotted(keys)}: a planner has to be told its aim", 'add prompt = "AIM.md", or the aim itself')
+        source.problem(
+            (*keys, "role"),
+            f"{dotted(keys)}: a planner has to be told its aim",
+            'add prompt = "AIM.md", or the aim itself',
+        )

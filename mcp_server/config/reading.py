@@ -52,7 +52,11 @@ def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **
     for name, item in known.items():
         if name not in values:
             if _is_required(item):
-                source.problem(keys, f"{dotted(keys)} has no {name}" if keys else f"there is no {name}", f"add {name} = ...")
+                source.problem(
+                    keys,
+                    f"{dotted(keys)} has no {name}" if keys else f"there is no {name}",
+                    f"add {name} = ...",
+                )
                 complete = False
             continue
         try:
@@ -68,7 +72,9 @@ def tables(source: Source, document: Mapping[str, Any], section: str) -> dict[st
     """The named tables below a section, such as [modules.parser], without those that are no tables."""
     whole = document.get(section, {})
     if not isinstance(whole, Mapping):
-        source.problem((section,), f"{section} must hold tables, not {_shown(whole)}", f"write [{section}.NAME]")
+        source.problem(
+            (section,), f"{section} must hold tables, not {_shown(whole)}", f"write [{section}.NAME]"
+        )
         return {}
     found = {}
     for name, table in whole.items():
@@ -98,7 +104,11 @@ def _is_required(item: Field) -> bool:
 
 def _converted(kind: Any, value: Any) -> Any:
     """`value` as the annotation `kind` wants it. Of a union, the first member that fits."""
-    members = [member for member in get_args(kind) if member is not NoneType] if isinstance(kind, UnionType) else [kind]
+    members = (
+        [member for member in get_args(kind) if member is not NoneType]
+        if isinstance(kind, UnionType)
+        else [kind]
+    )
     wrong: list[WrongType] = []
     for member in members:
         try:
@@ -122,7 +132,12 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and abs(value) != float("inf"):
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and value == value
+        and abs(value) != float("inf")
+    ):
         return float(value)
     raise WrongType("a number", _without_quotes(value))
 
@@ -130,7 +145,9 @@ def _number(value: Any) -> float:
 def _truth(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise WrongType("true or false", f"write it without quotes: {value}" if value in ("true", "false") else "")
+    raise WrongType(
+        "true or false", f"write it without quotes: {value}" if value in ("true", "false") else ""
+    )
 
 
 def _without_quotes(value: Any) -> str:

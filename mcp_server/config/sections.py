@@ -16,8 +16,8 @@ from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
 from mcp_server.core import paths
 from mcp_server.core.role import Role
-from oracle import canary
-from oracle.spec import Suite
+from oracle.suites.base import Suite
+from oracle.suites.command import canary
 
 SECTIONS = ("run", "repos", "modules", "oracle", "agents")
 SINGLE = ("gateway", "egress")  # sections that are one table each
@@ -27,11 +27,26 @@ BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-
 ROLES = tuple(map(str, Role))
 PORT_MAX = 65_535
 AGENTS_MAX = 1_000  # of one table; a slip of the finger should not start a million containers
-ABOVE_ZERO = ("lease_minutes", "max_minutes", "session_minutes", "idle_minutes", "tools_seconds", "oracle_slots", "keep_days", "memory_mb", "cpus", "pids", "disk_mb")
+ABOVE_ZERO = (
+    "lease_minutes",
+    "max_minutes",
+    "session_minutes",
+    "idle_minutes",
+    "tools_seconds",
+    "oracle_slots",
+    "keep_days",
+    "memory_mb",
+    "cpus",
+    "pids",
+    "disk_mb",
+)
 NEEDED_SECTIONS = {
     "repos": ("repository", 'add [repos.NAME] with path = "."'),
     "modules": ("module", 'add [modules.NAME] with paths = ["src/**"]: agents may write only inside modules'),
-    "oracle": ("oracle", 'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict'),
+    "oracle": (
+        "oracle",
+        'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict',
+    ),
 }
 NEEDED_BY_KIND = {"scripted": "playbook", "command": "command"}
 
@@ -72,10 +87,19 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
         _check_name(source, ("agents", name), name)
         _keep(found.agents, name, _agent(source, name, table))
         if name in found.agents and (account := found.agents[name].account) is not None:
-            check_known(source, ("agents", name, "account"), account, _accounts(document), "account of the gateway")
+            check_known(
+                source, ("agents", name, "account"), account, _accounts(document), "account of the gateway"
+            )
     found.egress = read_egress(source, document, found.declared["agents"], found.agents)
     for name, module in found.modules.items():
-        suites.check_entries(source, ("modules", name, "cases"), module.cases, found.declared["oracle"], found.suites, module.repo)
+        suites.check_entries(
+            source,
+            ("modules", name, "cases"),
+            module.cases,
+            found.declared["oracle"],
+            found.suites,
+            module.repo,
+        )
     return found
 
 
@@ -109,7 +133,9 @@ def _run(source: Source, document: Mapping[str, Any]) -> Run | None:
     if not run.name.strip():
         source.problem(("run", "name"), "run.name is empty", "give the run a name")
     if not 0 <= run.port <= PORT_MAX:
-        source.problem(("run", "port"), f"run.port is {run.port}", f"use 1 to {PORT_MAX}, or 0 for any free port")
+        source.problem(
+            ("run", "port"), f"run.port is {run.port}", f"use 1 to {PORT_MAX}, or 0 for any free port"
+        )
     check_globs(source, ("run", "tasks"), [run.tasks])
     return run
 
@@ -118,7 +144,9 @@ def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
     keys = ("repos", name)
     repo = read(Repo, source, keys, table, name=name)
     if repo and not repo.path:
-        source.problem((*keys, "path"), f"{dotted(keys)}.path is empty", 'path = "." is the directory of this file')
+        source.problem(
+            (*keys, "path"), f"{dotted(keys)}.path is empty", 'path = "." is the directory of this file'
+        )
     if repo and not BRANCH.fullmatch(repo.branch):
         source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
     return repo
@@ -161,13 +189,20 @@ def _check_canary(source: Source, keys: Keys, suite: Suite) -> None:
         source.problem((*keys, "canary"), f"{dotted(keys)}: {problem}")
     if canary.is_needed(suite):
         said = f"{dotted(keys)} has no canary: code under test shares a process with these tests, and could report what it likes"
-        source.problem((*keys, "results"), said, f'add canary = "{canary.usual(suite)}", a test file that each run adds under a random name, or canary = "none"')
+        source.problem(
+            (*keys, "results"),
+            said,
+            f'add canary = "{canary.usual(suite)}", a test file that each run adds under a random name, or canary = "none"',
+        )
 
 
 def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | None:
     keys = ("agents", name)
     by_name = {"kind": name} if name in AGENT_KINDS and "kind" not in table else {}
-    budgets = {"budget": read_budget(source, (*keys, "budget"), table), "session_budget": read_budget(source, (*keys, "session_budget"), table)}
+    budgets = {
+        "budget": read_budget(source, (*keys, "budget"), table),
+        "session_budget": read_budget(source, (*keys, "session_budget"), table),
+    }
     plain = {key: value for key, value in table.items() if key not in budgets}
     agent = read(AgentSpec, source, keys, {**by_name, **plain}, name=name, **budgets)
     if agent is None:
@@ -183,7 +218,9 @@ def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | N
         source.problem((*keys, "count"), f"{dotted(keys)}.count is {agent.count}", f"use 0 to {AGENTS_MAX}")
     _check_above_zero(source, keys, agent)
     if agent.role not in ROLES:
-        source.problem((*keys, "role"), f"{dotted(keys)}.role is {agent.role!r}", did_you_mean(agent.role, ROLES))
+        source.problem(
+            (*keys, "role"), f"{dotted(keys)}.role is {agent.role!r}", did_you_mean(agent.role, ROLES)
+        )
     prompts.check(source, keys, agent)
     return agent
 

@@ -8,10 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 from mcp_server.core.role import Role
-from oracle.spec import Suite
+from oracle.suites.base import Suite
 
 RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
-VENDOR_OF_KIND = {"claude": "anthropic", "codex": "openai", "gemini": "gemini", "opencode": "openai", "qwen": "openai"}
+VENDOR_OF_KIND = {
+    "claude": "anthropic",
+    "codex": "openai",
+    "gemini": "gemini",
+    "opencode": "openai",
+    "qwen": "openai",
+}
 AGENT_KINDS = ("scripted", "command", *VENDOR_OF_KIND)
 
 
@@ -25,7 +31,9 @@ class Problem:
     suggestion: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}" + (f" ({self.suggestion})" if self.suggestion else "")
+        return f"{self.file}:{self.line}: {self.message}" + (
+            f" ({self.suggestion})" if self.suggestion else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,12 @@ class Config:
     @cached_property
     def has_budgets(self) -> bool:
         """Whether anything is limited at all."""
-        every = [self.gateway.budget, self.gateway.agent_budget, self.gateway.session_budget, self.gateway.task_budget]
+        every = [
+            self.gateway.budget,
+            self.gateway.agent_budget,
+            self.gateway.session_budget,
+            self.gateway.task_budget,
+        ]
         every += [budget for spec in self.agents.values() for budget in (spec.budget, spec.session_budget)]
         every += [task.budget for task in self.tasks]
         return any(budget not in (None, Budget()) for budget in every)

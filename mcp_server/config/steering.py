@@ -21,7 +21,11 @@ TOP = ("harness.toml", "tasks/**")
 
 def globs(*languages: str) -> tuple[str, ...]:
     """What steers the tests of projects in these languages, anywhere in the tree."""
-    names = [name for language in languages for name in BY_LANGUAGE.get(language.replace("TypeScript", "JavaScript"), ())]
+    names = [
+        name
+        for language in languages
+        for name in BY_LANGUAGE.get(language.replace("TypeScript", "JavaScript"), ())
+    ]
     return (*TOP, *(f"**/{name}" for name in (*names, *ALWAYS)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted
 from mcp_server.core import case_globs
-from oracle.spec import Suite
+from oracle.suites.base import Suite
 
 
 def with_dates(table: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -19,26 +19,52 @@ def with_dates(table: Mapping[str, Any]) -> Mapping[str, Any]:
     flaky = table.get("flaky")
     if not isinstance(flaky, Mapping):
         return table
-    return {**table, "flaky": {case: until.isoformat() if type(until) is datetime.date else until for case, until in flaky.items()}}
+    return {
+        **table,
+        "flaky": {
+            case: until.isoformat() if type(until) is datetime.date else until
+            for case, until in flaky.items()
+        },
+    }
 
 
 def check(source: Source, keys: Keys, suite: Suite) -> None:
     for case, until in suite.flaky.items():
         if not _is_date(until):
             said = f"{dotted(keys)}.flaky: {until!r} is no date"
-            source.problem((*keys, "flaky", case), said, 'the last day on which the case counts for nothing, such as "2030-01-31"')
+            source.problem(
+                (*keys, "flaky", case),
+                said,
+                'the last day on which the case counts for nothing, such as "2030-01-31"',
+            )
     place = (*keys, "held_out")
     if suite.held_out and suite.kind == "command":
-        source.problem(place, f"{dotted(place)}: a command suite has no case files to hold out", "take it out, or make them a differential suite")
+        source.problem(
+            place,
+            f"{dotted(place)}: a command suite has no case files to hold out",
+            "take it out, or make them a differential suite",
+        )
     if suite.held_out and suite.start == "fork":
         said = f'{dotted(place)}: with start = "fork", what a hidden case leaves in the interpreter could be read'
         source.problem(place, said, 'write start = "process"')
     for glob in suite.held_out:
         if not glob or glob.endswith("/") or any(unicodedata.category(sign) == "Cc" for sign in glob):
-            source.problem(place, f"{dotted(place)}: {glob!r} names no files", 'such as "../held-out/**/*.sql", relative to this file', value=glob)
+            source.problem(
+                place,
+                f"{dotted(place)}: {glob!r} names no files",
+                'such as "../held-out/**/*.sql", relative to this file',
+                value=glob,
+            )
 
 
-def check_entries(source: Source, keys: Keys, entries: Iterable[str], declared: Collection[str], suites: Mapping[str, Suite], repo: str) -> None:
+def check_entries(
+    source: Source,
+    keys: Keys,
+    entries: Iterable[str],
+    declared: Collection[str],
+    suites: Mapping[str, Suite],
+    repo: str,
+) -> None:
     """Entries such as "slt:select/*" name suites that exist and judge the repository `repo`."""
     for entry in entries:
         name, _ = case_globs.split(entry)

@@ -63,7 +63,9 @@ def read_tasks(task_files: Mapping[str, str], sections: Sections, problems: list
     return [task.spec for task in tasks]
 
 
-def _read_task(file: str, text: str, sections: Sections, problems: list[Problem], declared: dict[str, str]) -> ReadTask | None:
+def _read_task(
+    file: str, text: str, sections: Sections, problems: list[Problem], declared: dict[str, str]
+) -> ReadTask | None:
     parts = _split(file, text, problems)
     if parts is None:
         return None
@@ -72,7 +74,13 @@ def _read_task(file: str, text: str, sections: Sections, problems: list[Problem]
     if "module" not in values and len(modules) == 1:
         values = {**values, "module": modules[0]}
     budget = read_budget(source, ("budget",), values)
-    front = read(FrontMatter, source, (), {key: value for key, value in values.items() if key != "budget"}, budget=budget)
+    front = read(
+        FrontMatter,
+        source,
+        (),
+        {key: value for key, value in values.items() if key != "budget"},
+        budget=budget,
+    )
     if isinstance(values.get("id"), str):
         _declare(source, values["id"], declared)
     if not brief:
@@ -85,9 +93,13 @@ def _read_task(file: str, text: str, sections: Sections, problems: list[Problem]
 
 def _declare(source: Source, task: str, declared: dict[str, str]) -> None:
     if not TASK_ID.fullmatch(task):
-        source.problem(("id",), f"{task!r} cannot be a task id", "use letters, digits, '.', '_' and '-', at most 64")
+        source.problem(
+            ("id",), f"{task!r} cannot be a task id", "use letters, digits, '.', '_' and '-', at most 64"
+        )
     if task in declared:
-        source.problem(("id",), f"task {task!r} exists already, in {declared[task]}", "give it an id of its own")
+        source.problem(
+            ("id",), f"task {task!r} exists already, in {declared[task]}", "give it an id of its own"
+        )
     else:
         declared[task] = f"{source.file}:{source.line(('id',))}"
 
@@ -138,13 +150,17 @@ def _yaml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Map
         problems.append(Problem(file, line, f"not YAML: {getattr(error, 'problem', None) or error}"))
         return None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        problems.append(Problem(file, 2, "the front matter is no table of keys and values", "write key: value"))
+        problems.append(
+            Problem(file, 2, "the front matter is no table of keys and values", "write key: value")
+        )
         return None
     positions = Positions(head.split("\n"))
     for key, value in node.value if node else ():
         first, last = key.start_mark.line + 1, max(key.start_mark.line, value.end_mark.line) + 1
         if (key.value,) in positions.spans:
-            problems.append(Problem(file, first + 1, f"the key {key.value!r} occurs twice", "keep one of them"))
+            problems.append(
+                Problem(file, first + 1, f"the key {key.value!r} occurs twice", "keep one of them")
+            )
         positions.add((key.value,), first, min(last, len(positions.lines)))
     return positions, values
 
@@ -159,7 +175,11 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
     is_report = front.result == "report"
     for name in ("paths", "cases"):
         if is_report and getattr(front, name):
-            source.problem((name,), f"a task whose result is a report changes no file, and has no {name}", f"take out {name}, or result")
+            source.problem(
+                (name,),
+                f"a task whose result is a report changes no file, and has no {name}",
+                f"take out {name}, or result",
+            )
     module = sections.modules.get(front.module) if known else None
     if module is None:
         return None
@@ -205,7 +225,11 @@ def _only_suite(source: Source, front: FrontMatter, sections: Sections, repo: st
     if len(names) == 1:
         return names[0]
     if len(sections.declared["oracle"]) > 1:
-        source.problem(("cases",), "the task names cases but no suite", f"add suite: {' or '.join(sections.suites)}, or put it before each: {next(iter(sections.suites), 'SUITE')}:GLOB")
+        source.problem(
+            ("cases",),
+            "the task names cases but no suite",
+            f"add suite: {' or '.join(sections.suites)}, or put it before each: {next(iter(sections.suites), 'SUITE')}:GLOB",
+        )
     return None
 
 
@@ -216,7 +240,9 @@ def _check_cycles(tasks: Mapping[str, ReadTask]) -> None:
         cycle = _cycle_from(start, tasks, settled)
         if cycle:
             source = tasks[cycle[0]].source
-            source.problem(("needs",), f"tasks wait for each other: {' -> '.join(cycle)}", "take one of these needs out")
+            source.problem(
+                ("needs",), f"tasks wait for each other: {' -> '.join(cycle)}", "take one of these needs out"
+            )
 
 
 def _cycle_from(start: str, tasks: Mapping[str, ReadTask], settled: set[str]) -> list[str] | None:

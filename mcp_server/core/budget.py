@@ -25,7 +25,9 @@ def fit(value: dict[str, Any], characters: int) -> dict[str, Any]:
         size, path = max(texts, default=(0, ()))
         if size <= TEXT_MIN and lists:
             _, path = max(lists)
-            value = _changed(value, path, _shortened) | {"cut": "lists were shortened to keep this answer small"}
+            value = _changed(value, path, _shortened) | {
+                "cut": "lists were shortened to keep this answer small"
+            }
         elif size > MARK_CHARACTERS + 1:
             value = _changed(value, path, lambda text: cut(text, max(1, len(text) - over - MARK_CHARACTERS)))
         else:

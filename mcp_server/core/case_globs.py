@@ -31,7 +31,10 @@ def of_suite(entries: Iterable[str], suite: str, default: str | None) -> tuple[s
 
 def qualified(entries: Iterable[str], default: str | None) -> tuple[str, ...]:
     """The entries with `default` written before each that names no suite."""
-    return tuple(f"{default}:{LEADING.sub('[:]', entry)}" if default and split(entry)[0] is None else entry for entry in entries)
+    return tuple(
+        f"{default}:{LEADING.sub('[:]', entry)}" if default and split(entry)[0] is None else entry
+        for entry in entries
+    )
 
 
 def hits(glob: str, ids: Collection[str]) -> set[str]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 GENESIS = "0" * 64  # the hash before entry 1
-DOMAIN = b"harness audit entry v1"  # keeps these hashes apart from any other use of SHA-256 over the same bytes
+DOMAIN = (
+    b"harness audit entry v1"  # keeps these hashes apart from any other use of SHA-256 over the same bytes
+)
 HASH_HEX = re.compile(r"[0-9a-f]{64}")
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
@@ -128,13 +130,19 @@ def _without(gap: tuple[int, int], late: list[int]) -> list[tuple[int, int]]:
 
 
 def _deleted(first: int, end: int) -> str:
-    return f"seq {first}: deleted" if first == end else f"seq {first} to {end}: deleted ({end - first + 1} entries)"
+    return (
+        f"seq {first}: deleted"
+        if first == end
+        else f"seq {first} to {end}: deleted ({end - first + 1} entries)"
+    )
 
 
 def _broken_run(first: int, end: int) -> str:
     """One bad link is an edit in place; several in a row mean that what follows was moved or renumbered."""
     if first == end:
-        return f"seq {first}: edited: its hash does not follow from its content and the hash of seq {first - 1}"
+        return (
+            f"seq {first}: edited: its hash does not follow from its content and the hash of seq {first - 1}"
+        )
     return f"seq {first} to {end}: reordered, or renumbered after an entry was inserted or deleted at seq {first}"
 
 
@@ -153,11 +161,15 @@ def _against_checkpoints(hashes: dict[int, str], last: int, checkpoints: Iterabl
     for checkpoint in sorted(checkpoints, key=lambda c: c.size):
         size = checkpoint.size
         if size > last:
-            problems.append(f"seq {last + 1} to {size}: truncated below checkpoint {size}: the log ends at seq {last}")
+            problems.append(
+                f"seq {last + 1} to {size}: truncated below checkpoint {size}: the log ends at seq {last}"
+            )
         elif size not in hashes:
             problems.append(f"seq {size}: deleted, yet checkpoint {size} names it")
         elif hashes[size] != checkpoint.root:
-            problems.append(f"seq {good + 1} to {size}: rewritten: the hash at {size} is not the one in checkpoint {size}")
+            problems.append(
+                f"seq {good + 1} to {size}: rewritten: the hash at {size} is not the one in checkpoint {size}"
+            )
         else:
             good = size
     return problems

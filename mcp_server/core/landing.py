@@ -41,7 +41,9 @@ class Suite:
     hidden: frozenset[str] = frozenset()
 
 
-def boundary(changed: Iterable[str], allowed: tuple[str, ...], protected: tuple[str, ...], module: str) -> Refused | None:
+def boundary(
+    changed: Iterable[str], allowed: tuple[str, ...], protected: tuple[str, ...], module: str
+) -> Refused | None:
     """Every path of the merged diff lies inside the lease and none is protected."""
     changed = sorted(set(changed))
     if touched := [path for path in changed if paths.covers(protected, path)]:
@@ -89,7 +91,11 @@ def _regression(suite: Suite, lost: set[str]) -> Refused:
     seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
     counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
     told = f": {some(seen)}" if seen else ""
-    step = "run_oracle with these cases" if seen else "run_oracle(scope='full'), which counts them; they are other cases of what you changed"
+    step = (
+        "run_oracle with these cases"
+        if seen
+        else "run_oracle(scope='full'), which counts them; they are other cases of what you changed"
+    )
     return Refused(
         Code.REGRESSION,
         f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{told}",
@@ -103,11 +109,18 @@ def unmet(suite: Suite) -> set[str]:
     failing, seen = set(), suite.on_candidate.keys() - suite.hidden
     for glob in suite.named:
         hits = case_globs.hits(glob, seen)
-        failing |= {case for case in hits - suite.exempt if suite.on_candidate[case] != "pass"} if hits else {glob}
+        failing |= (
+            {case for case in hits - suite.exempt if suite.on_candidate[case] != "pass"} if hits else {glob}
+        )
     return failing
 
 
-CHANGE = ("Task", "Agent", "Fence", "Submission")  # the trailers of each change in a landed commit, in this order
+CHANGE = (
+    "Task",
+    "Agent",
+    "Fence",
+    "Submission",
+)  # the trailers of each change in a landed commit, in this order
 
 
 def changes(body: str) -> list[dict[str, str]]:

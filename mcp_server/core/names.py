@@ -14,14 +14,21 @@ NAME_BYTES_MAX = 255  # NAME_MAX of nearly every file system: a longer name land
 DEPTH_MAX = 64  # directories above a file; what walks a tree pays for each of them, and a tree can name them without having them
 
 # HFS+ ignores these when it compares names, so `.g\u200cit` opens `.git` there (the list is git's own, utf8.c).
-HFS_IGNORED = frozenset(chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+HFS_IGNORED = frozenset(
+    chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF)
+)
 # Begin with `.git` but git itself never reads them: who may write them is a matter of the lease alone.
 NOT_READ_BY_GIT = frozenset({".gitkeep", ".github", ".gitlab", ".gitlab-ci.yml"})
 # NTFS short names: git~1 = .git, gitmod~1 = .gitmodules, gi7eba~1 = .gitmodules once gitmod~1 to ~4 are taken.
 NTFS_SHORT_NAME = re.compile(r"gi[a-z0-9]{1,5}~[0-9]+")
 # Direction marks make a name read as another one (trojan source); a separator breaks the line that names it.
-MISLEADING = frozenset(chr(c) for c in (0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-OPTION_OR_MAGIC = ("-", ":")  # a shell's `*` would hand `-rf` to a program; to git `:(top)` is a pathspec's magic
+MISLEADING = frozenset(
+    chr(c) for c in (0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+OPTION_OR_MAGIC = (
+    "-",
+    ":",
+)  # a shell's `*` would hand `-rf` to a program; to git `:(top)` is a pathspec's magic
 
 
 def is_git_config(path: str) -> bool:
@@ -40,13 +47,18 @@ def is_bad(path: str) -> bool:
         or not is_clean(path)
         or len(path.encode()) > PATH_BYTES_MAX
         or len(segments) > DEPTH_MAX + 1
-        or any(len(segment.encode()) > NAME_BYTES_MAX or segment.startswith(OPTION_OR_MAGIC) for segment in segments)
+        or any(
+            len(segment.encode()) > NAME_BYTES_MAX or segment.startswith(OPTION_OR_MAGIC)
+            for segment in segments
+        )
     )
 
 
 def is_clean(text: str) -> bool:
     """Whether it is UTF-8 (a surrogate stands for a byte that was not) without control characters, direction marks and backslashes."""
-    return "\\" not in text and not any(c in MISLEADING or unicodedata.category(c) in ("Cc", "Cs") for c in text)
+    return "\\" not in text and not any(
+        c in MISLEADING or unicodedata.category(c) in ("Cc", "Cs") for c in text
+    )
 
 
 def shown(name: str) -> str:
@@ -58,14 +70,18 @@ def shown(name: str) -> str:
 
 def collides(paths: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of different names, files or directories, that a case-folding or normalising file system takes for one."""
-    known: dict[tuple[int, str], tuple[int, str, int]] = {}  # (directory, folded name) -> (number, where it is spelled, its end there)
+    known: dict[
+        tuple[int, str], tuple[int, str, int]
+    ] = {}  # (directory, folded name) -> (number, where it is spelled, its end there)
     pairs: set[tuple[str, str]] = set()
     for path in paths:
         directory, begin = 0, 0
         while begin <= len(path):
             end = path.find("/", begin)
             end = len(path) if end < 0 else end
-            directory, first, first_end = known.setdefault((directory, _folded(path[begin:end])), (len(known) + 1, path, end))
+            directory, first, first_end = known.setdefault(
+                (directory, _folded(path[begin:end])), (len(known) + 1, path, end)
+            )
             if first_end != end or not first.startswith(path[:end]):
                 pairs.add((min(first[:first_end], path[:end]), max(first[:first_end], path[:end])))
             begin = end + 1
@@ -85,7 +101,9 @@ def _is_git_name(segment: str) -> bool:
         return False
     visible = "".join(c for c in segment if c not in HFS_IGNORED and unicodedata.category(c) != "Cf")
     folded = unicodedata.normalize("NFKC", visible).casefold()
-    name = folded.split(":", 1)[0].rstrip(". ")  # NTFS drops trailing dots and spaces, and opens `name:stream`
+    name = folded.split(":", 1)[0].rstrip(
+        ". "
+    )  # NTFS drops trailing dots and spaces, and opens `name:stream`
     return name.startswith(".git") or NTFS_SHORT_NAME.fullmatch(name) is not None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mcp_server.core import budget, case_globs, paths
 from mcp_server.core.task import State, Task
-from oracle import side_by_side
+from oracle.judging import side_by_side
 
 SOURCE = "oracle"
 TITLE_CHARACTERS = 120
@@ -88,7 +88,11 @@ def plan(undone: Iterable[Task], measured: Measured, places: Places, limit: int 
         if (known := source(measured.suite, cause["id"])) in at_work:
             found.kept.append(at_work[known])
             continue
-        ids = [id for id in cause["cases"] if id not in measured.ignored and case_globs.entry(measured.suite, id) not in taken]
+        ids = [
+            id
+            for id in cause["cases"]
+            if id not in measured.ignored and case_globs.entry(measured.suite, id) not in taken
+        ]
         if not ids:
             continue
         draft = _draft(cause, ids, measured, places)
@@ -117,7 +121,11 @@ def _draft(cause: Json, ids: Sequence[str], measured: Measured, places: Places) 
 def module_of(ids: Sequence[str], examples: Sequence[Json], places: Places) -> str | None:
     """By the last path in what a failure says that lies in a module, else by a directory in the cases' ids that is called like one."""
     for failure in examples:
-        for text in (failure["candidate"].get("error", ""), failure["candidate"]["output"], failure["difference"]):
+        for text in (
+            failure["candidate"].get("error", ""),
+            failure["candidate"]["output"],
+            failure["difference"],
+        ):
             if (module := _last_module(text, places)) is not None:
                 return module
     named = Counter(part for id in ids for part in id.split("/")[:-1] if part in places.modules)
@@ -127,9 +135,13 @@ def module_of(ids: Sequence[str], examples: Sequence[Json], places: Places) -> s
 def _last_module(text: str, places: Places) -> str | None:
     for path in reversed(PATH.findall(text)):
         parts = path.split("/")
-        for tail in ("/".join(parts[at:]) for at in range(len(parts))):  # a path in a box begins with where the tree lay
+        for tail in (
+            "/".join(parts[at:]) for at in range(len(parts))
+        ):  # a path in a box begins with where the tree lay
             if tail in places.files:
-                module = next((name for name, globs in places.modules.items() if paths.covers(globs, tail)), None)
+                module = next(
+                    (name for name, globs in places.modules.items() if paths.covers(globs, tail)), None
+                )
                 if module is not None:
                     return module
     return None
@@ -141,17 +153,26 @@ def _brief(says: str, ids: Sequence[str], examples: Sequence[Json], suite: str) 
     if examples:
         parts += _example(min(examples, key=lambda failure: len(failure["input"])))
     parts.append(f"The cases: {', '.join(ids[:NAMED_MAX])}{more}. claim_task lists those that still fail.")
-    parts.append("To check: run_oracle() runs just these cases, run_oracle(scope='full') shows that nothing else is lost.")
+    parts.append(
+        "To check: run_oracle() runs just these cases, run_oracle(scope='full') shows that nothing else is lost."
+    )
     return "\n\n".join(parts)
 
 
 def _example(failure: Json) -> list[str]:
     ours, theirs = failure["candidate"], failure["reference"]
     if not failure["input"]:
-        return [f"One of them, {failure['id']}:", _indented(budget.cut(ours["output"] or failure["difference"], SIDES_CHARACTERS))]
+        return [
+            f"One of them, {failure['id']}:",
+            _indented(budget.cut(ours["output"] or failure["difference"], SIDES_CHARACTERS)),
+        ]
     sides = side_by_side.text(ours["output"], theirs["output"], from_line=failure.get("from_line", 1))
     told = [f"The smallest, {failure['id']}, with its output beside the one that is expected:"]
-    told += [_indented(budget.cut(failure["input"], INPUT_CHARACTERS)), _indented(budget.cut(sides, SIDES_CHARACTERS)), failure["difference"]]
+    told += [
+        _indented(budget.cut(failure["input"], INPUT_CHARACTERS)),
+        _indented(budget.cut(sides, SIDES_CHARACTERS)),
+        failure["difference"],
+    ]
     error = ours.get("error", "")[-ERROR_CHARACTERS:].strip()
     return told + (["Its error output ends:", _indented(error)] if error else [])
 

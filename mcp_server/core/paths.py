@@ -10,9 +10,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-GLOB_CHARS_MAX = 400  # `overlap` walks at most the product of two globs: 160,000 states, some 0.2 s at the very worst
+GLOB_CHARS_MAX = (
+    400  # `overlap` walks at most the product of two globs: 160,000 states, some 0.2 s at the very worst
+)
 ANY_DEPTH = "**"
-NOT_WILDCARDS = "[]{}\\"  # special in other glob dialects: refused, since reading them literally would surprise
+NOT_WILDCARDS = (
+    "[]{}\\"  # special in other glob dialects: refused, since reading them literally would surprise
+)
 
 
 def validate(glob: str) -> str | None:
@@ -48,7 +52,9 @@ def matches(glob: str, path: str) -> bool:
 
 
 def covers(globs: Iterable[str], path: str) -> bool:
-    names = frozenset(path.split("/"))  # most globs are told apart by a name that the path lacks, at a tenth of the price
+    names = frozenset(
+        path.split("/")
+    )  # most globs are told apart by a name that the path lacks, at a tenth of the price
     return any(_literals(glob) <= names and matches(glob, path) for glob in globs)
 
 
@@ -142,7 +148,10 @@ def _segments_meet(a: str, b: str) -> bool:
         if j < len(b) and b[j] == "*":
             steps.append((i, j + 1, dots))
         if i < len(a) and j < len(b) and (a[i] in "*?" or b[j] in "*?" or a[i] == b[j]):
-            is_dot = "." in (a[i], b[j])  # two wildcards may read anything: something other than a dot serves best
+            is_dot = "." in (
+                a[i],
+                b[j],
+            )  # two wildcards may read anything: something other than a dot serves best
             steps.append((i + (a[i] != "*"), j + (b[j] != "*"), min(dots + 1, other) if is_dot else other))
         todo += [step for step in steps if step not in seen]
         seen.update(steps)
@@ -153,7 +162,9 @@ def _inside(inner: str, outer: str) -> bool:
     def one(pattern: str, segment: str) -> bool:
         if segment == ANY_DEPTH:
             return False
-        return _fits(_ordered(pattern), _ordered(segment), "*", lambda p, c: p == c or (p == "?" and c != "*"))
+        return _fits(
+            _ordered(pattern), _ordered(segment), "*", lambda p, c: p == c or (p == "?" and c != "*")
+        )
 
     return _fits(_ordered_segments(outer), _ordered_segments(inner), ANY_DEPTH, one)
 

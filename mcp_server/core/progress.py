@@ -138,7 +138,14 @@ def _parts(state: State, now_ms: int) -> list[_Part]:
     flaky = sorted(state.flaky, key=lambda f: (not f.expired, f.suite, f.case))
     return [
         _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
-        _part("In the gate", [f"{one.position}. {one.task}: {one.agent}, waiting for {one.waiting_for}" for one in state.in_gate[:ROWS_MAX]], len(state.in_gate)),
+        _part(
+            "In the gate",
+            [
+                f"{one.position}. {one.task}: {one.agent}, waiting for {one.waiting_for}"
+                for one in state.in_gate[:ROWS_MAX]
+            ],
+            len(state.in_gate),
+        ),
         _part("Landed lately", [_landed(one, now_ms) for one in landed[:ROWS_MAX]], len(landed)),
         _part("Failing cases", [_failing(f) for f in failing[:ROWS_MAX]], len(failing)),
         _part("Blocked", [f"{b.task} {b.title}: {b.why}" for b in blocked[:ROWS_MAX]], len(blocked)),

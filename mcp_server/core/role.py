@@ -22,4 +22,9 @@ def refusal(role: Role) -> Refused | None:
     """Why an agent of this role gets no lease; None for one that may have it."""
     if role is Role.WORKER:
         return None
-    return Refused(Code.ROLE, f"you are a {role}, so no task is leased to you", "only workers claim tasks and land changes", INSTEAD[role])
+    return Refused(
+        Code.ROLE,
+        f"you are a {role}, so no task is leased to you",
+        "only workers claim tasks and land changes",
+        INSTEAD[role],
+    )

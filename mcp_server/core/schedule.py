@@ -25,7 +25,9 @@ class Board:
         return next((lease for lease in self.live if lease.agent == agent), None)
 
 
-def choose(board: Board, agent: str, *, task: str | None = None, module: str | None = None) -> Task | Lease | Refused:
+def choose(
+    board: Board, agent: str, *, task: str | None = None, module: str | None = None
+) -> Task | Lease | Refused:
     """The task to lease, the lease that the agent already holds, or a refusal that names something else to do."""
     mine = board.held_by(agent)
     if mine is not None:
@@ -43,8 +45,19 @@ def best_open(board: Board, module: str | None = None, *, but: str | None = None
     def rank(task: Task) -> tuple[int, int, str]:
         return -task.priority, -dependents(task.id, waiting) if task.id in waiting else 0, task.id
 
-    ready = [task for task in board.tasks.undone if task.id != but and module in (None, task.module) and tasks.is_ready(task, board.tasks)]
-    return next((task for task in sorted(ready, key=rank) if leases.overlapping(task.repo, task.paths, board.live) is None), None)
+    ready = [
+        task
+        for task in board.tasks.undone
+        if task.id != but and module in (None, task.module) and tasks.is_ready(task, board.tasks)
+    ]
+    return next(
+        (
+            task
+            for task in sorted(ready, key=rank)
+            if leases.overlapping(task.repo, task.paths, board.live) is None
+        ),
+        None,
+    )
 
 
 def needed_by(tasks: Tasks) -> dict[str, list[str]]:
@@ -69,19 +82,38 @@ def dependents(task: str, waiting: Mapping[str, Sequence[str]]) -> int:
 def _named(board: Board, wanted: str) -> Task | Refused:
     task = board.tasks.get(wanted)
     if task is None:
-        return Refused(Code.UNKNOWN_TASK, f"there is no task {wanted}", f"{len(board.tasks)} tasks exist", "list_tasks() shows them")
+        return Refused(
+            Code.UNKNOWN_TASK,
+            f"there is no task {wanted}",
+            f"{len(board.tasks)} tasks exist",
+            "list_tasks() shows them",
+        )
     if task.state is State.LEASED:
         holder = board.holder(wanted)
         who = f"leased to {holder.agent} until {moment(holder.expires_ms)}" if holder else "leased"
         return Refused(Code.HELD, f"task {wanted} is taken", f"{wanted} is {who}", instead(board, but=wanted))
     if task.state is not State.OPEN:
-        return Refused(Code.NO_TASK, f"task {wanted} is {task.state}", task.reason or "nothing is left to do there", instead(board, but=wanted))
+        return Refused(
+            Code.NO_TASK,
+            f"task {wanted} is {task.state}",
+            task.reason or "nothing is left to do there",
+            instead(board, but=wanted),
+        )
     if missing := tasks.missing_needs(task, board.tasks):
-        return Refused(Code.NO_TASK, f"task {wanted} is not ready", f"it waits for {', '.join(missing)}", instead(board, but=wanted))
+        return Refused(
+            Code.NO_TASK,
+            f"task {wanted} is not ready",
+            f"it waits for {', '.join(missing)}",
+            instead(board, but=wanted),
+        )
     clash = leases.overlapping(task.repo, task.paths, board.live)
     if clash is not None:
-        holds = f"{clash.agent} holds {clash.task} over {', '.join(clash.paths)} until {moment(clash.expires_ms)}"
-        return Refused(Code.OVERLAP, f"the paths of {wanted} overlap a live lease", holds, instead(board, but=wanted))
+        holds = (
+            f"{clash.agent} holds {clash.task} over {', '.join(clash.paths)} until {moment(clash.expires_ms)}"
+        )
+        return Refused(
+            Code.OVERLAP, f"the paths of {wanted} overlap a live lease", holds, instead(board, but=wanted)
+        )
     return task
 
 
@@ -100,7 +132,12 @@ def _nothing_open(board: Board, module: str | None) -> Refused:
     waiting, leased = counts[State.OPEN], counts[State.LEASED]
     holds = f"{waiting} open tasks wait for others or overlap live leases; {leased} are leased"
     if waiting + leased == 0:
-        return Refused(Code.NO_TASK, f"no task is left{where}", "every task is done or blocked", "end your session: nothing is left to do")
+        return Refused(
+            Code.NO_TASK,
+            f"no task is left{where}",
+            "every task is done or blocked",
+            "end your session: nothing is left to do",
+        )
     return Refused(Code.NO_TASK, f"no task is free{where} now", holds, instead(board))
 
 

@@ -54,7 +54,9 @@ def order(waiting: Iterable[Waiting], under_way: Collection[int]) -> list[int]:
     return [*first, *kept, *sorted(there - set(kept))]
 
 
-def plan(length: int, outcomes: Mapping[int, Outcome], *, slots: int, step: int, head_alone: bool = False) -> Plan:
+def plan(
+    length: int, outcomes: Mapping[int, Outcome], *, slots: int, step: int, head_alone: bool = False
+) -> Plan:
     """What to do with a sequence of `length` changes, given what is known of its prefixes by their lengths.
 
     At most `slots` runs, at least one, are wanted at once. `head_alone`: the first has a run of its own.
@@ -69,11 +71,15 @@ def plan(length: int, outcomes: Mapping[int, Outcome], *, slots: int, step: int,
     failed = min((prefix for prefix, outcome in known.items() if outcome is Outcome.FAILED), default=None)
     end = length if failed is None else failed - 1  # a longer one fails for the same reason
     again = [prefix for prefix, outcome in known.items() if outcome is Outcome.BROKEN and prefix <= end]
-    running = sorted(prefix for prefix, outcome in known.items() if outcome is Outcome.RUNNING and prefix <= end)
+    running = sorted(
+        prefix for prefix, outcome in known.items() if outcome is Outcome.RUNNING and prefix <= end
+    )
     # Where runs break the head is tried by itself: it lands, or nobody can say anything of it and it is given back.
     wanted = list(dict.fromkeys(([1] if again or head_alone else []) + running + again))
     slots = max(1, slots)
-    while len(wanted) < slots and (more := _next(wanted, end, step, bisecting=failed is not None)) is not None:
+    while (
+        len(wanted) < slots and (more := _next(wanted, end, step, bisecting=failed is not None)) is not None
+    ):
         wanted.append(more)
     return Plan(test=tuple(sorted(wanted[:slots])))
 

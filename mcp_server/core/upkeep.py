@@ -11,7 +11,9 @@ LOOSE_MAX = 2_000
 PACKS_MAX = 50  # each is searched for every object that is not in the ones before it
 LOOSE_REFS_MAX = 500
 
-FOLD_EVERY_MS = 60 * 60_000  # by age: reading that of twenty thousand refs takes half a second of processor time
+FOLD_EVERY_MS = (
+    60 * 60_000
+)  # by age: reading that of twenty thousand refs takes half a second of processor time
 NAMES_MAX = 1_000  # of finished work, however young: every landing pays for each name that git reads past, some 6 ms for so many
 GATHERED_MAX = 500  # names more than a fold has left, and it is time for another
 FOLDED_MAX = 1_000  # refs in one round, so that none takes long
@@ -63,9 +65,13 @@ def to_fold(refs: Iterable[Ref], in_use: InUse, now_ms: int, keep_ms: int) -> li
     nothing names, whichever have not moved for `keep_ms`, and the oldest where there are more than NAMES_MAX of them."""
     refs = list(refs)
     settled = [ref for ref in refs if _is_settled(ref, in_use)]
-    finished = sorted((ref for ref in refs if _is_finished(ref, in_use)), key=lambda ref: (ref.moved_ms, ref.name))
+    finished = sorted(
+        (ref for ref in refs if _is_finished(ref, in_use)), key=lambda ref: (ref.moved_ms, ref.name)
+    )
     too_many = len(finished) - NAMES_MAX
-    gone = [ref for number, ref in enumerate(finished) if number < too_many or ref.moved_ms + keep_ms < now_ms]
+    gone = [
+        ref for number, ref in enumerate(finished) if number < too_many or ref.moved_ms + keep_ms < now_ms
+    ]
     return [*settled, *gone][:FOLDED_MAX]
 
 
@@ -75,4 +81,8 @@ def _is_settled(ref: Ref, in_use: InUse) -> bool:
 
 
 def _is_finished(ref: Ref, in_use: InUse) -> bool:
-    return ref.name.startswith((AGENTS, SALVAGE, LANDED)) and ref.name not in in_use.refs and ref.commit not in in_use.commits
+    return (
+        ref.name.startswith((AGENTS, SALVAGE, LANDED))
+        and ref.name not in in_use.refs
+        and ref.commit not in in_use.commits
+    )

@@ -13,7 +13,8 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, case_sets, oracle_jobs
+from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 
 
@@ -24,7 +25,9 @@ class Broken:
     told: Refused
 
 
-def judge(world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]) -> Refused | Broken | bool:
+def judge(
+    world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]
+) -> Refused | Broken | bool:
     """Of these submissions together on `base`: True once they may land, False while runs are under way.
 
     Of several, what each but the last passed by itself must pass too, as it would have to had they landed one by one.
@@ -39,8 +42,15 @@ def judge(world: World, submissions: Sequence[Submission], base: str, jobs: Mapp
         before = [_jobs(tx, shown.jobs) for one in submissions[:-1] if (shown := rows.get_alone(tx, one.id))]
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
         on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
-    kept = {name: {case for each in before if name in each for case in _passing(each[name])} for name in finished}
-    return landing.ratchet([_suite(world, job, on_main[name], kept[name], tasks) for name, job in finished.items()]) or True
+    kept = {
+        name: {case for each in before if name in each for case in _passing(each[name])} for name in finished
+    }
+    return (
+        landing.ratchet(
+            [_suite(world, job, on_main[name], kept[name], tasks) for name, job in finished.items()]
+        )
+        or True
+    )
 
 
 def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
@@ -52,13 +62,22 @@ def _passing(job: Job) -> set[str]:
     return {case for case, outcome in job.verdict["outcomes"].items() if outcome == "pass"}
 
 
-def _suite(world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]) -> landing.Suite:
+def _suite(
+    world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]
+) -> landing.Suite:
     assert job.verdict is not None and on_main is not None
     outcomes = job.verdict["outcomes"]
     named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite))
     flaky = landing.exempt(world.config.suites[job.suite].flaky, world.today())
     hidden = case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys())
-    return landing.Suite(job.suite, {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")}, outcomes, named, flaky, hidden)
+    return landing.Suite(
+        job.suite,
+        {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")},
+        outcomes,
+        named,
+        flaky,
+        hidden,
+    )
 
 
 def of_broken(world: World, suite: str, job: Job) -> Refused:

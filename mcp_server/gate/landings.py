@@ -17,7 +17,8 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, leasing
+from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 
@@ -54,7 +55,10 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
     first = submissions[0]
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None
-    if not (repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base) or repo.is_ancestor(first.candidate, world.main(first.repo))):
+    if not (
+        repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)
+        or repo.is_ancestor(first.candidate, world.main(first.repo))
+    ):
         for one in submissions:
             back(world, one, reason="main moved")
         return False
@@ -89,7 +93,17 @@ def _landed(world: World, tx: Tx, one: Submission, *, in_batch: bool) -> None:
     own = {"own": shown.commit} if shown is not None else {}
     done = dataclasses.replace(one, state=State.LANDED, ended_ms=world.now_ms())
     rows.put(tx, done)
-    note(world, tx, done, kind="landed", commit=one.candidate, base=one.base, jobs=one.jobs, head=one.commit, **own)
+    note(
+        world,
+        tx,
+        done,
+        kind="landed",
+        commit=one.candidate,
+        base=one.base,
+        jobs=one.jobs,
+        head=one.commit,
+        **own,
+    )
     leasing.end(world, tx, lease, "landed", Event.LAND)
 
 

@@ -16,7 +16,9 @@ from mcp_server.gate.trains import Train
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, export, oracle_jobs
+from mcp_server.use_cases.landing import export
+from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 
 IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every change
@@ -47,8 +49,15 @@ class Gate:
     def _advance(self, repo: str) -> bool:
         with self._world.store.read() as tx:
             pending = [one for one in rows.pending(tx) if one.repo == repo]
-            states = job_rows.states(tx, (job for one in pending if one.state is State.TESTING for job in one.jobs.values()))
-        ready = [one for one in pending if one.state is not State.TESTING or all(states.get(job) == job_rows.DONE for job in one.jobs.values())]
+            states = job_rows.states(
+                tx, (job for one in pending if one.state is State.TESTING for job in one.jobs.values())
+            )
+        ready = [
+            one
+            for one in pending
+            if one.state is not State.TESTING
+            or all(states.get(job) == job_rows.DONE for job in one.jobs.values())
+        ]
         runs = sum(one.state in (State.QUEUED, State.TESTING) for one in pending)
         moved = self._round(repo, ready, oracle_jobs.slots(self._world) - runs)
         if moved:
@@ -66,7 +75,9 @@ class Gate:
         of = {state: [one for one in ready if one.state is state] for state in State}
         if of[State.LANDING]:
             return self._settle(repo, of[State.LANDING])
-        return self._trains[repo].advance(of[State.PASSED], slots) or any(self.step(one) for one in (*of[State.TESTING], *of[State.QUEUED]))
+        return self._trains[repo].advance(of[State.PASSED], slots) or any(
+            self.step(one) for one in (*of[State.TESTING], *of[State.QUEUED])
+        )
 
     def step(self, submission: Submission) -> bool:
         """One step of one submission. Whether it moved."""
@@ -93,10 +104,14 @@ class Gate:
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
-        asked = oracle_jobs.request_all(world, [oracle_jobs.Wanted(name, tree, oracle_jobs.GATE) for name in suites])
+        asked = oracle_jobs.request_all(
+            world, [oracle_jobs.Wanted(name, tree, oracle_jobs.GATE) for name in suites]
+        )
         jobs = {name: job.id for name, job in zip(suites, asked, strict=True)}
         # One task lands as one commit; the agent's own stay reachable.
-        world.repos[submission.repo].set_ref(f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit)
+        world.repos[submission.repo].set_ref(
+            f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit
+        )
         testing = dataclasses.replace(merging.alone(world, submission, base, tree, jobs), state=State.TESTING)
         with world.store.write() as tx:
             rows.put(tx, testing)
@@ -110,7 +125,11 @@ class Gate:
         A run that broke since the submission came in refuses it: main cannot be measured, and its agent is told.
         """
         job = baseline.measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
-        return self._refuse(submission, judging.of_broken(self._world, suite, job)) if oracle_jobs.is_broken(job) else job.state == job_rows.DONE
+        return (
+            self._refuse(submission, judging.of_broken(self._world, suite, job))
+            if oracle_jobs.is_broken(job)
+            else job.state == job_rows.DONE
+        )
 
     # -- testing: wait for the verdicts on exactly that commit, then decide
 
@@ -150,7 +169,10 @@ class Gate:
             return tree
         if self._trains[submission.repo].meets(tree) or merging.unmeasured(world, submission.repo, base):
             return None
-        shown = {name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE)) for name in suites}
+        shown = {
+            name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE))
+            for name in suites
+        }
         jobs = {name: job.id for name, job in shown.items() if job is not None}
         if len(jobs) < len(suites) or judging.judge(world, [submission], base, jobs) is not True:
             return None

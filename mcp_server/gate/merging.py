@@ -11,13 +11,15 @@ from mcp_server import faults
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
 from mcp_server.gate.refusing import candidate_ref
-from mcp_server.git import Conflict, GitFailed, TooLarge
+from mcp_server.repos.repository import Conflict, GitFailed, TooLarge
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, boundaries, case_sets, oracle_jobs
+from mcp_server.use_cases.landing import boundaries
+from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
-from oracle.cases import BadCases
+from oracle.suites.case_files import BadCases
 
 GATE = "gate"  # whose name a commit has that lands several
 CHAIN = "A prefix of the train\n"
@@ -40,7 +42,11 @@ def _tree(world: World, submission: Submission, onto: str) -> str | Refused:
     if isinstance(merged, Conflict):
         return words.conflict(merged)
     faults.reached("gate.merged")
-    return _boundary(world, submission, onto, merged.tree) or _bad_cases(world, submission.repo, merged.tree) or merged.tree
+    return (
+        _boundary(world, submission, onto, merged.tree)
+        or _bad_cases(world, submission.repo, merged.tree)
+        or merged.tree
+    )
 
 
 def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Refused | None:
@@ -73,7 +79,9 @@ def unmeasured(world: World, repo: str, main: str) -> list[str]:
 def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
     """The suites that read something of `tree` which is otherwise on main, which is at `base`."""
     key = oracle_jobs.tree_key
-    return {name for name in world.suites_of(repo) if key(world, name, tree, base) != key(world, name, base, base)}
+    return {
+        name for name in world.suites_of(repo) if key(world, name, tree, base) != key(world, name, base, base)
+    }
 
 
 def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:
@@ -86,7 +94,9 @@ def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapp
     return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))
 
 
-def together(world: World, submissions: Sequence[Submission], base: str, tree: str, jobs: Mapping[str, int]) -> list[Submission]:
+def together(
+    world: World, submissions: Sequence[Submission], base: str, tree: str, jobs: Mapping[str, int]
+) -> list[Submission]:
     """With the one commit that would land all of these: its parents are main and what each was good as by itself, in order."""
     if len(submissions) == 1:
         return [alone(world, submissions[0], base, tree, jobs)]

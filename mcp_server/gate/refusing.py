@@ -9,7 +9,7 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import leasing
+from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 
@@ -25,9 +25,23 @@ def refuse(world: World, submission: Submission, refused: Refused) -> None:
 
 
 def write(world: World, tx: Tx, submission: Submission, refused: Refused) -> None:
-    rows.put(tx, dataclasses.replace(submission, state=State.REFUSED, ended_ms=world.now_ms(), refusal=refused.to_json()))
+    rows.put(
+        tx,
+        dataclasses.replace(
+            submission, state=State.REFUSED, ended_ms=world.now_ms(), refusal=refused.to_json()
+        ),
+    )
     by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
-    world.record(tx, "refusal", tool="push", code=str(refused.code), happened=refused.happened, submission=submission.id, commit=submission.commit, **by)
+    world.record(
+        tx,
+        "refusal",
+        tool="push",
+        code=str(refused.code),
+        happened=refused.happened,
+        submission=submission.id,
+        commit=submission.commit,
+        **by,
+    )
     _unpin(world, tx, submission)
 
 
@@ -42,7 +56,9 @@ def _unpin(world: World, tx: Tx, submission: Submission) -> None:
     lease = lease_rows.get(tx, submission.fence)
     if lease is None or lease.ended_ms is not None:
         return
-    unpinned = dataclasses.replace(lease, pinned=False, expires_ms=max(lease.expires_ms, world.now_ms() + world.lease_ms))
+    unpinned = dataclasses.replace(
+        lease, pinned=False, expires_ms=max(lease.expires_ms, world.now_ms() + world.lease_ms)
+    )
     lease_rows.put(tx, unpinned)
     if leasing.holder_is_gone(tx, lease):
         leasing.end(world, tx, unpinned, "session_ended", Event.LEASE_LOST)

@@ -14,7 +14,7 @@ from mcp_server.gate import judging, landings, merging, refusing
 from mcp_server.gate.judging import Broken
 from mcp_server.store import jobs as job_rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import oracle_jobs
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 
 WANTED_BY = "train"
@@ -42,7 +42,9 @@ class Train:
     known: dict[int, Outcome] = field(default_factory=dict)  # of runs that have ended
     pinned: set[int] = field(default_factory=set)  # runs that are wanted as they are, since one has broken
     step: int = train.STEP_START
-    _dropped: bool = True  # whether jobs may be queued that are not wanted any more, such as those of an earlier process
+    _dropped: bool = (
+        True  # whether jobs may be queued that are not wanted any more, such as those of an earlier process
+    )
 
     def advance(self, waiting: Sequence[Submission], slots: int) -> bool:
         """One round for all that passed alone, oldest first. Whether anything moved."""
@@ -56,7 +58,9 @@ class Train:
     def _advance(self, waiting: Sequence[Submission], slots: int) -> bool:
         self._couple(waiting, slots)
         head_alone = bool(self.cars) and _waits(self.cars[0].submission).goes_first
-        plan = train.plan(len(self.cars), self._outcomes(), slots=slots, step=self.step, head_alone=head_alone)
+        plan = train.plan(
+            len(self.cars), self._outcomes(), slots=slots, step=self.step, head_alone=head_alone
+        )
         if plan.land:
             return self._land(plan.land)
         if plan.head is not None:
@@ -71,7 +75,10 @@ class Train:
         """Whether landing `tree` now would change what a suite reads of those who wait here: then it waits behind them."""
         if not self.cars or self.base != self.world.main(self.repo):
             return False
-        return bool(merging.touched(self.world, self.repo, self.base, tree) & merging.touched(self.world, self.repo, self.base, self.cars[-1].tree))
+        return bool(
+            merging.touched(self.world, self.repo, self.base, tree)
+            & merging.touched(self.world, self.repo, self.base, self.cars[-1].tree)
+        )
 
     # -- the sequence
 
@@ -88,11 +95,18 @@ class Train:
         wanted = [id for id in train.order(map(_waits, waiting), tested) if id not in self.aside]
         wanted = wanted[: max(len(tested), self.step * max(1, slots))]
         cars = [car.submission for car in self.cars]
-        self._cut(next((at for at, one in enumerate(cars) if at >= len(wanted) or one != by_id[wanted[at]]), len(cars)))
+        self._cut(
+            next(
+                (at for at, one in enumerate(cars) if at >= len(wanted) or one != by_id[wanted[at]]),
+                len(cars),
+            )
+        )
         for id in wanted[len(self.cars) :]:
             self._append(by_id[id])
         # Another main, and what was under way is asked for again: where nothing that it reads has changed it is the same run.
-        if again := [length for length in lengths if length not in self.runs and self.ids[:length] == tested[:length]]:
+        if again := [
+            length for length in lengths if length not in self.runs and self.ids[:length] == tested[:length]
+        ]:
             self._test(again + list(self.runs))
 
     def _send_back(self, waiting: Sequence[Submission]) -> None:
@@ -115,7 +129,9 @@ class Train:
             self.cars.append(Car(submission, tree))
         elif before:  # it may go with main without those before it: seen once they have landed, or left
             self.aside.add(submission.id)
-            landings.lose_place(self.world, submission, reason=f"it does not go with those before it: {tree.happened}")
+            landings.lose_place(
+                self.world, submission, reason=f"it does not go with those before it: {tree.happened}"
+            )
         else:
             refusing.refuse(self.world, submission, tree)
             self.world.bell.ring()
@@ -124,7 +140,11 @@ class Train:
 
     def _test(self, lengths: Sequence[int]) -> bool:
         """Asks for the runs that are not asked for, and for broken ones again; those not wanted any more are run by nobody."""
-        new = [length for length in lengths if length not in self.runs or self.known.get(length) is Outcome.BROKEN]
+        new = [
+            length
+            for length in lengths
+            if length not in self.runs or self.known.get(length) is Outcome.BROKEN
+        ]
         dropped = [length for length in self.runs if length not in lengths and length not in self.known]
         if any(self.known.get(length) is Outcome.BROKEN for length in lengths):
             self.pinned.update(lengths)
@@ -143,7 +163,10 @@ class Train:
         priority = oracle_jobs.TRAIN if whole else oracle_jobs.GATE
         since_ms = self.since_ms[self.cars[0].submission.id]
         suites, tree = self.world.suites_of(self.repo), self.cars[length - 1].tree
-        asked = oracle_jobs.request_all(self.world, [oracle_jobs.Wanted(name, tree, priority, since_ms=since_ms, by=WANTED_BY) for name in suites])
+        asked = oracle_jobs.request_all(
+            self.world,
+            [oracle_jobs.Wanted(name, tree, priority, since_ms=since_ms, by=WANTED_BY) for name in suites],
+        )
         return {name: job.id for name, job in zip(suites, asked, strict=True)}
 
     def _outcomes(self) -> dict[int, Outcome]:
@@ -163,7 +186,9 @@ class Train:
             return job_rows.RUNNING in job_rows.states(tx, self.runs[length].values()).values()
 
     def _outcome(self, length: int) -> Outcome:
-        match judging.judge(self.world, [car.submission for car in self.cars[:length]], self.base, self.runs[length]):
+        match judging.judge(
+            self.world, [car.submission for car in self.cars[:length]], self.base, self.runs[length]
+        ):
             case True:
                 return Outcome.PASSED
             case False:
@@ -177,7 +202,10 @@ class Train:
 
     def _land(self, length: int) -> bool:
         members = [car.submission for car in self.cars[:length]]
-        landings.intend(self.world, merging.together(self.world, members, self.base, self.cars[length - 1].tree, self.runs[length]))
+        landings.intend(
+            self.world,
+            merging.together(self.world, members, self.base, self.cars[length - 1].tree, self.runs[length]),
+        )
         return True
 
     def landed(self, candidate: str, ids: Sequence[int]) -> None:

@@ -20,7 +20,9 @@ from mcp_server.store.statement import Statement
 
 T = TypeVar("T")
 
-READERS_KEPT = 4  # idle connections, open from the start; what more of them were needed at once is closed again
+READERS_KEPT = (
+    4  # idle connections, open from the start; what more of them were needed at once is closed again
+)
 BUSY_TIMEOUT_MS = 10_000
 UNWRITABLE = {
     "SQLITE_FULL": "its disk is full",
@@ -112,8 +114,12 @@ class Store:
 
     def __init__(self, path: Path):
         self.path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False}, poolclass=NullPool)
-        self._readers: list[Tx] = []  # idle ones; the one that was used last has its pages and statements at hand
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"check_same_thread": False}, poolclass=NullPool
+        )
+        self._readers: list[
+            Tx
+        ] = []  # idle ones; the one that was used last has its pages and statements at hand
         self.turn = threading.Lock()  # to write; it may be given back by another thread than took it
         self._writer: Tx | None = None
         event.listen(self._engine, "connect", _configure)
@@ -134,15 +140,21 @@ class Store:
             store._readers += [Tx(store._engine.connect()) for _ in range(READERS_KEPT - 1)]
         except BROKEN as broke:
             if why := _unwritable(broke):
-                raise Unsafe(f"{path} cannot be used: {why}. Nothing was changed; make room, or make it writable, and start again.") from broke
-            raise Unsafe(f"{path} cannot be used: {getattr(broke, 'orig', broke)}. Nothing was changed; restore it from a copy or move it away.") from broke
+                raise Unsafe(
+                    f"{path} cannot be used: {why}. Nothing was changed; make room, or make it writable, and start again."
+                ) from broke
+            raise Unsafe(
+                f"{path} cannot be used: {getattr(broke, 'orig', broke)}. Nothing was changed; restore it from a copy or move it away."
+            ) from broke
         return store
 
     def _check(self, tx: Tx) -> None:
         for pragma, wanted in PRAGMAS.items():
             got = tx.exec_driver_sql(f"PRAGMA {pragma}").scalar()
             if got != wanted:
-                raise Unsafe(f"{self.path}: SQLite says {pragma}={got}, and {wanted} is needed; put the state directory on a local disk.")
+                raise Unsafe(
+                    f"{self.path}: SQLite says {pragma}={got}, and {wanted} is needed; put the state directory on a local disk."
+                )
         verdict = tx.exec_driver_sql("PRAGMA quick_check").scalar()
         if verdict != "ok":
             raise Unsafe(f"{self.path} is damaged ({verdict}); restore it from a copy. Nothing was changed.")
@@ -230,6 +242,8 @@ def _configure(connection, _record) -> None:
     # The driver's own implicit BEGIN is off: it would start a deferred transaction and upgrade it too late.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA temp_store=memory")  # what a part of a transaction undoes itself with: a file of its own costs 0.2 ms
+    connection.execute(
+        "PRAGMA temp_store=memory"
+    )  # what a part of a transaction undoes itself with: a file of its own costs 0.2 ms
     for pragma, value in PRAGMAS.items():
         connection.execute(f"PRAGMA {pragma}={value}")

@@ -29,9 +29,15 @@ class Told:
 
 NEWEST = "newest event"  # what the writer knows: the next one is chained to it
 LAST = Statement(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1))
-OF_KIND = Statement(select(events.c.agent, events.c.body).where(events.c.kind == bindparam("kind"), events.c.seq > bindparam("seq")).order_by(events.c.seq))
+OF_KIND = Statement(
+    select(events.c.agent, events.c.body)
+    .where(events.c.kind == bindparam("kind"), events.c.seq > bindparam("seq"))
+    .order_by(events.c.seq)
+)
 APPEND = Statement(insert(events))
-LAST_CHECKPOINT = Statement(select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
+LAST_CHECKPOINT = Statement(
+    select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+)
 
 
 def last(tx: Tx) -> Row | None:
@@ -39,12 +45,28 @@ def last(tx: Tx) -> Row | None:
 
 
 def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:
-    tx.run(APPEND, {"seq": row.seq, "body": row.body, "hash": row.hash, "kind": kind, "agent": agent, "task": task})
+    tx.run(
+        APPEND,
+        {"seq": row.seq, "body": row.body, "hash": row.hash, "kind": kind, "agent": agent, "task": task},
+    )
     tx.remember(NEWEST, row)
 
 
-def after(tx: Tx, seq: int, *, limit: int, kind: str | None = None, agent: str | None = None, task: str | None = None) -> list[Row]:
-    query = select(events.c.seq, events.c.body, events.c.hash).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+def after(
+    tx: Tx,
+    seq: int,
+    *,
+    limit: int,
+    kind: str | None = None,
+    agent: str | None = None,
+    task: str | None = None,
+) -> list[Row]:
+    query = (
+        select(events.c.seq, events.c.body, events.c.hash)
+        .where(events.c.seq > seq)
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
     for column, wanted in ((events.c.kind, kind), (events.c.agent, agent), (events.c.task, task)):
         if wanted is not None:
             query = query.where(column == wanted)
@@ -58,12 +80,16 @@ def all(tx: Tx) -> Iterator[Row]:
 
 def copies(tx: Tx) -> Iterator[tuple[int, dict]]:
     """What the columns for queries say of each event, which is to be what its body says."""
-    for row in tx.execute(select(events.c.seq, events.c.kind, events.c.agent, events.c.task).order_by(events.c.seq)):
+    for row in tx.execute(
+        select(events.c.seq, events.c.kind, events.c.agent, events.c.task).order_by(events.c.seq)
+    ):
         yield row.seq, {"kind": row.kind, "agent": row.agent, "task": row.task}
 
 
 def bodies(tx: Tx, kind: str) -> list[bytes]:
-    return list(tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars())
+    return list(
+        tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars()
+    )
 
 
 def of_kind(tx: Tx, kind: str, *, after: int) -> Iterator[Told]:

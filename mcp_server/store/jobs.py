@@ -56,7 +56,10 @@ def get(tx: Tx, id: int) -> Job | None:
 
 def states(tx: Tx, ids: Iterable[int]) -> dict[int, str]:
     """The states alone: a verdict can be long, and whoever waits asks again and again."""
-    return {row.id: row.state for row in tx.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids))))}
+    return {
+        row.id: row.state
+        for row in tx.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids))))
+    }
 
 
 def by_key(tx: Tx, key: str) -> Job | None:
@@ -70,13 +73,23 @@ def retire(tx: Tx, key: str) -> None:
 
 def first_queued(tx: Tx) -> Job | None:
     """The queued job of the highest priority, the longest waiting first; none that nobody wants any more."""
-    return _job(tx.execute(select(jobs).where((jobs.c.state == QUEUED) & (jobs.c.priority > 0)).order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)).first())
+    return _job(
+        tx.execute(
+            select(jobs)
+            .where((jobs.c.state == QUEUED) & (jobs.c.priority > 0))
+            .order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
+        ).first()
+    )
 
 
 def want(tx: Tx, id: int, by: str, priority: int) -> None:
     """Somebody wants it at that priority, or at a higher one than before: it has the highest at which it is wanted."""
     row = upsert(job_wants).values(job=id, by=by, priority=priority)
-    tx.execute(row.on_conflict_do_update(index_elements=["job", "by"], set_={"priority": func.max(job_wants.c.priority, priority)}))
+    tx.execute(
+        row.on_conflict_do_update(
+            index_elements=["job", "by"], set_={"priority": func.max(job_wants.c.priority, priority)}
+        )
+    )
     tx.execute(update(jobs).where((jobs.c.id == id) & (jobs.c.priority < priority)).values(priority=priority))
 
 
@@ -101,7 +114,9 @@ def running(tx: Tx) -> list[Job]:
 
 
 def passes_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:
-    row = tx.execute(select(passes.c.cases).where((passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key))).first()
+    row = tx.execute(
+        select(passes.c.cases).where((passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key))
+    ).first()
     return set(row.cases) if row else set()
 
 
@@ -119,13 +134,19 @@ def forget_pass(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
 
 
 def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
-    row = tx.execute(select(baselines.c.outcomes).where((baselines.c.suite_key == suite_key) & (baselines.c.commit == commit))).first()
+    row = tx.execute(
+        select(baselines.c.outcomes).where(
+            (baselines.c.suite_key == suite_key) & (baselines.c.commit == commit)
+        )
+    ).first()
     return row.outcomes if row else None
 
 
 def with_baseline(tx: Tx, commit: str) -> set[str]:
     """The keys of the suites that were measured there; the outcomes themselves may be many."""
-    return {row.suite_key for row in tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit))}
+    return {
+        row.suite_key for row in tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit))
+    }
 
 
 def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:

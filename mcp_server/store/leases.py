@@ -19,7 +19,11 @@ GET = Statement(select(leases).where(leases.c.fence == bindparam("of")))
 OPEN = Statement(select(leases).where(leases.c.ended_ms.is_(None)).order_by(leases.c.fence))
 AT = Statement(
     select(leases)
-    .where(leases.c.agent == bindparam("of"), leases.c.granted_ms <= bindparam("ms"), leases.c.ended_ms.is_(None) | (leases.c.ended_ms >= bindparam("ms")))
+    .where(
+        leases.c.agent == bindparam("of"),
+        leases.c.granted_ms <= bindparam("ms"),
+        leases.c.ended_ms.is_(None) | (leases.c.ended_ms >= bindparam("ms")),
+    )
     .order_by(leases.c.fence.desc())
     .limit(1)
 )
@@ -85,7 +89,9 @@ def _follow(tx: Tx, lease: Lease) -> None:
 
 def count_of_session(tx: Tx, session: str) -> int:
     """How many leases the session has held, or holds."""
-    return tx.execute(select(func.count()).select_from(leases).where(leases.c.session == session)).scalar_one()
+    return tx.execute(
+        select(func.count()).select_from(leases).where(leases.c.session == session)
+    ).scalar_one()
 
 
 def _values(lease: Lease) -> dict:

@@ -61,7 +61,9 @@ def add(tx: Tx, request: ModelRequest) -> None:
     tx.execute(_ADD, vars(request))
 
 
-def sums(tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None) -> list[tuple[tuple, Sum]]:
+def sums(
+    tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None
+) -> list[tuple[tuple, Sum]]:
     """Sums by the values of `columns`, in their order; of one task's requests that began after `after_ms`, up to `until_ms`."""
     by = [rows.c[name] for name in columns]
     query = select(*by, *_SUMS).where(rows.c.outcome != REFUSED, rows.c.began_ms > after_ms)
@@ -69,7 +71,10 @@ def sums(tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, unt
         query = query.where(rows.c.task == task)
     if until_ms is not None:
         query = query.where(rows.c.began_ms <= until_ms)
-    return [(tuple(row[: len(by)]), Sum(*row[len(by) :])) for row in tx.execute(query.group_by(*by).order_by(*by) if by else query)]
+    return [
+        (tuple(row[: len(by)]), Sum(*row[len(by) :]))
+        for row in tx.execute(query.group_by(*by).order_by(*by) if by else query)
+    ]
 
 
 def last_of_session(tx: Tx, session: str) -> int | None:

@@ -17,12 +17,18 @@ class Note:
     written_ms: int
 
 
-BY_AGE = select(notes.c.topic, notes.c.agent, notes.c.text, notes.c.written_ms).order_by(notes.c.id.desc()).limit(bindparam("most"))
+BY_AGE = (
+    select(notes.c.topic, notes.c.agent, notes.c.text, notes.c.written_ms)
+    .order_by(notes.c.id.desc())
+    .limit(bindparam("most"))
+)
 NEWEST = Statement(BY_AGE)
 
 
 def add(tx: Tx, note: Note) -> None:
-    tx.execute(insert(notes).values(topic=note.topic, agent=note.agent, text=note.text, written_ms=note.written_ms))
+    tx.execute(
+        insert(notes).values(topic=note.topic, agent=note.agent, text=note.text, written_ms=note.written_ms)
+    )
 
 
 def newest(tx: Tx, *, topic: str | None = None, limit: int = 50) -> list[Note]:

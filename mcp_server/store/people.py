@@ -40,14 +40,21 @@ class Session:
     branch: str | None = None
 
 
-NUMBER = literal_column("sessions.rowid", Integer)  # sessions are numbered as they begin, and none is ever taken away
+NUMBER = literal_column(
+    "sessions.rowid", Integer
+)  # sessions are numbered as they begin, and none is ever taken away
 TOKEN = Statement(select(tokens).where(tokens.c.sha256 == bindparam("of")))
 SESSION = Statement(select(sessions).where(sessions.c.id == bindparam("of")))
 PUT_SESSION = Statement(update(sessions).where(sessions.c.id == bindparam("of")))
 CALLED = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("of"))
-    .values(calls=sessions.c.calls + 1, tools_listed=True, last_call=bindparam("tool"), last_call_ms=bindparam("ms"))
+    .values(
+        calls=sessions.c.calls + 1,
+        tools_listed=True,
+        last_call=bindparam("tool"),
+        last_call_ms=bindparam("ms"),
+    )
 )
 
 
@@ -76,7 +83,9 @@ def connected(tx: Tx) -> set[str]:
 def revoke(tx: Tx, now_ms: int, *, id: int | None = None, session: str | None = None) -> int:
     """Revokes by id or by session; answers how many tokens that was."""
     which = tokens.c.id == id if id is not None else tokens.c.session == session
-    return tx.execute(update(tokens).where(which, tokens.c.revoked_ms.is_(None)).values(revoked_ms=now_ms)).rowcount
+    return tx.execute(
+        update(tokens).where(which, tokens.c.revoked_ms.is_(None)).values(revoked_ms=now_ms)
+    ).rowcount
 
 
 def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> Session:
@@ -104,14 +113,19 @@ def called(tx: Tx, id: str, tool: str, now_ms: int) -> None:
 
 
 def open_sessions(tx: Tx) -> list[Session]:
-    return [Session(**row._mapping) for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))]
+    return [
+        Session(**row._mapping) for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))
+    ]
 
 
 def newest_sessions(tx: Tx, *, ended: bool = False) -> dict[str, Session]:
     """The newest of each agent, or the newest that has ended."""
     which = select(func.max(NUMBER)).select_from(sessions).correlate(None).group_by(sessions.c.agent)
     newest = which.where(sessions.c.ended_ms.is_not(None)) if ended else which
-    return {row.agent: Session(**row._mapping) for row in tx.execute(select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER))}
+    return {
+        row.agent: Session(**row._mapping)
+        for row in tx.execute(select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER))
+    }
 
 
 def in_sessions_ms(tx: Tx, agent: str, now_ms: int) -> int:

@@ -28,9 +28,14 @@ def get(tx: Tx, fence: int) -> Report | None:
 
 def of_task(tx: Tx, task: str) -> Report | None:
     """The newest: a task that was opened again may have several."""
-    row = tx.execute(select(reports).where(reports.c.task == task).order_by(reports.c.fence.desc()).limit(1)).first()
+    row = tx.execute(
+        select(reports).where(reports.c.task == task).order_by(reports.c.fence.desc()).limit(1)
+    ).first()
     return Report(**row._mapping) if row else None
 
 
 def newest(tx: Tx, *, limit: int) -> list[Report]:
-    return [Report(**row._mapping) for row in tx.execute(select(reports).order_by(reports.c.fence.desc()).limit(limit))]
+    return [
+        Report(**row._mapping)
+        for row in tx.execute(select(reports).order_by(reports.c.fence.desc()).limit(limit))
+    ]

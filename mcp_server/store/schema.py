@@ -1,6 +1,19 @@
 """The tables. Times are milliseconds since the epoch on the server's clock; JSON columns hold plain values."""
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 metadata = MetaData()
 
@@ -94,7 +107,9 @@ jobs = Table(
     Column("cases_commit", Text, nullable=False),
     Column("todo", JSON, nullable=False),  # ids of the cases to run; the rest of the verdict is known already
     Column("known", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
-    Column("priority", Integer, nullable=False),  # the highest of those at which it is wanted; 0: nobody wants it any more
+    Column(
+        "priority", Integer, nullable=False
+    ),  # the highest of those at which it is wanted; 0: nobody wants it any more
     Column("state", Text, nullable=False),  # queued | running | done
     Column("runner", Text),
     Column("queued_ms", Integer, nullable=False),
@@ -173,7 +188,9 @@ tokens = Table(
     Column("session", Text),
     Column("issued_ms", Integer, nullable=False),
     Column("revoked_ms", Integer),
-    Index("tokens_without_session", "role", "name", sqlite_where=text("revoked_ms IS NULL AND session IS NULL")),
+    Index(
+        "tokens_without_session", "role", "name", sqlite_where=text("revoked_ms IS NULL AND session IS NULL")
+    ),
 )
 
 notes = Table(
@@ -231,7 +248,9 @@ model_requests = Table(  # one row per request of an agent to a model, ended how
     Column("output", Integer, nullable=False),  # all that was written, reasoning included
     Column("reasoning", Integer, nullable=False),
     Column("known", Boolean, nullable=False),  # whether the vendor told the tokens
-    Column("partial", Boolean, nullable=False),  # the answer did not come to its end: the tokens are a lower bound
+    Column(
+        "partial", Boolean, nullable=False
+    ),  # the answer did not come to its end: the tokens are a lower bound
     Column("cost_usd", Float),  # NULL: nobody knows
     Column("tries", Integer, nullable=False),
     Column("waited_ms", Integer, nullable=False),

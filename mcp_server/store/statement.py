@@ -19,7 +19,10 @@ class Statement:
         compiled = written.compile(dialect=DIALECT)
         self.sql = str(compiled)
         self._given = compiled.params  # those that the statement holds itself, such as its limit
-        processors = {name: bind.type.dialect_impl(DIALECT).bind_processor(DIALECT) for name, bind in compiled.binds.items()}
+        processors = {
+            name: bind.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+            for name, bind in compiled.binds.items()
+        }
         self._order = [(name, processors[name]) for name in compiled.positiontup or ()]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:

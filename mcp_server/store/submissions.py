@@ -65,7 +65,9 @@ def get_alone(tx: Tx, submission: int) -> Alone | None:
     return Alone(**row._mapping) if row else None
 
 
-def add(tx: Tx, *, fence: int, task: str, agent: str, repo: str, commit: str, summary: str, now_ms: int) -> Submission:
+def add(
+    tx: Tx, *, fence: int, task: str, agent: str, repo: str, commit: str, summary: str, now_ms: int
+) -> Submission:
     id = (tx.execute(select(func.max(submissions.c.id))).scalar() or 0) + 1
     submission = Submission(id, fence, task, agent, repo, commit, summary, State.QUEUED, now_ms, {})
     tx.execute(insert(submissions).values(**_values(submission)))
@@ -94,7 +96,11 @@ def pending(tx: Tx) -> list[Submission]:
 
 def landed_as(tx: Tx, commit: str) -> Submission | None:
     """One of those that main moved to this commit with."""
-    row = tx.execute(select(submissions).where((submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED)))).first()
+    row = tx.execute(
+        select(submissions).where(
+            (submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED))
+        )
+    ).first()
     return _submission(row) if row else None
 
 
@@ -105,7 +111,11 @@ def position(tx: Tx, one: Submission) -> int:
 
 def passed_before(tx: Tx, one: Submission) -> int:
     """How many of those that passed alone, in its repository, are older."""
-    older = (submissions.c.repo == one.repo) & (submissions.c.id < one.id) & (submissions.c.state == str(State.PASSED))
+    older = (
+        (submissions.c.repo == one.repo)
+        & (submissions.c.id < one.id)
+        & (submissions.c.state == str(State.PASSED))
+    )
     return tx.execute(select(func.count()).where(older)).scalar_one()
 
 
@@ -115,12 +125,24 @@ def of_fence(tx: Tx, fence: int) -> list[Submission]:
 
 def landed(tx: Tx) -> list[Submission]:
     """All of them, in the order in which they landed."""
-    return [_submission(row) for row in tx.execute(select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms))]
+    return [
+        _submission(row)
+        for row in tx.execute(
+            select(submissions)
+            .where(submissions.c.state == str(State.LANDED))
+            .order_by(submissions.c.ended_ms)
+        )
+    ]
 
 
 def newest_landed(tx: Tx, *, limit: int) -> list[Submission]:
     """The last ones, in the order in which they landed."""
-    newest = select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms.desc(), submissions.c.id.desc()).limit(limit)
+    newest = (
+        select(submissions)
+        .where(submissions.c.state == str(State.LANDED))
+        .order_by(submissions.c.ended_ms.desc(), submissions.c.id.desc())
+        .limit(limit)
+    )
     return [_submission(row) for row in tx.execute(newest)][::-1]
 
 

@@ -17,8 +17,17 @@ ROWS_MAX = 10_000  # nearly all are as they were when they were read before
 ALL = Statement(select(tasks).order_by(tasks.c.id))
 GET = Statement(select(tasks).where(tasks.c.id == bindparam("of")))
 SALVAGED = Statement(select(tasks).where(type_coerce(tasks.c.salvage, Text) != "null").order_by(tasks.c.id))
-UNDONE = Statement(select(tasks).where(or_(*(tasks.c.state == str(state) for state in State if state is not State.DONE))).order_by(tasks.c.id))
-TITLED = Statement(select(tasks).where(tasks.c.title == bindparam("title"), tasks.c.module == bindparam("module")).order_by(tasks.c.id).limit(1))
+UNDONE = Statement(
+    select(tasks)
+    .where(or_(*(tasks.c.state == str(state) for state in State if state is not State.DONE)))
+    .order_by(tasks.c.id)
+)
+TITLED = Statement(
+    select(tasks)
+    .where(tasks.c.title == bindparam("title"), tasks.c.module == bindparam("module"))
+    .order_by(tasks.c.id)
+    .limit(1)
+)
 ADD = Statement(insert(tasks))
 PUT = Statement(update(tasks).where(tasks.c.id == bindparam("of")))
 
@@ -62,7 +71,12 @@ def greatest_number(tx: Tx) -> int:
 def any_from(tx: Tx, source: str) -> bool:
     """Whether a task that is open or blocked has a source that begins so."""
     waiting = tasks.c.state.in_([str(State.OPEN), str(State.BLOCKED)])
-    return tx.execute(select(tasks.c.id).where(waiting & tasks.c.source.startswith(source, autoescape=True)).limit(1)).first() is not None
+    return (
+        tx.execute(
+            select(tasks.c.id).where(waiting & tasks.c.source.startswith(source, autoescape=True)).limit(1)
+        ).first()
+        is not None
+    )
 
 
 def add(tx: Tx, task: Task) -> None:
@@ -89,7 +103,12 @@ def _number(id: str) -> int:
 
 
 def _values(task: Task) -> dict:
-    told = {"paths": list(task.paths), "needs": list(task.needs), "cases": list(task.cases), "state": str(task.state)}
+    told = {
+        "paths": list(task.paths),
+        "needs": list(task.needs),
+        "cases": list(task.cases),
+        "state": str(task.state),
+    }
     return vars(task) | told | {"salvage": vars(task.salvage) if task.salvage else None}
 
 
@@ -98,4 +117,6 @@ def _task(row: tuple) -> Task:
     values = dict(zip(tasks.c.keys(), row, strict=True))
     values |= {name: tuple(json.loads(values[name])) for name in ("paths", "needs", "cases")}
     salvage = json.loads(values["salvage"] or "null")
-    return Task(**values | {"state": State(values["state"]), "salvage": Salvage(**salvage) if salvage else None})
+    return Task(
+        **values | {"state": State(values["state"]), "salvage": Salvage(**salvage) if salvage else None}
+    )

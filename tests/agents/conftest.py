@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.containers import Engine
+from harness.boxes.containers import Engine
 
 from .images import wrapped
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from docker import DockerClient
 
-from harness.containers import Engine
-from harness.images import Images
+from harness.boxes.containers import Engine
+from harness.images.images import Images
 
 DOCKERFILE = """FROM {below}
 USER 0:0

@@ -9,7 +9,13 @@ from tests.server import toy
 LETTERS = "abcdefghijkl"
 LATE_S = 3600.0
 KINDS = ("claude", "codex", "gemini", "opencode", "qwen")
-MODELS = {"claude": "claude-fake", "codex": "fake-model", "gemini": "gemini-fake", "opencode": "fake-model", "qwen": "fake-model"}
+MODELS = {
+    "claude": "claude-fake",
+    "codex": "fake-model",
+    "gemini": "gemini-fake",
+    "opencode": "fake-model",
+    "qwen": "fake-model",
+}
 ACCOUNTS = {"anthropic": "", "openai": "/v1", "gemini": ""}
 HEAD = """
 [run]
@@ -50,17 +56,26 @@ for map in letters/*/map; do [ -f "$map" ] && . "./$map"; done
 tr "$FROM" "$TO"
 """
 # Each client's own tool for writing a file, where it has one.
-WRITERS = {"claude": ("Write", "file_path"), "gemini": ("write_file", "file_path"), "opencode": ("write", "filePath"), "qwen": ("write_file", "file_path")}
+WRITERS = {
+    "claude": ("Write", "file_path"),
+    "gemini": ("write_file", "file_path"),
+    "opencode": ("write", "filePath"),
+    "qwen": ("write_file", "file_path"),
+}
 FENCE = {"$int": r"fence\W+(\d+)"}
 COMMITTED = {"$text": r"commit ([0-9a-f]{40})"}
 COMMIT = "git add -A && git commit -qm '{message}' && git log -1 --format='commit %H'"
 TAUGHT = "FROM=${{FROM}}{letter} TO=${{TO}}{capital}"
 
 
-def config(url: str, agents: str, *, extra_accounts: Iterable[tuple[str, str]] = (), gateway: str = "") -> str:
+def config(
+    url: str, agents: str, *, extra_accounts: Iterable[tuple[str, str]] = (), gateway: str = ""
+) -> str:
     """`extra_accounts`: further names with the API of each; all models are at the URL."""
     accounts = [*((name, name) for name in ACCOUNTS), *extra_accounts]
-    tables = "".join(ACCOUNT.format(name=name, api=api, url=url, path=ACCOUNTS[api]) for name, api in accounts)
+    tables = "".join(
+        ACCOUNT.format(name=name, api=api, url=url, path=ACCOUNTS[api]) for name, api in accounts
+    )
     modules = "".join(MODULE.format(letter=letter) for letter in LETTERS)
     return f"{HEAD}{modules}{agents}\n[gateway]\n{gateway}\n{tables}"
 
@@ -70,9 +85,21 @@ def agent(kind: str, *, name: str | None = None, count: int = 1, more: str = "")
 
 
 def files(toml: str, tasks_of: Iterable[str]) -> dict[str, str]:
-    tasks = {f"tasks/{letter}.md": toy.task(letter.upper(), letter, title=f"Letter {letter} becomes {letter.upper()}", cases=[f"low/{letter}"]) for letter in tasks_of}
+    tasks = {
+        f"tasks/{letter}.md": toy.task(
+            letter.upper(), letter, title=f"Letter {letter} becomes {letter.upper()}", cases=[f"low/{letter}"]
+        )
+        for letter in tasks_of
+    }
     cases = {f"oracle/cases/low/{letter}.txt": f"{letter * 3}\n" for letter in LETTERS}
-    return {"harness.toml": toml, "main.sh": MAIN, "letters/README": "maps\n", "oracle/cases/up/one.txt": "XYZ 123\n", **cases, **tasks}
+    return {
+        "harness.toml": toml,
+        "main.sh": MAIN,
+        "letters/README": "maps\n",
+        "oracle/cases/up/one.txt": "XYZ 123\n",
+        **cases,
+        **tasks,
+    }
 
 
 def script(agent: str, steps: Sequence[Step], **more: Any) -> Script:
@@ -130,5 +157,9 @@ def _writing(kind: str, letter: str) -> Call:
 def any_two() -> tuple[Step, ...]:
     """Twice: claims whatever is best, does what its brief says, hands it in."""
     letter, capital = r"<<Letter (\w) becomes>>", r"<<Letter \w becomes (\w)>>"
-    one = (Step("What is there?", (Call("claim_task"),)), Step("I do that.", (Call(shell=teaching(letter, capital)),)), pushing("A letter"))
+    one = (
+        Step("What is there?", (Call("claim_task"),)),
+        Step("I do that.", (Call(shell=teaching(letter, capital)),)),
+        pushing("A letter"),
+    )
     return one * 2

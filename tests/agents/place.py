@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.place import admin_client
-from harness.server import ServerClient, ServerGone
-from harness.state import State
+from harness.client import ServerClient, ServerGone
+from harness.run.place import admin_client
+from harness.run.state import State
 from tests.fake_models import FakeModels, Script
 from tests.server import toy
 
@@ -87,7 +87,9 @@ class Place:
         argv = [sys.executable, "-m", "harness", "up", "--plain", *words]
         self.past = []
         with (self.project.parent / "up.log").open("wb") as log:
-            run = subprocess.Popen(argv, cwd=self.project, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            run = subprocess.Popen(
+                argv, cwd=self.project, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         try:
             yield run
         finally:
@@ -114,7 +116,9 @@ class Place:
 
     def log(self, name: str = "*") -> str:
         """What the sessions of the agents of that name have said."""
-        files = sorted(self.state.root.glob(f"logs/{name}/*.log"), key=lambda file: (len(file.name), file.name))
+        files = sorted(
+            self.state.root.glob(f"logs/{name}/*.log"), key=lambda file: (len(file.name), file.name)
+        )
         return "".join(file.read_text(errors="replace") for file in files)
 
     def looked_up(self, name: str = "*") -> set[str]:
@@ -123,7 +127,9 @@ class Place:
         return {json.loads(line)["looked_up"] for line in lines}
 
     def refs(self) -> list[str]:
-        return toy.git("for-each-ref", "--format=%(refname)", cwd=self.state.root / "repos" / "letters.git").split()
+        return toy.git(
+            "for-each-ref", "--format=%(refname)", cwd=self.state.root / "repos" / "letters.git"
+        ).split()
 
     def landed_files(self) -> str:
         return toy.git("ls-tree", "-r", "--name-only", "main", cwd=self.state.root / "repos" / "letters.git")
@@ -135,10 +141,17 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def place(root: Path, scripts: Sequence[Script], agents: str, tasks: Iterable[str], **more: Any) -> Iterator[Place]:
+def place(
+    root: Path, scripts: Sequence[Script], agents: str, tasks: Iterable[str], **more: Any
+) -> Iterator[Place]:
     """`tasks`: the letters to be learnt. `more`: what `letters.config` takes besides."""
     with FakeModels(scripts) as models:
-        yield Place(toy.repository(root / "project", letters.files(letters.config(models.url, agents, **more), tasks)), models)
+        yield Place(
+            toy.repository(
+                root / "project", letters.files(letters.config(models.url, agents, **more), tasks)
+            ),
+            models,
+        )
 
 
 def wait_until(condition: Callable[[], Any], within_s: float = UP_WITHIN_S) -> Any:

@@ -30,7 +30,9 @@ def test_a_vendors_program_is_told_its_prompt_and_sent_to_the_gateway_and_our_to
     launch = launched(kind, model="m-1", account="other", env={"EXTRA": "1"})
     everything = "\n".join([*launch.argv, *launch.env.values(), *launch.files.values()])
     assert launch.argv[0] == ADAPTERS[kind].probe(AgentSpec("ada", kind)) == kind
-    assert launch.argv[-1] in ("- Do it.", "--prompt=- Do it."), "a prompt that begins with a dash would be taken for an option"
+    assert launch.argv[-1] in ("- Do it.", "--prompt=- Do it."), (
+        "a prompt that begins with a dash would be taken for an option"
+    )
     assert f"{HERE}/llm/other" in everything
     assert f"{HERE}/mcp" in everything
     assert "m-1" in everything
@@ -58,7 +60,10 @@ def test_codex_has_a_provider_of_its_own_and_stops_without_our_tools() -> None:
     assert config["model_providers"][config["model_provider"]]["base_url"] == f"{HERE}/llm/openai/v1"
     (server,) = config["mcp_servers"].values()
     assert (server["required"], server["bearer_token_env_var"]) == (True, "HARNESS_TOKEN")
-    assert (config["features"]["plugins"], config["features"]["unbounded_connection_retries"]) == (False, False)
+    assert (config["features"]["plugins"], config["features"]["unbounded_connection_retries"]) == (
+        False,
+        False,
+    )
 
 
 def test_qwen_waits_for_our_tools_on_a_busy_machine_too() -> None:
@@ -114,7 +119,24 @@ def test_a_line_becomes_an_event(kind: str, line: dict, mark: Mark, text: str) -
 
 
 @pytest.mark.parametrize("kind", VENDOR_OF_KIND)
-@pytest.mark.parametrize("line", ["", "{", "[1]", "{}", '{"type": 3}', '{"type": "assistant", "message": 5}', '{"type": "item.completed", "item": 5}', '{"type": "result"}', '{"type": "tool_use", "part": []}', '{"type":"result","usage":7}', '{"type": "turn.failed"}', "null", "Attempt 1 failed with status 429. Retrying"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "[1]",
+        "{}",
+        '{"type": 3}',
+        '{"type": "assistant", "message": 5}',
+        '{"type": "item.completed", "item": 5}',
+        '{"type": "result"}',
+        '{"type": "tool_use", "part": []}',
+        '{"type":"result","usage":7}',
+        '{"type": "turn.failed"}',
+        "null",
+        "Attempt 1 failed with status 429. Retrying",
+    ],
+)
 def test_no_line_breaks_a_parser_or_decides_by_a_try_that_failed(kind: str, line: str) -> None:
     event = parsed(kind, line)
     assert event is None or event.mark in (Mark.SAID, Mark.ERROR, Mark.RESULT, Mark.TOOL)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from harness.containers import Engine
-from harness.image_source import NPM_AGENTS
-from harness.images import Images
+from harness.boxes.containers import Engine
+from harness.images.image_source import NPM_AGENTS
+from harness.images.images import Images
 
 from .place import ROOT
 
@@ -21,7 +21,13 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 def said(image: str, script: str) -> str:
     client = DockerClient.from_env()
     try:
-        return client.containers.run(image, ["sh", "-c", script], entrypoint=[], network_mode="none", remove=True).decode().strip()
+        return (
+            client.containers.run(
+                image, ["sh", "-c", script], entrypoint=[], network_mode="none", remove=True
+            )
+            .decode()
+            .strip()
+        )
     finally:
         client.close()
 
@@ -31,7 +37,9 @@ def lock(kind: str, name: str = "package-lock.json") -> dict:
 
 
 @pytest.mark.parametrize("kind", NPM_AGENTS)
-def test_the_program_is_the_pinned_one_runs_as_nobody_and_can_become_nobody_else(kind: str, engine: Engine) -> None:
+def test_the_program_is_the_pinned_one_runs_as_nobody_and_can_become_nobody_else(
+    kind: str, engine: Engine
+) -> None:
     ((_, pinned),) = lock(kind, "package.json")["dependencies"].items()
     script = f"id -u; HOME=/tmp {kind} --version; find / -xdev -perm /6000 -type f 2>/dev/null; find /opt /usr -xdev -type f -writable 2>/dev/null; true"
     user, *rest = said(Images(engine).ensure(kind), script).splitlines()
@@ -44,7 +52,9 @@ def test_the_program_is_the_pinned_one_runs_as_nobody_and_can_become_nobody_else
 def test_every_package_of_a_lock_has_its_hash_and_names_no_registry(kind: str) -> None:
     packages = {name: entry for name, entry in lock(kind)["packages"].items() if name}
     assert packages
-    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values() if not entry.get("inBundle"))
+    assert all(
+        entry["integrity"].startswith("sha512-") for entry in packages.values() if not entry.get("inBundle")
+    )
     assert not any("resolved" in entry for entry in packages.values())
 
 

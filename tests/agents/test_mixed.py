@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import sandbox
-from harness.containers import Engine
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
 
 from .letters import LETTERS, agent, any_two, script
 from .place import place
@@ -26,7 +26,9 @@ def test_six_agents_of_three_vendors_finish_the_project(engine: Engine, tmp_path
         assert {f"letters/{letter}/map" for letter in LETTERS} <= set(here.landed_files().split())
         assert here.harness("audit", "verify").returncode == 0
         landed = {event["agent"] for event in here.events("landed")}
-        assert len({name.rpartition("-")[0] for name in landed}) > 1, "the quick ones may leave nothing to a slow one, but not all to one vendor"
+        assert len({name.rpartition("-")[0] for name in landed}) > 1, (
+            "the quick ones may leave nothing to a slow one, but not all to one vendor"
+        )
         report = here.json("report")
         assert (report["work_commits"], report["coordination_commits"]) == (len(LETTERS), 0)
         assert engine.list({sandbox.RUN: here.state.label}) == []

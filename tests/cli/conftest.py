@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.place import admin_client
-from harness.server import ServerClient
-from harness.server_process import ServerProcess, start_server
-from harness.state import RunFile, State
+from harness.client import ServerClient
+from harness.run.place import admin_client
+from harness.run.server_process import ServerProcess, start_server
+from harness.run.state import RunFile, State
 
 SOURCES = Path(__file__).resolve().parents[2]
 VERB_TIMEOUT_S = 60
@@ -119,7 +119,9 @@ def harness(project: Path) -> Verb:
     for name in ("HARNESS_SERVER", "HARNESS_TOKEN_FILE"):
         environment.pop(name, None)
 
-    def run(*words: str, cwd: Path = project, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str, cwd: Path = project, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "harness", *words], cwd=cwd, env=environment | (env or {}), capture_output=True,
             text=True, timeout=VERB_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,

@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
-from harness.server import ServerClient
-from harness.server_process import ServerProcess
+from harness.client import ServerClient
+from harness.run.server_process import ServerProcess
 
 from .conftest import Verb
 
 
-def test_a_configuration_is_written_and_what_was_there_is_kept(harness: Verb, server: ServerProcess, project: Path) -> None:
+def test_a_configuration_is_written_and_what_was_there_is_kept(
+    harness: Verb, server: ServerProcess, project: Path
+) -> None:
     (project / ".mcp.json").write_text('{"mcpServers": {"other": {"command": "x"}}}')
     said = harness("connect", "alice", "--client", "claude", "--write")
     assert said.returncode == 0, said.stderr
@@ -21,7 +23,9 @@ def test_a_configuration_is_written_and_what_was_there_is_kept(harness: Verb, se
     assert found["harness"]["headers"]["Authorization"].startswith("Bearer hs_")
 
 
-def test_a_home_of_its_own_gets_the_codex_table_and_no_token(harness: Verb, server: ServerProcess, tmp_path: Path) -> None:
+def test_a_home_of_its_own_gets_the_codex_table_and_no_token(
+    harness: Verb, server: ServerProcess, tmp_path: Path
+) -> None:
     said = harness("connect", "alice", "--client", "codex", "--write", env={"HOME": str(tmp_path)})
     assert said.returncode == 0, said.stderr
     text = (tmp_path / ".codex" / "config.toml").read_text()
@@ -30,7 +34,9 @@ def test_a_home_of_its_own_gets_the_codex_table_and_no_token(harness: Verb, serv
     assert "export HARNESS_TOKEN=hs_" in said.stdout
 
 
-def test_a_file_that_cannot_be_read_or_has_no_place_is_refused(harness: Verb, server: ServerProcess, client: ServerClient, project: Path) -> None:
+def test_a_file_that_cannot_be_read_or_has_no_place_is_refused(
+    harness: Verb, server: ServerProcess, client: ServerClient, project: Path
+) -> None:
     (project / ".mcp.json").write_text("// mine\n{}")
     said = harness("connect", "alice", "--client", "claude", "--write")
     assert said.returncode == 2
@@ -38,10 +44,14 @@ def test_a_file_that_cannot_be_read_or_has_no_place_is_refused(harness: Verb, se
     assert (project / ".mcp.json").read_text() == "// mine\n{}"
     assert "--client" in harness("connect", "alice", "--write").stderr
     assert harness("connect", "alice", "--list", "--stdio").returncode == 2
-    assert [token["name"] for token in client.tokens() if token["revoked_ms"] is None and token["role"] == "agent"] == []
+    assert [
+        token["name"] for token in client.tokens() if token["revoked_ms"] is None and token["role"] == "agent"
+    ] == []
 
 
-def test_tokens_are_listed_and_revoked_by_number_or_name(harness: Verb, server: ServerProcess, client: ServerClient) -> None:
+def test_tokens_are_listed_and_revoked_by_number_or_name(
+    harness: Verb, server: ServerProcess, client: ServerClient
+) -> None:
     for name in ("alice", "alice", "bob"):
         assert harness("connect", name).returncode == 0
     listed = json.loads(harness("connect", "--list", "--json").stdout)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.connect import merging, writing
 from harness.connect.clients import CLIENTS, Door
-from harness.failure import Failed
+from harness.run.failure import Failed
 
 DOOR = Door("alice", "http://127.0.0.1:8765", "hs_secret")
 WRITTEN = [client for client in CLIENTS if CLIENTS[client](DOOR).file]
@@ -46,11 +46,22 @@ def test_what_else_is_in_a_json_file_stays_in_its_order_and_indentation():
 
 def test_what_else_is_in_a_toml_file_stays_with_its_comments():
     after = merging.toml(CODEX, ("mcp_servers", "harness"), ENTRY)
-    assert tomllib.loads(after) == tomllib.loads(CODEX) | {"mcp_servers": {"other": {"command": "x"}, "harness": ENTRY}}
+    assert tomllib.loads(after) == tomllib.loads(CODEX) | {
+        "mcp_servers": {"other": {"command": "x"}, "harness": ENTRY}
+    }
     assert "# mine" in after and "# keep this comment" in after
 
 
-@pytest.mark.parametrize("before", ["", "x = 1\n", "[mcp_servers]\n", "mcp_servers = { other = { command = 'x' } }\n", "[mcp_servers.other]\ncommand = 'x'\n"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "x = 1\n",
+        "[mcp_servers]\n",
+        "mcp_servers = { other = { command = 'x' } }\n",
+        "[mcp_servers.other]\ncommand = 'x'\n",
+    ],
+)
 def test_every_way_to_write_a_toml_table_takes_the_entry(before: str):
     found = tomllib.loads(merging.toml(before, ("mcp_servers", "harness"), ENTRY))
     assert found["mcp_servers"]["harness"] == ENTRY
@@ -59,7 +70,14 @@ def test_every_way_to_write_a_toml_table_takes_the_entry(before: str):
 
 @pytest.mark.parametrize(
     ("before", "said"),
-    [("{", "not plain JSON"), ("[]", "no object"), ('{"mcpServers": []}', "no object"), ('// mine\n{"a": 1}', "comments would be lost"), ('{"a": 1, "a": 2}', "twice"), ("{} x", "not plain")],
+    [
+        ("{", "not plain JSON"),
+        ("[]", "no object"),
+        ('{"mcpServers": []}', "no object"),
+        ('// mine\n{"a": 1}', "comments would be lost"),
+        ('{"a": 1, "a": 2}', "twice"),
+        ("{} x", "not plain"),
+    ],
 )
 def test_json_that_cannot_be_kept_is_not_touched(before: str, said: str):
     with pytest.raises(merging.Unreadable, match=said):

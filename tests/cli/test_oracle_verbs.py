@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from server import toy
 
-from harness.server_process import ServerProcess
-from harness.state import State
+from harness.run.server_process import ServerProcess
+from harness.run.state import State
 
 from .conftest import Verb, git, running_server
 
@@ -31,13 +31,22 @@ FLAKY = '\n[oracle.words.flaky]\n"word/good" = "2000-01-01"\n"word/gone" = "2999
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     files = {
-        "harness.toml": toy.TOML.replace('reference = "tr a-z A-Z"', 'reference = "tr a-z A-Z"\nheld_out = ["../hidden/*.txt"]') + FLAKY,
+        "harness.toml": toy.TOML.replace(
+            'reference = "tr a-z A-Z"', 'reference = "tr a-z A-Z"\nheld_out = ["../hidden/*.txt"]'
+        )
+        + FLAKY,
         "main.sh": CANDIDATE.replace("COUNT", str(tmp_path / "count")),
         "shout/loud.sh": "x\n",
         "count/README": "x\n",
         "tasks/1.md": toy.task("T01", "count"),
     }
-    cases = {"word/good": "good", "word/mut": "mut", "word/bad1": "bad1", "word/bad2": "bad2", "count/worse": "worse"}
+    cases = {
+        "word/good": "good",
+        "word/mut": "mut",
+        "word/bad1": "bad1",
+        "word/bad2": "bad2",
+        "count/worse": "worse",
+    }
     files |= {f"oracle/cases/{name}.txt": f"{word}\n" for name, word in cases.items()}
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden/secret.txt").write_text("-- case: a\nbaddest\n")
@@ -54,7 +63,9 @@ def served(project: Path) -> Iterator[ServerProcess]:
             runner.close()
 
 
-def test_cases_that_differ_between_runs_are_listed_with_a_table_to_paste(harness: Verb, project: Path) -> None:
+def test_cases_that_differ_between_runs_are_listed_with_a_table_to_paste(
+    harness: Verb, project: Path
+) -> None:
     with served(project):
         said = harness("oracle", "run", "--repeat", "4")
         until = (datetime.now(UTC) + timedelta(days=14)).date().isoformat()
@@ -62,7 +73,15 @@ def test_cases_that_differ_between_runs_are_listed_with_a_table_to_paste(harness
         assert "words: 4 runs, 1 cases differ between them\n  word/mut: no pass in 2 of 4\n" in said.stdout
         assert said.stdout.endswith(f'[oracle.words.flaky]\n"word/mut" = "{until}"\n')
         told = json.loads(harness("oracle", "run", "--repeat", "2", "--suite", "words", "--json").stdout)
-        assert told == {"words": {"runs": 2, "broken": 0, "flaky": {"word/mut": 1}, "until": {"word/mut": until}, "files": {}}}
+        assert told == {
+            "words": {
+                "runs": 2,
+                "broken": 0,
+                "flaky": {"word/mut": 1},
+                "until": {"word/mut": until},
+                "files": {},
+            }
+        }
 
 
 def test_people_see_which_held_out_file_fails(harness: Verb, project: Path) -> None:
@@ -70,10 +89,17 @@ def test_people_see_which_held_out_file_fails(harness: Verb, project: Path) -> N
         said = harness("oracle", "run", "--json")
         verdict = json.loads(said.stdout)["words"]
         assert said.returncode == 1 and verdict["held_out"] == {"cases": 1, "passed": 0}
-        assert [(case["file"], case["line"]) for case in verdict["held_out_failing"]] == [("../hidden/secret.txt", 2)]
-        assert "held out: 0 of 1 cases pass\n    ../hidden/secret.txt:2 fails" in harness("oracle", "run").stdout
+        assert [(case["file"], case["line"]) for case in verdict["held_out_failing"]] == [
+            ("../hidden/secret.txt", 2)
+        ]
+        assert (
+            "held out: 0 of 1 cases pass\n    ../hidden/secret.txt:2 fails" in harness("oracle", "run").stdout
+        )
         status = harness("status").stdout
-        assert "of 1 held-out ones 0 pass, 1 flaky ones count for nothing, no longer flaky and counting again: word/good" in status
+        assert (
+            "of 1 held-out ones 0 pass, 1 flaky ones count for nothing, no longer flaky and counting again: word/good"
+            in status
+        )
         assert "warning: [oracle.words.flaky] names 'word/gone', and there is no such case" in status
         assert "../hidden/secret.txt:2" in harness("audit", "query", "--kind", "job_done", "--json").stdout
 

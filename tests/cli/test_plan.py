@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.failure import Exit, Failed
-from harness.plan import BadConfig, Plan, load_config, with_counts
-from harness.state import State
+from harness.run.failure import Exit, Failed
+from harness.run.plan import BadConfig, Plan, load_config, with_counts
+from harness.run.state import State
 
 
 def counts(config) -> dict[str, int]:
@@ -31,7 +31,13 @@ def test_a_known_cli_needs_no_table(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wish", "told"),
-    [("wroker=1", "did you mean worker?"), ("worker", "write kind=N"), ("worker=-1", "write kind=N"), ("worker=999", "from 0 to"), ("scripted=1", "no such agent")],
+    [
+        ("wroker=1", "did you mean worker?"),
+        ("worker", "write kind=N"),
+        ("worker=-1", "write kind=N"),
+        ("worker=999", "from 0 to"),
+        ("scripted=1", "no such agent"),
+    ],
 )
 def test_a_wish_that_makes_no_sense_is_a_usage_error(project: Path, wish: str, told: str) -> None:
     with pytest.raises(Failed, match=told) as failed:
@@ -46,7 +52,11 @@ def test_agents_are_named_by_table_and_number(project: Path) -> None:
 
 def test_every_problem_is_told_with_file_and_line(project: Path) -> None:
     file = project / "harness.toml"
-    file.write_text(file.read_text().replace('name = "toy"', "name = 5").replace('kind = "command"\ncount', 'kind = "comand"\ncount'))
+    file.write_text(
+        file.read_text()
+        .replace('name = "toy"', "name = 5")
+        .replace('kind = "command"\ncount', 'kind = "comand"\ncount')
+    )
     with pytest.raises(BadConfig) as bad:
         load_config(file)
     assert len(bad.value.lines) >= 2

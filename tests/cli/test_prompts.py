@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import prompt
-from harness.project_files import BadFiles
+from harness.sessions import prompt
+from harness.sessions.project_files import BadFiles
 from mcp_server import config as configs
 from mcp_server.config import AgentSpec, Config
 from mcp_server.core.refusal import Code
@@ -24,7 +24,16 @@ def told(spec: AgentSpec, root: Path = Path(), project: str | None = None) -> st
 
 
 def test_every_refusal_there_is_has_its_sentence_and_no_other() -> None:
-    named = set(re.findall(r"`([a-z_]+)`", " ".join(line.partition(": ")[0] for line in prompt.packaged("refusals").splitlines() if line.startswith("- "))))
+    named = set(
+        re.findall(
+            r"`([a-z_]+)`",
+            " ".join(
+                line.partition(": ")[0]
+                for line in prompt.packaged("refusals").splitlines()
+                if line.startswith("- ")
+            ),
+        )
+    )
     assert named == {str(code) for code in Code}
 
 
@@ -56,7 +65,9 @@ def test_what_users_write_is_added_project_first_and_the_rules_stay(tmp_path: Pa
     text = told(AgentSpec("ada", "command", prompt="{agent}.md"), tmp_path, "house.md")
     assert text.endswith("Write tests first.\n\nUse tabs.\n")
     assert "# Refusals" in text
-    assert told(AgentSpec("ada", "command", prompt="Be brief. See README.md")).endswith("Be brief. See README.md\n")
+    assert told(AgentSpec("ada", "command", prompt="Be brief. See README.md")).endswith(
+        "Be brief. See README.md\n"
+    )
 
 
 def test_a_users_text_stands_alone_only_where_the_table_says_so(tmp_path: Path) -> None:
@@ -81,7 +92,10 @@ CONFIG = '[run]\nname = "x"\n[repos.r]\n[modules.m]\npaths = ["a/**"]\n[oracle.o
         ('role = "planer"', "agents.claude.role is 'planer' (did you mean 'planner'?)"),
         ('role = "planner"', "agents.claude: a planner has to be told its aim"),
         ("prompt_only = true", "agents.claude has prompt_only and no prompt"),
-        ('prompt_only = "true"', "agents.claude.prompt_only must be true or false, not the string 'true' (write it without quotes: true)"),
+        (
+            'prompt_only = "true"',
+            "agents.claude.prompt_only must be true or false, not the string 'true' (write it without quotes: true)",
+        ),
         ("tools_seconds = 0", "agents.claude.tools_seconds is 0"),
         ("idle_minutes = -1", "agents.claude.idle_minutes is -1"),
     ],
@@ -92,17 +106,29 @@ def test_a_table_that_makes_no_sense_is_refused_with_what_to_write(table: str, s
 
 
 def test_a_prompt_file_that_is_not_there_is_found_before_a_start(tmp_path: Path) -> None:
-    text = CONFIG.replace('name = "x"', 'name = "x"\nprompt = "house.md"') + '[agents.claude]\nprompt = "Do it well."\n[agents.codex]\nprompt = "{agent}.md"\n'
+    text = (
+        CONFIG.replace('name = "x"', 'name = "x"\nprompt = "house.md"')
+        + '[agents.claude]\nprompt = "Do it well."\n[agents.codex]\nprompt = "{agent}.md"\n'
+    )
     (tmp_path / "harness.toml").write_text(text)
     config = configs.load(tmp_path / "harness.toml")
     assert isinstance(config, Config)
-    assert [problem.message for problem in configs.check_files(config) if "prompt" in problem.message] == ["there is no prompt 'house.md'", "there is no prompt 'codex-1.md'"]
+    assert [problem.message for problem in configs.check_files(config) if "prompt" in problem.message] == [
+        "there is no prompt 'house.md'",
+        "there is no prompt 'codex-1.md'",
+    ]
 
 
 def test_an_agents_table_is_found_by_its_name_however_many_there_are() -> None:
     config = configs.parse(f'{CONFIG}[agents.a]\nkind = "claude"\n[agents.a-1]\nkind = "codex"\n', {})
     assert isinstance(config, Config)
-    assert [spec and spec.name for spec in map(config.spec_of, ("a-7", "a-1-2", "a-1", "a", "b-1"))] == ["a", "a-1", "a", None, None]
+    assert [spec and spec.name for spec in map(config.spec_of, ("a-7", "a-1-2", "a-1", "a", "b-1"))] == [
+        "a",
+        "a-1",
+        "a",
+        None,
+        None,
+    ]
     assert [config.agents[name].pays for name in ("a", "a-1")] == ["anthropic", "openai"]
 
 
@@ -111,7 +137,19 @@ def test_the_prompts_are_installed_with_the_package(tmp_path: Path) -> None:
     for name in ("harness", "mcp_server", "oracle"):
         (tmp_path / name).symlink_to(SOURCES / name)
     (tmp_path / "pyproject.toml").write_text((SOURCES / "pyproject.toml").read_text())
-    argv = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build_py", "--build-lib", "built"]
+    argv = [
+        sys.executable,
+        "-c",
+        "import setuptools; setuptools.setup()",
+        "-q",
+        "build_py",
+        "--build-lib",
+        "built",
+    ]
     built = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    assert {file.stem for file in (tmp_path / "built/harness/prompts").glob("*.md")} == {*Role, "common", "refusals"}
+    assert {file.stem for file in (tmp_path / "built/harness/prompts").glob("*.md")} == {
+        *Role,
+        "common",
+        "refusals",
+    }

@@ -4,18 +4,29 @@ from typing import Any
 
 import pytest
 
-from harness import demo_report, report, witness
-from harness.demo_report import Measured
-from harness.incidents import Kind
-from harness.report import Figures, Judged
+from harness.show import demo_report, report, witness
+from harness.show.demo_report import Measured
+from harness.show.incidents import Kind
+from harness.show.report import Figures, Judged
 from mcp_server.config import Module
 
 Json = dict[str, Any]
 MODULES = [Module("parser", "engine", ("src/parser/**",)), Module("docs", "engine", ("docs/*.md",))]
 
 
-def event(seq: int, kind: str, *, ms: int = 0, agent: str = "a-1", task: str = "T1", fence: int = 4, **data: object) -> Json:
-    return {"seq": seq, "ms": ms, "kind": kind, "agent": agent, "task": task, "fence": fence, "data": data, "hash": f"h{seq}"}
+def event(
+    seq: int, kind: str, *, ms: int = 0, agent: str = "a-1", task: str = "T1", fence: int = 4, **data: object
+) -> Json:
+    return {
+        "seq": seq,
+        "ms": ms,
+        "kind": kind,
+        "agent": agent,
+        "task": task,
+        "fence": fence,
+        "data": data,
+        "hash": f"h{seq}",
+    }
 
 
 def commit(name: str, *paths: str, **trailers: str) -> Json:
@@ -79,7 +90,11 @@ def test_a_broken_run_is_red_wherever_it_stands(bad: Json) -> None:
 
 def test_a_broken_run_says_nothing_of_the_cases() -> None:
     (one,) = judged({"status": "broken", "reason": "no engine", "outcomes": {}, "counts": {"cases": 0}})
-    assert (report.passing(one.verdicts), report.cases(one.verdicts), report.broken([one, one])) == (None, None, ["no engine"])
+    assert (report.passing(one.verdicts), report.cases(one.verdicts), report.broken([one, one])) == (
+        None,
+        None,
+        ["no engine"],
+    )
 
 
 def test_progress_is_not_red() -> None:
@@ -137,8 +152,15 @@ def test_of_a_batch_each_change_is_held_against_its_own_event() -> None:
     one = next(event for event in LOG if event["kind"] == "landed")
     two = {**one, "seq": 99, "task": "T2", "agent": "b-1", "fence": 5}
     assert witness.disagreements([{**LANDED, "changes": TOGETHER}], [*LOG, two]) == []
-    assert any("tell of T2" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], LOG))
-    assert any("'b-1', the log says 'c-1'" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], [*LOG, {**two, "agent": "c-1"}]))
+    assert any(
+        "tell of T2" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], LOG)
+    )
+    assert any(
+        "'b-1', the log says 'c-1'" in problem
+        for problem in witness.disagreements(
+            [{**LANDED, "changes": TOGETHER}], [*LOG, {**two, "agent": "c-1"}]
+        )
+    )
 
 
 def test_history_and_log_agree() -> None:
@@ -149,8 +171,14 @@ def test_history_and_log_agree() -> None:
     ("history", "told"),
     [
         ([commit("c0")], "main does not hold it"),
-        ([{**LANDED, "trailers": {**LANDED["trailers"], "Agent": "b-1"}}], "its trailer Agent is 'b-1', the log says 'a-1'"),
-        ([{**LANDED, "trailers": {**LANDED["trailers"], "Audit-Checkpoint": "7 other"}}], "its checkpoint says other"),
+        (
+            [{**LANDED, "trailers": {**LANDED["trailers"], "Agent": "b-1"}}],
+            "its trailer Agent is 'b-1', the log says 'a-1'",
+        ),
+        (
+            [{**LANDED, "trailers": {**LANDED["trailers"], "Audit-Checkpoint": "7 other"}}],
+            "its checkpoint says other",
+        ),
         ([commit("c1", Task="T1", Agent="a-1", Fence="4")], "its trailer Audit-Checkpoint is None"),
         ([LANDED, commit("forged", **{"Audit-Checkpoint": "7 h7"})], "claims to have landed"),
     ],

@@ -24,7 +24,9 @@ def test_a_report_is_shown_with_its_task(harness: Verb, project: Path) -> None:
                 Client(streamable_http_client(door["mcp_url"], http_client=http)) as alice,
             ):
                 fence = (await alice.call_tool("claim_task", {"task": "R1"})).structured_content["fence"]
-                await alice.call_tool("submit_report", {"fence": fence, "markdown": "# Found\n\nAll is well."})
+                await alice.call_tool(
+                    "submit_report", {"fence": fence, "markdown": "# Found\n\nAll is well."}
+                )
 
         assert "report by" not in harness("tasks", "show", "R1").stdout
         anyio.run(report)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from harness.server import ServerClient, ServerGone, ServerSaidNo
+from harness.client import ServerClient, ServerGone, ServerSaidNo
 
 from .stub import Stub, serving
 
@@ -30,7 +30,9 @@ def test_every_request_carries_the_token(stub: Stub, client: ServerClient) -> No
 
 
 def test_a_refusal_keeps_status_code_and_message(stub: Stub, client: ServerClient) -> None:
-    stub.answers["GET /api/tasks/T9"] = lambda request, body: JSONResponse({"error": "unknown_task", "message": "no T9"}, 404)
+    stub.answers["GET /api/tasks/T9"] = lambda request, body: JSONResponse(
+        {"error": "unknown_task", "message": "no T9"}, 404
+    )
     with pytest.raises(ServerSaidNo) as no:
         client.task("T9")
     assert (no.value.status, no.value.code, no.value.message) == (404, "unknown_task", "no T9")
@@ -57,7 +59,10 @@ def test_what_is_not_json_is_not_our_server(stub: Stub, client: ServerClient) ->
 def test_a_closed_port_is_a_server_that_is_gone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    with ServerClient(f"http://127.0.0.1:{port}", "t") as client, pytest.raises(ServerGone, match="no answer from"):
+    with (
+        ServerClient(f"http://127.0.0.1:{port}", "t") as client,
+        pytest.raises(ServerGone, match="no answer from"),
+    ):
         client.health()
 
 
@@ -77,19 +82,29 @@ def test_a_job_is_renewed_and_finished_in_the_name_of_its_runner(stub: Stub, cli
     client.finish_job(7, {"status": "passed"}, {"c": {"output": "1", "exit": 0}})
     bodies = [body for _, body, _ in stub.asked]
     assert bodies[1] == {"runner": "runner-1"}
-    assert bodies[2] == {"runner": "runner-1", "verdict": {"status": "passed"}, "reference": {"c": {"output": "1", "exit": 0}}}
+    assert bodies[2] == {
+        "runner": "runner-1",
+        "verdict": {"status": "passed"},
+        "reference": {"c": {"output": "1", "exit": 0}},
+    }
 
 
 def test_a_lost_job_is_a_refusal(stub: Stub, client: ServerClient) -> None:
-    stub.answers["POST /api/jobs/7/renew"] = lambda request, body: JSONResponse({"error": "job_lost", "message": "stop"}, 409)
+    stub.answers["POST /api/jobs/7/renew"] = lambda request, body: JSONResponse(
+        {"error": "job_lost", "message": "stop"}, 409
+    )
     with pytest.raises(ServerSaidNo) as no:
         client.renew_job(7)
     assert no.value.status == 409
 
 
 def test_trees_are_bytes(stub: Stub, client: ServerClient) -> None:
-    stub.answers["GET /api/jobs/7/tree.tar"] = lambda request, body: Response(b"\x00tar", media_type="application/x-tar")
-    stub.answers["GET /api/jobs/7/reference.tar"] = lambda request, body: Response(b"\x00ref", media_type="application/x-tar")
+    stub.answers["GET /api/jobs/7/tree.tar"] = lambda request, body: Response(
+        b"\x00tar", media_type="application/x-tar"
+    )
+    stub.answers["GET /api/jobs/7/reference.tar"] = lambda request, body: Response(
+        b"\x00ref", media_type="application/x-tar"
+    )
     assert (client.job_tree(7), client.job_reference_files(7)) == (b"\x00tar", b"\x00ref")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.failure import Exit, Failed
-from harness.server import ServerClient, ServerGone
-from harness.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
-from harness.state import State
+from harness.client import ServerClient, ServerGone
+from harness.run.failure import Exit, Failed
+from harness.run.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
+from harness.run.state import State
 
 WITHIN_S = 20.0
 # Answers /health like a server, once; a second start dies at once, as with a state that it cannot open.
@@ -98,7 +98,9 @@ def test_all_that_is_wrong_with_what_it_is_to_serve_is_told_line_by_line(project
 
 
 def test_restarts_are_bounded(tmp_path: Path) -> None:
-    process = ServerProcess(lambda port: [sys.executable, "-c", DIES_ON_RESTART, str(tmp_path), str(port)], tmp_path, 0)
+    process = ServerProcess(
+        lambda port: [sys.executable, "-c", DIES_ON_RESTART, str(tmp_path), str(port)], tmp_path, 0
+    )
     os.kill(process.pid, signal.SIGKILL)
     assert process.gone.wait(WITHIN_S)
     assert process.restarts == RESTARTS_MAX
@@ -107,7 +109,17 @@ def test_restarts_are_bounded(tmp_path: Path) -> None:
 
 def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: State) -> None:
     state.prepare()
-    argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(state.root), "--port", "0"]
+    argv = [
+        sys.executable,
+        "-m",
+        "mcp_server",
+        "--config",
+        str(project / "harness.toml"),
+        "--state",
+        str(state.root),
+        "--port",
+        "0",
+    ]
     sources = Path(__file__).resolve().parents[2]
     with subprocess.Popen(argv, cwd=sources, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as stray:
         wait_until(state.server_file.exists)

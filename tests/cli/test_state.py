@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.state import RunFile, State, StateBusy
+from harness.run.state import RunFile, State, StateBusy
 
 
 def test_the_directory_hides_itself_from_git_and_from_other_users(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_run_that_said_goodbye_is_not_stale(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_is_found_by_the_next(tmp_path: Path) -> None:
     dies = (
-        "import os, sys, pathlib; from harness.state import State, RunFile\n"
+        "import os, sys, pathlib; from harness.run.state import State, RunFile\n"
         "with State(pathlib.Path(sys.argv[1])).hold() as hold:\n"
         "    hold.announce(RunFile(os.getpid(), 5)); os._exit(9)"
     )

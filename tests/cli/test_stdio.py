@@ -8,9 +8,9 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from harness.server import ServerClient
-from harness.server_process import ServerProcess, start_server
-from harness.state import State
+from harness.client import ServerClient
+from harness.run.server_process import ServerProcess, start_server
+from harness.run.state import State
 
 from .conftest import SOURCES, Verb, git
 
@@ -25,7 +25,9 @@ def proxy(project: Path) -> StdioServerParameters:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_client_without_http_works_under_the_same_rules(mode: str, project: Path, server: ServerProcess, client: ServerClient) -> None:
+def test_a_client_without_http_works_under_the_same_rules(
+    mode: str, project: Path, server: ServerProcess, client: ServerClient
+) -> None:
     async def play() -> None:
         async with Client(stdio_client(proxy(project)), mode=mode) as alice:
             names = {tool.name for tool in (await alice.list_tools()).tools}
@@ -63,21 +65,28 @@ def test_progress_reaches_a_client_on_stdio(project: Path, server: ServerProcess
 def test_a_client_on_stdio_reads_main_and_pushes_a_patch(project: Path, server: ServerProcess) -> None:
     async def play() -> None:
         async with Client(stdio_client(proxy(project))) as alice:
-            assert [resource.uri for resource in (await alice.list_resources()).resources] == ["harness://toy/"]
+            assert [resource.uri for resource in (await alice.list_resources()).resources] == [
+                "harness://toy/"
+            ]
             assert (await alice.list_resource_templates()).resource_templates
             listing = await alice.read_resource("harness://toy/pkg/")
             assert listing.contents[0].text == "__init__.py"
             with pytest.raises(MCPError, match="lists what there is"):
                 await alice.read_resource("harness://toy/nothing")
             fence = (await alice.call_tool("claim_task", {"task": "T01"})).structured_content["fence"]
-            refused = await alice.call_tool("push", {"fence": fence, "summary": "x", "patch": "--- /dev/null\n+++ b/docs/x\n@@ -0,0 +1 @@\n+1\n"})
+            refused = await alice.call_tool(
+                "push",
+                {"fence": fence, "summary": "x", "patch": "--- /dev/null\n+++ b/docs/x\n@@ -0,0 +1 @@\n+1\n"},
+            )
             assert refused.structured_content["code"] == "outside_module"
 
     anyio.run(play)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_client_on_stdio_outlives_its_server_and_finds_it_again(mode: str, project: Path, server: ServerProcess, state: State) -> None:
+def test_a_client_on_stdio_outlives_its_server_and_finds_it_again(
+    mode: str, project: Path, server: ServerProcess, state: State
+) -> None:
     """The port is another one after the restart."""
 
     async def play() -> None:

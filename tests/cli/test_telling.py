@@ -7,16 +7,33 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import incidents, lines, transcript
 from harness.agents.base import Event, Mark
-from harness.incidents import Kind, Watch
-from harness.table import COLUMNS, LiveTable, PlainLines, agent_row, headline, view
+from harness.sessions import transcript
+from harness.show import incidents, lines
+from harness.show.incidents import Kind, Watch
+from harness.show.table import COLUMNS, LiveTable, PlainLines, agent_row, headline, view
 
 Json = dict[str, Any]
 
 
-def event(kind: str, ms: int = 1000, agent: str | None = "a-1", task: str | None = "T1", fence: int | None = 4, **data: object) -> Json:
-    return {"seq": 1, "ms": ms, "kind": kind, "agent": agent, "session": "S1", "task": task, "fence": fence, "data": data}
+def event(
+    kind: str,
+    ms: int = 1000,
+    agent: str | None = "a-1",
+    task: str | None = "T1",
+    fence: int | None = 4,
+    **data: object,
+) -> Json:
+    return {
+        "seq": 1,
+        "ms": ms,
+        "kind": kind,
+        "agent": agent,
+        "session": "S1",
+        "task": task,
+        "fence": fence,
+        "data": data,
+    }
 
 
 STATUS = {
@@ -31,13 +48,28 @@ STATUS = {
     [
         (event("lease_granted"), "claimed T1 (fence 4)"),
         (event("landed", commit="0123456789abcdef"), "LANDED T1 as 0123456789"),
-        (event("refusal", code="overlap", tool="claim_task", happened="taken"), "refused overlap in claim_task: taken"),
+        (
+            event("refusal", code="overlap", tool="claim_task", happened="taken"),
+            "refused overlap in claim_task: taken",
+        ),
         (event("lease_ended", reason="session_ended"), "lease on T1 ended, session_ended (fence 4)"),
-        (event("session_ended", outcome="quota", detail="resets at 5"), "session S1 ended, quota: resets at 5"),
+        (
+            event("session_ended", outcome="quota", detail="resets at 5"),
+            "session S1 ended, quota: resets at 5",
+        ),
         (event("task_state", state="blocked"), "task T1 is blocked"),
-        (event("agent_state", state="stopped", reason="preflight: no claude", sessions=0, gave_up=True), "never started: preflight: no claude"),
-        (event("agent_state", state="stopped", reason="no task is left", sessions=2, gave_up=False), "stopped: no task is left"),
-        (event("agent_state", state="waiting", reason="waiting for quota until 14:05Z"), "waits: waiting for quota until 14:05Z"),
+        (
+            event("agent_state", state="stopped", reason="preflight: no claude", sessions=0, gave_up=True),
+            "never started: preflight: no claude",
+        ),
+        (
+            event("agent_state", state="stopped", reason="no task is left", sessions=2, gave_up=False),
+            "stopped: no task is left",
+        ),
+        (
+            event("agent_state", state="waiting", reason="waiting for quota until 14:05Z"),
+            "waits: waiting for quota until 14:05Z",
+        ),
     ],
 )
 def test_an_event_worth_telling_is_one_line_with_its_time(happened: Json, said: str) -> None:
@@ -54,10 +86,18 @@ def test_a_row_tells_role_session_last_end_and_tokens() -> None:
         "outcome": "crashed", "detail": "exit 1: " + "x" * 80, "spent": {"tokens": 1_234_567}, "landings": 2, "refusals": 1,
     }  # fmt: skip
     row = dict(zip(COLUMNS, agent_row(agent), strict=True))
-    assert (row["kind"], row["state"], row["session"], row["tokens"]) == ("claude, reviewer", "waiting: nothing new has landed", "4", "1,235k")
+    assert (row["kind"], row["state"], row["session"], row["tokens"]) == (
+        "claude, reviewer",
+        "waiting: nothing new has landed",
+        "4",
+        "1,235k",
+    )
     assert row["last end"].startswith("crashed: exit 1: x") and len(row["last end"]) == 60
     quota = {"until_ms": 90_000, "account": "anthropic"}
-    assert agent_row(agent | {"waiting_for_quota": quota})[2] == "waiting for quota until 1970-01-01 00:01Z (anthropic)"
+    assert (
+        agent_row(agent | {"waiting_for_quota": quota})[2]
+        == "waiting for quota until 1970-01-01 00:01Z (anthropic)"
+    )
 
 
 def spoken(line: str) -> Event | None:
@@ -123,7 +163,9 @@ def test_on_a_terminal_there_is_a_table_with_every_agent() -> None:
 
 
 def test_the_headline_counts_tasks_landings_refusals_and_cases() -> None:
-    assert headline(STATUS) == "tasks: 3 done · 2 claimed · 1 open · 0 blocked | landed 3 | refused 2 | sql 7/9"
+    assert (
+        headline(STATUS) == "tasks: 3 done · 2 claimed · 1 open · 0 blocked | landed 3 | refused 2 | sql 7/9"
+    )
 
 
 def seen(*happened: Json) -> list[Kind]:
@@ -140,19 +182,30 @@ def test_a_claim_race_has_one_winner() -> None:
 
 def test_a_failure_counts_as_fixed_when_its_task_lands() -> None:
     assert seen(event("refusal", code="oracle_failed")) == []
-    assert seen(event("refusal", code="oracle_failed"), event("landed", task="T2"), event("landed")) == [Kind.FIXED]
+    assert seen(event("refusal", code="oracle_failed"), event("landed", task="T2"), event("landed")) == [
+        Kind.FIXED
+    ]
 
 
 def test_a_task_is_resumed_when_another_takes_over_what_a_dead_session_left() -> None:
     died = event("lease_ended", agent="a-1", reason="session_ended", salvage="refs/x")
     assert seen(died, event("lease_granted", agent="b-1")) == [Kind.RESUMED]
     assert seen(died, event("lease_granted", agent="a-1")) == []
-    assert seen(event("lease_ended", reason="abandoned", salvage="refs/x"), event("lease_granted", agent="b-1")) == []
+    assert (
+        seen(event("lease_ended", reason="abandoned", salvage="refs/x"), event("lease_granted", agent="b-1"))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [("overlap", Kind.OVERLAP), ("outside_module", Kind.OUTSIDE), ("regression", Kind.REGRESSION), ("stale_fence", Kind.STALE), ("protected_ref", Kind.DIRECT)],
+    [
+        ("overlap", Kind.OVERLAP),
+        ("outside_module", Kind.OUTSIDE),
+        ("regression", Kind.REGRESSION),
+        ("stale_fence", Kind.STALE),
+        ("protected_ref", Kind.DIRECT),
+    ],
 )
 def test_each_refusal_of_the_story_is_an_incident(code: str, kind: Kind) -> None:
     assert seen(event("refusal", code=code)) == [kind]

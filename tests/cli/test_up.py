@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import sandbox
-from harness.containers import BoxBroke, Engine
-from harness.server_process import start_server
-from harness.state import State
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Engine
+from harness.run.server_process import start_server
+from harness.run.state import State
 
 from .conftest import SOURCES, Verb, git
 
@@ -44,7 +44,9 @@ kind = "command"
 command = "echo 1 >pkg/whole; git add -A; git commit -qm whole; echo 1 >pkg/half; echo written; sleep 600"
 memory_mb = 128
 """
-PLANNED = AGENTS + """
+PLANNED = (
+    AGENTS
+    + """
 [agents.planner]
 kind = "command"
 role = "planner"
@@ -57,6 +59,7 @@ kind = "command"
 command = ["no-such-program"]
 memory_mb = 128
 """
+)
 PLAN = """
 if not tool("list_tasks")["tasks"]:
     tool("create_task", title="Write add", module="pkg", brief="Write it.")
@@ -115,7 +118,9 @@ def wait_until(condition: Callable[[], bool], within_s: float = UP_WITHIN_S) -> 
 def up(project: Path, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     argv = [sys.executable, "-m", "harness", "up", "--plain", *words]
-    return subprocess.Popen(argv, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        argv, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -> None:
@@ -135,7 +140,9 @@ def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -
     assert figures["claim_ms_p50"] is not None
 
 
-def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_once(toy, engine: Engine, harness: Verb) -> None:
+def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_once(
+    toy, engine: Engine, harness: Verb
+) -> None:
     project = toy(PLANNED)
     (project / "plan.py").write_text(INSIDE.read_text() + PLAN)
     git(project, "rm", "--quiet", "-r", "tasks")
@@ -151,9 +158,18 @@ def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_on
     status = json.loads(harness("status", "--json").stdout)
     assert [warning[: len(absent)] for warning in status["warnings"]] == [absent]
     rows = {agent["agent"]: agent for agent in status["agents"]}
-    assert (rows["absent-1"]["sessions"], rows["absent-1"]["state"], rows["absent-1"]["live"]) == (0, "stopped", False)
+    assert (rows["absent-1"]["sessions"], rows["absent-1"]["state"], rows["absent-1"]["live"]) == (
+        0,
+        "stopped",
+        False,
+    )
     planner = rows["planner-1"]
-    assert (planner["role"], planner["sessions"], planner["outcome"], planner["reason"]) == ("planner", 2, "worked", "nothing is left to plan")
+    assert (planner["role"], planner["sessions"], planner["outcome"], planner["reason"]) == (
+        "planner",
+        2,
+        "worked",
+        "nothing is left to plan",
+    )
     assert absent in harness("status").stdout
 
 
@@ -181,7 +197,9 @@ def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine) -> None:
     assert state.run() is None
 
 
-def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: Engine, harness: Verb) -> None:
+def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(
+    toy, engine: Engine, harness: Verb
+) -> None:
     project = toy(SLEEPERS)
     try:
         started = harness("up", "--detach")
@@ -193,7 +211,9 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: 
         assert harness("connect", "alice").returncode == 0
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
         os.kill(json.loads(State(project / ".harness").server_file.read_text())["pid"], signal.SIGKILL)
-        wait_until(lambda: harness("status").returncode == 0, within_s=30)  # it comes back, and no box is lost
+        wait_until(
+            lambda: harness("status").returncode == 0, within_s=30
+        )  # it comes back, and no box is lost
         assert agents_in_boxes(engine, project) == 1
         assert "sleeper-1" in harness("logs", "sleeper-1").stderr
         judged = harness("oracle", "run")
@@ -205,7 +225,9 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(toy, engine: 
     assert json.loads(harness("status", "--json").stdout)["up"] is False
 
 
-def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(toy, engine: Engine, harness: Verb) -> None:
+def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(
+    toy, engine: Engine, harness: Verb
+) -> None:
     project = toy(WRITERS)
     state = State(project / ".harness")
     with up(project) as running:
@@ -218,7 +240,9 @@ def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(toy, 
         assert "recovered from run" in told
         assert "ended 1 sessions that were cut off" in told
         kept = git(state.root / "repos/toy.git", "ls-tree", "-r", "--name-only", "refs/agents/writer-1/S1")
-        assert {"pkg/whole", "pkg/half"} <= set(kept.splitlines()), "what it had committed, and what it had not"
+        assert {"pkg/whole", "pkg/half"} <= set(kept.splitlines()), (
+            "what it had committed, and what it had not"
+        )
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
         run = state.run()
         assert run is not None
@@ -231,7 +255,9 @@ def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(toy, 
     assert left(engine, project) == []
 
 
-def test_a_server_that_others_keep_up_is_given_hands(toy, engine: Engine, harness: Verb, tmp_path: Path) -> None:
+def test_a_server_that_others_keep_up_is_given_hands(
+    toy, engine: Engine, harness: Verb, tmp_path: Path
+) -> None:
     project = toy(AGENTS)
     state = State(project / ".harness")
     state.prepare()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.server_process import ServerProcess
-from harness.state import State
+from harness.run.server_process import ServerProcess
+from harness.run.state import State
 
 from .conftest import Verb, git, make_project, running_server
 
@@ -39,17 +39,27 @@ def test_tasks_are_listed_shown_added(harness: Verb, server: ServerProcess) -> N
     assert "Write add, in pkg/." in harness("tasks", "show", "T01").stdout
     added = harness("tasks", "add", "Write docs", "--module", "docs", "--brief", "Say what it does.")
     assert (added.returncode, added.stdout.strip()) == (0, "T03")
-    assert {task["id"] for task in json.loads(harness("tasks", "list", "--json").stdout)} == {"T01", "T02", "T03"}
+    assert {task["id"] for task in json.loads(harness("tasks", "list", "--json").stdout)} == {
+        "T01",
+        "T02",
+        "T03",
+    }
 
 
 def test_what_the_server_refuses_is_one_line_and_status_1(harness: Verb, server: ServerProcess) -> None:
-    for words in (("tasks", "show", "T99"), ("tasks", "add", "x", "--module", "nowhere"), ("tasks", "reopen", "T01", "--reason", "x")):
+    for words in (
+        ("tasks", "show", "T99"),
+        ("tasks", "add", "x", "--module", "nowhere"),
+        ("tasks", "reopen", "T01", "--reason", "x"),
+    ):
         said = harness(*words)
         assert said.returncode == 1, words
         assert said.stderr.startswith("harness: the server refused: ")
 
 
-def test_a_server_elsewhere_is_reached_by_url_and_token_file(harness: Verb, server: ServerProcess, state: State, tmp_path: Path) -> None:
+def test_a_server_elsewhere_is_reached_by_url_and_token_file(
+    harness: Verb, server: ServerProcess, state: State, tmp_path: Path
+) -> None:
     token = state.root / "tokens" / "admin"
     said = harness("--server", server.url, "--token-file", str(token), "status", "--json", cwd=tmp_path)
     assert json.loads(said.stdout)["run"] == "toy"
@@ -87,7 +97,9 @@ def test_the_figures_of_a_run_are_reported(harness: Verb, server: ServerProcess,
     assert json.loads((tmp_path / "report.json").read_text()) == figures
 
 
-def test_connect_mints_a_token_that_clones_and_uploads(harness: Verb, server: ServerProcess, tmp_path: Path) -> None:
+def test_connect_mints_a_token_that_clones_and_uploads(
+    harness: Verb, server: ServerProcess, tmp_path: Path
+) -> None:
     said = json.loads(harness("connect", "alice", "--client", "claude", "--json").stdout)
     assert json.loads(said["config"])["mcpServers"]["harness"]["url"] == f"{server.url}/mcp"
     elsewhere = tmp_path / "elsewhere"
@@ -111,4 +123,3 @@ def test_connect_prints_text_for_people(harness: Verb, server: ServerProcess) ->
 def _shell(command: str, directory: Path) -> None:
     done = subprocess.run(["sh", "-c", command], cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.server_process import ServerProcess
-from harness.state import State
+from harness.run.server_process import ServerProcess
+from harness.run.state import State
 
 from .conftest import Verb
 
@@ -22,7 +22,22 @@ def test_a_word_that_is_no_verb_is_a_usage_error(harness: Verb) -> None:
 def test_help_needs_no_project(harness: Verb, tmp_path: Path) -> None:
     said = harness("--help", cwd=tmp_path)
     assert said.returncode == 0
-    assert all(verb in said.stdout for verb in ("init", "doctor", "up", "down", "status", "logs", "tasks", "connect", "demo", "audit", "oracle"))
+    assert all(
+        verb in said.stdout
+        for verb in (
+            "init",
+            "doctor",
+            "up",
+            "down",
+            "status",
+            "logs",
+            "tasks",
+            "connect",
+            "demo",
+            "audit",
+            "oracle",
+        )
+    )
 
 
 def test_outside_a_project_the_way_in_is_told(harness: Verb, tmp_path: Path) -> None:
@@ -41,7 +56,9 @@ def test_before_the_first_run_there_is_nothing_to_show(harness: Verb) -> None:
 
 def test_up_tells_every_problem_of_the_configuration_and_starts_nothing(harness: Verb, project: Path) -> None:
     file = project / "harness.toml"
-    file.write_text(file.read_text().replace('name = "toy"', "name = 5").replace("count = 2", 'count = "two"'))
+    file.write_text(
+        file.read_text().replace('name = "toy"', "name = 5").replace("count = 2", 'count = "two"')
+    )
     said = harness("up", "--plain")
     assert said.returncode == 2
     problems = [line for line in said.stderr.splitlines() if "harness.toml:" in line]

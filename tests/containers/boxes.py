@@ -2,9 +2,9 @@
 
 import json
 
-from harness import sandbox
-from harness.containers import Box, Engine
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.containers import Box, Engine
+from harness.boxes.sandbox import Session
 
 
 def python(box: Box, code: str, *args: str, timeout_s: float = 60) -> list[str]:
@@ -29,10 +29,16 @@ def wait_for_log(box: Box, event: str) -> None:
 
 def ran(engine: Engine, session: Session, script: str, **more: dict) -> tuple[int | None, list[str]]:
     """Exit status and all lines of a session that runs a shell script."""
-    box = sandbox.start(engine, session, argv=["sh", "-c", script], env=more.get("env", {}), files=more.get("files", {}))
+    box = sandbox.start(
+        engine, session, argv=["sh", "-c", script], env=more.get("env", {}), files=more.get("files", {})
+    )
     lines = [line.decode() for _, line in box.follow_logs()]
     return box.wait(30), lines
 
 
 def told(lines: list[str], event: str) -> list[dict]:
-    return [found for line in lines if line.startswith('{"harness"') and (found := json.loads(line))["harness"] == event]
+    return [
+        found
+        for line in lines
+        if line.startswith('{"harness"') and (found := json.loads(line))["harness"] == event
+    ]

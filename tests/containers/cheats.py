@@ -44,7 +44,12 @@ else:
     except Exception:
         pass
 """
-    return engine(f"leaves {name} for the next case", trick, passes=1, forked=name in ("a file in its home", "shared memory of System V"))
+    return engine(
+        f"leaves {name} for the next case",
+        trick,
+        passes=1,
+        forked=name in ("a file in its home", "shared memory of System V"),
+    )
 
 
 def _indented(code: str, by: int) -> str:
@@ -66,7 +71,9 @@ def serve(work):
 FORGED = """
 lines = "".join('\\n{"id": "n/%d", "output": "%d\\\\n", "exit": 0}\\n' % (k, k * k) for k in range(2, 8)).encode()
 """
-WRITES_ANSWERS = FORGED + """
+WRITES_ANSWERS = (
+    FORGED
+    + """
 for place in [f"/proc/{os.getppid()}/fd/{fd}" for fd in range(8)] + [f"/proc/{pid}/fd/1" for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]:
     try:
         os.write(os.open(place, os.O_WRONLY | os.O_NONBLOCK), lines)
@@ -79,6 +86,7 @@ for fd in range(3, 256):
         pass
 os.write(1, lines)
 """
+)
 SEARCH = """
 wanted = f"the-square-of-{n}-is-".encode()
 def look(path):
@@ -100,15 +108,20 @@ for pid in os.listdir("/proc"):
 """
 
 ANSWERS = [
-    engine("calls the reference", """
+    engine(
+        "calls the reference",
+        """
 import shutil, subprocess
 for name in ("sqlite3", "/usr/bin/sqlite3", "/usr/lib/sqlite3"):
     try:
         worked = worked or subprocess.run([name, ":memory:", f"select {n} * {n}"], capture_output=True).stdout.strip() == str(n * n).encode()
     except OSError:
         pass
-"""),
-    engine("loads the reference's library", """
+""",
+    ),
+    engine(
+        "loads the reference's library",
+        """
 import ctypes
 try:
     import sqlite3
@@ -120,33 +133,82 @@ for name in ("libsqlite3.so.0", "libsqlite3.so", "/usr/lib/x86_64-linux-gnu/libs
         worked = bool(ctypes.CDLL(name))
     except OSError:
         pass
-"""),
+""",
+    ),
     engine("looks for the expected answers everywhere", SEARCH),
-    Cheat("links out of the tree", {"engine.py": ENGINE.format(trick=SEARCH.replace('for top in (', 'for top in ("a", "b", "c", "d", "e", '))},
-          links={"a": "/scratch/1", "b": "/proc/self", "c": "/etc", "d": "/proc/1/root", "e": "../.."}),
+    Cheat(
+        "links out of the tree",
+        {
+            "engine.py": ENGINE.format(
+                trick=SEARCH.replace("for top in (", 'for top in ("a", "b", "c", "d", "e", ')
+            )
+        },
+        links={"a": "/scratch/1", "b": "/proc/self", "c": "/etc", "d": "/proc/1/root", "e": "../.."},
+    ),
     engine("exits with 0 before it answers", "sys.exit(0)"),
     engine("leaves by os._exit", "print(n * n)\nos._exit(0)"),
     engine("prints nothing", "worked = True\nsys.stdout = open(os.devnull, 'w')"),
     engine("repeats what it was asked", "n = n ** 0.5"),
-    engine("answers rightly only in the first moments", passes=None, trick="import time\ntime.sleep(0.2)\nworked = time.time() - os.stat('engine.py').st_ctime < 0.5"),
-    engine("tells the judge's box by its name and its user", "worked = os.uname().nodename != 'oracle' and os.getuid() < 10000"),
-    engine("answers with other exit statuses", "print(n * n)\nsys.stdout.flush()\nos._exit((126, 127, 128 + 9, 128 + 15, 255, 1)[n % 6])"),
+    engine(
+        "answers rightly only in the first moments",
+        passes=None,
+        trick="import time\ntime.sleep(0.2)\nworked = time.time() - os.stat('engine.py').st_ctime < 0.5",
+    ),
+    engine(
+        "tells the judge's box by its name and its user",
+        "worked = os.uname().nodename != 'oracle' and os.getuid() < 10000",
+    ),
+    engine(
+        "answers with other exit statuses",
+        "print(n * n)\nsys.stdout.flush()\nos._exit((126, 127, 128 + 9, 128 + 15, 255, 1)[n % 6])",
+    ),
     engine("answers and kills itself", "print(n * n)\nsys.stdout.flush()\nos.kill(os.getpid(), 9)"),
-    engine("hides its answer among control characters", "sys.stdout.buffer.write(b'\\x00\\x1b[2K\\r\\xff\\xfe' + str(n * n).encode() + b'\\x00\\n')\nsys.stdout.flush()\nos._exit(0)"),
-    engine("fills the pipe with bytes that are no text", "sys.stdout.buffer.write(bytes(range(128, 256)) * 4096 + b'\\x01' * 400_000)"),
+    engine(
+        "hides its answer among control characters",
+        "sys.stdout.buffer.write(b'\\x00\\x1b[2K\\r\\xff\\xfe' + str(n * n).encode() + b'\\x00\\n')\nsys.stdout.flush()\nos._exit(0)",
+    ),
+    engine(
+        "fills the pipe with bytes that are no text",
+        "sys.stdout.buffer.write(bytes(range(128, 256)) * 4096 + b'\\x01' * 400_000)",
+    ),
     engine("prints gigabytes", passes=5, trick="while n == 3: os.write(1, b'x' * 65536)\nworked = True"),
     engine("hangs", passes=5, trick="import time\nwhile n == 3: time.sleep(1)\nworked = True"),
-    engine("sleeps until its time is up and answers then", passes=5, trick="import time\nif n == 3: time.sleep(1.6)\nworked = True"),
-    engine("refuses to be ended", passes=5, trick="import signal, time\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, signal.SIG_IGN)\nwhile n == 3: time.sleep(1)\nworked = True"),
+    engine(
+        "sleeps until its time is up and answers then",
+        passes=5,
+        trick="import time\nif n == 3: time.sleep(1.6)\nworked = True",
+    ),
+    engine(
+        "refuses to be ended",
+        passes=5,
+        trick="import signal, time\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, signal.SIG_IGN)\nwhile n == 3: time.sleep(1)\nworked = True",
+    ),
 ]
 
 EXECUTOR = [
     engine("forges the executor's lines", WRITES_ANSWERS, forked=True),
-    engine("kills the executor", passes=5, trick="worked = n != 3\nif n == 3:\n    os.kill(os.getppid(), 9)\n    import time\n    time.sleep(9)", forked=True),
+    engine(
+        "kills the executor",
+        passes=5,
+        trick="worked = n != 3\nif n == 3:\n    os.kill(os.getppid(), 9)\n    import time\n    time.sleep(9)",
+        forked=True,
+    ),
     engine("kills all it can", passes=5, trick="worked = n != 3\nif n == 3: os.kill(-1, 9)"),
-    engine("stops the executor", passes=5, trick="worked = n != 3\nif n == 3: os.kill(os.getppid(), 19)", forked=True),
-    engine("sends the executor all signals", passes=5, trick="worked = n != 3\nif n == 3:\n    for s in (1, 2, 3, 10, 12, 13, 14, 17, 15): os.kill(os.getppid(), s)"),
-    engine("takes the executor's limits away", passes=5, trick="""
+    engine(
+        "stops the executor",
+        passes=5,
+        trick="worked = n != 3\nif n == 3: os.kill(os.getppid(), 19)",
+        forked=True,
+    ),
+    engine(
+        "sends the executor all signals",
+        passes=5,
+        trick="worked = n != 3\nif n == 3:\n    for s in (1, 2, 3, 10, 12, 13, 14, 17, 15): os.kill(os.getppid(), s)",
+    ),
+    engine(
+        "takes the executor's limits away",
+        passes=5,
+        trick="""
 import resource
 worked = n != 3
 for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU) if n == 3 else ():
@@ -154,16 +216,23 @@ for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_AS, 
         resource.prlimit(os.getppid(), what, (0, 0))
     except OSError:
         pass
-"""),
-    engine("slows the executor down", passes=5, trick="""
+""",
+    ),
+    engine(
+        "slows the executor down",
+        passes=5,
+        trick="""
 worked = n != 3
 try:
     os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)
     os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0))
 except OSError:
     pass
-"""),
-    engine("reads the executor's memory", """
+""",
+    ),
+    engine(
+        "reads the executor's memory",
+        """
 for pid in [str(os.getppid()), *os.listdir("/proc")]:
     for name in ("mem", "maps", "fd/0", "environ") if pid.isdigit() and pid != str(os.getpid()) else ():
         try:
@@ -171,20 +240,31 @@ for pid in [str(os.getppid()), *os.listdir("/proc")]:
                 worked = worked or bool(file.read(1))
         except OSError:
             pass
-"""),
-    engine("traces the executor", """
+""",
+    ),
+    engine(
+        "traces the executor",
+        """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 for pid in [os.getppid(), *(int(name) for name in os.listdir("/proc") if name.isdigit())]:
     worked = worked or pid != os.getpid() and libc.ptrace(16, pid, 0, 0) == 0 or libc.syscall(310, pid, 0, 0, 0, 0, 0) == 0 and pid != os.getpid()
-"""),
-    engine("reads the inputs of the other cases", """
+""",
+    ),
+    engine(
+        "reads the inputs of the other cases",
+        """
 import gc
 others = {b'"input": "%d' % k for k in range(2, 8) if k != n}
 found = [o for o in gc.get_objects() if isinstance(o, (bytes, list)) and any(k in repr(o).encode() for k in others)]
 n = len(found)
-""", forked=True),
-    engine("leaves a daemon that answers the cases after it", DAEMON + """
+""",
+        forked=True,
+    ),
+    engine(
+        "leaves a daemon that answers the cases after it",
+        DAEMON
+        + """
 def answers():
     import time
     while True:
@@ -203,11 +283,15 @@ else:
     import time
     time.sleep(0.3)
     os._exit(0)
-"""),
+""",
+    ),
 ]
 
 BOX = [
-    engine("writes to its own source", passes=1, trick=f"""
+    engine(
+        "writes to its own source",
+        passes=1,
+        trick=f"""
 worked = n == 2
 for name in ("engine.py", "/work/src/engine.py", "new.py"):
     try:
@@ -223,8 +307,11 @@ for name in ("engine.py", "/work/src/engine.py", "new.py"):
         worked = True
     except OSError:
         pass
-"""),
-    engine("becomes another user", """
+""",
+    ),
+    engine(
+        "becomes another user",
+        """
 import shutil, subprocess
 copy = os.path.join(os.environ["HOME"], "copy")
 shutil.copy("/bin/cat", copy)
@@ -235,13 +322,20 @@ for change in (lambda: os.setuid(10001), lambda: os.setuid(0), lambda: os.setgid
         worked = True
     except OSError:
         pass
-"""),
-    engine("makes namespaces and mounts", """
+""",
+    ),
+    engine(
+        "makes namespaces and mounts",
+        """
 import ctypes
 libc = ctypes.CDLL(None)
 worked = libc.unshare(0x10000000) == 0 or libc.mount(b"none", b"/tmp", b"tmpfs", 0, None) == 0 or libc.syscall(165, 0, 0, 0, 0, 0) == 0
-"""),
-    engine("fills the disk", passes=5, trick="""
+""",
+    ),
+    engine(
+        "fills the disk",
+        passes=5,
+        trick="""
 worked = n != 3
 for place in (os.environ["HOME"], "/tmp", "/dev/shm") if n == 3 else ():
     with open(os.path.join(place, "full"), "wb") as file:
@@ -249,30 +343,77 @@ for place in (os.environ["HOME"], "/tmp", "/dev/shm") if n == 3 else ():
             for _ in range(40): file.write(b"x" * (1 << 20))
         except OSError:
             pass
-"""),
-    engine("takes every inode", passes=5, trick="""
+""",
+    ),
+    engine(
+        "takes every inode",
+        passes=5,
+        trick="""
 worked = n != 3
 for place in ("/tmp", os.environ["HOME"]) if n == 3 else ():
     try:
         for k in range(20_000): os.close(os.open(f"{place}/{k}", os.O_CREAT))
     except OSError:
         pass
-"""),
-    engine("is a fork bomb", passes=5, trick="worked = n != 3\nwhile n == 3:\n    try: os.fork()\n    except OSError: pass"),
-    engine("is a memory bomb", passes=5, trick="worked = n != 3\nheld = []\nwhile n == 3: held.append(b'x' * (16 << 20))"),
-    engine("is a memory bomb of many processes", passes=5, trick="worked = n != 3\nheld = []\nif n == 3: [os.fork() for _ in range(4)]\nwhile n == 3: held.append(b'x' * (8 << 20))"),
-    left("a file in its home", "open(os.environ['HOME'] + '/left', 'w').write('x')", "open(os.environ['HOME'] + '/left')"),
+""",
+    ),
+    engine(
+        "is a fork bomb",
+        passes=5,
+        trick="worked = n != 3\nwhile n == 3:\n    try: os.fork()\n    except OSError: pass",
+    ),
+    engine(
+        "is a memory bomb",
+        passes=5,
+        trick="worked = n != 3\nheld = []\nwhile n == 3: held.append(b'x' * (16 << 20))",
+    ),
+    engine(
+        "is a memory bomb of many processes",
+        passes=5,
+        trick="worked = n != 3\nheld = []\nif n == 3: [os.fork() for _ in range(4)]\nwhile n == 3: held.append(b'x' * (8 << 20))",
+    ),
+    left(
+        "a file in its home",
+        "open(os.environ['HOME'] + '/left', 'w').write('x')",
+        "open(os.environ['HOME'] + '/left')",
+    ),
     left("a file in /tmp", "open('/tmp/left', 'w').write('x')", "open('/tmp/left')"),
     left("a file in /dev/shm", "open('/dev/shm/left', 'w').write('x')", "open('/dev/shm/left')"),
     left("a queue in /dev/mqueue", "open('/dev/mqueue/left', 'w')", "open('/dev/mqueue/left')"),
-    left("a closed directory", "os.makedirs('/tmp/left/a')\nopen('/tmp/left/a/b', 'w')\nos.chmod('/tmp/left/a', 0)\nos.chmod('/tmp/left', 0)",
-         "os.chmod('/tmp/left', 0o700)\nos.chmod('/tmp/left/a', 0o700)\nopen('/tmp/left/a/b')"),
-    left("its home closed", "open(os.environ['HOME'] + '/left', 'w')\nos.chmod(os.environ['HOME'], 0)", "os.chmod(os.environ['HOME'], 0o700)\nopen(os.environ['HOME'] + '/left')"),
-    left("a nest of directories", "os.chdir('/tmp')\nfor _ in range(3000):\n    os.mkdir('left')\n    os.chdir('left')", "os.chdir('/tmp/left')"),
-    left("shared memory of System V", SYSTEM_V + "assert libc.shmget(77, 4096, 0o1666) >= 0", SYSTEM_V + "assert libc.shmget(77, 0, 0) >= 0"),
-    left("a semaphore of System V", SYSTEM_V + "assert libc.semget(77, 1, 0o1666) >= 0", SYSTEM_V + "assert libc.semget(77, 0, 0) >= 0"),
-    left("a message queue of System V", SYSTEM_V + "assert libc.msgget(77, 0o1666) >= 0", SYSTEM_V + "assert libc.msgget(77, 0) >= 0"),
-    left("a daemon on a socket without a file", DAEMON + """
+    left(
+        "a closed directory",
+        "os.makedirs('/tmp/left/a')\nopen('/tmp/left/a/b', 'w')\nos.chmod('/tmp/left/a', 0)\nos.chmod('/tmp/left', 0)",
+        "os.chmod('/tmp/left', 0o700)\nos.chmod('/tmp/left/a', 0o700)\nopen('/tmp/left/a/b')",
+    ),
+    left(
+        "its home closed",
+        "open(os.environ['HOME'] + '/left', 'w')\nos.chmod(os.environ['HOME'], 0)",
+        "os.chmod(os.environ['HOME'], 0o700)\nopen(os.environ['HOME'] + '/left')",
+    ),
+    left(
+        "a nest of directories",
+        "os.chdir('/tmp')\nfor _ in range(3000):\n    os.mkdir('left')\n    os.chdir('left')",
+        "os.chdir('/tmp/left')",
+    ),
+    left(
+        "shared memory of System V",
+        SYSTEM_V + "assert libc.shmget(77, 4096, 0o1666) >= 0",
+        SYSTEM_V + "assert libc.shmget(77, 0, 0) >= 0",
+    ),
+    left(
+        "a semaphore of System V",
+        SYSTEM_V + "assert libc.semget(77, 1, 0o1666) >= 0",
+        SYSTEM_V + "assert libc.semget(77, 0, 0) >= 0",
+    ),
+    left(
+        "a message queue of System V",
+        SYSTEM_V + "assert libc.msgget(77, 0o1666) >= 0",
+        SYSTEM_V + "assert libc.msgget(77, 0) >= 0",
+    ),
+    left(
+        "a daemon on a socket without a file",
+        DAEMON
+        + """
 def listen():
     import socket, time
     held = socket.socket(socket.AF_UNIX)
@@ -280,27 +421,72 @@ def listen():
     held.listen()
     time.sleep(60)
 serve(listen)
-""", "import socket\nsocket.socket(socket.AF_UNIX).connect(b'\\0left')"),
+""",
+        "import socket\nsocket.socket(socket.AF_UNIX).connect(b'\\0left')",
+    ),
 ]
 
 ANSWERING = "#!/bin/sh\nexec python3 - <<'E'\nimport socket, sys\nheld = socket.socket(socket.AF_UNIX)\nheld.bind(b'\\0build')\nheld.listen()\nimport time\ntime.sleep(60)\nE\n"
 FINDS_DAEMON = "import socket\ntry:\n    socket.socket(socket.AF_UNIX).connect(b'\\0build')\n    worked = True\nexcept OSError:\n    pass"
 BUILDS = [
-    Cheat("leaves a daemon of the build", {"engine.py": ENGINE.format(trick=FINDS_DAEMON), "serve.sh": ANSWERING},
-          suite={"build": "setsid sh serve.sh >/dev/null 2>&1 & sleep 0.3"}),
-    Cheat("forges the end of its build and kills what runs it", {"engine.py": ENGINE.format(trick=FINDS_DAEMON), "serve.sh": ANSWERING},
-          suite={"build": "setsid sh serve.sh >/dev/null 2>&1 & sleep 0.3; echo '{\"build\": null}' > /proc/$PPID/fd/1; echo '{\"build\": null}'; kill -9 $PPID; sleep 1"}),
-    Cheat("prints answers while it builds", {"engine.py": ENGINE.format(trick=""), "forge.py": "import os\n" + FORGED + "os.write(1, lines)\n"},
-          suite={"build": "python3 forge.py; python3 forge.py > /proc/$PPID/fd/1; true"}),
-    Cheat("leaves its source open to be written", {"engine.py": ENGINE.format(trick=f"try:\n    open('made/x', 'w')\n    open('engine.py', 'w').write({HONEST!r})\n    worked = True\nexcept OSError:\n    pass")},
-          suite={"build": "mkdir made; chmod 777 . made; touch made/x; chmod 666 engine.py made/x"}),
+    Cheat(
+        "leaves a daemon of the build",
+        {"engine.py": ENGINE.format(trick=FINDS_DAEMON), "serve.sh": ANSWERING},
+        suite={"build": "setsid sh serve.sh >/dev/null 2>&1 & sleep 0.3"},
+    ),
+    Cheat(
+        "forges the end of its build and kills what runs it",
+        {"engine.py": ENGINE.format(trick=FINDS_DAEMON), "serve.sh": ANSWERING},
+        suite={
+            "build": "setsid sh serve.sh >/dev/null 2>&1 & sleep 0.3; echo '{\"build\": null}' > /proc/$PPID/fd/1; echo '{\"build\": null}'; kill -9 $PPID; sleep 1"
+        },
+    ),
+    Cheat(
+        "prints answers while it builds",
+        {"engine.py": ENGINE.format(trick=""), "forge.py": "import os\n" + FORGED + "os.write(1, lines)\n"},
+        suite={"build": "python3 forge.py; python3 forge.py > /proc/$PPID/fd/1; true"},
+    ),
+    Cheat(
+        "leaves its source open to be written",
+        {
+            "engine.py": ENGINE.format(
+                trick=f"try:\n    open('made/x', 'w')\n    open('engine.py', 'w').write({HONEST!r})\n    worked = True\nexcept OSError:\n    pass"
+            )
+        },
+        suite={"build": "mkdir made; chmod 777 . made; touch made/x; chmod 666 engine.py made/x"},
+    ),
     Cheat("builds for ever", {"engine.py": HONEST}, suite={"build": "sleep 60", "run_timeout_s": 1.0}),
-    Cheat("prints gigabytes while it builds", {"engine.py": WRONG}, suite={"build": "yes", "run_timeout_s": 1.0}, verdict="failed|broken", passes=None),
-    Cheat("fills the disk while it builds", {"engine.py": WRONG}, suite={"build": "cat /dev/zero > full; true", "run_timeout_s": 3.0}, verdict="failed|broken", passes=None),
-    Cheat("builds a fork bomb", {"engine.py": WRONG, "bomb.py": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"},
-          suite={"build": "python3 bomb.py", "run_timeout_s": 1.0}),
-    Cheat("builds a nest of closed directories", {"engine.py": WRONG, "nest.py": "import os\nfor _ in range(3000):\n    os.mkdir('x')\n    os.chdir('x')\n"},
-          suite={"build": "python3 nest.py; mkdir -p shut/in; chmod 0 shut/in shut; chmod 0 /work"}, passes=1),
+    Cheat(
+        "prints gigabytes while it builds",
+        {"engine.py": WRONG},
+        suite={"build": "yes", "run_timeout_s": 1.0},
+        verdict="failed|broken",
+        passes=None,
+    ),
+    Cheat(
+        "fills the disk while it builds",
+        {"engine.py": WRONG},
+        suite={"build": "cat /dev/zero > full; true", "run_timeout_s": 3.0},
+        verdict="failed|broken",
+        passes=None,
+    ),
+    Cheat(
+        "builds a fork bomb",
+        {
+            "engine.py": WRONG,
+            "bomb.py": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n",
+        },
+        suite={"build": "python3 bomb.py", "run_timeout_s": 1.0},
+    ),
+    Cheat(
+        "builds a nest of closed directories",
+        {
+            "engine.py": WRONG,
+            "nest.py": "import os\nfor _ in range(3000):\n    os.mkdir('x')\n    os.chdir('x')\n",
+        },
+        suite={"build": "python3 nest.py; mkdir -p shut/in; chmod 0 shut/in shut; chmod 0 /work"},
+        passes=1,
+    ),
 ]
 POISONS = {
     "tmp": ("echo x > /tmp/poison", "open('/tmp/poison')"),
@@ -367,12 +553,14 @@ for line in sys.stdin:
     sql = json.loads(line)["sql"]
     {trick}
 """
-HONEST_SLT = SLT_ENGINE.format(trick="""
+HONEST_SLT = SLT_ENGINE.format(
+    trick="""
     if sql.startswith("CREATE") and made: say(error="there is one")
     elif sql.startswith("SELECT a"): say(rows=[["42"], ["43"]])
     else: say(rows=[])
     made = True
-""")
+"""
+)
 SESSIONS = {
     "answers nothing": "say(rows=[])",
     "says that everything fails": "say(error='no')",

@@ -60,25 +60,62 @@ STEERED = [
     Cheat("takes the failing test out in conftest", {"conftest.py": DESELECTS}),
     Cheat("skips the failing test in conftest", {"conftest.py": SKIPS}),
     Cheat("loads a plugin by pytest.ini", {"pytest.ini": "[pytest]\naddopts = -p evil\n", "evil.py": HOOK}),
-    Cheat("loads a plugin by pyproject.toml", {"pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-p evil"\n', "evil.py": HOOK}),
-    Cheat("loads a plugin by PYTEST_ADDOPTS in a committed file", {".env": "PYTEST_ADDOPTS='-p evil'\n", "evil.py": HOOK}, suite={"prefix": "set -a; . ./.env; "}),
-    Cheat("loads a plugin as an installed distribution", {
-        "evil.py": HOOK, "evil-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1\n", "evil-1.dist-info/entry_points.txt": "[pytest11]\nevil = evil\n"}),
-    Cheat("patches pytest by sitecustomize", {"sitecustomize.py": LATE, "evil.py": PATCH}, suite={"env": {"PYTHONPATH": "."}}),
-    Cheat("patches pytest by usercustomize", {"usercustomize.py": LATE, "evil.py": PATCH}, suite={"env": {"PYTHONPATH": "."}}),
+    Cheat(
+        "loads a plugin by pyproject.toml",
+        {"pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-p evil"\n', "evil.py": HOOK},
+    ),
+    Cheat(
+        "loads a plugin by PYTEST_ADDOPTS in a committed file",
+        {".env": "PYTEST_ADDOPTS='-p evil'\n", "evil.py": HOOK},
+        suite={"prefix": "set -a; . ./.env; "},
+    ),
+    Cheat(
+        "loads a plugin as an installed distribution",
+        {
+            "evil.py": HOOK,
+            "evil-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1\n",
+            "evil-1.dist-info/entry_points.txt": "[pytest11]\nevil = evil\n",
+        },
+    ),
+    Cheat(
+        "patches pytest by sitecustomize",
+        {"sitecustomize.py": LATE, "evil.py": PATCH},
+        suite={"env": {"PYTHONPATH": "."}},
+    ),
+    Cheat(
+        "patches pytest by usercustomize",
+        {"usercustomize.py": LATE, "evil.py": PATCH},
+        suite={"env": {"PYTHONPATH": "."}},
+    ),
     Cheat("stands in for pytest itself", {"pytest.py": FORGE}),
-    Cheat("deselects by pytest.ini", {"pytest.ini": "[pytest]\naddopts = --deselect tests/test_app.py::TestApp::test_adds\n"}),
+    Cheat(
+        "deselects by pytest.ini",
+        {"pytest.ini": "[pytest]\naddopts = --deselect tests/test_app.py::TestApp::test_adds\n"},
+    ),
     Cheat("selects only what passes by pytest.ini", {"pytest.ini": "[pytest]\naddopts = -k zero\n"}),
-    Cheat("looks for no other test files", {"pytest.ini": "[pytest]\npython_files = test_app.py\n", "app.py": RIGHT}),
+    Cheat(
+        "looks for no other test files",
+        {"pytest.ini": "[pytest]\npython_files = test_app.py\n", "app.py": RIGHT},
+    ),
     Cheat("empties the test file", {"tests/test_app.py": ""}),
     Cheat("renames the failing test", {"tests/test_app.py": TESTS.replace("test_adds", "later_adds")}),
 ]
 CODE = [
     code("patches pytest's reports", PATCH),
     code("patches the assertions", "import unittest\nunittest.TestCase.assertEqual = lambda *_: None\n"),
-    code("forges the results at exit", f"import atexit, os\natexit.register(lambda: ({FORGE_NOW}, os._exit(0)))\n"),
-    code("takes the failures out of the results at exit", "import atexit, os, re\ndef forge():\n    text = re.sub(r'<failure.*?</failure>', '', open('out.xml').read(), flags=re.S)\n    open('out.xml', 'w').write(re.sub('failures=.[0-9]+.', '', text))\n    os._exit(0)\natexit.register(forge)\n"),
-    code("forges the results from a process behind", DAEMON + f"def forge():\n    import time\n    while True:\n        open('out.xml', 'w').write({JUNIT!r})\n        time.sleep(0.01)\nimport atexit, os, time\natexit.register(lambda: (time.sleep(0.2), os._exit(0)))\nserve(forge)\n"),
+    code(
+        "forges the results at exit",
+        f"import atexit, os\natexit.register(lambda: ({FORGE_NOW}, os._exit(0)))\n",
+    ),
+    code(
+        "takes the failures out of the results at exit",
+        "import atexit, os, re\ndef forge():\n    text = re.sub(r'<failure.*?</failure>', '', open('out.xml').read(), flags=re.S)\n    open('out.xml', 'w').write(re.sub('failures=.[0-9]+.', '', text))\n    os._exit(0)\natexit.register(forge)\n",
+    ),
+    code(
+        "forges the results from a process behind",
+        DAEMON
+        + f"def forge():\n    import time\n    while True:\n        open('out.xml', 'w').write({JUNIT!r})\n        time.sleep(0.01)\nimport atexit, os, time\natexit.register(lambda: (time.sleep(0.2), os._exit(0)))\nserve(forge)\n",
+    ),
     code("forges the results and leaves", f"import os\n{FORGE}os._exit(0)\n"),
     code("leaves at import by os._exit", "import os\nos._exit(0)\n"),
     code("leaves at import by sys.exit", "import sys\nsys.exit(0)\n"),
@@ -87,30 +124,92 @@ CODE = [
     code("skips its own tests", "import unittest\nraise unittest.SkipTest('no')\n"),
     code("kills pytest", "import os\nos.kill(os.getpid(), 9)\n"),
     code("kills all it can", "import os\nos.kill(-1, 9)\n", verdict="broken"),
-    code("kills the executor", "import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (1, os.getpid()):\n        try: os.kill(int(pid), 9)\n        except OSError: pass\n", verdict="broken"),
-    code("removes every other test file", "import glob, os\nfor path in glob.glob('tests/test_*.py'):\n    if 'test_app' not in path: os.remove(path)\n"),
-    code("makes every other test file pass", "import glob\nfor path in glob.glob('tests/test_*.py'):\n    if 'test_app' not in path: open(path, 'w').write(open(path).read().replace('self.assertEqual', '(lambda *_: None)'))\n"),
-    Cheat("has its build write the results and leaves", {"app.py": "import os\nos._exit(0)\n", "forged.xml": JUNIT}, suite={"build": "cp forged.xml out.xml; cp forged.xml /tmp/out.xml"}),
-    Cheat("has its build write the results where all may write", {"app.py": "import os\nos._exit(0)\n", "forged.xml": JUNIT}, suite={"build": "cp forged.xml /tmp/out.xml; chmod 444 /tmp/out.xml", "results": "/tmp/out.xml"}),
+    code(
+        "kills the executor",
+        "import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (1, os.getpid()):\n        try: os.kill(int(pid), 9)\n        except OSError: pass\n",
+        verdict="broken",
+    ),
+    code(
+        "removes every other test file",
+        "import glob, os\nfor path in glob.glob('tests/test_*.py'):\n    if 'test_app' not in path: os.remove(path)\n",
+    ),
+    code(
+        "makes every other test file pass",
+        "import glob\nfor path in glob.glob('tests/test_*.py'):\n    if 'test_app' not in path: open(path, 'w').write(open(path).read().replace('self.assertEqual', '(lambda *_: None)'))\n",
+    ),
+    Cheat(
+        "has its build write the results and leaves",
+        {"app.py": "import os\nos._exit(0)\n", "forged.xml": JUNIT},
+        suite={"build": "cp forged.xml out.xml; cp forged.xml /tmp/out.xml"},
+    ),
+    Cheat(
+        "has its build write the results where all may write",
+        {"app.py": "import os\nos._exit(0)\n", "forged.xml": JUNIT},
+        suite={"build": "cp forged.xml /tmp/out.xml; chmod 444 /tmp/out.xml", "results": "/tmp/out.xml"},
+    ),
     Cheat("leaves no place for the canary", {"app.py": RIGHT}, suite={"build": "rm -r tests; touch tests"}),
     code("links the results elsewhere", "import os\nos.symlink('/etc/passwd', 'out.xml')\nos._exit(0)\n"),
     code("makes the results a pipe", "import os\nos.mkfifo('out.xml')\nos._exit(0)\n"),
     code("makes the results a directory", "import os\nos.mkdir('out.xml')\nos._exit(0)\n"),
-    code("writes a hundred megabytes of results", "import os\nopen('out.xml', 'w').write('<testsuite>' + '<testcase name=\"a\"/>' * 5_000_000)\nos._exit(0)\n"),
-    code("writes entities into the results", "import os\nopen('out.xml', 'w').write('<!DOCTYPE x [<!ENTITY a \"bbbb\">]><testsuite>&a;</testsuite>')\nos._exit(0)\n"),
+    code(
+        "writes a hundred megabytes of results",
+        "import os\nopen('out.xml', 'w').write('<testsuite>' + '<testcase name=\"a\"/>' * 5_000_000)\nos._exit(0)\n",
+    ),
+    code(
+        "writes entities into the results",
+        "import os\nopen('out.xml', 'w').write('<!DOCTYPE x [<!ENTITY a \"bbbb\">]><testsuite>&a;</testsuite>')\nos._exit(0)\n",
+    ),
     code("hangs", "import time\ntime.sleep(60)\n", suite={"run_timeout_s": 1.5}),
-    code("prints gigabytes", "import os\nwhile True: os.write(1, b'x' * 65536)\n", suite={"prefix": "PYTEST_ADDOPTS=-s "}),
-    code("stops the executor", "import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (1, os.getpid()):\n        try: os.kill(int(pid), 19)\n        except OSError: pass\n", suite={"run_timeout_s": 1.5}),
-    code("is a fork bomb", "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n", suite={"run_timeout_s": 1.5}, verdict="failed|broken"),
-    code("is a memory bomb", "held = []\nwhile True: held.append(b'x' * (16 << 20))\n", verdict="failed|broken"),
-    code("leaves a patch in its home for the next run", "import os, site\nos.makedirs(site.getusersitepackages())\nopen(site.getusersitepackages() + '/usercustomize.py', 'w').write('import os\\nos._exit(0)\\n')\n"),
+    code(
+        "prints gigabytes",
+        "import os\nwhile True: os.write(1, b'x' * 65536)\n",
+        suite={"prefix": "PYTEST_ADDOPTS=-s "},
+    ),
+    code(
+        "stops the executor",
+        "import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (1, os.getpid()):\n        try: os.kill(int(pid), 19)\n        except OSError: pass\n",
+        suite={"run_timeout_s": 1.5},
+    ),
+    code(
+        "is a fork bomb",
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n",
+        suite={"run_timeout_s": 1.5},
+        verdict="failed|broken",
+    ),
+    code(
+        "is a memory bomb", "held = []\nwhile True: held.append(b'x' * (16 << 20))\n", verdict="failed|broken"
+    ),
+    code(
+        "leaves a patch in its home for the next run",
+        "import os, site\nos.makedirs(site.getusersitepackages())\nopen(site.getusersitepackages() + '/usercustomize.py', 'w').write('import os\\nos._exit(0)\\n')\n",
+    ),
 ]
 SPOKEN = [
-    code("prints a summary of its own and leaves", f"import os\nos.write(1, b'{SHOWN}\\n')\nos._exit(0)\n", suite={"results": "pytest", "prefix": "PYTEST_ADDOPTS=-s "}),
-    code("prints another summary at exit", f"import atexit, os\natexit.register(lambda: (os.write(1, b'{SHOWN}\\n'), os._exit(0)))\n", suite={"results": "pytest"}),
-    code("prints TAP of its own and leaves", "import os\nos.write(1, b'ok 1 - test_app.TestApp.test_adds\\nok 2 - test_app.TestApp.test_zero\\n1..2\\n')\nos._exit(0)\n", suite={"results": "tap"}),
+    code(
+        "prints a summary of its own and leaves",
+        f"import os\nos.write(1, b'{SHOWN}\\n')\nos._exit(0)\n",
+        suite={"results": "pytest", "prefix": "PYTEST_ADDOPTS=-s "},
+    ),
+    code(
+        "prints another summary at exit",
+        f"import atexit, os\natexit.register(lambda: (os.write(1, b'{SHOWN}\\n'), os._exit(0)))\n",
+        suite={"results": "pytest"},
+    ),
+    code(
+        "prints TAP of its own and leaves",
+        "import os\nos.write(1, b'ok 1 - test_app.TestApp.test_adds\\nok 2 - test_app.TestApp.test_zero\\n1..2\\n')\nos._exit(0)\n",
+        suite={"results": "tap"},
+    ),
     code("leaves with status 0", "import os\nos._exit(0)\n", suite={"results": None}),
-    code("leaves with status 0 at exit", "import atexit, os\natexit.register(lambda: os._exit(0))\n", suite={"results": None}),
-    code("calls every run a success", "import unittest\nunittest.TestResult.wasSuccessful = lambda self: True\n", suite={"results": None}),
+    code(
+        "leaves with status 0 at exit",
+        "import atexit, os\natexit.register(lambda: os._exit(0))\n",
+        suite={"results": None},
+    ),
+    code(
+        "calls every run a success",
+        "import unittest\nunittest.TestResult.wasSuccessful = lambda self: True\n",
+        suite={"results": None},
+    ),
     code("becomes another program", "import os\nos.execvp('true', ['true'])\n", suite={"results": None}),
 ]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mini import MiniServer
 
-from harness import sandbox
-from harness.containers import IDLE, Box, BoxBroke, Engine
-from harness.images import Images
+from harness.boxes import sandbox
+from harness.boxes.containers import IDLE, Box, BoxBroke, Engine
+from harness.images.images import Images
 from mcp_server.config import AgentSpec
 
 
@@ -50,7 +50,11 @@ def boxed(engine: Engine, run: str, base_image: str) -> Iterator[Callable[..., B
     def start(**changes: object) -> Box:
         name = f"harness-{run}-{os.urandom(4).hex()}"
         spec = sandbox.hardened(
-            image=base_image, argv=IDLE, name=name, labels={sandbox.RUN: run, sandbox.KIND: "test"}, tmpfs={"/tmp": "size=64m,mode=1777"}
+            image=base_image,
+            argv=IDLE,
+            name=name,
+            labels={sandbox.RUN: run, sandbox.KIND: "test"},
+            tmpfs={"/tmp": "size=64m,mode=1777"},
         )
         boxes.append(engine.start(dataclasses.replace(spec, **changes)))
         return boxes[-1]
@@ -68,7 +72,9 @@ def mini(tmp_path: Path) -> Iterator[MiniServer]:
 
 
 @pytest.fixture
-def session_of(mini: MiniServer, run: str, base_image: str, engine: Engine) -> Iterator[Callable[..., sandbox.Session]]:
+def session_of(
+    mini: MiniServer, run: str, base_image: str, engine: Engine
+) -> Iterator[Callable[..., sandbox.Session]]:
     """A session of the mini server, with an open door; its box and volume are removed afterwards."""
     made: list[sandbox.Session] = []
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.place import admin_client
-from harness.runner import Runner
-from harness.server import ServerClient, ServerGone
-from harness.server_process import SOURCES, ServerProcess
-from harness.state import DIRECTORY_NAME, State
-from oracle.spec import Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.client import ServerClient, ServerGone
+from harness.oracle_runner.runner import Runner
+from harness.run.place import admin_client
+from harness.run.server_process import SOURCES, ServerProcess
+from harness.run.state import DIRECTORY_NAME, State
+from oracle.suites.base import Suite
 
 WITHIN_S = 60.0
 LOST_MS, RENEW_S = 3_000, 0.5
@@ -103,7 +103,9 @@ def make(root: Path) -> tuple[str, str]:
     """A repository with its harness.toml; answers with the commits of the right and of the wrong engine."""
     root.mkdir()
     cases = {f"cases/{name}.txt": text for name, text in CASES.items()}
-    wrong = _commit(root, {"harness.toml": CONFIG, "toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=WRONG), **cases})
+    wrong = _commit(
+        root, {"harness.toml": CONFIG, "toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=WRONG), **cases}
+    )
     return _commit(root, {"toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=RIGHT)}), wrong
 
 
@@ -112,7 +114,21 @@ def judged(root: Path) -> Iterator[Judged]:
     right, wrong = make(root)
     state = State(root / DIRECTORY_NAME)
     state.prepare()
-    server = ServerProcess(lambda port: [sys.executable, "-c", SERVER, "--config", f"{root}/harness.toml", "--state", str(state.root), "--port", str(port)], state.root, 0)
+    server = ServerProcess(
+        lambda port: [
+            sys.executable,
+            "-c",
+            SERVER,
+            "--config",
+            f"{root}/harness.toml",
+            "--state",
+            str(state.root),
+            "--port",
+            str(port),
+        ],
+        state.root,
+        0,
+    )
     try:
         with admin_client(server.url, state) as admin:
             yield Judged(state, server, admin, right, wrong)
@@ -122,22 +138,41 @@ def judged(root: Path) -> Iterator[Judged]:
 
 def _commit(root: Path, files: dict[str, str]) -> str:
     def git(*words: str) -> str:
-        return subprocess.run(["git", *USER, *words], cwd=root, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *USER, *words],
+            cwd=root,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
 
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    for words in (("init", "--quiet", "--initial-branch=main"), ("add", "--all"), ("commit", "--quiet", "--message=more")):
+    for words in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=more"),
+    ):
         git(*words)
     return git("rev-parse", "HEAD")
 
 
 @contextmanager
-def runner(judged: Judged, engine: Engine, image_for: Callable[[Suite, str], str], labels: dict[str, str], slots: int = 1) -> Iterator[threading.Thread]:
+def runner(
+    judged: Judged,
+    engine: Engine,
+    image_for: Callable[[Suite, str], str],
+    labels: dict[str, str],
+    slots: int = 1,
+) -> Iterator[threading.Thread]:
     """A runner in a thread; stopped at the end."""
     stop = threading.Event()
     with judged.client() as client:
-        runs = Runner(client, engine, image_for, NAME, labels=labels, slots=slots, memory_mb=MEMORY_MB, renew_s=RENEW_S).run
+        runs = Runner(
+            client, engine, image_for, NAME, labels=labels, slots=slots, memory_mb=MEMORY_MB, renew_s=RENEW_S
+        ).run
         thread = threading.Thread(target=runs, args=(stop,), daemon=True)
         thread.start()
         try:
@@ -149,7 +184,16 @@ def runner(judged: Judged, engine: Engine, image_for: Callable[[Suite, str], str
 
 def start_runner(judged: Judged, label: str, images: tuple[str, str]) -> subprocess.Popen[bytes]:
     """A runner in a process of its own, to be killed."""
-    argv = [sys.executable, "-c", RUNNER, str(Path(__file__).parent), judged.server.url, str(judged.state.token("runner")), label, *images]
+    argv = [
+        sys.executable,
+        "-c",
+        RUNNER,
+        str(Path(__file__).parent),
+        judged.server.url,
+        str(judged.state.token("runner")),
+        label,
+        *images,
+    ]
     return subprocess.Popen(argv, cwd=SOURCES, stdin=subprocess.DEVNULL)
 
 
@@ -158,7 +202,16 @@ def serve(url: str, token: str, label: str, candidate: str, reference: str) -> N
     images = {"candidate": candidate, "reference": reference}
     with Engine.connect() as engine, ServerClient(url, token) as client:
         labels = {sandbox.RUN: label}
-        Runner(client, engine, lambda _, role: images[role], NAME, labels=labels, slots=1, memory_mb=MEMORY_MB, renew_s=RENEW_S).run(threading.Event())
+        Runner(
+            client,
+            engine,
+            lambda _, role: images[role],
+            NAME,
+            labels=labels,
+            slots=1,
+            memory_mb=MEMORY_MB,
+            renew_s=RENEW_S,
+        ).run(threading.Event())
 
 
 @contextmanager
@@ -166,9 +219,16 @@ def up(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], State]]:
     """`harness up` in a process of its own, once its oracles are proven; killed at the end, if it still runs."""
     state = State(root / DIRECTORY_NAME)
     argv = [sys.executable, "-m", "harness", "up", "--plain", "--stay", "--config", f"{root}/harness.toml"]
-    with subprocess.Popen(argv, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True) as running:
+    with subprocess.Popen(
+        argv, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as running:
         try:
-            until(lambda: running.poll() is not None or ((run := state.run()) and run.pid == running.pid and run.running))
+            until(
+                lambda: (
+                    running.poll() is not None
+                    or ((run := state.run()) and run.pid == running.pid and run.running)
+                )
+            )
             assert running.poll() is None
             yield running, state
         finally:

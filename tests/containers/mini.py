@@ -66,7 +66,15 @@ class MiniServer:
         self.open_door(self.root / "doors" / session)
         return {"session": session, "token": f"token-{session}", "door": session}
 
-    def end_session(self, session: str, outcome: str, *, detail: str = "", exit: int | None = None, heard: Json | None = None) -> Json:
+    def end_session(
+        self,
+        session: str,
+        outcome: str,
+        *,
+        detail: str = "",
+        exit: int | None = None,
+        heard: Json | None = None,
+    ) -> Json:
         self.heard[session] = dict(heard or {})
         self.ended.append((session, str(outcome), detail, exit))
         self.close_door(self.root / "doors" / session)
@@ -75,7 +83,13 @@ class MiniServer:
     def session(self, session: str) -> Json:
         agent = self.sessions[session]["agent"]
         head, took = self.uploaded(agent, session), sum(call == "claim_task" for call in self.calls)
-        return {"calls": len(self.calls), "head": head, "tools_listed": True, "leases": took, "quiet_s": 0.0} | self.facts
+        return {
+            "calls": len(self.calls),
+            "head": head,
+            "tools_listed": True,
+            "leases": took,
+            "quiet_s": 0.0,
+        } | self.facts
 
     def status(self) -> Json:
         states = list(self.tasks.values())
@@ -88,7 +102,9 @@ class MiniServer:
     def uploaded(self, agent: str, session: str, repo: str = "engine") -> str | None:
         bare = self.repos[repo]
         ref = f"refs/agents/{agent}/{session}"
-        found = subprocess.run(["git", "rev-parse", "--verify", "--quiet", ref], cwd=bare, capture_output=True, check=False)
+        found = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", ref], cwd=bare, capture_output=True, check=False
+        )
         return found.stdout.decode().strip() or None
 
     # -- doors --------------------------------------------------------------------------------------------------
@@ -166,7 +182,9 @@ class MiniServer:
             "CONTENT_TYPE": request.headers.get("content-type", ""), "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""), "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
         }  # fmt: skip
-        ran = await asyncio.to_thread(subprocess.run, ["git", "http-backend"], input=body, env=env, capture_output=True, check=False)
+        ran = await asyncio.to_thread(
+            subprocess.run, ["git", "http-backend"], input=body, env=env, capture_output=True, check=False
+        )
         head, _, rest = ran.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200 OK").split()[0])
@@ -179,13 +197,21 @@ class MiniServer:
         def claim_task(task: str | None = None, module: str | None = None) -> CallToolResult:
             """claim"""
             self.calls.append("claim_task")
-            open_ones = [name for name, state in self.tasks.items() if state == "open" and task in (None, name)]
+            open_ones = [
+                name for name, state in self.tasks.items() if state == "open" and task in (None, name)
+            ]
             if not open_ones:
                 return refused("held" if task else "no_task")
             fence = len(self.holders) + 1
             self.holders[fence] = open_ones[0]
             self.tasks[open_ones[0]] = "claimed"
-            known = {"id": open_ones[0], "title": f"task {open_ones[0]}", "module": "m", "repo": "engine", "brief": ""}
+            known = {
+                "id": open_ones[0],
+                "title": f"task {open_ones[0]}",
+                "module": "m",
+                "repo": "engine",
+                "brief": "",
+            }
             return answer(status="leased", task=known, fence=fence, paths=["**"], salvage=self.salvage)
 
         @mcp.tool()
@@ -196,7 +222,10 @@ class MiniServer:
 
         @mcp.tool()
         def run_oracle(
-            fence: int | None = None, commit: str | None = None, scope: str = "task", cases: list[str] | None = None
+            fence: int | None = None,
+            commit: str | None = None,
+            scope: str = "task",
+            cases: list[str] | None = None,
         ) -> CallToolResult:
             """run"""
             self.calls.append("run_oracle")
@@ -219,7 +248,9 @@ class MiniServer:
         @mcp.tool()
         def list_tasks() -> CallToolResult:
             """list"""
-            return answer(status="tasks", tasks=[{"id": name, "state": state} for name, state in self.tasks.items()])
+            return answer(
+                status="tasks", tasks=[{"id": name, "state": state} for name, state in self.tasks.items()]
+            )
 
         @mcp.tool()
         def write_note(topic: str, text: str) -> CallToolResult:
@@ -231,7 +262,9 @@ class MiniServer:
         def read_notes(topic: str | None = None) -> CallToolResult:
             """notes"""
             found = [f"{name} (x): {text}" for name, text in self.notes if topic in (None, name)]
-            return CallToolResult(content=[TextContent(type="text", text="\n".join(found) or f"no notes on {topic}")])
+            return CallToolResult(
+                content=[TextContent(type="text", text="\n".join(found) or f"no notes on {topic}")]
+            )
 
         return mcp
 
@@ -246,7 +279,9 @@ def answer(**value: Any) -> CallToolResult:
 
 def refused(code: str) -> CallToolResult:
     value = {"status": "refused", "code": code, "happened": f"{code} happened", "holds": "", "next": ""}
-    return CallToolResult(content=[TextContent(type="text", text="...")], structured_content=value, is_error=True)
+    return CallToolResult(
+        content=[TextContent(type="text", text="...")], structured_content=value, is_error=True
+    )
 
 
 def wait_until(holds: Any, timeout_s: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.containers import BoxBroke, Engine
+from harness.boxes.containers import BoxBroke, Engine
 
 START_S = 60.0
 STOP_S = 30.0
@@ -49,14 +49,29 @@ class OwnEngine:
 
     def start(self) -> None:
         inside = ["nsenter", f"--target={self._keeper.pid}", "--net", "--mount"]
-        settings = {"host": self.url, "data-root": f"{self.place}/data", "exec-root": f"{self.place}/exec", "pidfile": f"{self.place}/pid"}
-        argv = [*inside, "dockerd", *(f"--{name}={value}" for name, value in settings.items()), "--bridge=none", "--iptables=false"]
+        settings = {
+            "host": self.url,
+            "data-root": f"{self.place}/data",
+            "exec-root": f"{self.place}/exec",
+            "pidfile": f"{self.place}/pid",
+        }
+        argv = [
+            *inside,
+            "dockerd",
+            *(f"--{name}={value}" for name, value in settings.items()),
+            "--bridge=none",
+            "--iptables=false",
+        ]
         (self.place / "pid").unlink(missing_ok=True)
         with (self.place / "log").open("ab") as log:
-            self._daemon = subprocess.Popen(argv, env=os.environ | {"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._daemon = subprocess.Popen(
+                argv, env=os.environ | {"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + START_S
         while not self._answers():
-            assert self._daemon.poll() is None and time.monotonic() < deadline, (self.place / "log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+            assert self._daemon.poll() is None and time.monotonic() < deadline, (
+                (self.place / "log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+            )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -69,7 +84,12 @@ class OwnEngine:
     def load(self, images: list[str]) -> None:
         """Brings images of the machine's engine in."""
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
-            subprocess.run(["docker", "--host", self.url, "load", "--quiet"], stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ["docker", "--host", self.url, "load", "--quiet"],
+                stdin=saved.stdout,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         assert saved.returncode == 0
 
     def close(self) -> None:

@@ -10,12 +10,12 @@ import pytest
 from cheats import Cheat
 from test_runner import Server
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.images import Images
-from harness.runner import Runner
-from oracle import cases as case_files
-from oracle.spec import Case, Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
+from oracle.suites import case_files
+from oracle.suites.base import Case, Suite
 
 pytestmark = pytest.mark.containers
 
@@ -25,8 +25,20 @@ SQUARES = Suite(
     "squares", "differential", "engine", cases=("c/*",), candidate="python3 -S -E engine.py", reference="sqlite3 :memory:",
     reference_packages=("sqlite3",), case_timeout_s=1.0, run_timeout_s=20.0,
 )  # fmt: skip
-SESSIONS = Suite("sessions", "sqllogictest", "engine", cases=("c/*.slt",), candidate="python3 engine.py", protocol="json", case_timeout_s=1.0, run_timeout_s=20.0)
-CASES = [Case(f"n/{n}", f"{n}\n", "c/squares", n, expect=f"{cheats.KNOWN.format(n=n)}{n * n}") for n in cheats.NUMBERS]
+SESSIONS = Suite(
+    "sessions",
+    "sqllogictest",
+    "engine",
+    cases=("c/*.slt",),
+    candidate="python3 engine.py",
+    protocol="json",
+    case_timeout_s=1.0,
+    run_timeout_s=20.0,
+)
+CASES = [
+    Case(f"n/{n}", f"{n}\n", "c/squares", n, expect=f"{cheats.KNOWN.format(n=n)}{n * n}")
+    for n in cheats.NUMBERS
+]
 ANSWERS = {f"n/{n}": {"output": f"{n * n}\n", "exit": 0} for n in cheats.NUMBERS}
 HELD = [*cheats.ANSWERS, *cheats.EXECUTOR, *cheats.BOX, *cheats.BUILDS]
 
@@ -48,7 +60,15 @@ def packed(files: dict[str, str], links: dict[str, str]) -> bytes:
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str) -> Iterator[Runner]:
     """One runner for all: that its boxes are as new after each cheat is what is tested."""
-    runner = Runner(Server(), engine, Images(engine).image_for, "cheats", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB)
+    runner = Runner(
+        Server(),
+        engine,
+        Images(engine).image_for,
+        "cheats",
+        labels={sandbox.RUN: run},
+        slots=SLOTS,
+        memory_mb=MEMORY_MB,
+    )
     yield runner
     runner.close()
 
@@ -60,7 +80,9 @@ Judge = Callable[..., dict]
 def judge(warm: Runner) -> Judge:
     server = Server()
 
-    def judged(files: dict[str, str], suite: Suite, *, links: dict[str, str] | None = None, **job_says: object) -> dict:
+    def judged(
+        files: dict[str, str], suite: Suite, *, links: dict[str, str] | None = None, **job_says: object
+    ) -> dict:
         job = server.add({}, {}, suite=suite, tree_key="") | job_says
         server.trees[job["job"]] = packed(files, links or {})
         warm.client = server
@@ -70,21 +92,33 @@ def judge(warm: Runner) -> Judge:
     return judged
 
 
-def squares(judge: Judge, files: dict[str, str], *, links: dict[str, str] | None = None, **changes: object) -> dict:
+def squares(
+    judge: Judge, files: dict[str, str], *, links: dict[str, str] | None = None, **changes: object
+) -> dict:
     suite = Suite.from_json(SQUARES.to_json() | changes)
     return judge(files, suite, links=links, cases=[case.to_json() for case in CASES], known_reference=ANSWERS)
 
 
 def harmless(judge: Judge) -> bool:
     """The same boxes tell a right engine from a wrong one, whatever was in them before."""
-    right, wrong = (squares(judge, {"engine.py": text}, start="fork") for text in (cheats.HONEST, cheats.WRONG))
-    assert (right["status"], wrong["status"], wrong["counts"]["failed"]) == ("passed", "failed", len(CASES) - 1), (right, wrong)
+    right, wrong = (
+        squares(judge, {"engine.py": text}, start="fork") for text in (cheats.HONEST, cheats.WRONG)
+    )
+    assert (right["status"], wrong["status"], wrong["counts"]["failed"]) == (
+        "passed",
+        "failed",
+        len(CASES) - 1,
+    ), (right, wrong)
     return True
 
 
 @pytest.mark.parametrize(
     ("cheat", "start"),
-    [pytest.param(cheat, start, id=f"{cheat.name}-{start}") for cheat in HELD for start in (("process", "fork") if cheat.forked else ("process",))],
+    [
+        pytest.param(cheat, start, id=f"{cheat.name}-{start}")
+        for cheat in HELD
+        for start in (("process", "fork") if cheat.forked else ("process",))
+    ],
 )
 def test_an_engine_that_cheats_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat, start: str):
     verdict = squares(judge, cheat.files, links=cheat.links, **{"start": start} | cheat.suite)
@@ -97,15 +131,30 @@ def test_two_cases_at_once_cannot_reach_each_other(judge: Judge):
     numbers = range(2, 34)
     cases = [Case(f"n/{n:02}", f"{n}\n", "c/squares", n).to_json() for n in numbers]
     known = {f"n/{n:02}": {"output": f"{n * n}\n", "exit": 0} for n in numbers}
-    verdict = judge({"engine.py": cheats.ENGINE.format(trick=cheats.OTHER_SLOT)}, SQUARES, cases=cases, known_reference=known)
-    assert (verdict["status"], verdict["counts"]["passed"], verdict["counts"]["executed"]) == ("failed", 0, 32), verdict
+    verdict = judge(
+        {"engine.py": cheats.ENGINE.format(trick=cheats.OTHER_SLOT)},
+        SQUARES,
+        cases=cases,
+        known_reference=known,
+    )
+    assert (verdict["status"], verdict["counts"]["passed"], verdict["counts"]["executed"]) == (
+        "failed",
+        0,
+        32,
+    ), verdict
     assert harmless(judge)
 
 
 @pytest.mark.parametrize("cheat", cheats.SESSIONS)
 def test_an_engine_that_cheats_in_a_session_gains_nothing_and_harms_nothing(judge: Judge, cheat: str):
-    cases = [case.to_json() for case in case_files.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)]
-    right, wrong = (judge({"engine.py": text}, SESSIONS, cases=cases) for text in (cheats.HONEST_SLT, cheats.SLT_ENGINE.format(trick=cheats.SESSIONS[cheat])))
+    cases = [
+        case.to_json()
+        for case in case_files.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)
+    ]
+    right, wrong = (
+        judge({"engine.py": text}, SESSIONS, cases=cases)
+        for text in (cheats.HONEST_SLT, cheats.SLT_ENGINE.format(trick=cheats.SESSIONS[cheat]))
+    )
     assert (right["status"], wrong["status"]) == ("passed", "failed"), (right, wrong)
     assert harmless(judge)
 

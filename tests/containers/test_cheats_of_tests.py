@@ -5,7 +5,7 @@ from cheats import Cheat
 from cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
 from test_cheats import Judge, judge, warm  # noqa: F401 - fixtures
 
-from oracle.spec import Suite
+from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 
@@ -23,37 +23,49 @@ ON_MAIN = {
     "out.xml": ["tests.test_app.TestApp::test_adds", "tests.test_app.TestApp::test_zero"],
 }  # fmt: skip
 IMAGE = ("python3-pytest",)
-QUICK = Suite("quick", "command", "app", command="python3 -c 'from app import add; assert add(1, 2) == 3'", packages=IMAGE, run_timeout_s=20)
+QUICK = Suite(
+    "quick",
+    "command",
+    "app",
+    command="python3 -c 'from app import add; assert add(1, 2) == 3'",
+    packages=IMAGE,
+    run_timeout_s=20,
+)
 
 
 def suite_of(changes: dict) -> Suite:
     results = changes.get("results", "out.xml")
     command = changes.get("prefix", "") + COMMANDS[results]
     rest = {name: value for name, value in changes.items() if name not in ("prefix", "results")}
-    own = {"command": command, "packages": list(IMAGE), "canary": "tests/test_{name}.py", "run_timeout_s": 15.0} | ({"results": results} if results else {})
+    own = {
+        "command": command,
+        "packages": list(IMAGE),
+        "canary": "tests/test_{name}.py",
+        "run_timeout_s": 15.0,
+    } | ({"results": results} if results else {})
     return Suite.from_json({"name": "unit", "kind": "command", "repo": "app"} | own | rest)
 
 
-def judged(judge: Judge, files: dict[str, str], **changes: object) -> dict:  # noqa: F811
+def judged(judge: Judge, files: dict[str, str], **changes: object) -> dict:
     on_main = ON_MAIN.get(changes.get("results", "out.xml"), ON_MAIN["out.xml"])
     return judge(PROJECT | files, suite_of(changes), on_main=on_main)
 
 
-def harmless(judge: Judge) -> bool:  # noqa: F811
+def harmless(judge: Judge) -> bool:
     right, wrong = (judge({"app.py": text}, QUICK) for text in (RIGHT, WRONG))
     assert (right["status"], wrong["status"]) == ("passed", "failed"), (right, wrong)
     return True
 
 
 @pytest.mark.parametrize("cheat", [*STEERED, *CODE, *SPOKEN], ids=lambda cheat: cheat.name)
-def test_a_change_that_cheats_its_tests_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat):  # noqa: F811
+def test_a_change_that_cheats_its_tests_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat):
     verdict = judged(judge, cheat.files, **cheat.suite)
     assert verdict["status"] in cheat.verdict.split("|"), verdict
     assert harmless(judge)
 
 
 @pytest.mark.parametrize("results", ["out.xml", "/tmp/out.xml", "pytest", "tap", None])
-def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: Judge, results: str | None):  # noqa: F811
+def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: Judge, results: str | None):
     right, wrong = (judged(judge, {"app.py": text}, results=results) for text in (RIGHT, WRONG))
     assert right["status"] == "passed", right
     assert (wrong["status"], wrong["counts"]["failed"]) == ("failed", 1), wrong
@@ -64,12 +76,16 @@ def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: J
 # -- before anything starts: is the canary seen, and is everything planted caught? ------------------------------
 
 
-def checked(judge: Judge, files: dict[str, str] | None = None, **changes: object) -> dict:  # noqa: F811
-    return judge(PROJECT | {"app.py": RIGHT} | (files or {}), suite_of(changes), kind="check", sources=["app.py"])
+def checked(judge: Judge, files: dict[str, str] | None = None, **changes: object) -> dict:
+    return judge(
+        PROJECT | {"app.py": RIGHT} | (files or {}), suite_of(changes), kind="check", sources=["app.py"]
+    )
 
 
 @pytest.mark.parametrize(("results", "selects"), [("out.xml", True), (None, False)])
-def test_a_suite_whose_canary_is_seen_catches_whatever_is_planted(judge: Judge, results: str | None, selects: bool):  # noqa: F811
+def test_a_suite_whose_canary_is_seen_catches_whatever_is_planted(
+    judge: Judge, results: str | None, selects: bool
+):
     verdict = checked(judge, results=results)
     caught = {row["engine"]: row["caught"] for row in verdict["planted"]}
     expected = ["emptied", "nothing-runs", *(["nothing-selected"] if selects else []), "leaves-early"]
@@ -79,14 +95,21 @@ def test_a_suite_whose_canary_is_seen_catches_whatever_is_planted(judge: Judge, 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"canary": "other/test_{name}.py", "env": {"PYTEST_ADDOPTS": "tests"}}, "is other/test_{name}.py where the command looks for tests?"),
+        (
+            {"canary": "other/test_{name}.py", "env": {"PYTEST_ADDOPTS": "tests"}},
+            "is other/test_{name}.py where the command looks for tests?",
+        ),
         ({"env": {"PYTEST_ADDOPTS": "-x"}}, "pytest must do without -x and --maxfail"),
         ({"results": "pytest", "command": f"{PYTEST} -q"}, "-rA or -v"),
         ({"results": None, "prefix": "true || "}, "still succeeds"),
     ],
     ids=["elsewhere", "stops at the first failure", "names nothing", "always succeeds"],
 )
-def test_a_suite_whose_canary_is_not_seen_is_refused_with_what_to_mend(judge: Judge, changes: dict, says: str):  # noqa: F811
+def test_a_suite_whose_canary_is_not_seen_is_refused_with_what_to_mend(
+    judge: Judge, changes: dict, says: str
+):
     verdict = checked(judge, {"tests/test_zz.py": PROJECT["tests/test_app.py"]}, **changes)
-    assert (verdict["status"], [row["engine"] for row in verdict["planted"]]) == ("failed", ["canary"]), verdict
+    assert (verdict["status"], [row["engine"] for row in verdict["planted"]]) == ("failed", ["canary"]), (
+        verdict
+    )
     assert says in verdict["reason"]

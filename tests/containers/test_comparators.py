@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from test_runner import MEMORY_MB, SLOTS, SUITE, SUMS, Server, caught, tar
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.images import Images
-from harness.runner import Runner
-from oracle.spec import Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
+from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 
@@ -49,7 +49,13 @@ class Main(Server):
 
 
 def suite(**more: object) -> Suite:
-    own = {"reference": "python3 ref/engine.py", "compare": "command", "comparator": "python3 ref/compare.py", "reference_reads": ["ref/**"], "case_timeout_s": 5.0}
+    own = {
+        "reference": "python3 ref/engine.py",
+        "compare": "command",
+        "comparator": "python3 ref/compare.py",
+        "reference_reads": ["ref/**"],
+        "case_timeout_s": 5.0,
+    }
     return Suite.from_json(SUITE.to_json() | own | more)
 
 
@@ -60,7 +66,15 @@ def server() -> Main:
 
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str) -> Iterator[Runner]:
-    runner = Runner(Main(), engine, Images(engine).image_for, "c", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB)
+    runner = Runner(
+        Main(),
+        engine,
+        Images(engine).image_for,
+        "c",
+        labels={sandbox.RUN: run},
+        slots=SLOTS,
+        memory_mb=MEMORY_MB,
+    )
     yield runner
     runner.close()
 
@@ -104,7 +118,9 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     except OSError: pass
 print(sorted(os.listdir(".")))
 """.replace(MARK, MARK[:9] + "' b'" + MARK[9:])
-    verdict = judge(look, {"one": "one\n"}, suite=suite(compare="exact", comparator=None, case_timeout_s=20.0))
+    verdict = judge(
+        look, {"one": "one\n"}, suite=suite(compare="exact", comparator=None, case_timeout_s=20.0)
+    )
     assert [failure["candidate"]["output"] for failure in verdict["failures"]] == ["['engine.py']\n"]
 
 
@@ -152,7 +168,12 @@ def test_files_that_main_does_not_have_break_the_verdict(judge, server):
 
 def test_numbers_are_compared_with_the_suites_tolerance(judge):
     engine = "import sys\nprint('x', float(eval(sys.stdin.read().removeprefix('select ').rstrip(';\\n'))) + 1e-12)\n"
-    shell = suite(reference="sed 's/select \\(.*\\);/\\1/' | (read a b c; echo x $((a + c)))", compare="numbers", comparator=None, reference_reads=[])
+    shell = suite(
+        reference="sed 's/select \\(.*\\);/\\1/' | (read a b c; echo x $((a + c)))",
+        compare="numbers",
+        comparator=None,
+        reference_reads=[],
+    )
     assert judge(engine, SUMS, suite=shell)["status"] == "passed"
     assert judge(engine.replace("1e-12", "1e-3"), SUMS, suite=shell)["counts"]["failed"] == len(SUMS)
 

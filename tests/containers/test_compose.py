@@ -21,8 +21,8 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from harness.containers import Engine
-from harness.images import HOSTED, Images
+from harness.boxes.containers import Engine
+from harness.images.images import HOSTED, Images
 
 pytestmark = [
     pytest.mark.e2e,
@@ -96,13 +96,26 @@ class Host:
     compose: Callable[..., str]
 
     def harness(self, *words: str) -> str:
-        argv = [sys.executable, "-m", "harness", "--server", self.url, "--token-file", str(self.token_file), *words]
-        return subprocess.run(argv, cwd=TREE, check=True, capture_output=True, text=True, timeout=COMMAND_S_MAX).stdout
+        argv = [
+            sys.executable,
+            "-m",
+            "harness",
+            "--server",
+            self.url,
+            "--token-file",
+            str(self.token_file),
+            *words,
+        ]
+        return subprocess.run(
+            argv, cwd=TREE, check=True, capture_output=True, text=True, timeout=COMMAND_S_MAX
+        ).stdout
 
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="harness-project-") as scratch:  # pytest's own directories are closed to the server's user
+    with tempfile.TemporaryDirectory(
+        prefix="harness-project-"
+    ) as scratch:  # pytest's own directories are closed to the server's user
         yield _repository(Path(scratch))
 
 
@@ -130,14 +143,22 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(engine: Engine, project: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(
+    engine: Engine, project: Path, key: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
     images = Images(engine)
     for kind in ("base", "oracle-command"):
         images.ensure(kind)
     for kind in HOSTED:
         images.publish(kind)
     name, listen = f"harness-test-{os.getpid()}", f"127.0.0.1:{_free_port()}"
-    env = {**os.environ, "HARNESS_PROJECT": str(project), "HARNESS_STATE": name, "HARNESS_LISTEN": listen, "HARNESS_ANTHROPIC_KEY": str(key)}
+    env = {
+        **os.environ,
+        "HARNESS_PROJECT": str(project),
+        "HARNESS_STATE": name,
+        "HARNESS_LISTEN": listen,
+        "HARNESS_ANTHROPIC_KEY": str(key),
+    }
 
     def compose(*words: str) -> str:
         argv = ["docker-compose", "--project-name", name, "--file", str(TREE / "compose.yaml"), *words]
@@ -148,7 +169,10 @@ def host(engine: Engine, project: Path, key: Path, tmp_path_factory: pytest.Temp
     try:
         compose("up", "--detach", "--no-build")
         token = tmp_path_factory.mktemp("team") / "admin.token"
-        _until(lambda: _health(engine, name) == {"server": "healthy", "runner": "healthy"}, lambda: compose("logs", "--tail=60"))
+        _until(
+            lambda: _health(engine, name) == {"server": "healthy", "runner": "healthy"},
+            lambda: compose("logs", "--tail=60"),
+        )
         token.write_text(compose("exec", "-T", "server", "cat", "/state/tokens/admin"))
         token.chmod(0o600)
         yield Host(f"http://{listen}", token, compose)
@@ -169,7 +193,9 @@ def _health(engine: Engine, project: str) -> dict[str, str]:
 
 
 def _inspect(box: str) -> dict:
-    return json.loads(subprocess.run(["docker", "inspect", box], check=True, capture_output=True, text=True).stdout)[0]
+    return json.loads(
+        subprocess.run(["docker", "inspect", box], check=True, capture_output=True, text=True).stdout
+    )[0]
 
 
 def _until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
@@ -192,7 +218,11 @@ def test_only_the_runner_has_the_engines_socket_and_neither_has_powers(host: Hos
     boxes = {}
     for found in engine.list({"com.docker.compose.project": f"harness-test-{os.getpid()}"}):
         boxes[found.labels["com.docker.compose.service"]] = _inspect(found.id)
-    sockets = {name for name, box in boxes.items() if any("docker.sock" in mount["Source"] for mount in box["Mounts"])}
+    sockets = {
+        name
+        for name, box in boxes.items()
+        if any("docker.sock" in mount["Source"] for mount in box["Mounts"])
+    }
     assert sockets == {"runner"}
     assert boxes["server"]["Config"]["User"] == "10000:10000"
     for box in boxes.values():
@@ -231,29 +261,96 @@ def provider(image: str) -> Iterator[Callable[[], str]]:
     """A provider beside the host; what it has said so far."""
     name = f"harness-test-{os.getpid()}-models"
     network = ["--network", f"harness-test-{os.getpid()}_default", "--network-alias", "models"]
-    subprocess.run(["docker", "run", "--detach", "--rm", "--name", name, *network, "--entrypoint", "python3", image, "-c", PROVIDER], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "docker",
+            "run",
+            "--detach",
+            "--rm",
+            "--name",
+            name,
+            *network,
+            "--entrypoint",
+            "python3",
+            image,
+            "-c",
+            PROVIDER,
+        ],
+        check=True,
+        capture_output=True,
+    )
     try:
-        yield lambda: subprocess.run(["docker", "logs", name], check=True, capture_output=True, text=True).stdout
+        yield (
+            lambda: (
+                subprocess.run(["docker", "logs", name], check=True, capture_output=True, text=True).stdout
+            )
+        )
     finally:
         subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
 
 
 def test_a_models_key_reaches_its_provider_and_is_to_be_seen_nowhere_else(host: Host, engine: Engine):
     token = json.loads(host.harness("connect", "bob", "--json"))["token"]
-    asked = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    asked = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
     with provider(Images(engine).ensure("base")) as said:
 
         def answered() -> bool:  # it may not listen yet
-            return httpx2.post(f"{host.url}/llm/anthropic/v1/messages", json=asked, headers={"x-api-key": token}, timeout=60, trust_env=False).status_code == 200
+            return (
+                httpx2.post(
+                    f"{host.url}/llm/anthropic/v1/messages",
+                    json=asked,
+                    headers={"x-api-key": token},
+                    timeout=60,
+                    trust_env=False,
+                ).status_code
+                == 200
+            )
 
         _until(answered, lambda: host.compose("logs", "--tail=60", "server"))
         assert hashlib.sha256(KEY.encode()).hexdigest() in said()
-    found = {box.labels["com.docker.compose.service"]: box.id for box in engine.list({"com.docker.compose.project": f"harness-test-{os.getpid()}"})}
-    seen = [json.dumps(_inspect(box)) for box in (*found.values(), *(box.id for box in engine.list({"harness.run": None}, running_only=True)))]
-    seen += [host.compose("logs"), host.compose("config"), *(host.compose("exec", "-T", service, "env") for service in found)]
+    found = {
+        box.labels["com.docker.compose.service"]: box.id
+        for box in engine.list({"com.docker.compose.project": f"harness-test-{os.getpid()}"})
+    }
+    seen = [
+        json.dumps(_inspect(box))
+        for box in (
+            *found.values(),
+            *(box.id for box in engine.list({"harness.run": None}, running_only=True)),
+        )
+    ]
+    seen += [
+        host.compose("logs"),
+        host.compose("config"),
+        *(host.compose("exec", "-T", service, "env") for service in found),
+    ]
     assert not any(KEY in text for text in seen)
-    assert host.compose("exec", "-T", "runner", "sh", "-c", "cat /run/secrets/* 2>/dev/null; echo none").strip() == "none"
-    kept = subprocess.run(["docker", "exec", "--interactive", found["server"], "grep", "-rlF", "-f", "-", "/state", "/tmp", "/project"], input=KEY, capture_output=True, text=True)
+    assert (
+        host.compose("exec", "-T", "runner", "sh", "-c", "cat /run/secrets/* 2>/dev/null; echo none").strip()
+        == "none"
+    )
+    kept = subprocess.run(
+        [
+            "docker",
+            "exec",
+            "--interactive",
+            found["server"],
+            "grep",
+            "-rlF",
+            "-f",
+            "-",
+            "/state",
+            "/tmp",
+            "/project",
+        ],
+        input=KEY,
+        capture_output=True,
+        text=True,
+    )
     assert (kept.returncode, kept.stdout) == (1, ""), kept
 
 
@@ -263,7 +360,9 @@ def test_a_stopped_runner_takes_its_sandboxes_with_it(host: Host, engine: Engine
 
     def sandboxes() -> list[str]:
         found = engine.list({"harness.run": None}, running_only=True)
-        return [box.name for box in found if any(state in mount["Source"] for mount in _inspect(box.id)["Mounts"])]
+        return [
+            box.name for box in found if any(state in mount["Source"] for mount in _inspect(box.id)["Mounts"])
+        ]
 
     assert len(sandboxes()) == 1
     host.compose("stop", "--timeout", "60", "runner")

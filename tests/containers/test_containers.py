@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import frames
-from harness.containers import IDLE, Box, BoxBroke, BoxSpec, Engine
+from harness.boxes import frames
+from harness.boxes.containers import IDLE, Box, BoxBroke, BoxSpec, Engine
 
 pytestmark = pytest.mark.containers
 
@@ -53,7 +53,9 @@ def test_a_time_out_ends_every_process_of_the_command_even_a_daemonised_one(boxe
     assert box.alive()
 
 
-def test_a_command_that_was_stopped_goes_on_after_a_silence_and_one_that_stays_silent_has_timed_out(boxed: Boxed) -> None:
+def test_a_command_that_was_stopped_goes_on_after_a_silence_and_one_that_stays_silent_has_timed_out(
+    boxed: Boxed,
+) -> None:
     box = boxed()
     began = time.monotonic()
     ended = box.exec(["sh", "-c", "echo before; kill -STOP $$; echo after"], timeout_s=60, silence_s=1)
@@ -61,7 +63,12 @@ def test_a_command_that_was_stopped_goes_on_after_a_silence_and_one_that_stays_s
     ended = box.exec(["sh", "-c", "echo before; sleep 50; echo after"], timeout_s=60, silence_s=1)
     assert (ended.timed_out, ended.stdout) == (True, b"before\n")
     assert time.monotonic() - began < 40
-    assert b"talking" in box.exec(["sh", "-c", "for n in 1 2 3 4; do sleep 0.5; echo talking; done"], timeout_s=60, silence_s=1.5).stdout
+    assert (
+        b"talking"
+        in box.exec(
+            ["sh", "-c", "for n in 1 2 3 4; do sleep 0.5; echo talking; done"], timeout_s=60, silence_s=1.5
+        ).stdout
+    )
 
 
 def test_a_child_that_keeps_the_output_open_does_not_keep_the_caller(boxed: Boxed) -> None:
@@ -121,7 +128,9 @@ def test_a_box_without_labels_is_not_started(engine: Engine, base_image: str) ->
         engine.start(BoxSpec(base_image, IDLE, "unlabelled", {}))
 
 
-def test_a_sweep_takes_boxes_and_volumes_with_the_label_and_no_others(engine: Engine, run: str, base_image: str) -> None:
+def test_a_sweep_takes_boxes_and_volumes_with_the_label_and_no_others(
+    engine: Engine, run: str, base_image: str
+) -> None:
     swept_labels = {"harness.run": f"{run}-swept", "harness.kind": "test"}
     other_labels = {"harness.run": f"{run}-other", "harness.kind": "test"}
     for labels in (swept_labels, other_labels):

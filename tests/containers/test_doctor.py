@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkup import git_version
-from harness.containers import Engine
-from harness.images import Images, Order
+from harness.boxes.containers import Engine
+from harness.commands.checkup import git_version
+from harness.images.images import Images, Order
 
 TREE = Path(__file__).parents[2]
 DOCTOR_S_MAX = 60
@@ -33,7 +33,17 @@ command = ["{program}"]
 
 
 def doctor(place: Path, **environ: str) -> tuple[int, dict[str, dict]]:
-    argv = [sys.executable, "-m", "harness", "doctor", "--json", "--config", str(place / "harness.toml"), "--state", str(place / "state")]
+    argv = [
+        sys.executable,
+        "-m",
+        "harness",
+        "doctor",
+        "--json",
+        "--config",
+        str(place / "harness.toml"),
+        "--state",
+        str(place / "state"),
+    ]
     env = {**os.environ, **environ}
     done = subprocess.run(argv, cwd=TREE, env=env, capture_output=True, text=True, timeout=DOCTOR_S_MAX)
     return done.returncode, {check["name"]: check for check in json.loads(done.stdout)}
@@ -55,7 +65,15 @@ def test_a_project_that_can_run_has_nothing_to_mend_and_nothing_was_made(project
         images.deliver(Order(kind))
     status, checks = doctor(project)
     assert status == 0, [check for check in checks.values() if not check["ok"]]
-    assert {"git", "config", "engine", "storage", "image base", "image oracle-command", "agents.helper"} <= set(checks)
+    assert {
+        "git",
+        "config",
+        "engine",
+        "storage",
+        "image base",
+        "image oracle-command",
+        "agents.helper",
+    } <= set(checks)
     assert not (project / "state").exists()
 
 
@@ -69,11 +87,18 @@ def test_a_program_that_its_image_lacks_is_named(project: Path, engine: Engine):
 
 
 def test_every_problem_of_the_configuration_is_told_with_its_line(project: Path):
-    bad = CONFIG.format(program="git").replace('name = "doctored"', "nmae = 1").replace('kind = "command"\ncommand', 'kind = "comand"\ncommand')
+    bad = (
+        CONFIG.format(program="git")
+        .replace('name = "doctored"', "nmae = 1")
+        .replace('kind = "command"\ncommand', 'kind = "comand"\ncommand')
+    )
     (project / "harness.toml").write_text(bad)
     status, checks = doctor(project)
     assert status == 2
-    assert len([line for line in checks["config"]["detail"].splitlines() if line.startswith("harness.toml:")]) >= 2
+    assert (
+        len([line for line in checks["config"]["detail"].splitlines() if line.startswith("harness.toml:")])
+        >= 2
+    )
 
 
 def test_an_engine_that_does_not_answer_is_told_with_the_way_to_get_one(project: Path):
@@ -83,7 +108,10 @@ def test_an_engine_that_does_not_answer_is_told_with_the_way_to_get_one(project:
     assert not checks["engine"]["ok"] and "make setup" in checks["engine"]["fix"]
 
 
-@pytest.mark.parametrize(("says", "ok"), [("git version 2.30.2", False), ("git version 2.38.0", True), ("git version 2.50.1 (Apple)", True)])
+@pytest.mark.parametrize(
+    ("says", "ok"),
+    [("git version 2.30.2", False), ("git version 2.38.0", True), ("git version 2.50.1 (Apple)", True)],
+)
 def test_git_must_be_able_to_merge_without_a_work_tree(tmp_path: Path, says: str, ok: bool):
     fake = tmp_path / "git"
     fake.write_text(f"#!/bin/sh\necho '{says}'\n")

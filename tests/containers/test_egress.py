@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from boxes import ran
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.boxes.sandbox import Session
 from mcp_server.config import AgentSpec
 from tests.gateway.process import Process, serving
 from tests.gateway.tls import certificate
@@ -24,7 +24,12 @@ pytestmark = pytest.mark.containers
 
 CA = "ca.pem"
 # `localhost` is where the registry of this test happens to be; a sandbox goes there directly unless it is told otherwise.
-BY_PROXY = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "GIT_SSL_CAINFO": f"/home/agent/{CA}", "SSL_CERT_FILE": f"/home/agent/{CA}"}
+BY_PROXY = {
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+    "GIT_SSL_CAINFO": f"/home/agent/{CA}",
+    "SSL_CERT_FILE": f"/home/agent/{CA}",
+}
 FETCH = "import os, urllib.request; print(urllib.request.urlopen('{url}/README', timeout=60).read().decode())"
 
 
@@ -45,7 +50,17 @@ class Registry:
         made = self.server.session(agent, door=True)
         door = self.server.state / "doors" / made["door"]
         spec = AgentSpec("worker", "command", command=("true",))
-        return Session(run, made["session"], agent, made["token"], door, image, (("toy", "main"),), spec, egress=made["egress"])
+        return Session(
+            run,
+            made["session"],
+            agent,
+            made["token"],
+            door,
+            image,
+            (("toy", "main"),),
+            spec,
+            egress=made["egress"],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +68,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     root = tmp_path_factory.mktemp("egress")
     files = root / "files"
     toy.repository(root / "lib", {"README": "a library\n"})
-    subprocess.run(["git", "clone", "--quiet", "--bare", str(root / "lib"), str(files / "lib.git")], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", str(root / "lib"), str(files / "lib.git")], check=True
+    )
     subprocess.run(["git", "update-server-info"], cwd=files / "lib.git", check=True)
     (files / "README").write_text("a file\n")
     cert, key = certificate(root)
@@ -63,7 +80,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         outside.socket = context.wrap_socket(outside.socket, server_side=True)
         threading.Thread(target=outside.serve_forever, daemon=True).start()
         where = f'"localhost:{outside.server_port}"'
-        with serving(root, f'{toy.TOML}\n[egress]\nallow = [{where}]\nprivate = [{where}]\nagents = ["worker-1"]\n') as server:
+        with serving(
+            root, f'{toy.TOML}\n[egress]\nallow = [{where}]\nprivate = [{where}]\nagents = ["worker-1"]\n'
+        ) as server:
             yield Registry(server, f"https://localhost:{outside.server_port}", cert.read_text())
         outside.shutdown()
 
@@ -72,10 +91,23 @@ def tools(registry: Registry) -> str:
     return f'git clone --quiet {registry.url}/lib.git /tmp/lib && cat /tmp/lib/README && python3 -c "{FETCH.format(url=registry.url)}"'
 
 
-def test_tools_of_an_agent_that_is_named_find_the_way_by_themselves(engine: Engine, run: str, base_image: str, registry: Registry) -> None:
+def test_tools_of_an_agent_that_is_named_find_the_way_by_themselves(
+    engine: Engine, run: str, base_image: str, registry: Registry
+) -> None:
     session = registry.session("worker-1", run, base_image)
-    status, lines = ran(engine, session, f"{tools(registry)}; git -C /workspace/toy fetch && echo fetched", env=BY_PROXY, files={CA: registry.ca})
-    assert status == 0 and [line.strip() for line in lines if not line.startswith("{")] == ["a library", "a file", "", "fetched"], lines
+    status, lines = ran(
+        engine,
+        session,
+        f"{tools(registry)}; git -C /workspace/toy fetch && echo fetched",
+        env=BY_PROXY,
+        files={CA: registry.ca},
+    )
+    assert status == 0 and [line.strip() for line in lines if not line.startswith("{")] == [
+        "a library",
+        "a file",
+        "",
+        "fetched",
+    ], lines
     told = registry.server.events("egress", 2)
     assert {(event["agent"], event["session"]) for event in told} == {("worker-1", session.session)}
     for event in told:
@@ -84,11 +116,21 @@ def test_tools_of_an_agent_that_is_named_find_the_way_by_themselves(engine: Engi
     assert session.token not in str(told)
 
 
-def test_an_agent_that_is_not_named_has_no_proxy_and_reaches_nothing(engine: Engine, run: str, base_image: str, registry: Registry) -> None:
+def test_an_agent_that_is_not_named_has_no_proxy_and_reaches_nothing(
+    engine: Engine, run: str, base_image: str, registry: Registry
+) -> None:
     before = len(registry.server.get("/api/events?limit=1000&kind=egress")["events"])
     session = registry.session("worker-2", run, base_image)
-    status, lines = ran(engine, session, f"env | grep -i _proxy; {tools(registry)}", env={"GIT_SSL_CAINFO": BY_PROXY["GIT_SSL_CAINFO"]}, files={CA: registry.ca})
-    assert status != 0 and not any(word in line for line in lines for word in ("_PROXY=", "_proxy=", "a library", "a file")), lines
+    status, lines = ran(
+        engine,
+        session,
+        f"env | grep -i _proxy; {tools(registry)}",
+        env={"GIT_SSL_CAINFO": BY_PROXY["GIT_SSL_CAINFO"]},
+        files={CA: registry.ca},
+    )
+    assert status != 0 and not any(
+        word in line for line in lines for word in ("_PROXY=", "_proxy=", "a library", "a file")
+    ), lines
     assert len(registry.server.get("/api/events?limit=1000&kind=egress")["events"]) == before
 
 
@@ -97,4 +139,8 @@ def test_only_https_goes_out_and_the_door_is_reached_without_the_proxy(tmp_path:
     session = Session("r", "S1", "worker-1", "hs_token", tmp_path, "image", (), spec, egress=True)
     env = sandbox.proxied(session)
     assert env["HTTPS_PROXY"] == env["https_proxy"] == "http://agent:hs_token@127.0.0.1:8765"
-    assert env["NO_PROXY"] == env["no_proxy"] == "127.0.0.1,localhost" and not {"HTTP_PROXY", "http_proxy", "ALL_PROXY"} & set(env)
+    assert env["NO_PROXY"] == env["no_proxy"] == "127.0.0.1,localhost" and not {
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+    } & set(env)

@@ -10,9 +10,9 @@ import pytest
 from boxes import python, ran, ready, told, wait_for_log
 from mini import MiniServer, git, wait_until
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.boxes.sandbox import Session
 
 pytestmark = pytest.mark.containers
 
@@ -54,13 +54,17 @@ def test_events_pass_the_door_as_they_are_sent(session_of: SessionOf, engine: En
     assert python(box, STREAM) == ["True True ['data: 0', 'data: 1', 'data: 2']"]
 
 
-def test_twenty_megabytes_pass_both_ways_and_small_requests_are_fast(session_of: SessionOf, engine: Engine) -> None:
+def test_twenty_megabytes_pass_both_ways_and_small_requests_are_fast(
+    session_of: SessionOf, engine: Engine
+) -> None:
     box = ready(engine, session_of())
     assert python(box, BIG) == ["True"]
     assert float(python(box, FAST)[0]) < 25  # 1 to 2 ms alone; the bound is for a busy machine
 
 
-def test_a_half_closed_connection_still_gets_its_answer(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_a_half_closed_connection_still_gets_its_answer(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = ready(engine, session)
     mini.close()
@@ -86,7 +90,9 @@ def test_the_door_works_again_after_the_server_restarts_and_after_the_forwarder_
     session_of: SessionOf, engine: Engine, mini: MiniServer
 ) -> None:
     box = ready(engine, session_of())
-    health = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    health = (
+        "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    )
     with mini.outage():
         assert box.exec(["python3", "-c", health], timeout_s=20).exit != 0
     assert python(box, health) == ["ok"]
@@ -102,31 +108,54 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 """
 
 
-def test_the_door_is_read_only_from_inside_and_holds_nothing_else(session_of: SessionOf, engine: Engine) -> None:
+def test_the_door_is_read_only_from_inside_and_holds_nothing_else(
+    session_of: SessionOf, engine: Engine
+) -> None:
     box = ready(engine, session_of())
-    assert box.exec(["ls", "-A", "/run/harness"], timeout_s=20).stdout.split() == [b"door.sock", b"session.json"]
-    assert box.exec(["sh", "-c", "rm -f /run/harness/session.json; touch /run/harness/x"], timeout_s=20).exit != 0
-    assert b" ro," in box.exec(["grep", " /run/harness ", "/proc/mounts"], timeout_s=20).stdout  # not by its owner alone
+    assert box.exec(["ls", "-A", "/run/harness"], timeout_s=20).stdout.split() == [
+        b"door.sock",
+        b"session.json",
+    ]
+    assert (
+        box.exec(["sh", "-c", "rm -f /run/harness/session.json; touch /run/harness/x"], timeout_s=20).exit
+        != 0
+    )
+    assert (
+        b" ro," in box.exec(["grep", " /run/harness ", "/proc/mounts"], timeout_s=20).stdout
+    )  # not by its owner alone
 
 
 # -- the entry -------------------------------------------------------------------------------------------------------
 
 
-def test_the_agent_finds_its_clone_its_files_its_environment_and_its_exit_status_is_passed_on(session_of: SessionOf, engine: Engine) -> None:
+def test_the_agent_finds_its_clone_its_files_its_environment_and_its_exit_status_is_passed_on(
+    session_of: SessionOf, engine: Engine
+) -> None:
     session = session_of()
     script = 'pwd; cat README.md "$HOME/notes/a.txt"; echo "$HARNESS_AGENT $HARNESS_URL $HARNESS_MCP_URL $HARNESS_TOKEN $EXTRA"; git log --oneline | wc -l; exit 5'
     exit, lines = ran(engine, session, script, env={"EXTRA": "extra"}, files={"notes/a.txt": "a note\n"})
     assert exit == 5
-    for line in ("/workspace/engine", "# seed", "a note", f"ada http://127.0.0.1:8765 http://127.0.0.1:8765/mcp {session.token} extra"):
+    for line in (
+        "/workspace/engine",
+        "# seed",
+        "a note",
+        f"ada http://127.0.0.1:8765 http://127.0.0.1:8765/mcp {session.token} extra",
+    ):
         assert line in lines
     assert told(lines, "ended") == [{"harness": "ended", "exit": 5, "saved": True}]
 
 
-def test_every_commit_is_on_the_server_as_it_is_made(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_every_commit_is_on_the_server_as_it_is_made(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = ready(engine, session)
     for number in range(2):
-        done = box.exec(["sh", "-c", f"echo {number} >f; git add f; git commit -qm c{number}; git rev-parse HEAD"], timeout_s=60, workdir="/workspace/engine")
+        done = box.exec(
+            ["sh", "-c", f"echo {number} >f; git add f; git commit -qm c{number}; git rev-parse HEAD"],
+            timeout_s=60,
+            workdir="/workspace/engine",
+        )
         assert done.stderr == b""
         assert mini.uploaded("ada", session.session) == done.stdout.decode().strip()
     rewritten = "git commit -q --amend -m other; git rev-parse HEAD; git rebase -q --force-rebase HEAD~2; git rev-parse HEAD"
@@ -134,26 +163,43 @@ def test_every_commit_is_on_the_server_as_it_is_made(session_of: SessionOf, engi
     assert mini.uploaded("ada", session.session) == done.stdout.decode().split()[-1]
 
 
-def test_a_client_that_looks_for_its_vendors_key_finds_the_sessions_token(session_of: SessionOf, engine: Engine) -> None:
+def test_a_client_that_looks_for_its_vendors_key_finds_the_sessions_token(
+    session_of: SessionOf, engine: Engine
+) -> None:
     session = session_of()
-    _, lines = ran(engine, session, 'echo "$VENDOR_KEY $OTHER"', env={"VENDOR_KEY": "$HARNESS_TOKEN", "OTHER": "a $HARNESS_TOKEN"})
+    _, lines = ran(
+        engine,
+        session,
+        'echo "$VENDOR_KEY $OTHER"',
+        env={"VENDOR_KEY": "$HARNESS_TOKEN", "OTHER": "a $HARNESS_TOKEN"},
+    )
     assert f"{session.token} a $HARNESS_TOKEN" in lines
 
 
-def test_a_commit_succeeds_with_one_line_of_warning_while_the_server_is_away(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_a_commit_succeeds_with_one_line_of_warning_while_the_server_is_away(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = ready(engine, session)
     with mini.outage():
         began = time.monotonic()
-        done = box.exec(["sh", "-c", "echo x >f; git add f; git commit -qm offline"], timeout_s=60, workdir="/workspace/engine")
+        done = box.exec(
+            ["sh", "-c", "echo x >f; git add f; git commit -qm offline"],
+            timeout_s=60,
+            workdir="/workspace/engine",
+        )
         assert (done.exit, time.monotonic() - began < 20) == (0, True)
         warning = done.stderr.decode().splitlines()
-        assert [line.startswith("harness: this commit is not on the server yet") for line in warning] == [True]
+        assert [line.startswith("harness: this commit is not on the server yet") for line in warning] == [
+            True
+        ]
     box.stop(30)
     assert mini.uploaded("ada", session.session) is not None  # the entry's own upload made it good
 
 
-def test_leftovers_are_committed_and_uploaded_at_the_end(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_leftovers_are_committed_and_uploaded_at_the_end(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     script = "echo changed >>README.md; mkdir d; echo new >d/new; head -c 3000000 /dev/zero >big; echo '*.o' >.gitignore; echo x >a.o; git init -q inner; exit 3"
     exit, lines = ran(engine, session, script)
@@ -167,14 +213,18 @@ def test_leftovers_are_committed_and_uploaded_at_the_end(session_of: SessionOf, 
     assert sorted(told(lines, "leftovers")[0]["skipped"]) == ["big", "inner/"]
 
 
-def test_a_session_that_changes_nothing_uploads_nothing(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_a_session_that_changes_nothing_uploads_nothing(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     exit, lines = ran(engine, session, "true")
     assert (exit, mini.uploaded("ada", session.session)) == (0, None)
     assert told(lines, "leftovers") == told(lines, "uploaded") == []
 
 
-def test_an_unfinished_merge_is_undone_and_its_commits_are_kept(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_an_unfinished_merge_is_undone_and_its_commits_are_kept(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     script = """git checkout -q -b side; echo side >README.md; git commit -qam side; git checkout -q main
         echo mine >README.md; git commit -qam mine; git rev-parse HEAD >/tmp/mine; git merge -q side; cat /tmp/mine; exit 1"""
@@ -184,9 +234,19 @@ def test_an_unfinished_merge_is_undone_and_its_commits_are_kept(session_of: Sess
     assert git("show", f"{head}:README.md", cwd=mini.repos["engine"]) == "mine"
 
 
-def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
-    box = ready(engine, session, ["sh", "-c", "trap '' TERM; echo late >late; setsid -f sh -c \"trap '' TERM; sleep 999\"; sleep 999 & wait; sleep 999"])
+    box = ready(
+        engine,
+        session,
+        [
+            "sh",
+            "-c",
+            "trap '' TERM; echo late >late; setsid -f sh -c \"trap '' TERM; sleep 999\"; sleep 999 & wait; sleep 999",
+        ],
+    )
     began = time.monotonic()
     box.stop(30)
     assert time.monotonic() - began < 20
@@ -195,23 +255,34 @@ def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(session_of
     assert "late" in git("ls-tree", "--name-only", head, cwd=mini.repos["engine"])
 
 
-def test_no_process_of_the_agent_can_disturb_the_saving(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_no_process_of_the_agent_can_disturb_the_saving(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     ran(engine, session, "echo x >x; setsid -f sh -c 'while :; do : >.git/index.lock; done'; sleep 0.5")
     assert mini.uploaded("ada", session.session) is not None
 
 
 def test_orphans_are_reaped_while_the_agent_works(session_of: SessionOf, engine: Engine) -> None:
-    _, lines = ran(engine, session_of(), "for i in 1 2 3 4 5; do setsid -f true; done; sleep 1; grep -l '^State:.*zombie' /proc/[0-9]*/status; echo counted")
+    _, lines = ran(
+        engine,
+        session_of(),
+        "for i in 1 2 3 4 5; do setsid -f true; done; sleep 1; grep -l '^State:.*zombie' /proc/[0-9]*/status; echo counted",
+    )
     assert [line for line in lines if line.startswith("/proc")] == []
     assert "counted" in lines
 
 
-def test_what_cannot_start_is_said_and_not_guessed(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_what_cannot_start_is_said_and_not_guessed(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = sandbox.start(engine, session, argv=["no-such-agent"], env={}, files={})
     lines = [line.decode() for _, line in box.follow_logs()]
-    assert (box.wait(10), told(lines, "no_command")[0]["detail"]) == (127, "no-such-agent: No such file or directory")
+    assert (box.wait(10), told(lines, "no_command")[0]["detail"]) == (
+        127,
+        "no-such-agent: No such file or directory",
+    )
     wrong = dataclasses.replace(session_of("bob"), token="wrong")
     box = sandbox.start(engine, wrong, argv=["true"], env={}, files={})
     lines = [line.decode() for _, line in box.follow_logs()]
@@ -219,7 +290,9 @@ def test_what_cannot_start_is_said_and_not_guessed(session_of: SessionOf, engine
     assert told(lines, "clone_failed")[0]["detail"] == "the server does not know the session's token"
 
 
-def test_the_clone_waits_for_a_server_that_is_just_restarting(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_the_clone_waits_for_a_server_that_is_just_restarting(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     with mini.outage():
         box = sandbox.start(engine, session, argv=["cat", "README.md"], env={}, files={})
@@ -230,7 +303,9 @@ def test_the_clone_waits_for_a_server_that_is_just_restarting(session_of: Sessio
 # -- salvage and limits ----------------------------------------------------------------------------------------------
 
 
-def test_what_a_killed_box_left_is_salvaged_from_its_workspace(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_what_a_killed_box_left_is_salvaged_from_its_workspace(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = ready(engine, session)
     script = "echo half >half-done; : >.git/index.lock; echo never >>README.md"
@@ -240,7 +315,10 @@ def test_what_a_killed_box_left_is_salvaged_from_its_workspace(session_of: Sessi
     saved, lines = sandbox.salvage(engine, session)
     assert (saved, [b"leftovers" in line for line in lines]) == (True, [False, True, False, False])
     head = mini.uploaded("ada", session.session)
-    assert git("ls-tree", "--name-only", str(head), cwd=mini.repos["engine"]).split() == ["README.md", "half-done"]
+    assert git("ls-tree", "--name-only", str(head), cwd=mini.repos["engine"]).split() == [
+        "README.md",
+        "half-done",
+    ]
     assert sandbox.salvage(engine, session)[0]  # again: nothing new, no error
     assert mini.uploaded("ada", session.session) == head
     sandbox.remove(engine, session, box)
@@ -256,7 +334,9 @@ def test_a_salvage_with_nothing_to_save_is_no_failure(session_of: SessionOf, eng
     assert sandbox.salvage(engine, session)[0]
 
 
-def test_a_salvage_that_cannot_reach_the_server_says_so(session_of: SessionOf, engine: Engine, mini: MiniServer) -> None:
+def test_a_salvage_that_cannot_reach_the_server_says_so(
+    session_of: SessionOf, engine: Engine, mini: MiniServer
+) -> None:
     session = session_of()
     box = ready(engine, session)
     box.exec(["sh", "-c", "echo x >x"], timeout_s=20, workdir="/workspace/engine")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from test_runner import ENGINE, MEMORY_MB, SLOTS, SUITE, SUMS, Server, script
 
-from harness import sandbox
-from harness.containers import Box, Engine
-from harness.images import Images
-from harness.runner import Runner
-from oracle.spec import Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import Box, Engine
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
+from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 
@@ -20,7 +20,15 @@ Judge = Callable[..., dict]
 
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str) -> Iterator[Runner]:
-    runner = Runner(Server(), engine, Images(engine).image_for, "x", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB)
+    runner = Runner(
+        Server(),
+        engine,
+        Images(engine).image_for,
+        "x",
+        labels={sandbox.RUN: run},
+        slots=SLOTS,
+        memory_mb=MEMORY_MB,
+    )
     yield runner
     runner.close()
 
@@ -44,29 +52,46 @@ def judge(warm: Runner, server: Server) -> Judge:
 @pytest.mark.parametrize("signal", ["KILL", "TERM", "INT"])
 def test_answers_that_were_not_told_yet_are_not_lost_with_their_executor(judge: Judge, signal: str):
     """More of them than the cases that a run may lose; and whichever signal it was, that is the case's doing, not the box's."""
-    files, suite = script(f"read n; [ $n = kill ] && {{ kill -{signal} $PPID; sleep 1; }}; echo $n", reference="cat")
+    files, suite = script(
+        f"read n; [ $n = kill ] && {{ kill -{signal} $PPID; sleep 1; }}; echo $n", reference="cat"
+    )
     cases = {f"c{number:02}": f"{number}\n" for number in range(30)} | {"c24": "kill\n"}
     verdict = judge(files, cases, suite=suite)
-    assert (verdict["status"], [name for name, outcome in verdict["outcomes"].items() if outcome == "fail"]) == ("failed", ["c24"])
+    assert (
+        verdict["status"],
+        [name for name, outcome in verdict["outcomes"].items() if outcome == "fail"],
+    ) == ("failed", ["c24"])
 
 
 def test_orphans_are_taken_in_while_their_case_runs(judge: Judge):
     """Each would count against the box's processes for ever, of which a case needs more here than there are."""
-    files, suite = script("n=0; while [ $n -lt 400 ]; do (true & ) || exit 1; n=$((n+1)); done; cat", reference="cat", case_timeout_s=20)
+    files, suite = script(
+        "n=0; while [ $n -lt 400 ]; do (true & ) || exit 1; n=$((n+1)); done; cat",
+        reference="cat",
+        case_timeout_s=20,
+    )
     assert judge(files, {"a": "1\n"}, suite=suite)["status"] == "passed"
 
 
 def test_what_a_case_left_is_gone_before_the_next_one_begins(judge: Judge):
-    files, suite = script("grep -lsa 'sleep.71' /proc/[0-9]*/cmdline && echo seen; for n in 1 2 3; do (setsid sleep 71 & ) >/dev/null 2>&1; done; cat", reference="cat")
+    files, suite = script(
+        "grep -lsa 'sleep.71' /proc/[0-9]*/cmdline && echo seen; for n in 1 2 3; do (setsid sleep 71 & ) >/dev/null 2>&1; done; cat",
+        reference="cat",
+    )
     suite = Suite.from_json(suite.to_json() | {"candidate": "sh run.sh"})
     verdict = judge(files, {f"c{number}": "x\n" for number in range(6)}, suite=suite)
     assert verdict["status"] == "passed", verdict["failures"]
 
 
-def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(warm: Runner, judge: Judge, server: Server):
+def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(
+    warm: Runner, judge: Judge, server: Server
+):
     job = server.add({"engine.py": ENGINE}, SUMS) | {"tree_key": None, "cases": [{"id": "no input"}]}
     assert not warm.serve(job, threading.Event())
-    assert server.results[job["job"]][0]["status"] == "broken" and "KeyError" in server.results[job["job"]][0]["reason"]
+    assert (
+        server.results[job["job"]][0]["status"] == "broken"
+        and "KeyError" in server.results[job["job"]][0]["reason"]
+    )
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
@@ -74,7 +99,9 @@ def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(warm: Runner,
 
 
 def test_the_reference_answers_while_the_candidate_is_built(judge: Judge):
-    suite = Suite.from_json(SUITE.to_json() | {"build": "sleep 3", "reference": "sleep 3; sqlite3 :memory:", "case_timeout_s": 20})
+    suite = Suite.from_json(
+        SUITE.to_json() | {"build": "sleep 3", "reference": "sleep 3; sqlite3 :memory:", "case_timeout_s": 20}
+    )
     assert judge({"engine.py": ENGINE})["status"] == "passed"  # the boxes are warm
     began = time.monotonic()
     assert judge({"engine.py": ENGINE}, {"one": "select 1;\n"}, suite=suite)["status"] == "passed"
@@ -86,8 +113,12 @@ def test_answers_of_the_reference_are_kept_where_the_build_fails(judge: Judge, s
     assert (verdict["status"], len(server.results[1][1])) == ("failed", len(SUMS))
 
 
-def test_a_box_of_the_reference_that_goes_breaks_the_run_whatever_the_build_says(judge: Judge, engine: Engine, run: str):
-    suite = Suite.from_json(SUITE.to_json() | {"build": "sleep 2; false", "reference": "sleep 30", "case_timeout_s": 60})
+def test_a_box_of_the_reference_that_goes_breaks_the_run_whatever_the_build_says(
+    judge: Judge, engine: Engine, run: str
+):
+    suite = Suite.from_json(
+        SUITE.to_json() | {"build": "sleep 2; false", "reference": "sleep 30", "case_timeout_s": 60}
+    )
     killer = threading.Thread(target=kill_reference, args=(engine, run))
     killer.start()
     verdict = judge({"engine.py": ENGINE}, {"one": "select 1;\n"}, suite=suite)

@@ -3,8 +3,8 @@
 import pytest
 from testcontainers.core.container import DockerContainer
 
-from harness.containers import Engine
-from harness.images import Images
+from harness.boxes.containers import Engine
+from harness.images.images import Images
 
 pytestmark = pytest.mark.containers
 
@@ -15,7 +15,11 @@ def images(engine: Engine) -> Images:
 
 
 def said(image: str, script: str) -> str:
-    with DockerContainer(image).with_kwargs(network_mode="none", entrypoint=["sleep"]).with_command("60") as box:
+    with (
+        DockerContainer(image)
+        .with_kwargs(network_mode="none", entrypoint=["sleep"])
+        .with_command("60") as box
+    ):
         status, output = box.exec(["sh", "-c", script])
     assert status == 0, output
     return output.decode().strip()

@@ -9,19 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from harness.build_host import BuildHost
-from harness.containers import Box, Engine
-from harness.image_engine import ImageFailed
-from harness.image_source import NPM_AGENTS, RECIPES, ROOT, ImageSource
-from harness.images import SANDBOXES, Images, agent_order, suite_order
-from oracle.spec import Suite
+from harness.boxes.containers import Box, Engine
+from harness.images.build_host import BuildHost
+from harness.images.image_engine import ImageFailed
+from harness.images.image_source import NPM_AGENTS, RECIPES, ROOT, ImageSource
+from harness.images.images import SANDBOXES, Images, agent_order, suite_order
+from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 
 TREE = Path(__file__).parents[2]
 FOUND_S_MAX = 1.0
 EXEC_S = 30
-SUITE = Suite(name="sql", kind="differential", repo="engine", candidate="python3 -m x", reference="sqlite3", reference_packages=("sqlite3",))
+SUITE = Suite(
+    name="sql",
+    kind="differential",
+    repo="engine",
+    candidate="python3 -m x",
+    reference="sqlite3",
+    reference_packages=("sqlite3",),
+)
 DANGEROUS = r"find / -xdev \( -type f -o -type d \) -perm /6000 2>/dev/null"
 WRITABLE = "find / -xdev -type f -writable -not -path '/proc/*' -not -path '/sys/*' 2>/dev/null"
 
@@ -94,7 +101,9 @@ def test_a_lost_executable_bit_is_a_change(tree: Path):
 
 def test_packages_name_an_image_of_their_own_whatever_their_order():
     source = ImageSource()
-    assert source.name("oracle-reference", ("b1", "a1")) == source.name("oracle-reference", ("a1", "b1", "a1"))
+    assert source.name("oracle-reference", ("b1", "a1")) == source.name(
+        "oracle-reference", ("a1", "b1", "a1")
+    )
     assert source.name("oracle-reference", ("a1",)) != source.name("oracle-reference")
 
 
@@ -109,7 +118,11 @@ def test_who_needs_which_image():
     assert str(suite_order(SUITE, "reference")) == "oracle-reference + sqlite3"
     assert str(suite_order(command, "candidate")) == "oracle-command + make"
     assert str(suite_order(dataclasses.replace(command, image="mine:1"), "candidate")) == "mine:1"
-    assert [str(agent_order(kind)) for kind in ("scripted", "command", "claude")] == ["scripted", "base", "claude"]
+    assert [str(agent_order(kind)) for kind in ("scripted", "command", "claude")] == [
+        "scripted",
+        "base",
+        "claude",
+    ]
     assert str(agent_order("scripted", "mine:1")) == "mine:1"
 
 
@@ -127,7 +140,9 @@ def test_images_that_are_there_are_found_at_once_and_in_silence(engine: Engine):
 
 
 def test_a_build_that_fails_tells_its_last_lines_and_leaves_no_name(engine: Engine, tree: Path):
-    (tree / "images/oracle-reference/Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo what went wrong; exit 7\n")
+    (tree / "images/oracle-reference/Dockerfile").write_text(
+        "ARG BASE\nFROM ${BASE}\nRUN echo what went wrong; exit 7\n"
+    )
     images = Images(engine, source=ImageSource(tree))
     with pytest.raises(ImageFailed, match=r"(?s)what went wrong.*non-zero code: 7"):
         images.ensure("oracle-reference")
@@ -163,14 +178,19 @@ def look(images: Images, boxed: Callable[..., Box]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("kind", SANDBOXES)
-def test_no_image_has_a_file_that_lends_rights_or_one_that_its_user_can_change(look: Callable[..., str], kind: str):
+def test_no_image_has_a_file_that_lends_rights_or_one_that_its_user_can_change(
+    look: Callable[..., str], kind: str
+):
     assert look(kind, DANGEROUS, user="0:0") == ""
     assert look(kind, WRITABLE) == ""
     assert look(kind, "command -v gcc curl wget sudo ssh pip") == ""
 
 
 def test_the_base_has_what_an_agent_needs(look: Callable[..., str]):
-    said = look("base", "id -un; id -u case; git --version; python3 -I -c 'import sys; print(sys.version_info[:2] >= (3, 11))'; ls /opt/harness")
+    said = look(
+        "base",
+        "id -un; id -u case; git --version; python3 -I -c 'import sys; print(sys.version_info[:2] >= (3, 11))'; ls /opt/harness",
+    )
     user, case, git, python, *harness = said.splitlines()
     assert (user, case, python) == ("agent", "10002", "True")
     assert git.startswith("git version")
@@ -182,8 +202,16 @@ def test_the_player_can_import_the_mcp_sdk_without_any_setting(look: Callable[..
 
 
 def test_the_candidate_cannot_ask_the_reference(look: Callable[..., str]):
-    assert look("oracle-candidate", "python3 -c 'import sqlite3' 2>&1 | tail -1").startswith("ModuleNotFoundError")
-    assert look("oracle-candidate", "find / -xdev -type f -name '*sqlite3*' -not -path '/var/lib/dpkg/*' -not -path '/usr/share/doc/*' 2>/dev/null") == ""
+    assert look("oracle-candidate", "python3 -c 'import sqlite3' 2>&1 | tail -1").startswith(
+        "ModuleNotFoundError"
+    )
+    assert (
+        look(
+            "oracle-candidate",
+            "find / -xdev -type f -name '*sqlite3*' -not -path '/var/lib/dpkg/*' -not -path '/usr/share/doc/*' 2>/dev/null",
+        )
+        == ""
+    )
 
 
 def test_the_reference_has_the_packages_that_its_suite_names(look: Callable[..., str]):
@@ -202,7 +230,10 @@ def test_indexes_and_proxies_are_taken_over_and_local_paths_are_not(tmp_path: Pa
         "PIP_INDEX_URL": "https://index.invalid/simple", "PIP_EXTRA_INDEX_URL": "file:///srv/simple", "PIP_FIND_LINKS": "/srv/wheels",
         "HTTPS_PROXY": "http://127.0.0.1:3128", "no_proxy": "", "HOME": "/root",
     }  # fmt: skip
-    assert BuildHost.of(given, tmp_path).args == {"PIP_INDEX_URL": "https://index.invalid/simple", "HTTPS_PROXY": "http://127.0.0.1:3128"}
+    assert BuildHost.of(given, tmp_path).args == {
+        "PIP_INDEX_URL": "https://index.invalid/simple",
+        "HTTPS_PROXY": "http://127.0.0.1:3128",
+    }
 
 
 def test_the_systems_bundle_counts_only_where_certificates_were_added(tmp_path: Path):
@@ -221,13 +252,23 @@ def test_the_systems_bundle_counts_only_where_certificates_were_added(tmp_path: 
     ("file", "text", "mirror"),
     [
         ("sources.list", "deb http://any.debian.org/debian bookworm main\n", None),
-        ("sources.list", "deb [arch=amd64] https://mirror.invalid/debian/ bookworm main\n", "https://mirror.invalid/debian"),
+        (
+            "sources.list",
+            "deb [arch=amd64] https://mirror.invalid/debian/ bookworm main\n",
+            "https://mirror.invalid/debian",
+        ),
         ("sources.list", "# deb https://mirror.invalid/debian bookworm main\n", None),
-        ("sources.list.d/debian.sources", "Types: deb\nURIs: https://mirror.invalid/pub/debian\n", "https://mirror.invalid/pub/debian"),
+        (
+            "sources.list.d/debian.sources",
+            "Types: deb\nURIs: https://mirror.invalid/pub/debian\n",
+            "https://mirror.invalid/pub/debian",
+        ),
         ("sources.list.d/other.list", "deb https://packages.invalid/apt stable main\n", None),
     ],
 )
-def test_the_mirror_that_apt_uses_here_is_used_in_builds(tmp_path: Path, file: str, text: str, mirror: str | None):
+def test_the_mirror_that_apt_uses_here_is_used_in_builds(
+    tmp_path: Path, file: str, text: str, mirror: str | None
+):
     place = tmp_path / "etc/apt" / file
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from test_runner import MEMORY_MB, Server, script
 
-from harness import sandbox
-from harness.containers import Box, Engine
-from harness.images import Images
-from harness.runner import Runner
+from harness.boxes import sandbox
+from harness.boxes.containers import Box, Engine
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -58,7 +58,9 @@ def look(box: Box) -> tuple[int, ...]:
 def test_neither_a_runner_nor_its_boxes_grow_with_their_jobs(engine: Engine, run: str):
     server, labels = Server(), {sandbox.RUN: run, "harness.test": "series"}
     files, suite = script(LEAVING, reference="cat", case_timeout_s=5)
-    runner = Runner(server, engine, Images(engine).image_for, "series", labels=labels, slots=1, memory_mb=MEMORY_MB)
+    runner = Runner(
+        server, engine, Images(engine).image_for, "series", labels=labels, slots=1, memory_mb=MEMORY_MB
+    )
     try:
         for number in range(FIRST + SERIES):
             if number == FIRST:
@@ -66,7 +68,9 @@ def test_neither_a_runner_nor_its_boxes_grow_with_their_jobs(engine: Engine, run
             tree = files | {"number": str(number // 2)}  # every other one is there already
             expected = WORST if number % FIRST == 0 else OUTCOMES
             cases = {name: f"{name}\n" for name in expected}
-            job = server.add(tree, cases, suite=suite, tree_key=hashlib.sha256(repr(tree).encode()).hexdigest())
+            job = server.add(
+                tree, cases, suite=suite, tree_key=hashlib.sha256(repr(tree).encode()).hexdigest()
+            )
             assert runner.serve(job, threading.Event())
             verdict = server.results.pop(job["job"])[0]
             assert verdict["outcomes"] == expected, verdict

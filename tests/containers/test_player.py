@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mini import MiniServer, git, wait_until
 
-from harness import sandbox
-from harness.containers import Engine
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.boxes.sandbox import Session
 
 pytestmark = pytest.mark.containers
 
@@ -21,13 +21,19 @@ Play = Callable[..., tuple[int | None, list[dict]]]
 def play(session_of: Callable[..., Session], engine: Engine, scripted_image: str) -> Play:
     """Plays a playbook to its end: exit status and the player's lines."""
 
-    def go(playbook: str, files: dict[str, str] | None = None, while_it_plays: Callable[[], None] = lambda: None) -> tuple[int | None, list[dict]]:
+    def go(
+        playbook: str, files: dict[str, str] | None = None, while_it_plays: Callable[[], None] = lambda: None
+    ) -> tuple[int | None, list[dict]]:
         session = session_of(image=scripted_image, memory_mb=512)
         argv = ["python3", "/opt/harness/player.py", "/home/agent/playbook.toml"]
-        box = sandbox.start(engine, session, argv=argv, env={}, files={"playbook.toml": playbook, **(files or {})})
+        box = sandbox.start(
+            engine, session, argv=argv, env={}, files={"playbook.toml": playbook, **(files or {})}
+        )
         while_it_plays()
         seen = list(box.follow_logs())
-        print(*(line.decode() for stream, line in seen if stream == "stderr"), sep="\n")  # shown when a test fails
+        print(
+            *(line.decode() for stream, line in seen if stream == "stderr"), sep="\n"
+        )  # shown when a test fails
         lines = [line for stream, line in seen if stream == "stdout" and line.startswith(b'{"t"')]
         return box.wait(60), [json.loads(line) for line in lines]
 
@@ -108,13 +114,17 @@ def test_every_verb_does_what_it_says(play: Play, mini: MiniServer) -> None:
         ('say = "x"\nloud = true', "unknown keys: loud"),
     ],
 )
-def test_a_surprise_is_told_and_ends_the_play_with_exit_1(play: Play, mini: MiniServer, step: str, said: str) -> None:
+def test_a_surprise_is_told_and_ends_the_play_with_exit_1(
+    play: Play, mini: MiniServer, step: str, said: str
+) -> None:
     exit, lines = play(f'[[step]]\n{step}\n[[step]]\nsay = "never reached"\n')
     assert (exit, lines[-1]["status"], len(lines)) == (1, "unexpected", 1)
     assert said in lines[-1]["detail"]
 
 
-def test_work_does_every_task_resumes_salvage_and_bears_refusals(play: Play, mini: MiniServer, tmp_path: Path) -> None:
+def test_work_does_every_task_resumes_salvage_and_bears_refusals(
+    play: Play, mini: MiniServer, tmp_path: Path
+) -> None:
     mini.tasks = {"T1": "open", "T2": "open"}
     mini.refuse_pushes = ["conflict", "oracle_broken"]
     mini.salvage = salvaged(mini, tmp_path)
@@ -122,7 +132,10 @@ def test_work_does_every_task_resumes_salvage_and_bears_refusals(play: Play, min
     assert (exit, set(mini.tasks.values())) == (0, {"done"}), lines
     assert lines[-1]["detail"] == "landed T1, T2"
     assert statuses(lines).count("work resumed") == 2
-    assert [status for status in statuses(lines) if "refused" in status] == ["work refused:conflict", "work refused:oracle_broken"]
+    assert [status for status in statuses(lines) if "refused" in status] == [
+        "work refused:conflict",
+        "work refused:oracle_broken",
+    ]
     assert mini.calls.count("release_task done") == 2
 
 
@@ -160,7 +173,9 @@ def test_work_gives_a_lost_lease_up_and_claims_again(play: Play, mini: MiniServe
     mini.tasks = {"T1": "open", "T2": "open"}
     mini.refuse_pushes = ["stale_fence"]
     mini.salvage = None
-    exit, lines = play("[[step]]\nwork = true\n", {"materials/T1/a": "a", "materials/T2/b": "b"}, lambda: reopen(mini))
+    exit, lines = play(
+        "[[step]]\nwork = true\n", {"materials/T1/a": "a", "materials/T2/b": "b"}, lambda: reopen(mini)
+    )
     assert (exit, set(mini.tasks.values())) == (0, {"done"}), lines
 
 

@@ -17,12 +17,13 @@ import pytest
 from judged import CASES, WITHIN_S, Judged, judged, make, runner, sleepers, start_runner, until, up
 from own_engine import OwnEngine
 
-from harness import oracle_box, sandbox
-from harness.containers import BoxBroke, Engine
-from harness.images import Images
-from harness.oracle_box import OracleBox
-from harness.place import admin_client
-from oracle.spec import Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Engine
+from harness.images.images import Images
+from harness.oracle_runner import oracle_box
+from harness.oracle_runner.oracle_box import OracleBox
+from harness.run.place import admin_client
+from oracle.suites.base import Suite
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
 
@@ -61,7 +62,9 @@ def told(verdict: dict) -> dict:
 # -- the box --------------------------------------------------------------------------------------------------
 
 
-def test_a_box_that_goes_in_mid_run_breaks_the_try_and_not_the_job(place: Judged, engine: Engine, images: ImageFor, label: str):
+def test_a_box_that_goes_in_mid_run_breaks_the_try_and_not_the_job(
+    place: Judged, engine: Engine, images: ImageFor, label: str
+):
     with runner(place, engine, images, {sandbox.RUN: label}):
         job = place.ask()
         until(lambda: place.runs(job))
@@ -75,12 +78,24 @@ def test_a_box_that_goes_in_mid_run_breaks_the_try_and_not_the_job(place: Judged
     assert engine.list({sandbox.RUN: label}) == [], "a runner that stopped leaves none"
 
 
-@pytest.mark.parametrize(("work_mb", "scratch_mb", "said"), [(4, 64, "4 MB for a tree .* 0 MB of it are free"), (64, 4, "No space left on device")])
-def test_a_tree_that_does_not_fit_is_broken_and_says_so(engine: Engine, images: ImageFor, label: str, work_mb: int, scratch_mb: int, said: str):
+@pytest.mark.parametrize(
+    ("work_mb", "scratch_mb", "said"),
+    [(4, 64, "4 MB for a tree .* 0 MB of it are free"), (64, 4, "No space left on device")],
+)
+def test_a_tree_that_does_not_fit_is_broken_and_says_so(
+    engine: Engine, images: ImageFor, label: str, work_mb: int, scratch_mb: int, said: str
+):
     """In its place, or in the copy in which a project's own tests run."""
     suite = Suite("unit", "command", "toy", command="true", results="tap")
     labels = {sandbox.RUN: label, sandbox.KIND: "oracle-candidate"}
-    spec = oracle_box.spec(one_image(images), name=f"harness-{label}", labels=labels, slots=1, work_mb=work_mb, scratch_mb=scratch_mb)
+    spec = oracle_box.spec(
+        one_image(images),
+        name=f"harness-{label}",
+        labels=labels,
+        slots=1,
+        work_mb=work_mb,
+        scratch_mb=scratch_mb,
+    )
     box = OracleBox(engine.start(spec), slots=1)
 
     def placed_and_copied() -> None:
@@ -107,7 +122,9 @@ def one_image(images: ImageFor) -> str:
     return images(Suite("x", "differential", "x"), "candidate")
 
 
-def test_an_engine_that_is_restarted_in_mid_run_breaks_the_try_and_the_next_one_passes(place: Judged, own: OwnEngine, images: ImageFor, label: str):
+def test_an_engine_that_is_restarted_in_mid_run_breaks_the_try_and_the_next_one_passes(
+    place: Judged, own: OwnEngine, images: ImageFor, label: str
+):
     image = one_image(images)
     with Engine.connect(own.url) as engine, runner(place, engine, lambda *_: image, {sandbox.RUN: label}):
         job = place.ask()
@@ -123,7 +140,9 @@ def test_an_engine_that_is_restarted_in_mid_run_breaks_the_try_and_the_next_one_
         assert engine.list({sandbox.RUN: label}) == []
 
 
-def test_an_engine_whose_disk_is_full_breaks_the_try_and_says_so(place: Judged, own: OwnEngine, images: ImageFor, label: str):
+def test_an_engine_whose_disk_is_full_breaks_the_try_and_says_so(
+    place: Judged, own: OwnEngine, images: ImageFor, label: str
+):
     image, filler = one_image(images), own.disk / "filler"
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(own.disk).free)
@@ -139,7 +158,9 @@ def test_an_engine_whose_disk_is_full_breaks_the_try_and_says_so(place: Judged, 
 # -- the runner -----------------------------------------------------------------------------------------------
 
 
-def test_a_job_of_a_killed_runner_goes_to_another_once_it_is_missed(place: Judged, engine: Engine, images: ImageFor, label: str):
+def test_a_job_of_a_killed_runner_goes_to_another_once_it_is_missed(
+    place: Judged, engine: Engine, images: ImageFor, label: str
+):
     names = process_images(images)
     job = place.ask()
     first = start_runner(place, label, names)
@@ -155,15 +176,29 @@ def test_a_job_of_a_killed_runner_goes_to_another_once_it_is_missed(place: Judge
     assert len(set(starts)) == 2, "none can speak for another of its name"
 
 
-def test_three_runners_with_kills_give_every_job_one_verdict_and_the_right_one(place: Judged, engine: Engine, images: ImageFor, label: str):
+def test_three_runners_with_kills_give_every_job_one_verdict_and_the_right_one(
+    place: Judged, engine: Engine, images: ImageFor, label: str
+):
     chance = random.Random(SEED)
     names = process_images(images)
     crew = [start_runner(place, label, names) for _ in range(3)]
     try:
-        jobs = {place.ask(commit): expected for commit, expected in [(place.right, RIGHT), (place.wrong, WRONG)] * (JOBS // 2)}
+        jobs = {
+            place.ask(commit): expected
+            for commit, expected in [(place.right, RIGHT), (place.wrong, WRONG)] * (JOBS // 2)
+        }
         for _ in range(KILLS):
             # Any job may be hit, but none so often that it would be given up.
-            until(lambda: sleepers() and not [job for job in jobs if len(place.tries(job)) == 2 and place.admin.job(job)["state"] != "done"])
+            until(
+                lambda: (
+                    sleepers()
+                    and not [
+                        job
+                        for job in jobs
+                        if len(place.tries(job)) == 2 and place.admin.job(job)["state"] != "done"
+                    ]
+                )
+            )
             victim = chance.randrange(len(crew))
             crew[victim].kill()
             crew[victim].wait()
@@ -201,7 +236,9 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_judges_its_job(engine: E
 # -- the server -----------------------------------------------------------------------------------------------
 
 
-def test_a_job_outlives_its_server_and_gets_one_verdict(place: Judged, engine: Engine, images: ImageFor, label: str):
+def test_a_job_outlives_its_server_and_gets_one_verdict(
+    place: Judged, engine: Engine, images: ImageFor, label: str
+):
     with runner(place, engine, images, {sandbox.RUN: label}):
         job = place.ask()
         until(lambda: place.runs(job))

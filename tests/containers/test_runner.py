@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import oracle_box, sandbox
-from harness.containers import BoxBroke, Ended, Engine
-from harness.images import Images
-from harness.oracle_box import OracleBox
-from harness.runner import Runner
-from harness.server import ServerSaidNo
-from oracle.spec import Case, Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Ended, Engine
+from harness.client import ServerSaidNo
+from harness.images.images import Images
+from harness.oracle_runner import oracle_box
+from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.runner import Runner
+from oracle.suites.base import Case, Suite
 
 pytestmark = pytest.mark.containers
 
@@ -57,7 +58,9 @@ class Server:
         self.lost: set[int] = set()
         self.on_renew: Callable[[int], None] = lambda job: None
 
-    def add(self, files: dict[str, str], cases: dict[str, str], *, suite: Suite = SUITE, **more: object) -> dict:
+    def add(
+        self, files: dict[str, str], cases: dict[str, str], *, suite: Suite = SUITE, **more: object
+    ) -> dict:
         number = len(self.trees) + 1
         self.trees[number] = tar(files)
         job = {
@@ -97,7 +100,9 @@ def server() -> Server:
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str, images: Images) -> Iterator[Runner]:
     """One runner for all tests of this file: that its boxes are as new after each of them is part of what is tested."""
-    runner = Runner(Server(), engine, images.image_for, "t", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB)
+    runner = Runner(
+        Server(), engine, images.image_for, "t", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB
+    )
     yield runner
     runner.close()
 
@@ -124,21 +129,36 @@ def script(text: str, **more: object) -> tuple[dict[str, str], Suite]:
 def test_a_right_engine_passes_against_sqlite3(judge, server):
     cases = {"one": "select 1;\n", "text": "select 'a';\n", "rows": "select 1 union select 2;\n", **SUMS}
     verdict = judge({"engine.py": ENGINE}, cases)
-    assert (verdict["status"], verdict["counts"]) == ("passed", {"cases": 23, "executed": 23, "compared": 23, "passed": 23, "failed": 0})
+    assert (verdict["status"], verdict["counts"]) == (
+        "passed",
+        {"cases": 23, "executed": 23, "compared": 23, "passed": 23, "failed": 0},
+    )
     reference = server.results[1][1]
     assert reference["rows"] == {"output": "1\n2\n", "exit": 0} and len(reference) == 23
 
 
 def test_a_wrong_engine_fails_and_the_smallest_failure_comes_first(judge):
-    verdict = judge({"engine.py": ENGINE.replace("print(", "print(99 if '+ 1' in line else ")}, {**SUMS, "one": "select 1;\n"})
-    assert (verdict["status"], verdict["counts"]["failed"], verdict["outcomes"]["one"]) == ("failed", 20, "pass")
+    verdict = judge(
+        {"engine.py": ENGINE.replace("print(", "print(99 if '+ 1' in line else ")},
+        {**SUMS, "one": "select 1;\n"},
+    )
+    assert (verdict["status"], verdict["counts"]["failed"], verdict["outcomes"]["one"]) == (
+        "failed",
+        20,
+        "pass",
+    )
     assert verdict["failures"][0]["id"] == "sum/00"
     assert verdict["failures"][0]["difference"] == "line 1: '99' instead of '1'"
 
 
 def test_a_crash_fails_that_case_and_no_other_and_shows_what_it_printed(judge):
-    verdict = judge({"engine.py": ENGINE}, {**SUMS, "bad": "select 1 from nowhere;\n", "kill": "select exec('import os; os.abort()');\n"})
-    assert [name for name, outcome in verdict["outcomes"].items() if outcome == "fail"] == ["kill"]  # sqlite3 refuses "bad" too
+    verdict = judge(
+        {"engine.py": ENGINE},
+        {**SUMS, "bad": "select 1 from nowhere;\n", "kill": "select exec('import os; os.abort()');\n"},
+    )
+    assert [name for name, outcome in verdict["outcomes"].items() if outcome == "fail"] == [
+        "kill"
+    ]  # sqlite3 refuses "bad" too
     shown = verdict["failures"][0]
     assert (shown["candidate"]["exit"], shown["difference"]) == (-6, "killed by signal 6")
     verdict = judge({"engine.py": "import nothing_of_that_name\n"})
@@ -149,7 +169,10 @@ def test_a_crash_fails_that_case_and_no_other_and_shows_what_it_printed(judge):
 def test_known_reference_answers_are_used_and_not_computed_again(judge, server):
     known = {name: {"output": "7\n", "exit": 0} for name in list(SUMS)[:5]}
     verdict = judge({"engine.py": ENGINE}, known_reference=known)
-    assert [name for name, outcome in verdict["outcomes"].items() if outcome == "pass"] == ["sum/06", *list(SUMS)[5:]][1:]
+    assert [name for name, outcome in verdict["outcomes"].items() if outcome == "pass"] == [
+        "sum/06",
+        *list(SUMS)[5:],
+    ][1:]
     assert set(server.results[1][1]) == set(list(SUMS)[5:])
 
 
@@ -158,7 +181,9 @@ def test_zero_cases_are_broken(judge):
 
 
 def test_a_reference_that_is_not_there_is_broken_and_nothing_of_it_is_kept(judge, server):
-    verdict = judge({"engine.py": ENGINE}, suite=Suite.from_json(SUITE.to_json() | {"reference": "no-such-engine"}))
+    verdict = judge(
+        {"engine.py": ENGINE}, suite=Suite.from_json(SUITE.to_json() | {"reference": "no-such-engine"})
+    )
     assert (verdict["status"], server.results[1][1]) == ("broken", {})
     assert "exit status 127" in verdict["reason"]
 
@@ -185,8 +210,14 @@ def test_the_build_runs_before_the_cases_and_its_products_are_there(judge):
 
 
 def test_a_build_that_fails_is_failed_and_not_broken(judge):
-    verdict = judge({"engine.py": ENGINE}, suite=Suite.from_json(SUITE.to_json() | {"build": "echo no compiler; exit 3"}))
-    assert (verdict["status"], verdict["build"], verdict["counts"]["executed"]) == ("failed", {"exit": 3, "tail": "no compiler\n"}, 0)
+    verdict = judge(
+        {"engine.py": ENGINE}, suite=Suite.from_json(SUITE.to_json() | {"build": "echo no compiler; exit 3"})
+    )
+    assert (verdict["status"], verdict["build"], verdict["counts"]["executed"]) == (
+        "failed",
+        {"exit": 3, "tail": "no compiler\n"},
+        0,
+    )
     assert set(verdict["outcomes"].values()) == {"fail"}
 
 
@@ -198,7 +229,10 @@ def test_a_build_that_hangs_or_kills_its_executor_is_failed(judge):
 
 
 def test_a_daemon_of_the_build_is_gone_before_the_cases(judge):
-    files, suite = script("ls /proc/*/cwd >/dev/null 2>&1; for p in /proc/[0-9]*; do stat -c %u $p; done | grep -c 10001", build="setsid sleep 50 &")
+    files, suite = script(
+        "ls /proc/*/cwd >/dev/null 2>&1; for p in /proc/[0-9]*; do stat -c %u $p; done | grep -c 10001",
+        build="setsid sleep 50 &",
+    )
     suite = Suite.from_json(suite.to_json() | {"reference": "echo 0; exit 1"})
     assert judge(files, {"a": "x"}, suite=suite)["status"] == "passed"
 
@@ -223,7 +257,9 @@ def test_no_reference_and_no_answer_is_in_the_candidates_box(judge):
 
 def test_the_source_cannot_be_written_and_neither_can_the_build(judge):
     tries = "for f in run.sh made/x new made/new ../new ../src; do (echo bad > $f) 2>/dev/null && echo wrote $f; done; rm -f run.sh 2>/dev/null; chmod 777 . 2>/dev/null; ls"
-    files, suite = script(tries, build="mkdir -m 777 made; touch made/x; chmod 666 made/x", reference="echo made; echo run.sh")
+    files, suite = script(
+        tries, build="mkdir -m 777 made; touch made/x; chmod 666 made/x", reference="echo made; echo run.sh"
+    )
     assert judge(files, suite=suite)["status"] == "passed"
 
 
@@ -236,14 +272,20 @@ def test_a_daemon_left_by_one_case_does_not_live_to_see_the_next(judge):
     look = "grep -lsa 'sleep.77' /proc/[0-9]*/cmdline >/dev/null && echo seen"
     leave = f"{look}; (setsid sleep 77 </dev/null >/dev/null 2>&1 &); setsid sh -c 'sleep 77 & sleep 77' & echo done"
     files, suite = script(leave, reference="echo done")
-    verdict = judge(files, {f"c{number}": "x" for number in range(7)}, suite=suite)  # fewer than a second slot would need
+    verdict = judge(
+        files, {f"c{number}": "x" for number in range(7)}, suite=suite
+    )  # fewer than a second slot would need
     assert verdict["status"] == "passed", verdict["failures"][:1]
 
 
 def test_what_a_case_writes_is_gone_for_the_next_one_and_for_the_next_job(judge):
     leave = "ls -A $HOME $TMPDIR /tmp /dev/shm; mkdir -p $HOME/a/b /tmp/t; echo x > $HOME/a/b/c; echo x > /tmp/t/y; echo x > /dev/shm/z; chmod 0 $HOME/a; chmod 0 /tmp/t"
-    files, suite = script(leave, reference="for d in 1 2 3 4; do :; done; echo /dev/shm:; echo; echo $HOME:; echo; echo /tmp:")
-    suite = Suite.from_json(suite.to_json() | {"candidate": "sh run.sh | grep -v :$ | grep .", "reference": "false"})
+    files, suite = script(
+        leave, reference="for d in 1 2 3 4; do :; done; echo /dev/shm:; echo; echo $HOME:; echo; echo /tmp:"
+    )
+    suite = Suite.from_json(
+        suite.to_json() | {"candidate": "sh run.sh | grep -v :$ | grep .", "reference": "false"}
+    )
     for _ in range(2):
         verdict = judge(files, {f"c{number}": "x" for number in range(7)}, suite=suite)
         assert verdict["status"] == "passed", verdict["failures"][:1]
@@ -273,7 +315,9 @@ def test_an_engine_that_always_hangs_is_failed_when_the_time_of_the_run_is_up(ju
 
 
 def test_a_case_that_kills_its_executor_fails_and_the_others_are_judged(judge):
-    files, suite = script("read n; [ $n = kill ] && { kill -9 -1; kill -9 $PPID; sleep 1; }; echo $n", reference="cat")
+    files, suite = script(
+        "read n; [ $n = kill ] && { kill -9 -1; kill -9 $PPID; sleep 1; }; echo $n", reference="cat"
+    )
     cases = {f"c{number:02}": f"{number}\n" for number in range(20)} | {"c07": "kill\n"}
     verdict = judge(files, cases, suite=suite)
     assert [name for name, outcome in verdict["outcomes"].items() if outcome == "fail"] == ["c07"]
@@ -281,8 +325,16 @@ def test_a_case_that_kills_its_executor_fails_and_the_others_are_judged(judge):
 
 
 def test_what_a_case_left_that_killed_its_executor_does_not_live_on(judge):
-    files, suite = script("read n; [ $n = kill ] && { setsid sleep 99 & sleep 0.1; kill -9 $PPID; sleep 99; }; echo $n", reference="cat")
-    assert judge(files, {f"c{number:02}": f"{number}\n" for number in range(20)} | {"c07": "kill\n"}, suite=suite)["status"] == "failed"
+    files, suite = script(
+        "read n; [ $n = kill ] && { setsid sleep 99 & sleep 0.1; kill -9 $PPID; sleep 99; }; echo $n",
+        reference="cat",
+    )
+    assert (
+        judge(
+            files, {f"c{number:02}": f"{number}\n" for number in range(20)} | {"c07": "kill\n"}, suite=suite
+        )["status"]
+        == "failed"
+    )
     files, suite = script("grep -lsa 'sleep.99' /proc/[0-9]*/cmdline; true", reference="true")
     assert judge(files, {"a": "x"}, suite=suite)["status"] == "passed"
 
@@ -296,9 +348,17 @@ def test_forged_lines_of_the_executor_do_not_arrive(judge):
 
 
 def test_a_fork_bomb_fails_its_case_and_harms_no_later_job(judge):
-    files, suite = script("read n; [ $n = bomb ] && { b() { b | b & }; b; sleep 1; }; echo $n", reference="cat", case_timeout_s=1.0)
+    files, suite = script(
+        "read n; [ $n = bomb ] && { b() { b | b & }; b; sleep 1; }; echo $n",
+        reference="cat",
+        case_timeout_s=1.0,
+    )
     verdict = judge(files, {"a": "1\n", "b": "bomb\n", "c": "3\n"}, suite=suite)
-    assert verdict["status"] in ("failed", "broken", "passed")  # a bomb whose case still answers rightly has done no harm
+    assert verdict["status"] in (
+        "failed",
+        "broken",
+        "passed",
+    )  # a bomb whose case still answers rightly has done no harm
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
@@ -308,7 +368,11 @@ def test_a_case_is_the_first_to_go_when_memory_runs_out(judge):
 
 
 def test_a_memory_bomb_fails_its_case_and_harms_no_later_job(judge):
-    files, suite = script("read n; [ $n = bomb ] && exec python3 -c 'x = b\"x\" * (1 << 30)'; echo $n", reference="cat", case_timeout_s=20)
+    files, suite = script(
+        "read n; [ $n = bomb ] && exec python3 -c 'x = b\"x\" * (1 << 30)'; echo $n",
+        reference="cat",
+        case_timeout_s=20,
+    )
     verdict = judge(files, {"a": "1\n", "b": "bomb\n", "c": "3\n"}, suite=suite)
     assert verdict["outcomes"] == {"a": "pass", "b": "fail", "c": "pass"}
     assert verdict["failures"][0]["difference"] == "killed by signal 9"
@@ -321,7 +385,15 @@ PROJECT = {
     "calc.py": "def add(a, b):\n    return a + b\n",
     "tests/run.sh": "echo 1..2; python3 -c 'from calc import add; assert add(1, 2) == 3' && echo ok 1 - adds || echo not ok 1 - adds; test -w . && echo ok 2 - writes\n",
 }
-TESTS = Suite("unit", "command", "calc", command="sh tests/run.sh", results="tap", protect=("tests/**",), run_timeout_s=30)
+TESTS = Suite(
+    "unit",
+    "command",
+    "calc",
+    command="sh tests/run.sh",
+    results="tap",
+    protect=("tests/**",),
+    run_timeout_s=30,
+)
 
 
 def test_a_projects_own_tests_run_in_a_writable_copy(judge):
@@ -335,7 +407,9 @@ def test_a_results_file_that_was_committed_counts_for_nothing(judge):
     forged = {"out.xml": '<testsuite><testcase name="a"/></testsuite>'}
     suite = Suite("unit", "command", "calc", command="true", results="out.xml", run_timeout_s=30)
     assert judge(PROJECT | forged, {}, suite=suite)["status"] == "broken"
-    writing = Suite("unit", "command", "calc", command="cp forged.xml out.xml", results="out.xml", run_timeout_s=30)
+    writing = Suite(
+        "unit", "command", "calc", command="cp forged.xml out.xml", results="out.xml", run_timeout_s=30
+    )
     assert judge(PROJECT | {"forged.xml": forged["out.xml"]}, {}, suite=writing)["outcomes"] == {"a": "pass"}
 
 
@@ -349,7 +423,9 @@ def caught(verdict: dict) -> dict[str, bool]:
 def test_every_planted_engine_is_caught_and_needs_no_tree(judge, server):
     verdict = judge({}, kind="check")
     assert verdict["status"] == "passed", verdict
-    assert caught(verdict) == dict.fromkeys(["silent", "failing", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"], True)
+    assert caught(verdict) == dict.fromkeys(
+        ["silent", "failing", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"], True
+    )
     assert server.downloads == []
     assert len(server.results[1][1]) == 20
 
@@ -362,7 +438,12 @@ def test_a_suite_that_cannot_fail_is_found_out(judge):
 
 
 def test_a_check_whose_reference_is_missing_is_broken(judge):
-    assert judge({}, kind="check", suite=Suite.from_json(SUITE.to_json() | {"reference": "no-such-engine"}))["status"] == "broken"
+    assert (
+        judge({}, kind="check", suite=Suite.from_json(SUITE.to_json() | {"reference": "no-such-engine"}))[
+            "status"
+        ]
+        == "broken"
+    )
 
 
 def test_a_projects_tests_are_checked_with_its_sources_emptied(judge):
@@ -378,7 +459,13 @@ def test_a_projects_tests_are_checked_with_its_sources_emptied(judge):
 def test_a_box_killed_in_mid_run_is_broken_and_the_next_job_gets_a_new_one(judge, server, warm, engine, run):
     files, suite = script("sleep 1; cat", reference="cat", case_timeout_s=5)
     assert judge({"engine.py": ENGINE})["status"] == "passed"
-    killer = threading.Timer(1.5, lambda: [engine.find(found.id).kill() for found in engine.list({sandbox.RUN: run, sandbox.KIND: "oracle-candidate"})])
+    killer = threading.Timer(
+        1.5,
+        lambda: [
+            engine.find(found.id).kill()
+            for found in engine.list({sandbox.RUN: run, sandbox.KIND: "oracle-candidate"})
+        ],
+    )
     killer.start()
     verdict = judge(files, suite=suite)
     killer.join()
@@ -396,7 +483,9 @@ class NoPython:
     """A box of an image without Python, as the engine reports it."""
 
     def exec(self, argv: list[str], **_: object) -> Ended:
-        return Ended(126, b'OCI runtime exec failed: exec: "python3": executable file not found in $PATH', b"")
+        return Ended(
+            126, b'OCI runtime exec failed: exec: "python3": executable file not found in $PATH', b""
+        )
 
 
 def test_an_image_without_python_is_broken_and_not_the_candidates_fault():
@@ -408,7 +497,9 @@ def test_an_image_without_python_is_broken_and_not_the_candidates_fault():
 
 
 def test_an_image_that_does_not_exist_is_broken(engine, server, run):
-    runner = Runner(server, engine, lambda suite, role: "harness-no-such-image:1", "t", labels={sandbox.RUN: run}, slots=1)
+    runner = Runner(
+        server, engine, lambda suite, role: "harness-no-such-image:1", "t", labels={sandbox.RUN: run}, slots=1
+    )
     job = server.add({"engine.py": ENGINE}, SUMS)
     runner.serve(job, threading.Event())
     verdict = server.results[1][0]
@@ -443,11 +534,22 @@ def test_a_stopped_runner_ends_soon_and_leaves_no_box(engine, server, run, image
 
 
 def test_a_box_shuts_out_everything_but_its_users(engine, run, images):
-    spec = oracle_box.spec(images.image_for(SUITE, "candidate"), name=f"harness-{run}-shut", labels={sandbox.RUN: run, sandbox.KIND: "test"}, slots=1)
+    spec = oracle_box.spec(
+        images.image_for(SUITE, "candidate"),
+        name=f"harness-{run}-shut",
+        labels={sandbox.RUN: run, sandbox.KIND: "test"},
+        slots=1,
+    )
     assert (spec.network, spec.read_only, spec.binds, spec.volumes) == ("none", True, (), ())
     box = engine.start(spec)
     try:
-        seen = OracleBox(box, 1).batch(SUITE, "id -u; touch /x; touch /work/x; cat /proc/self/status | grep CapEff", [Case("a", "", "", 0)], source=False, deadline_s=10)
+        seen = OracleBox(box, 1).batch(
+            SUITE,
+            "id -u; touch /x; touch /work/x; cat /proc/self/status | grep CapEff",
+            [Case("a", "", "", 0)],
+            source=False,
+            deadline_s=10,
+        )
     finally:
         box.remove()
     assert seen["a"].output == "10002\nCapEff:\t0000000000000000\n"
@@ -481,7 +583,12 @@ print(sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:4], os.getpid() == 
 def test_a_script_runs_the_same_in_a_process_of_its_own_and_in_a_fork(judge, suite):
     """The reference is the same script under a plain interpreter, so whatever differs in a fork fails here."""
     files = {"engine.py": AS_NEW, "helper.py": "count = 0\n"}
-    plain = Suite.from_json(suite.to_json() | {"reference": f"cat > in; mkdir -p w; cd w; printf '%s' '{files['helper.py']}' > helper.py; cat > engine.py <<'E'\n{AS_NEW}E\nexec python3 -S -E engine.py < ../in"})
+    plain = Suite.from_json(
+        suite.to_json()
+        | {
+            "reference": f"cat > in; mkdir -p w; cd w; printf '%s' '{files['helper.py']}' > helper.py; cat > engine.py <<'E'\n{AS_NEW}E\nexec python3 -S -E engine.py < ../in"
+        }
+    )
     verdict = judge(files, {"a": "one", "b": "two", "c": "exit", "d": "words", "e": "raise"}, suite=plain)
     assert verdict["status"] == "passed", verdict["failures"]
 
@@ -505,7 +612,13 @@ print("wrong")
 
 
 def test_a_fork_that_kills_its_executor_or_hangs_fails_its_own_case_only(judge):
-    files = {"engine.py": "import os, sys, time\nq = sys.stdin.read()\nif '3 +' in q: os.kill(os.getppid(), 9)\nif '5 +' in q: time.sleep(60)\n" + "print(eval(q.removeprefix('select ').rstrip(';\\n')))\n"}
+    files = {
+        "engine.py": "import os, sys, time\nq = sys.stdin.read()\nif '3 +' in q: os.kill(os.getppid(), 9)\nif '5 +' in q: time.sleep(60)\n"
+        + "print(eval(q.removeprefix('select ').rstrip(';\\n')))\n"
+    }
     cases = {name: text for name, text in SUMS.items() if name < "sum/10"}
     verdict = judge(files, cases, suite=FORKED)
-    assert [name for name, outcome in sorted(verdict["outcomes"].items()) if outcome == "fail"] == ["sum/03", "sum/05"]
+    assert [name for name, outcome in sorted(verdict["outcomes"].items()) if outcome == "fail"] == [
+        "sum/03",
+        "sum/05",
+    ]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from boxes import python, ready, wait_for_log
 
-from harness import sandbox
-from harness.box_spec import to_api
-from harness.containers import IDLE, Bind, Box, BoxBroke, Engine, Volume
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.box_spec import to_api
+from harness.boxes.containers import IDLE, Bind, Box, BoxBroke, Engine, Volume
+from harness.boxes.sandbox import Session
 from mcp_server.config import AgentSpec
 
 pytestmark = pytest.mark.containers
@@ -78,15 +78,25 @@ def test_the_root_is_read_only_and_the_workspace_is_not(boxed: Boxed, engine: En
     volume = f"{run}-ro"
     engine.create_volume(volume, {sandbox.RUN: run})
     box = boxed(tmpfs=sandbox.TMPFS, volumes=(Volume(volume, "/workspace"),))
-    script = 'for d in / /etc /usr/bin /opt/harness /var/tmp /run /tmp /home/agent /workspace; do touch $d/x 2>/dev/null && echo $d; done'
-    assert box.exec(["sh", "-c", script], timeout_s=20).stdout.split() == [b"/tmp", b"/home/agent", b"/workspace"]
+    script = "for d in / /etc /usr/bin /opt/harness /var/tmp /run /tmp /home/agent /workspace; do touch $d/x 2>/dev/null && echo $d; done"
+    assert box.exec(["sh", "-c", script], timeout_s=20).stdout.split() == [
+        b"/tmp",
+        b"/home/agent",
+        b"/workspace",
+    ]
     box.remove()
     engine.remove_volume(volume)
     assert boxed(read_only=False).exec(["touch", "/var/tmp/x"], timeout_s=20).exit == 0  # the guard removed
 
 
 def test_no_program_in_the_image_is_setuid(boxed: Boxed) -> None:
-    assert boxed().exec(["find", "/", "-xdev", "-perm", "/6000", "-type", "f"], timeout_s=60).stdout.decode().split() == []
+    assert (
+        boxed()
+        .exec(["find", "/", "-xdev", "-perm", "/6000", "-type", "f"], timeout_s=60)
+        .stdout.decode()
+        .split()
+        == []
+    )
 
 
 def test_a_fork_bomb_ends_at_the_limit_of_its_box_and_goes_with_it(boxed: Boxed) -> None:
@@ -110,17 +120,23 @@ def test_a_memory_bomb_kills_itself_and_not_its_box(boxed: Boxed) -> None:
     assert box.exec(["python3", "-c", "x = bytearray(200 << 20)"], timeout_s=60).exit == 137
     assert box.alive()
     assert box.exec(["true"], timeout_s=20).exit == 0
-    assert boxed(memory_mb=512).exec(["python3", "-c", "x = bytearray(200 << 20)"], timeout_s=60).exit == 0  # the guard removed
+    assert (
+        boxed(memory_mb=512).exec(["python3", "-c", "x = bytearray(200 << 20)"], timeout_s=60).exit == 0
+    )  # the guard removed
 
 
 def test_a_full_disk_is_the_boxs_own(boxed: Boxed) -> None:
     box = boxed(tmpfs={"/tmp": "size=8m,mode=1777,nr_inodes=100"}, file_mb=4)
-    full = box.exec(["sh", "-c", "for i in 1 2 3 4; do head -c 4000000 /dev/zero >/tmp/$i || exit 9; done"], timeout_s=20)
+    full = box.exec(
+        ["sh", "-c", "for i in 1 2 3 4; do head -c 4000000 /dev/zero >/tmp/$i || exit 9; done"], timeout_s=20
+    )
     assert (full.exit, b"No space left" in full.stderr) == (9, True)
     box.exec(["sh", "-c", "rm -f /tmp/*"], timeout_s=20)
     assert box.exec(["head", "-c", "9000000", "/dev/zero"], timeout_s=20).exit == 0
     assert box.exec(["sh", "-c", "head -c 6000000 /dev/zero >/tmp/one"], timeout_s=20).exit != 0
-    assert box.exec(["sh", "-c", "for i in $(seq 200); do : >/tmp/f$i || exit 9; done"], timeout_s=20).exit != 0
+    assert (
+        box.exec(["sh", "-c", "for i in $(seq 200); do : >/tmp/f$i || exit 9; done"], timeout_s=20).exit != 0
+    )
 
 
 # -- the network -----------------------------------------------------------------------------------------------------
@@ -150,9 +166,15 @@ HOSTS6 = ("::1", "fe80::1", "fd00:ec2::254", "2606:4700:4700::1111")
 
 def probes(port_of_host: int, host_addresses: list[str]) -> str:
     ports = (22, 53, 80, 443, 2375, 8080, 8765, port_of_host)
-    lines = [f"AF_INET SOCK_STREAM {host} {port}" for host in (*HOSTS, *host_addresses, "127.0.0.1") for port in ports]
+    lines = [
+        f"AF_INET SOCK_STREAM {host} {port}"
+        for host in (*HOSTS, *host_addresses, "127.0.0.1")
+        for port in ports
+    ]
     lines += [f"AF_INET SOCK_DGRAM {host} {port}" for host in (*HOSTS, *host_addresses) for port in (53, 123)]
-    lines += [f"AF_INET6 SOCK_STREAM {host} {port}" for host in HOSTS6 for port in (53, 80, 8765, port_of_host)]
+    lines += [
+        f"AF_INET6 SOCK_STREAM {host} {port}" for host in HOSTS6 for port in (53, 80, 8765, port_of_host)
+    ]
     return "\n".join(lines)
 
 
@@ -183,14 +205,22 @@ def host_addresses() -> list[str]:
 def test_nothing_answers_but_the_door(session_of: SessionOf, engine: Engine, host_port: int) -> None:
     session = session_of()
     box = sandbox.start(engine, session, argv=["sleep", "600"], env={}, files={})
-    assert [line.split(":")[0].strip() for line in box.exec(["tail", "-n", "+3", "/proc/net/dev"], timeout_s=20).stdout.decode().splitlines()] == ["lo"]
+    assert [
+        line.split(":")[0].strip()
+        for line in box.exec(["tail", "-n", "+3", "/proc/net/dev"], timeout_s=20).stdout.decode().splitlines()
+    ] == ["lo"]
     wait_for_log(box, "started")
     asked = probes(host_port, host_addresses())
     lines = python(box, PROBE, asked, timeout_s=300)
     assert len(lines) >= 120
     answering = [line.split()[2:4] for line in lines if line.endswith("ANSWERS")]
-    assert answering == [["0.0.0.0", "8765"], ["127.0.0.1", "8765"]]  # one and the same: the first is a name for the second
-    health = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    assert answering == [
+        ["0.0.0.0", "8765"],
+        ["127.0.0.1", "8765"],
+    ]  # one and the same: the first is a name for the second
+    health = (
+        "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8765/health').read().decode())"
+    )
     assert python(box, health) == ["ok"]
     table = box.exec(["cat", "/proc/net/tcp", "/proc/net/tcp6"], timeout_s=20).stdout.decode().splitlines()
     listening = {int(line.split()[1].split(":")[1], 16) for line in table if line.split()[3] == "0A"}
@@ -222,7 +252,9 @@ def test_the_used_disk_is_measured(session_of: SessionOf, engine: Engine) -> Non
     assert sandbox.used_mb(box) is None
 
 
-def test_leftovers_of_dead_runs_are_swept_and_of_live_ones_not(engine: Engine, run: str, base_image: str) -> None:
+def test_leftovers_of_dead_runs_are_swept_and_of_live_ones_not(
+    engine: Engine, run: str, base_image: str
+) -> None:
     for name in ("dead", "live"):
         labels = {sandbox.RUN: f"{run}-{name}", sandbox.KIND: "agent"}
         engine.create_volume(f"{run}-{name}", labels)
@@ -236,7 +268,16 @@ def test_leftovers_of_dead_runs_are_swept_and_of_live_ones_not(engine: Engine, r
 def test_session_files_are_for_the_sandbox_and_nobody_else_on_the_host(tmp_path: Path) -> None:
     from mcp_server.config import AgentSpec
 
-    session = Session("r", "S1", "a", "secret", tmp_path / "doors" / "S1", "i", (("engine", "main"),), AgentSpec("a", "command"))
+    session = Session(
+        "r",
+        "S1",
+        "a",
+        "secret",
+        tmp_path / "doors" / "S1",
+        "i",
+        (("engine", "main"),),
+        AgentSpec("a", "command"),
+    )
     sandbox.write_session(session, mode="work", argv=["true"])
     written = session.door / "session.json"
     assert (written.stat().st_mode & 0o777, session.door.stat().st_mode & 0o777) == (0o644, 0o755)
@@ -247,25 +288,64 @@ def test_session_files_are_for_the_sandbox_and_nobody_else_on_the_host(tmp_path:
 def test_the_engine_is_asked_for_every_guard_of_an_agents_box(tmp_path: Path) -> None:
     door = tmp_path / "doors" / "S1"
     spec = AgentSpec("a", "command", memory_mb=300, cpus=0.5, pids=99, disk_mb=70)
-    asked = to_api(sandbox.box_of(Session("r", "S1", "a-1", "t", door, "i", (("engine", "main"),), spec, runtime="runsc")))
+    asked = to_api(
+        sandbox.box_of(
+            Session("r", "S1", "a-1", "t", door, "i", (("engine", "main"),), spec, runtime="runsc")
+        )
+    )
     host = asked["HostConfig"]
-    assert (host["CapDrop"], host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (["ALL"], False, True, "none")
-    assert (asked["NetworkDisabled"], host["IpcMode"], host["CgroupnsMode"], host["Runtime"]) == (True, "private", "private", "runsc")
+    assert (host["CapDrop"], host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (
+        ["ALL"],
+        False,
+        True,
+        "none",
+    )
+    assert (asked["NetworkDisabled"], host["IpcMode"], host["CgroupnsMode"], host["Runtime"]) == (
+        True,
+        "private",
+        "private",
+        "runsc",
+    )
     assert host["Dns"] == ["127.0.0.1"], "the engine would write the host's resolvers into the box"
-    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"]) == (300 << 20, 300 << 20, 500_000_000, 99)
-    assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {"nofile": 4096, "core": 0, "fsize": 70 << 20}
-    assert (host["RestartPolicy"], host["LogConfig"]["Config"]) == ({"Name": "no"}, {"max-size": "10m", "max-file": "3"})
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"]) == (
+        300 << 20,
+        300 << 20,
+        500_000_000,
+        99,
+    )
+    assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {
+        "nofile": 4096,
+        "core": 0,
+        "fsize": 70 << 20,
+    }
+    assert (host["RestartPolicy"], host["LogConfig"]["Config"]) == (
+        {"Name": "no"},
+        {"max-size": "10m", "max-file": "3"},
+    )
     assert host["SecurityOpt"][0] == "no-new-privileges"
     assert json.loads(host["SecurityOpt"][1].removeprefix("seccomp="))["defaultAction"] == "SCMP_ACT_ERRNO"
-    mounts = {mount["Target"]: (mount["Type"], mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]}
-    assert mounts == {"/run/harness": ("bind", str(door), True), "/workspace": ("volume", "harness-r-S1", False)}
+    mounts = {
+        mount["Target"]: (mount["Type"], mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]
+    }
+    assert mounts == {
+        "/run/harness": ("bind", str(door), True),
+        "/workspace": ("volume", "harness-r-S1", False),
+    }
     assert {"PidMode", "UTSMode", "UsernsMode", "Devices", "CapAdd", "Binds"}.isdisjoint(host)
     assert asked["User"] == "10001:10001"
-    assert asked["Labels"] == {"harness.run": "r", "harness.session": "S1", "harness.agent": "a-1", "harness.kind": "agent"}
+    assert asked["Labels"] == {
+        "harness.run": "r",
+        "harness.session": "S1",
+        "harness.agent": "a-1",
+        "harness.kind": "agent",
+    }
     assert "t" not in asked["Env"]  # the token is in the session file alone
 
 
 def test_a_program_is_tried_inside_the_image(engine: Engine, run: str, base_image: str) -> None:
     assert sandbox.trial(engine, run, base_image, ("git", "--version"))[0] == 0
-    assert sandbox.trial(engine, run, base_image, ("sh", "-c", "echo once >&2; echo no >&2; exit 3")) == (3, "no")
+    assert sandbox.trial(engine, run, base_image, ("sh", "-c", "echo once >&2; echo no >&2; exit 3")) == (
+        3,
+        "no",
+    )
     assert Bind("/a", "/b").read_only

@@ -9,21 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from harness import oracle_box, sandbox
-from harness.containers import Engine
-from harness.images import Images, Order, suite_order
-from harness.oracle_box import OracleBox
-from harness.oracle_work import Work
-from harness.warm_boxes import WarmBoxes
-from oracle import cases
-from oracle.run import Ran
-from oracle.spec import Suite
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.images.images import Images, Order, suite_order
+from harness.oracle_runner import oracle_box
+from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.oracle_work import Work
+from harness.oracle_runner.warm_boxes import WarmBoxes
+from oracle.judging.run import Ran
+from oracle.suites import case_files
+from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 
 FILES = Path(__file__).parent.parent / "slt"
 SQLITE = "sqlite3 -nullvalue NULL :memory:"
-SUITE = Suite("slt", "sqllogictest", "engine", cases=("slt/**/*.slt",), candidate=SQLITE, engine="sqlite", case_timeout_s=5.0, run_timeout_s=60.0)
+SUITE = Suite(
+    "slt",
+    "sqllogictest",
+    "engine",
+    cases=("slt/**/*.slt",),
+    candidate=SQLITE,
+    engine="sqlite",
+    case_timeout_s=5.0,
+    run_timeout_s=60.0,
+)
 HANG_S = 3.0  # until an engine counts as hanging: long enough for one to start on a machine that is busy with other tests
 NUMBERS = count(1)
 
@@ -136,7 +146,9 @@ def image(engine: Engine) -> str:
 def work(engine: Engine, run: str, image: str) -> Iterator[Work]:
     def start(image: str, role: str) -> OracleBox:
         labels = {sandbox.RUN: run, sandbox.KIND: f"oracle-{role}"}
-        spec = oracle_box.spec(image, name=f"harness-oracle-slt-{run}-{next(NUMBERS)}", labels=labels, slots=2, memory_mb=256)
+        spec = oracle_box.spec(
+            image, name=f"harness-oracle-slt-{run}-{next(NUMBERS)}", labels=labels, slots=2, memory_mb=256
+        )
         return OracleBox(engine.start(spec), 2)
 
     boxes = WarmBoxes(start)
@@ -146,11 +158,16 @@ def work(engine: Engine, run: str, image: str) -> Iterator[Work]:
 
 @pytest.fixture
 def judge(work: Work) -> Callable[..., Ran]:
-    def judged(files: Mapping[str, str | bytes], suite: Suite = SUITE, tree: Mapping[str, str] | None = None, **job: object) -> Ran:
+    def judged(
+        files: Mapping[str, str | bytes],
+        suite: Suite = SUITE,
+        tree: Mapping[str, str] | None = None,
+        **job: object,
+    ) -> Ran:
         content = [(path, text.encode() if isinstance(text, str) else text) for path, text in files.items()]
         told = {
             "kind": "run", "suite": suite.to_json(), "repo": "engine", "tree_key": f"tree-{next(NUMBERS)}", "deadline_s": suite.run_timeout_s,
-            "cases": [case.to_json() for case in cases.load(suite.cases, content, suite)], **job,
+            "cases": [case.to_json() for case in case_files.load(suite.cases, content, suite)], **job,
         }  # fmt: skip
         return work.judge(told, lambda: tar(tree or {}), lambda: tar({}))
 
@@ -168,12 +185,17 @@ def tar(files: Mapping[str, str]) -> bytes:
 
 
 def every_file() -> dict[str, bytes]:
-    return {path.relative_to(FILES.parent).as_posix(): path.read_bytes() for path in sorted(FILES.rglob("*.slt"))}
+    return {
+        path.relative_to(FILES.parent).as_posix(): path.read_bytes() for path in sorted(FILES.rglob("*.slt"))
+    }
 
 
 def wrong(mode: str, **more: object) -> dict[str, object]:
     """What `judge` needs for the shell with one thing wrong."""
-    return {"suite": replace(SUITE, candidate=f"python3 -S -E engine.py {mode}", case_timeout_s=HANG_S, **more), "tree": {"engine.py": SHELL}}
+    return {
+        "suite": replace(SUITE, candidate=f"python3 -S -E engine.py {mode}", case_timeout_s=HANG_S, **more),
+        "tree": {"engine.py": SHELL},
+    }
 
 
 def failing(ran: Ran) -> list[str]:
@@ -190,12 +212,17 @@ def said(ran: Ran) -> dict[str, str]:
 def test_sqlite_passes_every_record_of_every_file(judge):
     verdict = judge(every_file()).verdict
     assert (verdict.status, said(Ran(verdict))) == ("passed", {})
-    assert verdict.counts.cases >= 600 and verdict.counts.compared == verdict.counts.cases == verdict.counts.passed
+    assert (
+        verdict.counts.cases >= 600
+        and verdict.counts.compared == verdict.counts.cases == verdict.counts.passed
+    )
 
 
 def test_sqlite_passes_every_record_against_itself_as_the_reference(judge):
     ran = judge(every_file(), replace(SUITE, reference=SQLITE))
-    assert (ran.verdict.status, said(ran)) == ("passed", {}) and len(ran.reference) == ran.verdict.counts.cases
+    assert (ran.verdict.status, said(ran)) == ("passed", {}) and len(
+        ran.reference
+    ) == ran.verdict.counts.cases
     known = {name: answer.to_json() for name, answer in ran.reference.items()}
     again = judge(every_file(), replace(SUITE, reference="no such engine"), known_reference=known)
     assert (again.verdict.status, again.reference) == ("passed", {})
@@ -218,8 +245,13 @@ def test_every_wrong_engine_that_is_planted_is_noticed(judge):
 
 
 def test_a_suite_that_cannot_fail_has_no_teeth(judge):
-    verdict = judge({"slt/a.slt": "statement ok\nCREATE TABLE t(a)\n\nstatement ok\nSELECT 1\n"}, kind="check").verdict
-    assert (verdict.status, verdict.reason) == ("failed", "the suite does not notice: silent, constant, echo, last-answer-repeated")
+    verdict = judge(
+        {"slt/a.slt": "statement ok\nCREATE TABLE t(a)\n\nstatement ok\nSELECT 1\n"}, kind="check"
+    ).verdict
+    assert (verdict.status, verdict.reason) == (
+        "failed",
+        "the suite does not notice: silent, constant, echo, last-answer-repeated",
+    )
 
 
 # -- wrong in one place ---------------------------------------------------------------------------------------------
@@ -249,36 +281,53 @@ def test_exactly_the_records_concerned_fail(judge):
     by_cause = {case: cause["says"] for cause in ran.verdict.causes for case in cause["cases"]}
     for mode, (lines, how) in MODES.items():
         assert not lines or how in by_cause[f"{mode}/{lines[0]:05}"], mode
-        assert all(by_cause[f"{mode}/{line:05}"] == f"not run: at an earlier record {how}" for line in lines[1:] if len(lines) > 2)
+        assert all(
+            by_cause[f"{mode}/{line:05}"] == f"not run: at an earlier record {how}"
+            for line in lines[1:]
+            if len(lines) > 2
+        )
 
 
 def test_a_record_that_ends_the_executor_fails_its_file_from_there_on_and_no_other(judge):
-    files = {f"slt/{name}.slt": PLAIN.format(word=word) for name, word in (("a", "fine"), ("b", "kills-all"), ("c", "fine"), ("d", "fine"))}
+    files = {
+        f"slt/{name}.slt": PLAIN.format(word=word)
+        for name, word in (("a", "fine"), ("b", "kills-all"), ("c", "fine"), ("d", "fine"))
+    }
     ran = judge(files, **wrong("kills-all"))
-    assert failing(ran) == ["b/00008", "b/00015", "b/00022"] and set(said(ran).values()) == {"it ended the process that runs the cases"}
+    assert failing(ran) == ["b/00008", "b/00015", "b/00022"] and set(said(ran).values()) == {
+        "it ended the process that runs the cases"
+    }
 
 
 def test_another_error_than_the_expected_one_is_wrong(judge):
     ran = judge({"slt/a.slt": (PLAIN + DROPPING).replace("no such table", "no such (view|index)")})
-    assert failing(ran) == ["a/00027"] and said(ran)["a/00027"].startswith("another error than 'no such (view|index)': ")
+    assert failing(ran) == ["a/00027"] and said(ran)["a/00027"].startswith(
+        "another error than 'no such (view|index)': "
+    )
 
 
 def test_a_daemon_of_an_engine_says_nothing_in_the_next_session(judge):
     files = {f"slt/{number:02}.slt": PLAIN.format(word="leaves-a-daemon") for number in range(4)}
     ran = judge(files, **wrong("leaves-a-daemon"))
-    assert not [name for name in failing(ran) if name.endswith(("00002", "00005"))], "what comes before it is answered by the engine alone"
+    assert not [name for name in failing(ran) if name.endswith(("00002", "00005"))], (
+        "what comes before it is answered by the engine alone"
+    )
     assert failing(judge({"slt/a.slt": PLAIN})) == []
 
 
 def test_an_engine_finds_no_expected_result_where_it_runs(judge):
     text = "query T\nSELECT 'spies'\n----\nsecret-result\n"
     [failure] = judge({"slt/a.slt": text}, **wrong("spies")).verdict.failures
-    assert failure["candidate"]["output"].startswith("looked at ") and failure["candidate"]["output"].endswith(", found nothing\nspies\n")
+    assert failure["candidate"]["output"].startswith("looked at ") and failure["candidate"][
+        "output"
+    ].endswith(", found nothing\nspies\n")
 
 
 def test_a_candidate_runs_where_there_is_no_sqlite():
     assert suite_order(SUITE, "candidate").kind == "oracle-candidate"
-    assert suite_order(replace(SUITE, reference_packages=("sqlite3",)), "reference") == Order("oracle-reference", ("sqlite3",))
+    assert suite_order(replace(SUITE, reference_packages=("sqlite3",)), "reference") == Order(
+        "oracle-reference", ("sqlite3",)
+    )
 
 
 # -- how engines are started ----------------------------------------------------------------------------------------
@@ -313,22 +362,35 @@ def test_a_long_statement_and_a_long_answer_arrive_whole(judge):
     sql = "SELECT '" + "y" * 700_000 + "'"
     text = f"query T\n{sql}\n----\n{'y' * 700_000}\n\nquery I\nSELECT 1\n----\n1\n"
     assert judge({"slt/a.slt": text}).verdict.status == "passed"
-    assert judge({"slt/a.slt": text}, replace(SUITE, protocol="json", candidate="python3 -S -E engine.py"), {"engine.py": JSON_ENGINE}).verdict.status == "passed"
+    assert (
+        judge(
+            {"slt/a.slt": text},
+            replace(SUITE, protocol="json", candidate="python3 -S -E engine.py"),
+            {"engine.py": JSON_ENGINE},
+        ).verdict.status
+        == "passed"
+    )
 
 
 @pytest.mark.parametrize("line", ["not json", '{"rows": [1]}', '{"error": 1}{', ""])
 def test_what_is_no_answer_of_the_json_protocol_fails_its_record_alone(judge, line):
     engine = f"import sys\nfor at, line in enumerate(sys.stdin):\n  print({line!r} if at == 1 else '{{\"rows\": [[1]]}}')\n"
     text = "\n".join(["query I\nSELECT 1\n----\n1\n"] * 3)
-    ran = judge({"slt/a.slt": text}, replace(SUITE, protocol="json", candidate="python3 -S -E engine.py"), {"engine.py": engine})
-    assert failing(ran) == ["a/00006"] and said(ran)["a/00006"].startswith("this is no answer of the protocol")
+    ran = judge(
+        {"slt/a.slt": text},
+        replace(SUITE, protocol="json", candidate="python3 -S -E engine.py"),
+        {"engine.py": engine},
+    )
+    assert failing(ran) == ["a/00006"] and said(ran)["a/00006"].startswith(
+        "this is no answer of the protocol"
+    )
 
 
 # -- jobs -----------------------------------------------------------------------------------------------------------
 
 
 def test_one_record_is_judged_after_the_rest_of_its_file_has_run(judge):
-    found = cases.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
+    found = case_files.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
     asked, beside = [found[-1]], found[:-1]
     ran = judge({}, cases=[case.to_json() for case in asked], beside=[case.to_json() for case in beside])
     assert ran.verdict.outcomes == {"a/00022": "pass"} and ran.verdict.counts.cases == 1
@@ -338,27 +400,54 @@ def test_one_record_is_judged_after_the_rest_of_its_file_has_run(judge):
 
 def test_a_run_whose_time_is_up_is_broken(judge):
     verdict = judge({"slt/a.slt": PLAIN}, deadline_s=0.0).verdict
-    assert verdict.status == "broken" and "the run's time was up before case 'a/00002' (slt/a.slt:2)" in verdict.reason
+    assert (
+        verdict.status == "broken"
+        and "the run's time was up before case 'a/00002' (slt/a.slt:2)" in verdict.reason
+    )
 
 
 def test_a_reference_that_is_missing_or_dies_is_broken_and_says_where(judge):
-    for reference, how in (("no-such-engine", "the engine ended with exit status 127"), ("sqlite3 -bail :memory:", "the engine ended with exit status 1")):
-        ran = judge({"slt/a.slt": PLAIN + "\nstatement error\nnonsense\n"}, replace(SUITE, reference=reference))
-        assert ran.verdict.status == "broken" and how in ran.verdict.reason and "(slt/a.slt:" in ran.verdict.reason
+    for reference, how in (
+        ("no-such-engine", "the engine ended with exit status 127"),
+        ("sqlite3 -bail :memory:", "the engine ended with exit status 1"),
+    ):
+        ran = judge(
+            {"slt/a.slt": PLAIN + "\nstatement error\nnonsense\n"}, replace(SUITE, reference=reference)
+        )
+        assert (
+            ran.verdict.status == "broken"
+            and how in ran.verdict.reason
+            and "(slt/a.slt:" in ran.verdict.reason
+        )
 
 
 def test_a_failing_record_is_shrunk_to_what_it_needs_where_there_is_a_reference(judge):
-    setup = "".join(f"statement ok\nCREATE TABLE t{n}(a INTEGER)\n\nstatement ok\nINSERT INTO t{n} VALUES({n})\n\n" for n in range(6))
+    setup = "".join(
+        f"statement ok\nCREATE TABLE t{n}(a INTEGER)\n\nstatement ok\nINSERT INTO t{n} VALUES({n})\n\n"
+        for n in range(6)
+    )
     text = setup + "query I\nSELECT a FROM t3 WHERE a > 0 -- changes-one\n"
     ran = judge({"slt/a.slt": text}, **wrong("changes-one", reference=SQLITE), shrink_s=30)
     [failure] = ran.verdict.failures
-    assert failure["input"] == "CREATE TABLE t3(a INTEGER);\nINSERT INTO t3 VALUES(3);\nSELECT a FROM t3 WHERE a > 0 -- changes-one\n;\n"
+    assert (
+        failure["input"]
+        == "CREATE TABLE t3(a INTEGER);\nINSERT INTO t3 VALUES(3);\nSELECT a FROM t3 WHERE a > 0 -- changes-one\n;\n"
+    )
     assert (failure["candidate"]["output"], failure["reference"]["output"]) == ("4\n", "3\n")
 
 
 def test_held_out_files_run_after_the_others_and_are_only_counted(judge):
-    found = [replace(case, id=f"held-out/{case.line}", hidden=True, file="../hidden.slt") for case in cases.load(SUITE.cases, [("slt/h.slt", PLAIN.replace("\n3\n", "\n4\n").encode())], SUITE)]
-    visible = cases.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
+    found = [
+        replace(case, id=f"held-out/{case.line}", hidden=True, file="../hidden.slt")
+        for case in case_files.load(
+            SUITE.cases, [("slt/h.slt", PLAIN.replace("\n3\n", "\n4\n").encode())], SUITE
+        )
+    ]
+    visible = case_files.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
     verdict = judge({}, cases=[case.to_json() for case in [*visible, *found]]).verdict
-    assert (verdict.status, verdict.held_out, list(verdict.failures)) == ("failed", {"cases": 5, "passed": 2}, [])
+    assert (verdict.status, verdict.held_out, list(verdict.failures)) == (
+        "failed",
+        {"cases": 5, "passed": 2},
+        [],
+    )
     assert "hidden.slt" not in verdict.reason

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from mini import MiniServer, git, wait_until
 
-from harness import preflight, project_files, sandbox
 from harness.agents import ADAPTERS
 from harness.agents.base import Event, Mark, Seat, Wanted
-from harness.containers import Engine
-from harness.sandbox import RUN, sweep_run
-from harness.server import ServerGone
-from harness.site import Site
-from harness.supervisor import Doing, Hired, Supervisor
+from harness.boxes import sandbox
+from harness.boxes.containers import Engine
+from harness.boxes.sandbox import RUN, sweep_run
+from harness.client import ServerGone
+from harness.sessions import preflight, project_files
+from harness.sessions.site import Site
+from harness.sessions.supervisor import Doing, Hired, Supervisor
 from mcp_server.config import AgentSpec, Run
 
 pytestmark = pytest.mark.timeout(600)
@@ -28,16 +29,25 @@ def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None
     scripted = ADAPTERS["scripted"]
     spec = AgentSpec("builder", "scripted", playbook="books/{agent}.toml", materials="mat/{agent}")
     first, second = (Seat("builder-2", spec, number) for number in (1, 2))
-    assert scripted.wants(first) == (Wanted("books/builder-2.toml", "playbook.toml"), Wanted("mat/builder-2", "materials"))
+    assert scripted.wants(first) == (
+        Wanted("books/builder-2.toml", "playbook.toml"),
+        Wanted("mat/builder-2", "materials"),
+    )
     assert Wanted("books/builder-2.again.toml", "again.toml", required=False) in scripted.wants(second)
-    assert scripted.launch(second, {"playbook.toml": "", "again.toml": ""}).argv[-1] == "/home/agent/again.toml"
+    assert (
+        scripted.launch(second, {"playbook.toml": "", "again.toml": ""}).argv[-1] == "/home/agent/again.toml"
+    )
     assert scripted.launch(second, {"playbook.toml": ""}).argv[-1] == "/home/agent/playbook.toml"
 
 
 def test_the_players_lines_become_events() -> None:
     parse = ADAPTERS["scripted"].parse
-    assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == Event(Mark.TOOL, "call leased claim_task")
-    assert parse('{"t":1,"step":2,"verb":"shell","status":"unexpected","detail":"x"}') == Event(Mark.ERROR, "shell unexpected x")
+    assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == Event(
+        Mark.TOOL, "call leased claim_task"
+    )
+    assert parse('{"t":1,"step":2,"verb":"shell","status":"unexpected","detail":"x"}') == Event(
+        Mark.ERROR, "shell unexpected x"
+    )
     assert parse("Traceback") == Event(Mark.SAID, "Traceback")
     assert parse("[1]") == Event(Mark.SAID, "[1]")
     assert parse("  ") is None
@@ -45,7 +55,10 @@ def test_the_players_lines_become_events() -> None:
 
 def test_a_command_is_a_shells_line_or_a_list() -> None:
     command = ADAPTERS["command"]
-    line, words = AgentSpec("c", "command", command="a | b"), AgentSpec("c", "command", command=["a", "b"], env={"X": "1"})
+    line, words = (
+        AgentSpec("c", "command", command="a | b"),
+        AgentSpec("c", "command", command=["a", "b"], env={"X": "1"}),
+    )
     assert command.launch(Seat("c-1", line), {}).argv == ("/bin/sh", "-c", "a | b")
     launch = command.launch(Seat("c-1", words, prompt="Go on."), {})
     assert (launch.argv, launch.env) == (("a", "b"), {"X": "1", "HARNESS_PROMPT": "Go on."})
@@ -56,7 +69,11 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
     (tmp_path / "mat/T1/src").mkdir(parents=True)
     (tmp_path / "mat/T1/src/a.py").write_text("a")
     (tmp_path / "book.toml").write_text("b")
-    wants = (Wanted("book.toml", "playbook.toml"), Wanted("mat", "materials"), Wanted("none", "again.toml", required=False))
+    wants = (
+        Wanted("book.toml", "playbook.toml"),
+        Wanted("mat", "materials"),
+        Wanted("none", "again.toml", required=False),
+    )
     assert project_files.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
     with pytest.raises(project_files.BadFiles, match="does not exist"):
         project_files.gather(tmp_path, (Wanted("none", "x"),))
@@ -74,13 +91,28 @@ Hire = Callable[..., Supervisor]
 @pytest.fixture
 def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: Path) -> Iterator[Hire]:
     """A supervisor with one `command` agent (or the given ones); stopped and swept afterwards."""
-    site = Site(engine, mini, run=f"{run}-{os.urandom(3).hex()}", state=tmp_path, root=tmp_path, repos=(("engine", "main"),), settings=Run("t", session_minutes=1))
+    site = Site(
+        engine,
+        mini,
+        run=f"{run}-{os.urandom(3).hex()}",
+        state=tmp_path,
+        root=tmp_path,
+        repos=(("engine", "main"),),
+        settings=Run("t", session_minutes=1),
+    )
     made: list[Supervisor] = []
 
-    def go(*scripts: str, hired: list[Hired] | None = None, at: dict | None = None, **spec: object) -> Supervisor:
+    def go(
+        *scripts: str, hired: list[Hired] | None = None, at: dict | None = None, **spec: object
+    ) -> Supervisor:
         settings = {"kind": "command", "memory_mb": 256, "pids": 64, **spec}
-        agents = [Hired(f"a-{n}", AgentSpec(name="a", command=script, **settings), base_image) for n, script in enumerate(scripts, 1)]
-        made.append(Supervisor(dataclasses.replace(site, **(at or {})), hired if hired is not None else agents))
+        agents = [
+            Hired(f"a-{n}", AgentSpec(name="a", command=script, **settings), base_image)
+            for n, script in enumerate(scripts, 1)
+        ]
+        made.append(
+            Supervisor(dataclasses.replace(site, **(at or {})), hired if hired is not None else agents)
+        )
         return made[-1]
 
     yield go
@@ -100,9 +132,13 @@ def working(supervisor: Supervisor) -> bool:
 
 
 @pytest.mark.containers
-def test_sessions_follow_each_other_until_no_task_is_left(hire: Hire, mini: MiniServer, tmp_path: Path) -> None:
+def test_sessions_follow_each_other_until_no_task_is_left(
+    hire: Hire, mini: MiniServer, tmp_path: Path
+) -> None:
     mini.tasks = {"T1": "open"}
-    supervisor = hire("echo work $HARNESS_SESSION; echo $HARNESS_TOKEN; echo $HARNESS_SESSION >f; git add f; git commit -qm c")
+    supervisor = hire(
+        "echo work $HARNESS_SESSION; echo $HARNESS_TOKEN; echo $HARNESS_SESSION >f; git add f; git commit -qm c"
+    )
     supervisor.start()
     wait_until(lambda: len(mini.ended) >= 2, WITHIN_S)
     mini.tasks["T1"] = "done"
@@ -113,7 +149,10 @@ def test_sessions_follow_each_other_until_no_task_is_left(hire: Hire, mini: Mini
     log = (tmp_path / "logs/a-1/S1.log").read_text()
     assert "work S1\n[token]\n" in log
     assert "token-S1" not in log
-    assert git("log", "-1", "--format=%s %an", str(mini.uploaded("a-1", "S1")), cwd=mini.repos["engine"]) == "c a-1"
+    assert (
+        git("log", "-1", "--format=%s %an", str(mini.uploaded("a-1", "S1")), cwd=mini.repos["engine"])
+        == "c a-1"
+    )
 
 
 @pytest.mark.containers
@@ -126,7 +165,9 @@ def test_three_failures_of_the_same_kind_stop_an_agent_with_the_reason(hire: Hir
 
 
 @pytest.mark.containers
-def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_session_starts(hire: Hire, mini: MiniServer) -> None:
+def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_session_starts(
+    hire: Hire, mini: MiniServer
+) -> None:
     heads: list[str | None] = []
     told = mini.end_session
 
@@ -162,7 +203,11 @@ def test_a_session_ends_at_its_time_limit_with_its_work_saved(hire: Hire, mini: 
 
 @pytest.mark.containers
 def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer) -> None:
-    supervisor = hire("for i in 1 2 3 4 5; do head -c 9000000 /dev/zero >big$i; done; sleep 600", disk_mb=20, at={"disk_every_s": 0.5})
+    supervisor = hire(
+        "for i in 1 2 3 4 5; do head -c 9000000 /dev/zero >big$i; done; sleep 600",
+        disk_mb=20,
+        at={"disk_every_s": 0.5},
+    )
     supervisor.start()
     wait_until(lambda: bool(mini.ended), WITHIN_S)
     assert ends(mini)[0] == ("crashed", "disk limit reached")
@@ -170,17 +215,28 @@ def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer) -> None:
 
 @pytest.mark.containers
 def test_a_disk_that_fills_fast_is_noticed_before_its_turn(hire: Hire, mini: MiniServer) -> None:
-    supervisor = hire("while :; do head -c 9000000 /dev/zero >>big$((i = i + 1)); sleep 0.1; done", disk_mb=100, at={"disk_every_s": 600.0})
+    supervisor = hire(
+        "while :; do head -c 9000000 /dev/zero >>big$((i = i + 1)); sleep 0.1; done",
+        disk_mb=100,
+        at={"disk_every_s": 600.0},
+    )
     supervisor.start()
     wait_until(lambda: bool(mini.ended), WITHIN_S)
     assert ends(mini)[0] == ("crashed", "disk limit reached")
 
 
 @pytest.mark.containers
-def test_a_stop_saves_the_work_of_all_agents_and_leaves_no_box(hire: Hire, mini: MiniServer, engine: Engine) -> None:
+def test_a_stop_saves_the_work_of_all_agents_and_leaves_no_box(
+    hire: Hire, mini: MiniServer, engine: Engine
+) -> None:
     supervisor = hire(*["echo mine >mine; echo written; sleep 600"] * 3)
     supervisor.start()
-    wait_until(lambda: working(supervisor) and all(b"written" in log_of(mini, f"a-{n}", s) for n, s in agents_of(mini)), WITHIN_S)
+    wait_until(
+        lambda: (
+            working(supervisor) and all(b"written" in log_of(mini, f"a-{n}", s) for n, s in agents_of(mini))
+        ),
+        WITHIN_S,
+    )
     assert supervisor.stop(WITHIN_S)
     assert sorted(ends(mini)) == [("stopped", "stop requested")] * 3
     for number, session in agents_of(mini):
@@ -228,7 +284,9 @@ def test_a_server_that_is_away_for_a_moment_costs_no_session(hire: Hire, mini: M
 
 
 @pytest.mark.containers
-def test_preflight_stops_an_agent_before_its_first_session(hire: Hire, mini: MiniServer, base_image: str) -> None:
+def test_preflight_stops_an_agent_before_its_first_session(
+    hire: Hire, mini: MiniServer, base_image: str
+) -> None:
     def hired(name: str, image: str = base_image, **spec: object) -> Hired:
         return Hired(name, AgentSpec(name=name, **{"kind": "command", **spec}), image)
 
@@ -251,7 +309,9 @@ def test_a_vendors_cli_has_to_run_and_not_only_to_be_there(engine: Engine, run: 
     claude, command = AgentSpec("x", "claude"), AgentSpec("x", "command", command="y")
 
     def found(program: str, spec: AgentSpec) -> str | None:
-        return preflight.verdict(program, *sandbox.trial(engine, run, base_image, preflight.trial(program, spec)))
+        return preflight.verdict(
+            program, *sandbox.trial(engine, run, base_image, preflight.trial(program, spec))
+        )
 
     assert found("git", claude) is None
     assert found("false", claude) == "false --version ends with status 1 ()"
@@ -260,23 +320,36 @@ def test_a_vendors_cli_has_to_run_and_not_only_to_be_there(engine: Engine, run: 
 
 
 @pytest.mark.containers
-def test_a_prompt_that_is_missing_stops_an_agent_before_its_first_session(hire: Hire, mini: MiniServer) -> None:
+def test_a_prompt_that_is_missing_stops_an_agent_before_its_first_session(
+    hire: Hire, mini: MiniServer
+) -> None:
     supervisor = hire("true", prompt="none.md")
     supervisor.start()
     assert supervisor.join(WITHIN_S)
     state = supervisor.states()[0]
-    assert (state.reason[-43:], state.sessions, state.gave_up) == ("none.md cannot be read: No such file or directory"[-43:], 0, True)
+    assert (state.reason[-43:], state.sessions, state.gave_up) == (
+        "none.md cannot be read: No such file or directory"[-43:],
+        0,
+        True,
+    )
     assert mini.sessions == {}
 
 
 @pytest.mark.containers
-def test_an_agent_is_told_its_prompt_as_it_is_when_its_session_begins(hire: Hire, mini: MiniServer, tmp_path: Path) -> None:
+def test_an_agent_is_told_its_prompt_as_it_is_when_its_session_begins(
+    hire: Hire, mini: MiniServer, tmp_path: Path
+) -> None:
     (tmp_path / "own.md").write_text("Be quick.")
-    supervisor = hire('printf %s "$HARNESS_PROMPT" | tail -n 1; echo $HARNESS_SESSION >f; git add f; git commit -qm c', prompt="own.md")
+    supervisor = hire(
+        'printf %s "$HARNESS_PROMPT" | tail -n 1; echo $HARNESS_SESSION >f; git add f; git commit -qm c',
+        prompt="own.md",
+    )
     supervisor.start()
     wait_until(lambda: b"Be quick." in log_of(mini, "a-1", "S1"), WITHIN_S)
     (tmp_path / "own.md").write_text("Be slow.")
-    wait_until(lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)), WITHIN_S)
+    wait_until(
+        lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)), WITHIN_S
+    )
 
 
 @pytest.mark.containers

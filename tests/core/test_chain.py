@@ -53,7 +53,9 @@ def test_an_untouched_log_has_no_problem(bodies):
 def test_an_edit_is_named(drawn):
     entries, at = drawn
     entries[at] = Entry(at + 1, {"forged": 1}, entries[at].hash)
-    assert verify(entries) == [f"seq {at + 1}: edited: its hash does not follow from its content and the hash of seq {at}"]
+    assert verify(entries) == [
+        f"seq {at + 1}: edited: its hash does not follow from its content and the hash of seq {at}"
+    ]
 
 
 @given(log_and_place())
@@ -92,7 +94,9 @@ def test_entries_that_traded_numbers_are_seen(drawn):
     entries, at = drawn
     a, b = entries[at], entries[at + 1]
     entries[at], entries[at + 1] = Entry(a.seq, b.body, b.hash), Entry(b.seq, a.body, a.hash)
-    assert any(problem.startswith(f"seq {at + 1} to ") and "reordered" in problem for problem in verify(entries))
+    assert any(
+        problem.startswith(f"seq {at + 1} to ") and "reordered" in problem for problem in verify(entries)
+    )
 
 
 @given(log_and_place())
@@ -195,7 +199,14 @@ def test_a_checkpoint_reads_back(size, root):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "o\n1\n", "o\n01\n" + "a" * 64 + "\n", "o\n1\n" + "A" * 64 + "\n", "o\n1\n" + "a" * 64, "o\n-1\n" + "a" * 64 + "\n"],
+    [
+        "",
+        "o\n1\n",
+        "o\n01\n" + "a" * 64 + "\n",
+        "o\n1\n" + "A" * 64 + "\n",
+        "o\n1\n" + "a" * 64,
+        "o\n-1\n" + "a" * 64 + "\n",
+    ],
 )
 def test_any_other_text_is_no_checkpoint(text):
     with pytest.raises(ValueError, match="a checkpoint"):

@@ -80,7 +80,13 @@ def test_a_good_file_is_read_with_its_defaults():
     assert config.agents["claude"].kind == "claude"
     assert config.agents["claude"].agents() == ("claude-1", "claude-2")
     (t1,) = config.tasks
-    assert (t1.id, t1.repo, t1.paths, t1.suite, t1.brief) == ("T1", "engine", ("minisql/parser/**",), None, "Write it.")
+    assert (t1.id, t1.repo, t1.paths, t1.suite, t1.brief) == (
+        "T1",
+        "engine",
+        ("minisql/parser/**",),
+        None,
+        "Write it.",
+    )
     assert (t1.file, t1.line) == ("tasks/001.md", 2)
 
 
@@ -136,7 +142,10 @@ def test_a_mistake_is_told_with_its_line_and_what_to_write(old, new, needle, mes
 
 def test_an_account_is_a_vendors_or_one_of_the_gateways():
     for account in ("openai", "local"):
-        config = configs.parse(changed("count = 2", f'account = "{account}"') + '\n[gateway.accounts.local]\napi = "openai"\n', {})
+        config = configs.parse(
+            changed("count = 2", f'account = "{account}"') + '\n[gateway.accounts.local]\napi = "openai"\n',
+            {},
+        )
         assert isinstance(config, configs.Config), config
         assert config.agents["claude"].pays == account
 
@@ -148,10 +157,16 @@ def test_an_empty_file_lacks_everything():
 
 
 def test_every_problem_comes_at_once_in_the_order_of_lines():
-    text = changed('name = "minisql"', "name = 1").replace("count = 2", "cout = 2").replace("[repos.engine]", "[repo.engine]")
+    text = (
+        changed('name = "minisql"', "name = 1")
+        .replace("count = 2", "cout = 2")
+        .replace("[repos.engine]", "[repo.engine]")
+    )
     found = problems(text, task(TASK.replace("parser", "parsr")))
     assert len(found) >= 4
-    assert [p.line for p in found if p.file == "harness.toml"] == sorted(p.line for p in found if p.file == "harness.toml")
+    assert [p.line for p in found if p.file == "harness.toml"] == sorted(
+        p.line for p in found if p.file == "harness.toml"
+    )
     assert found[-1].file == "tasks/001.md"
 
 
@@ -166,7 +181,8 @@ def test_two_repositories_want_every_module_to_say_which():
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("[run]\nname = x\n", 2), ("[run\n", 1), ('[run]\nname = "a"\nname = "b"\n', 3), ("[run]\nx = [1,", 2)]
+    ("text", "line"),
+    [("[run]\nname = x\n", 2), ("[run\n", 1), ('[run]\nname = "a"\nname = "b"\n', 3), ("[run]\nx = [1,", 2)],
 )
 def test_what_is_no_toml_is_told_with_its_line(text, line):
     problem = only(text)
@@ -232,7 +248,10 @@ def test_a_suite_of_another_repository_cannot_judge_a_task():
         "[modules.parser]", '[modules.parser]\nrepo = "engine"'
     )
     text = text.replace('kind = "differential"', 'kind = "differential"\nrepo = "docs"')
-    assert "judges repository 'docs'" in only(text, task(TASK.replace("+++\nW", 'suite = "sql"\n+++\nW'))).message
+    assert (
+        "judges repository 'docs'"
+        in only(text, task(TASK.replace("+++\nW", 'suite = "sql"\n+++\nW'))).message
+    )
 
 
 def test_the_same_id_twice_names_the_other_file():
@@ -267,7 +286,9 @@ def test_a_chain_of_thousands_is_no_trouble():
 def spoilt(text: str):
     """The text with pieces of it cut out, doubled or replaced: what a careless hand does to a file."""
     piece = st.tuples(
-        st.integers(0, len(text)), st.integers(0, 12), st.sampled_from(["", "\n", "[", '"', "= 3", "x", "---\n", "é"])
+        st.integers(0, len(text)),
+        st.integers(0, 12),
+        st.sampled_from(["", "\n", "[", '"', "= 3", "x", "---\n", "é"]),
     )
     return st.lists(piece, min_size=1, max_size=4).map(lambda pieces: _cut_up(text, pieces))
 

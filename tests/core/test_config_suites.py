@@ -22,7 +22,9 @@ cases = "oracle/cases/**/*.sql"
 candidate = "python3 -m minisql"
 reference = "sqlite3 :memory:"
 """
-SLT = GOOD + """
+SLT = (
+    GOOD
+    + """
 [oracle.slt]
 kind = "differential"
 cases = "slt/*.sql"
@@ -32,6 +34,7 @@ HERE
 
 [agents.claude]
 """
+)
 TASK = '+++\nid = "T1"\ntitle = "Lexer"\nmodule = "parser"\n+++\nWrite it.\n'
 
 
@@ -72,9 +75,13 @@ def test_a_command_suite_holds_nothing_out():
 
 
 def test_dates_may_stand_without_quotes_and_paths_outside_are_no_problem():
-    config = configs.parse(suite('held_out = ["../h/**/*.sql"]\n[oracle.slt.flaky]\n"a/1" = 2030-01-31\n"b" = "2030-02-01"'), {})
+    config = configs.parse(
+        suite('held_out = ["../h/**/*.sql"]\n[oracle.slt.flaky]\n"a/1" = 2030-01-31\n"b" = "2030-02-01"'), {}
+    )
     assert isinstance(config, Config), config
-    assert config.suites["slt"].flaky == {"a/1": "2030-01-31", "b": "2030-02-01"} and config.suites["slt"].held_out == ("../h/**/*.sql",)
+    assert config.suites["slt"].flaky == {"a/1": "2030-01-31", "b": "2030-02-01"} and config.suites[
+        "slt"
+    ].held_out == ("../h/**/*.sql",)
 
 
 def with_cases(*cases: str) -> dict[str, str]:
@@ -88,7 +95,11 @@ def test_cases_name_suites_before_a_colon():
     [problem] = listed(suite(""), with_cases("slt:select/*", "more/*"))
     assert "names cases but no suite" in problem.message and "sql:GLOB" in problem.suggestion
     [problem] = listed(suite(""), with_cases("slt:select/*", "slq:*"))
-    assert (problem.file, problem.line, problem.message[:30]) == ("tasks/001.md", 5, "there is no suite 'slq' (a sin")
+    assert (problem.file, problem.line, problem.message[:30]) == (
+        "tasks/001.md",
+        5,
+        "there is no suite 'slq' (a sin",
+    )
     assert "'sql'" in problem.suggestion or "'slt'" in problem.suggestion
 
 
@@ -100,7 +111,9 @@ def test_the_cases_of_a_module_name_suites_of_its_repository():
     [problem] = listed(wrong)
     assert problem.line == line_of(wrong, "cases = [") and "no suite 'other'" in problem.message
     two = suite('repo = "docs"').replace("[repos.engine]", "[repos.engine]\n[repos.docs]")
-    two = two.replace("[modules.parser]", module + '\nrepo = "engine"').replace('kind = "differential"\ncases = "oracle', 'repo = "engine"\nkind = "differential"\ncases = "oracle')
+    two = two.replace("[modules.parser]", module + '\nrepo = "engine"').replace(
+        'kind = "differential"\ncases = "oracle', 'repo = "engine"\nkind = "differential"\ncases = "oracle'
+    )
     assert ["judges repository 'docs'" in problem.message for problem in listed(two)] == [True]
 
 
@@ -111,4 +124,7 @@ def test_held_out_files_must_have_a_place_where_agents_start(tmp_path: Path):
     assert isinstance(config, Config)
     (tmp_path / "h").mkdir()
     [problem] = configs.check_files(config)
-    assert problem.message == "there is no directory '../h/a/'" and problem.line == line_of(suite("held_out = ["), "held_out") + 1
+    assert (
+        problem.message == "there is no directory '../h/a/'"
+        and problem.line == line_of(suite("held_out = ["), "held_out") + 1
+    )

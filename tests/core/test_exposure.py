@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.checkup import exposure
+from harness.commands.checkup import exposure
 from mcp_server.config import steering
-from oracle.spec import Suite
+from oracle.suites.base import Suite
 
 COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.PROTECTED)
 
@@ -15,16 +15,27 @@ COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.
         ({}, "could leave with exit status 0"),
         ({"results": "tap"}, "could write its own results"),
         ({"results": "pytest", "canary": "none"}, "could write its own results"),
-        ({"results": "pytest", "canary": "tests/test_{name}.py"}, "each run carries canaries; code under test that knows its tests by name could"),
+        (
+            {"results": "pytest", "canary": "tests/test_{name}.py"},
+            "each run carries canaries; code under test that knows its tests by name could",
+        ),
         ({"kind": "differential"}, "gains nothing by forging"),
     ],
 )
 def test_a_suite_that_tested_code_can_fool_is_told(changes, says):
-    assert says in exposure(Suite.from_json({k: v for k, v in (COMMAND.to_json() | changes).items() if v is not None}), ("app/**",))
+    assert says in exposure(
+        Suite.from_json({k: v for k, v in (COMMAND.to_json() | changes).items() if v is not None}),
+        ("app/**",),
+    )
 
 
 def test_what_steers_the_tests_and_agents_may_write_is_told():
     open_one = Suite("unit", "command", "app", command="make test", protect=("tests/**", "**/conftest.py"))
     said = exposure(open_one, ("app/**",))
-    assert "agents may write what steers it" in said and "**/pytest.ini" in said and "conftest.py" not in said and "harness.toml" not in said
+    assert (
+        "agents may write what steers it" in said
+        and "**/pytest.ini" in said
+        and "conftest.py" not in said
+        and "harness.toml" not in said
+    )
     assert "steers" not in exposure(COMMAND, ("app/**",))

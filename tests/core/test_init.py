@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.commands import init
-from harness.failure import Exit, Failed
-from harness.inspect_repo import inspect
+from harness.commands.inspect_repo import inspect
+from harness.run.failure import Exit, Failed
 from mcp_server import config as configs
 from mcp_server.config import Config
 from mcp_server.core import paths
@@ -74,7 +74,11 @@ def test_what_init_writes_is_a_good_configuration(repository, kind):
     assert [repo.branch for repo in config.repos.values()] == ["trunk"]
     assert [task.id for task in config.tasks] == ["001"] and config.tasks[0].module in config.modules
     after = tree(root)
-    assert set(after) - set(before) == {"harness.toml", "tasks/001-first.md"} == {str(p.relative_to(root)) for p in written}
+    assert (
+        set(after) - set(before)
+        == {"harness.toml", "tasks/001-first.md"}
+        == {str(p.relative_to(root)) for p in written}
+    )
     assert {name: after[name] for name in before} == before
 
 
@@ -82,14 +86,25 @@ def test_what_init_writes_is_a_good_configuration(repository, kind):
     ("kind", "expected"),
     [
         ("empty", {"main": ("src/**",)}),
-        ("python_flat", {"parser": ("minisql/parser/**",), "storage": ("minisql/storage/**",), "minisql": ("minisql/*",)}),
+        (
+            "python_flat",
+            {"parser": ("minisql/parser/**",), "storage": ("minisql/storage/**",), "minisql": ("minisql/*",)},
+        ),
         ("python_src", {"core": ("src/app/core/**",), "web": ("src/app/web/**",), "app": ("src/app/*",)}),
         ("python_script", {"main": ("*.py",)}),
-        ("rust_workspace", {"parser": ("crates/parser/**",), "vm": ("crates/vm/**",), "xtask": ("xtask/**",)}),
+        (
+            "rust_workspace",
+            {"parser": ("crates/parser/**",), "vm": ("crates/vm/**",), "xtask": ("xtask/**",)},
+        ),
         ("rust_crate", {"io": ("src/io/**",), "vm": ("src/vm/**",), "src": ("src/*",)}),
         (
             "go",
-            {"tool": ("cmd/tool/**",), "api": ("internal/api/**",), "store": ("internal/store/**",), "main": ("*.go",)},
+            {
+                "tool": ("cmd/tool/**",),
+                "api": ("internal/api/**",),
+                "store": ("internal/store/**",),
+                "main": ("*.go",),
+            },
         ),
         ("node", {"a": ("src/a/**",), "b": ("src/b/**",), "src": ("src/*",)}),
         ("node_workspace", {"api": ("packages/api/**",), "ui": ("packages/ui/**",)}),
@@ -141,7 +156,14 @@ def test_what_steers_the_tests_and_the_tests_beside_the_code_are_protected(repos
     root = repository("python_flat")
     init.write(root, force=False)
     protect = configs.load(root / "harness.toml").suites["tests"].protect
-    for path in ("tests/test_shell.py", "conftest.py", "minisql/conftest.py", "pyproject.toml", "sitecustomize/__init__.py", "harness.toml"):
+    for path in (
+        "tests/test_shell.py",
+        "conftest.py",
+        "minisql/conftest.py",
+        "pyproject.toml",
+        "sitecustomize/__init__.py",
+        "harness.toml",
+    ):
         assert paths.covers(protect, path), path
     assert not paths.covers(protect, "minisql/shell.py")
 

@@ -9,17 +9,23 @@ from mcp_server.core.paths import covers
 from mcp_server.core.refusal import Code
 
 LEASE, PROTECTED = ("a/**", "b/*.py"), ("oracle/**", "a/locked.py")
-names = st.sampled_from(["a/x.py", "a/deep/y.py", "a/locked.py", "b/z.py", "b/sub/z.py", "c/w.py", "oracle/case.sql"])
+names = st.sampled_from(
+    ["a/x.py", "a/deep/y.py", "a/locked.py", "b/z.py", "b/sub/z.py", "c/w.py", "oracle/case.sql"]
+)
 outcomes = st.dictionaries(st.sampled_from(["g/1", "g/2", "h/1", "h/2"]), st.sampled_from(["pass", "fail"]))
 globs = st.lists(st.sampled_from(["g/*", "h/1", "none/*", "*"]), unique=True).map(tuple)
 
 
 @given(st.lists(names))
-def test_a_diff_passes_the_boundary_if_and_only_if_every_path_is_leased_and_none_protected(changed: list[str]):
+def test_a_diff_passes_the_boundary_if_and_only_if_every_path_is_leased_and_none_protected(
+    changed: list[str],
+):
     found = boundary(changed, LEASE, PROTECTED, "a")
     assert (found is None) == all(covers(LEASE, path) and not covers(PROTECTED, path) for path in changed)
     if found is not None:
-        assert found.code is (Code.PROTECTED_PATH if any(covers(PROTECTED, path) for path in changed) else Code.OUTSIDE_MODULE)
+        assert found.code is (
+            Code.PROTECTED_PATH if any(covers(PROTECTED, path) for path in changed) else Code.OUTSIDE_MODULE
+        )
         assert found.happened and found.holds and found.next
 
 
@@ -33,7 +39,9 @@ def test_a_refusal_names_a_few_paths_and_counts_the_rest():
 
 
 @given(outcomes, outcomes, globs)
-def test_the_ratchet_lets_through_exactly_what_loses_nothing_and_meets_its_task(main: dict, candidate: dict, named: tuple):
+def test_the_ratchet_lets_through_exactly_what_loses_nothing_and_meets_its_task(
+    main: dict, candidate: dict, named: tuple
+):
     found = ratchet([Suite("s", main, candidate, named)])
     lost = [case for case in main if main[case] == "pass" and candidate.get(case) != "pass"]
     assert (found is None) == (not lost and not unmet(Suite("s", main, candidate, named)))
@@ -51,7 +59,9 @@ def test_a_case_that_fails_on_main_may_go_on_failing_and_may_vanish():
 
 
 def test_the_second_of_two_suites_refuses_as_well():
-    found = ratchet([Suite("s", {"g/1": "pass"}, {"g/1": "pass"}), Suite("t", {"h/1": "pass"}, {"h/1": "fail"})])
+    found = ratchet(
+        [Suite("s", {"g/1": "pass"}, {"g/1": "pass"}), Suite("t", {"h/1": "pass"}, {"h/1": "fail"})]
+    )
     assert found.code is Code.REGRESSION and "of t " in found.happened
 
 
@@ -62,14 +72,21 @@ def test_a_named_case_that_does_not_exist_is_unmet():
 
 def test_a_flaky_case_counts_for_nothing_up_to_and_including_its_day():
     flaky = {"g/1": "2030-01-31"}
-    assert exempt(flaky, "2030-01-30") == exempt(flaky, "2030-01-31") == {"g/1"} and exempt(flaky, "2030-02-01") == set()
+    assert (
+        exempt(flaky, "2030-01-30") == exempt(flaky, "2030-01-31") == {"g/1"}
+        and exempt(flaky, "2030-02-01") == set()
+    )
 
 
 @given(outcomes, outcomes, globs, st.frozensets(st.sampled_from(["g/1", "g/2", "h/1", "h/2"])))
-def test_the_ratchet_with_exempt_cases_is_the_ratchet_on_outcomes_in_which_these_pass(main: dict, candidate: dict, named: tuple, free: frozenset):
+def test_the_ratchet_with_exempt_cases_is_the_ratchet_on_outcomes_in_which_these_pass(
+    main: dict, candidate: dict, named: tuple, free: frozenset
+):
     found = ratchet([Suite("s", main, candidate, named, exempt=free)])
     passing = {case: "pass" if case in free else outcome for case, outcome in candidate.items()}
-    as_if = ratchet([Suite("s", {case: outcome for case, outcome in main.items() if case not in free}, passing, named)])
+    as_if = ratchet(
+        [Suite("s", {case: outcome for case, outcome in main.items() if case not in free}, passing, named)]
+    )
     assert found == as_if
 
 
@@ -86,7 +103,9 @@ def test_of_hidden_cases_a_refusal_tells_the_number_alone():
 def test_no_glob_names_a_hidden_case():
     outcomes = {"g/1": "pass", "held-out/1": "fail"}
     assert unmet(Suite("s", {}, outcomes, ("*",), hidden=frozenset({"held-out/1"}))) == set()
-    assert unmet(Suite("s", {}, outcomes, ("held-out/*",), hidden=frozenset({"held-out/1"}))) == {"held-out/*"}
+    assert unmet(Suite("s", {}, outcomes, ("held-out/*",), hidden=frozenset({"held-out/1"}))) == {
+        "held-out/*"
+    }
 
 
 def test_some_shows_all_that_fit():

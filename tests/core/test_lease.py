@@ -10,12 +10,33 @@ from mcp_server.core.lease import Lease
 moments = st.integers(0, 10_000)
 
 
-def lease(*, expires_ms: int = 100, pinned: bool = False, ended_ms: int | None = None, repo: str = "r", paths: tuple[str, ...] = ("a/**",)) -> Lease:
-    return Lease(1, "T1", "one", "S1", repo, paths, 0, expires_ms, pinned=pinned, ended_ms=ended_ms, end_reason="x" if ended_ms else None)
+def lease(
+    *,
+    expires_ms: int = 100,
+    pinned: bool = False,
+    ended_ms: int | None = None,
+    repo: str = "r",
+    paths: tuple[str, ...] = ("a/**",),
+) -> Lease:
+    return Lease(
+        1,
+        "T1",
+        "one",
+        "S1",
+        repo,
+        paths,
+        0,
+        expires_ms,
+        pinned=pinned,
+        ended_ms=ended_ms,
+        end_reason="x" if ended_ms else None,
+    )
 
 
 @given(moments, st.booleans(), st.none() | moments, moments)
-def test_a_lease_is_live_or_expired_or_ended_and_never_two_of_these(expires: int, pinned: bool, ended: int | None, now: int):
+def test_a_lease_is_live_or_expired_or_ended_and_never_two_of_these(
+    expires: int, pinned: bool, ended: int | None, now: int
+):
     one = lease(expires_ms=expires, pinned=pinned, ended_ms=ended)
     assert [core.is_live(one, now), core.has_expired(one, now), one.ended_ms is not None].count(True) == 1
 
@@ -38,7 +59,11 @@ def test_renewing_never_shortens_and_gives_a_whole_lease(expires: int, now: int,
             core.renewed(one, now, lease_ms)
         return
     after = core.renewed(one, now, lease_ms)
-    assert after.expires_ms >= max(expires, now + lease_ms) and (after.fence, after.paths, after.ended_ms) == (one.fence, one.paths, None)
+    assert after.expires_ms >= max(expires, now + lease_ms) and (
+        after.fence,
+        after.paths,
+        after.ended_ms,
+    ) == (one.fence, one.paths, None)
 
 
 def test_an_ended_lease_is_neither_renewed_nor_ended_again():

@@ -15,20 +15,29 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from mcp_server import app, config
-from mcp_server.auth import AGENT, Principal
+from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.core import lease as core
 from mcp_server.core.landing import Submission as State
 from mcp_server.core.paths import overlap_any
 from mcp_server.core.refusal import Code, Refused
+from mcp_server.edge import app
+from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import baseline, oracle_jobs, sessions
+from mcp_server.use_cases.oracle import baseline, jobs
+from mcp_server.use_cases.people import sessions
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from server import toy
@@ -61,7 +70,10 @@ class World:
     def prepare(cls, root: Path) -> None:
         """Commits that each add a file to one module, below refs that a server fetches."""
         cls.project = toy.project(root)
-        cls.commits = {module: [cls._commit(module, number) for number in range(COMMITS)] for module in ("shout", "count")}
+        cls.commits = {
+            module: [cls._commit(module, number) for number in range(COMMITS)]
+            for module in ("shout", "count")
+        }
         toy.git("checkout", "-q", "main", cwd=root)
 
     @classmethod
@@ -77,10 +89,17 @@ class World:
         self.state = Path(tempfile.mkdtemp())
         loaded = config.load(self.project / "harness.toml")
         assert not isinstance(loaded, list)
-        self.world = app.open_world(loaded, app.StateDir(self.state), asyncio.run(self._bell()), lambda: self.now_ms)
+        self.world = app.open_world(
+            loaded, app.StateDir(self.state), asyncio.run(self._bell()), lambda: self.now_ms
+        )
         self.gate = Gate(self.world)
         bare = self.state / "repos" / "toy.git"
-        refs = [f"+refs/heads/{module}-{n}:refs/agents/{agent}/{module}-{n}" for agent in AGENTS for module in self.commits for n in range(COMMITS)]
+        refs = [
+            f"+refs/heads/{module}-{n}:refs/agents/{agent}/{module}-{n}"
+            for agent in AGENTS
+            for module in self.commits
+            for n in range(COMMITS)
+        ]
         toy.git("fetch", "-q", str(self.project), *refs, cwd=bare)
 
     @staticmethod
@@ -130,7 +149,11 @@ class Leases(RuleBasedStateMachine):
         done = {held.task for held in self.model.values() if held.over == "landed"}
         blocked = {held.task for held in self.model.values() if held.over == "blocked"}
         covered = {PATHS[held.task] for held in self.live().values()}
-        return {task for task in TASKS if task not in done | blocked and PATHS[task] not in covered and (task != "T03" or "T01" in done)}
+        return {
+            task
+            for task in TASKS
+            if task not in done | blocked and PATHS[task] not in covered and (task != "T03" or "T01" in done)
+        }
 
     def renew(self, agent: str) -> None:
         for held in self.live().values():
@@ -147,7 +170,9 @@ class Leases(RuleBasedStateMachine):
         answer = self.deeds.claim(self.world, self.who(agent), task)
         if isinstance(answer, Refused):
             assert answer.code in (Code.HELD, Code.OVERLAP, Code.NO_TASK), answer
-            assert mine is not None or not self.free() & ({task} if task else set(TASKS)), f"{answer} though {self.free()} are free"
+            assert mine is not None or not self.free() & ({task} if task else set(TASKS)), (
+                f"{answer} though {self.free()} are free"
+            )
             return
         assert mine is not None or answer["task"]["id"] in free
         if mine is not None:
@@ -156,7 +181,9 @@ class Leases(RuleBasedStateMachine):
             return
         assert answer["fence"] > self.last_fence, "a fence came twice or went back"
         self.last_fence = answer["fence"]
-        self.model[answer["fence"]] = Held(answer["task"]["id"], agent, self.session[agent], self.own.now_ms + LEASE_MS)
+        self.model[answer["fence"]] = Held(
+            answer["task"]["id"], agent, self.session[agent], self.own.now_ms + LEASE_MS
+        )
 
     @rule(agent=st.sampled_from(AGENTS))
     def call(self, agent: str):
@@ -186,7 +213,11 @@ class Leases(RuleBasedStateMachine):
         self.deeds.expire(self.world)
 
     @precondition(lambda self: self.model)
-    @rule(agent=st.sampled_from(AGENTS), data=st.data(), outcome=st.sampled_from(["done", "abandoned", "blocked"]))
+    @rule(
+        agent=st.sampled_from(AGENTS),
+        data=st.data(),
+        outcome=st.sampled_from(["done", "abandoned", "blocked"]),
+    )
     def release(self, agent: str, data: st.DataObject, outcome: str):
         fence = data.draw(st.sampled_from(sorted(self.model)))
         held = self.model[fence]
@@ -252,10 +283,10 @@ class Leases(RuleBasedStateMachine):
 
     def _finish(self, outcome: str) -> None:
         """A runner does whatever is queued."""
-        while job := oracle_jobs.claim(self.world, "runner"):
+        while job := jobs.claim(self.world, "runner"):
             told = {case["id"]: outcome for case in job["cases"]}
             status = {"pass": "passed", "fail": "failed"}[outcome]
-            assert oracle_jobs.finish(self.world, job["job"], "runner", {"status": status, "outcomes": told}, {})
+            assert jobs.finish(self.world, job["job"], "runner", {"status": status, "outcomes": told}, {})
 
     @precondition(lambda self: any(held.pinned for held in self.live().values()))
     @rule()
@@ -299,14 +330,26 @@ class Leases(RuleBasedStateMachine):
         with self.world.store.read() as tx:
             unended = lease_rows.open_ones(tx)
             tasks = task_rows.all(tx)
-            ended = {fence: lease_rows.get(tx, fence) for fence in self.model if fence not in {lease.fence for lease in unended}}
+            ended = {
+                fence: lease_rows.get(tx, fence)
+                for fence in self.model
+                if fence not in {lease.fence for lease in unended}
+            }
         stored = {lease.fence: lease for lease in unended if core.is_live(lease, self.own.now_ms)}
-        assert {fence: (one.task, one.agent, one.session, one.expires_ms, one.pinned) for fence, one in stored.items()} == {
-            fence: (held.task, held.agent, held.session, held.expires, held.pinned) for fence, held in live.items()
+        assert {
+            fence: (one.task, one.agent, one.session, one.expires_ms, one.pinned)
+            for fence, one in stored.items()
+        } == {
+            fence: (held.task, held.agent, held.session, held.expires, held.pinned)
+            for fence, held in live.items()
         }
         assert not set(ended) & set(live)
-        assert all(lease is not None and lease.end_reason == self.model[fence].over for fence, lease in ended.items())
-        assert {id for id, task in tasks.items() if str(task.state) == "leased"} == {lease.task for lease in unended}
+        assert all(
+            lease is not None and lease.end_reason == self.model[fence].over for fence, lease in ended.items()
+        )
+        assert {id for id, task in tasks.items() if str(task.state) == "leased"} == {
+            lease.task for lease in unended
+        }
 
     @invariant()
     def no_path_has_two_live_leases_and_no_agent_two(self):
@@ -327,7 +370,12 @@ def test_leases_keep_their_promises_in_any_order(tmp_path: Path):
     World.prepare(tmp_path)
     run_state_machine_as_test(
         Leases,
-        settings=settings(max_examples=EXAMPLES, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=35,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
 
 
@@ -337,6 +385,14 @@ def test_leases_keep_their_promises_in_any_order(tmp_path: Path):
 def test_a_fault_is_seen(tmp_path: Path, fault: str):
     World.prepare(tmp_path)
     broken = type("Broken", (Leases,), {"deeds": FAULTS[fault]})
-    quick = settings(max_examples=FAULT_EXAMPLES_MAX, stateful_step_count=35, deadline=None, database=None, derandomize=True)
+    quick = settings(
+        max_examples=FAULT_EXAMPLES_MAX,
+        stateful_step_count=35,
+        deadline=None,
+        database=None,
+        derandomize=True,
+    )
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(broken, settings=settings(quick, phases=[Phase.generate], suppress_health_check=list(HealthCheck)))
+        run_state_machine_as_test(
+            broken, settings=settings(quick, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        )

@@ -37,7 +37,17 @@ def test_a_name_that_configures_git_is_seen(path):
 
 
 @pytest.mark.parametrize(
-    "path", ["src/git.py", "git", "a/digit", "x.git", ".gitkeep", ".github/workflows/ci.yml", "git~x", "docs/.hidden"]
+    "path",
+    [
+        "src/git.py",
+        "git",
+        "a/digit",
+        "x.git",
+        ".gitkeep",
+        ".github/workflows/ci.yml",
+        "git~x",
+        "docs/.hidden",
+    ],
 )
 def test_an_ordinary_name_is_not(path):
     assert not names.is_git_config(path)

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from mcp_server.core import paths
 
 CHARS = "ab."
-NAMES = ["".join(t) for n in (1, 2, 3) for t in itertools.product(CHARS, repeat=n) if "".join(t) not in (".", "..")]
-SEGMENT = st.text(alphabet="ab.*?", min_size=1, max_size=3).filter(lambda s: s not in (".", "..", "**") and "**" not in s)
+NAMES = [
+    "".join(t) for n in (1, 2, 3) for t in itertools.product(CHARS, repeat=n) if "".join(t) not in (".", "..")
+]
+SEGMENT = st.text(alphabet="ab.*?", min_size=1, max_size=3).filter(
+    lambda s: s not in (".", "..", "**") and "**" not in s
+)
 GLOB = st.lists(st.one_of(SEGMENT, st.just("**")), min_size=1, max_size=3).map("/".join)
 PATH = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join)
 
@@ -47,7 +51,11 @@ SMALL_NAMES = [name for name in SMALL_NAMES if name not in (".", "..")]
 
 @lru_cache
 def names_of(segment: str) -> frozenset[str]:
-    return frozenset(SMALL_NAMES) if segment == "**" else frozenset(n for n in SMALL_NAMES if char_match(segment, n))
+    return (
+        frozenset(SMALL_NAMES)
+        if segment == "**"
+        else frozenset(n for n in SMALL_NAMES if char_match(segment, n))
+    )
 
 
 def brute_overlap(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
@@ -125,7 +133,23 @@ def test_within_does_not_add_outer_globs_up():
 
 
 @pytest.mark.parametrize(
-    "glob", ["", "/a", "a//b", "a/", "../a", "a/./b", "a**b", "a/b**", "a[0]", "{a,b}", "a\\b", "a\0b", "a\n", "x" * 401]
+    "glob",
+    [
+        "",
+        "/a",
+        "a//b",
+        "a/",
+        "../a",
+        "a/./b",
+        "a**b",
+        "a/b**",
+        "a[0]",
+        "{a,b}",
+        "a\\b",
+        "a\0b",
+        "a\n",
+        "x" * 401,
+    ],
 )
 def test_a_bad_glob_is_named(glob):
     assert paths.validate(glob)

@@ -21,7 +21,9 @@ STATES = st.builds(
     cases=COUNT,
     held=st.lists(st.builds(Held, TEXT, TEXT, TEXT, TEXT, st.integers(0, 10**8)), max_size=6),
     blocked=st.lists(st.builds(Blocked, TEXT, TEXT, TEXT), max_size=6),
-    failing=st.lists(st.builds(FailingGroup, TEXT, TEXT, COUNT, st.lists(TEXT, max_size=5).map(tuple)), max_size=6),
+    failing=st.lists(
+        st.builds(FailingGroup, TEXT, TEXT, COUNT, st.lists(TEXT, max_size=5).map(tuple)), max_size=6
+    ),
     flaky=st.lists(st.builds(Flaky, TEXT, TEXT, TEXT, st.booleans()), max_size=6),
     landed=st.lists(st.builds(Landed, TEXT, TEXT, TEXT, TEXT, st.integers(0, 10**8)), max_size=6),
 )
@@ -96,11 +98,18 @@ def test_the_report_stays_short_with_thousands_of_tasks():
 
 
 def test_flaky_cases_are_told_and_those_whose_time_is_over_first():
-    flaky = [Flaky("sql", "a/1", "2030-01-31", expired=False), Flaky("sql", "b/2", "2029-01-31", expired=True)]
+    flaky = [
+        Flaky("sql", "a/1", "2030-01-31", expired=False),
+        Flaky("sql", "b/2", "2029-01-31", expired=True),
+    ]
     text = render(State("x", flaky=flaky), now_ms=NOW_MS, bytes_max=1_000)
-    assert text.endswith("## Flaky cases (2)\n- sql/b/2 was flaky until 2029-01-31: it counts again\n- sql/a/1 counts for nothing until 2030-01-31\n")
+    assert text.endswith(
+        "## Flaky cases (2)\n- sql/b/2 was flaky until 2029-01-31: it counts again\n- sql/a/1 counts for nothing until 2030-01-31\n"
+    )
 
 
 def test_held_out_cases_are_a_number_and_nothing_else():
-    text = render(State("x", passing=3, cases=6, held_out=2, held_out_passing=1), now_ms=NOW_MS, bytes_max=1_000)
+    text = render(
+        State("x", passing=3, cases=6, held_out=2, held_out_passing=1), now_ms=NOW_MS, bytes_max=1_000
+    )
     assert "Cases on main: 3 of 6 pass (of 2 held-out ones 1)." in text

@@ -15,8 +15,17 @@ from mcp_server.core.task import State, Task, Tasks
 NOW = 1_000_000
 
 
-def task(id: str, module: str = "a", state: State = State.OPEN, needs: tuple[str, ...] = (), priority: int = 0, reason: str = "") -> Task:
-    return Task(id, id, "", module, "r", (f"{module}/**",), needs=needs, priority=priority, state=state, reason=reason)
+def task(
+    id: str,
+    module: str = "a",
+    state: State = State.OPEN,
+    needs: tuple[str, ...] = (),
+    priority: int = 0,
+    reason: str = "",
+) -> Task:
+    return Task(
+        id, id, "", module, "r", (f"{module}/**",), needs=needs, priority=priority, state=state, reason=reason
+    )
 
 
 def held(task_: Task, agent: str = "other", fence: int = 7) -> Lease:
@@ -56,17 +65,26 @@ def test_whoever_holds_a_lease_gets_it_again_and_no_second_one():
 def test_a_taken_task_is_refused_with_its_holder_and_a_free_one():
     taken, free = task("A", state=State.LEASED), task("B", "b")
     found = refused(choose(board(taken, free, live=(held(taken),)), "me", task="A"), Code.HELD)
-    assert "other" in found.holds and moment(NOW + 60_000) in found.holds and "claim_task(task='B')" in found.next
+    assert (
+        "other" in found.holds
+        and moment(NOW + 60_000) in found.holds
+        and "claim_task(task='B')" in found.next
+    )
 
 
 def test_a_taken_task_with_nothing_else_free_says_when_the_next_lease_ends():
     taken = task("A", state=State.LEASED)
-    assert moment(NOW + 60_000) in refused(choose(board(taken, live=(held(taken),)), "me", task="A"), Code.HELD).next
+    assert (
+        moment(NOW + 60_000)
+        in refused(choose(board(taken, live=(held(taken),)), "me", task="A"), Code.HELD).next
+    )
 
 
 def test_a_task_over_paths_that_somebody_holds_overlaps():
     taken, same = task("A", state=State.LEASED), task("B")
-    found = refused(choose(board(taken, same, task("C", "c"), live=(held(taken),)), "me", task="B"), Code.OVERLAP)
+    found = refused(
+        choose(board(taken, same, task("C", "c"), live=(held(taken),)), "me", task="B"), Code.OVERLAP
+    )
     assert "other holds A" in found.holds and "claim_task(task='C')" in found.next
 
 
@@ -76,10 +94,20 @@ def test_an_unknown_task_points_to_the_list():
 
 def test_done_blocked_and_waiting_tasks_are_no_tasks_and_another_is_named():
     free = task("Z", "z")
-    for one in (task("A", state=State.DONE), task("A", state=State.BLOCKED, reason="no network"), task("A", needs=("Z",))):
+    for one in (
+        task("A", state=State.DONE),
+        task("A", state=State.BLOCKED, reason="no network"),
+        task("A", needs=("Z",)),
+    ):
         found = refused(choose(board(one, free), "me", task="A"), Code.NO_TASK)
         assert "claim_task(task='Z')" in found.next
-    assert "no network" in refused(choose(board(task("A", state=State.BLOCKED, reason="no network"), free), "me", task="A"), Code.NO_TASK).holds
+    assert (
+        "no network"
+        in refused(
+            choose(board(task("A", state=State.BLOCKED, reason="no network"), free), "me", task="A"),
+            Code.NO_TASK,
+        ).holds
+    )
 
 
 def test_nothing_free_tells_waiting_from_finished():
@@ -92,7 +120,13 @@ def test_nothing_free_tells_waiting_from_finished():
 
 
 def test_dependents_are_counted_once_directly_or_not_and_none_that_is_done():
-    diamond = [task("A"), task("B", needs=("A",)), task("C", needs=("A",)), task("D", needs=("B", "C")), task("E", needs=("A",), state=State.DONE)]
+    diamond = [
+        task("A"),
+        task("B", needs=("A",)),
+        task("C", needs=("A",)),
+        task("D", needs=("B", "C")),
+        task("E", needs=("A",), state=State.DONE),
+    ]
     assert [dependents(id, needed_by(Tasks(diamond))) for id in "ABCDE"] == [3, 1, 1, 0, 0]
 
 
@@ -105,7 +139,13 @@ class Unseen(Tasks):
 
 def test_a_claim_looks_at_no_done_task_that_none_names():
     done = [task(f"D{number}", state=State.DONE, needs=(f"D{number - 1}",)) for number in range(1, 50)]
-    here = Board(Unseen([*done, task("A", needs=("D7",)), task("B", "b", needs=("D8",)), task("C", "c", needs=("A",))]), (), NOW)
+    here = Board(
+        Unseen(
+            [*done, task("A", needs=("D7",)), task("B", "b", needs=("D8",)), task("C", "c", needs=("A",))]
+        ),
+        (),
+        NOW,
+    )
     assert choose(here, "me") == here.tasks["A"] and not tasks.run_is_finished(here.tasks)
     refused(choose(here, "me", module="z"), Code.NO_TASK)
     refused(choose(here, "me", task="D9"), Code.NO_TASK)
@@ -120,22 +160,45 @@ def boards(draw: st.DrawFn) -> Board:
     ids = [f"T{n}" for n in range(draw(st.integers(1, 7)))]
     all_tasks, live = {}, []
     for number, id in enumerate(ids):
-        needs = tuple(draw(st.lists(st.sampled_from(ids[:number]), unique=True, max_size=2))) if number else ()
-        made = task(id, draw(st.sampled_from("abc")), draw(st.sampled_from([State.OPEN, State.DONE, State.BLOCKED])), needs, draw(st.integers(-1, 1)))
-        if made.state is State.OPEN and draw(st.booleans()) and leases.overlapping("r", made.paths, live) is None:
+        needs = (
+            tuple(draw(st.lists(st.sampled_from(ids[:number]), unique=True, max_size=2))) if number else ()
+        )
+        made = task(
+            id,
+            draw(st.sampled_from("abc")),
+            draw(st.sampled_from([State.OPEN, State.DONE, State.BLOCKED])),
+            needs,
+            draw(st.integers(-1, 1)),
+        )
+        if (
+            made.state is State.OPEN
+            and draw(st.booleans())
+            and leases.overlapping("r", made.paths, live) is None
+        ):
             made = task(id, made.module, State.LEASED, needs, made.priority)
             live.append(held(made, draw(st.sampled_from(["one", "two", "three"])), number + 1))
         all_tasks[id] = made
     return Board(Tasks(all_tasks.values()), tuple(live), NOW)
 
 
-@given(boards(), st.sampled_from(["me", "one"]), st.none() | st.sampled_from([f"T{n}" for n in range(8)]), st.none() | st.sampled_from("abcd"))
-def test_on_any_board_a_claim_gives_a_free_ready_task_or_ones_own_lease_or_names_something_that_works(here: Board, agent: str, wanted: str | None, module: str | None):
+@given(
+    boards(),
+    st.sampled_from(["me", "one"]),
+    st.none() | st.sampled_from([f"T{n}" for n in range(8)]),
+    st.none() | st.sampled_from("abcd"),
+)
+def test_on_any_board_a_claim_gives_a_free_ready_task_or_ones_own_lease_or_names_something_that_works(
+    here: Board, agent: str, wanted: str | None, module: str | None
+):
     found = choose(here, agent, task=wanted, module=module)
     mine = [lease for lease in here.live if lease.agent == agent]
     match found:
         case Task():
-            assert not mine and tasks.is_ready(found, here.tasks) and leases.overlapping("r", found.paths, here.live) is None
+            assert (
+                not mine
+                and tasks.is_ready(found, here.tasks)
+                and leases.overlapping("r", found.paths, here.live) is None
+            )
             assert wanted in (None, found.id) and (wanted is not None or module in (None, found.module))
         case Lease():
             assert found == mine[0] and wanted in (None, found.task)

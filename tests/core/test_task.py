@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.core.task import Event, State, Task, Tasks, is_reachable, is_ready, missing_needs, next_state, run_is_finished
+from mcp_server.core.task import (
+    Event,
+    State,
+    Task,
+    Tasks,
+    is_reachable,
+    is_ready,
+    missing_needs,
+    next_state,
+    run_is_finished,
+)
 
 LEGAL = {
     ("open", "claim"): "leased",
@@ -57,7 +67,12 @@ def test_a_need_that_does_not_exist_is_missing_for_ever():
 
 
 def test_a_blocked_task_cuts_off_all_that_needs_it_directly_or_not():
-    tasks = {"A": task("A", State.BLOCKED), "B": task("B", needs=("A",)), "C": task("C", needs=("B",)), "D": task("D", State.DONE)}
+    tasks = {
+        "A": task("A", State.BLOCKED),
+        "B": task("B", needs=("A",)),
+        "C": task("C", needs=("B",)),
+        "D": task("D", State.DONE),
+    }
     assert not any(is_reachable(tasks[id], tasks) for id in "ABC")
     assert run_is_finished(Tasks(tasks.values()))
     assert not run_is_finished(Tasks([*tasks.values(), task("E")]))
@@ -86,5 +101,7 @@ def test_the_undone_and_the_counts_are_those_of_what_was_put_last(puts: list[tup
         plain[id] = task(id, state)
         assert dict(before) == held, "a copy stays as it was"
     assert dict(tasks) == plain
-    assert {one.id for one in tasks.undone} == {id for id, one in plain.items() if one.state is not State.DONE}
+    assert {one.id for one in tasks.undone} == {
+        id for id, one in plain.items() if one.state is not State.DONE
+    }
     assert tasks.counts() == {state: sum(one.state is state for one in plain.values()) for state in State}

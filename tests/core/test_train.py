@@ -16,8 +16,24 @@ ROUNDS_MAX = 2_000
 class Track:
     """A train on its track: `good` says of the changes on main, in order, whether they hold together."""
 
-    def __init__(self, items: list[int], good: Callable[[list[int]], bool], *, slots: int, step: int, data: st.DataObject, broken: int = 0):
-        self.items, self.good, self.slots, self.step, self.data, self.broken = items, good, slots, step, data, broken
+    def __init__(
+        self,
+        items: list[int],
+        good: Callable[[list[int]], bool],
+        *,
+        slots: int,
+        step: int,
+        data: st.DataObject,
+        broken: int = 0,
+    ):
+        self.items, self.good, self.slots, self.step, self.data, self.broken = (
+            items,
+            good,
+            slots,
+            step,
+            data,
+            broken,
+        )
         self.main: list[int] = []
         self.refused: list[int] = []
         self.given_back: list[int] = []
@@ -36,7 +52,11 @@ class Track:
             plan = train.plan(len(self.items), outcomes, slots=self.slots, step=self.step)
             if plan.land:
                 assert outcomes[plan.land] is PASSED, "an untested prefix lands"
-                self.main, self.items, self.step = [*self.main, *self.items[: plan.land]], self.items[plan.land :], train.grown(self.step)
+                self.main, self.items, self.step = (
+                    [*self.main, *self.items[: plan.land]],
+                    self.items[plan.land :],
+                    train.grown(self.step),
+                )
                 assert self.good(self.main), "main is red"
             elif plan.head is not None:
                 head, self.items = self.items[0], self.items[1:]
@@ -68,10 +88,21 @@ lengths, slots_, steps = st.integers(1, 12), st.integers(0, 8), st.integers(1, t
 
 @settings(deadline=None)
 @given(st.data(), lengths, slots_, steps, st.sets(st.integers(0, 11)), st.integers(0, 6))
-def test_the_bad_are_refused_and_the_good_land_whatever_order_runs_end_in(data, length, slots, step, bad, broken):
-    track = Track(list(range(length)), lambda main: not bad & set(main), slots=slots, step=step, data=data, broken=broken)
+def test_the_bad_are_refused_and_the_good_land_whatever_order_runs_end_in(
+    data, length, slots, step, bad, broken
+):
+    track = Track(
+        list(range(length)),
+        lambda main: not bad & set(main),
+        slots=slots,
+        step=step,
+        data=data,
+        broken=broken,
+    )
     track.go()
-    assert sorted(track.main + track.refused + track.given_back) == list(range(length)), "each is landed, refused or given back, once"
+    assert sorted(track.main + track.refused + track.given_back) == list(range(length)), (
+        "each is landed, refused or given back, once"
+    )
     assert set(track.refused) <= bad and track.main == sorted(track.main)
     if not broken:
         assert track.refused == sorted(bad & set(range(length)))
@@ -82,16 +113,28 @@ def test_the_bad_are_refused_and_the_good_land_whatever_order_runs_end_in(data, 
 @given(st.data(), lengths, slots_, steps, st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11))))
 def test_of_two_that_break_only_together_the_one_behind_is_refused(data, length, slots, step, pairs):
     pairs = {(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}
-    track = Track(list(range(length)), lambda main: not any(a in main and b in main for a, b in pairs), slots=slots, step=step, data=data)
+    track = Track(
+        list(range(length)),
+        lambda main: not any(a in main and b in main for a, b in pairs),
+        slots=slots,
+        step=step,
+        data=data,
+    )
     track.go()
     assert sorted(track.main + track.refused) == list(range(length)) and track.main == sorted(track.main)
-    assert all(any((a, one) in pairs for a in track.main) for one in track.refused), "each was refuted by what is on main"
+    assert all(any((a, one) in pairs for a in track.main) for one in track.refused), (
+        "each was refuted by what is on main"
+    )
 
 
 @settings(deadline=None)
 @given(st.data(), lengths, slots_, steps, st.sets(st.frozensets(st.integers(0, 11), min_size=1, max_size=3)))
-def test_even_where_a_later_change_mends_what_an_earlier_one_breaks_only_the_tested_lands_and_it_ends(data, length, slots, step, red):
-    Track(list(range(length)), lambda main: frozenset(main) not in red, slots=slots, step=step, data=data).go()
+def test_even_where_a_later_change_mends_what_an_earlier_one_breaks_only_the_tested_lands_and_it_ends(
+    data, length, slots, step, red
+):
+    Track(
+        list(range(length)), lambda main: frozenset(main) not in red, slots=slots, step=step, data=data
+    ).go()
 
 
 def test_without_failures_a_run_clears_a_batch():
@@ -117,7 +160,11 @@ def test_runs_under_way_are_kept_and_those_behind_a_failure_are_not_wanted():
     assert train.plan(9, {2: RUNNING, 4: FAILED, 6: RUNNING}, slots=2, step=3) == Plan(test=(1, 2))
 
 
-@given(st.lists(st.integers(0, 20), unique=True), st.lists(st.integers(0, 20), unique=True), st.dictionaries(st.integers(0, 20), st.integers(0, 5)))
+@given(
+    st.lists(st.integers(0, 20), unique=True),
+    st.lists(st.integers(0, 20), unique=True),
+    st.dictionaries(st.integers(0, 20), st.integers(0, 5)),
+)
 def test_the_sequence_is_by_age_but_for_runs_under_way_and_those_that_lost_their_place(ids, under_way, lost):
     waiting = [Waiting(id, lost.get(id, 0)) for id in ids]
     ordered = train.order(waiting, under_way)
@@ -147,6 +194,8 @@ def test_no_stream_of_younger_ones_keeps_an_older_one_waiting(data, slots, step)
     raise AssertionError("it waits for ever")
 
 
-@pytest.mark.parametrize(("step", "more", "less"), [(1, 2, 1), (4, 5, 2), (train.STEP_MAX, train.STEP_MAX, train.STEP_MAX // 2)])
+@pytest.mark.parametrize(
+    ("step", "more", "less"), [(1, 2, 1), (4, 5, 2), (train.STEP_MAX, train.STEP_MAX, train.STEP_MAX // 2)]
+)
 def test_a_batch_grows_by_one_and_is_halved(step: int, more: int, less: int):
     assert (train.grown(step), train.halved(step)) == (more, less)

@@ -26,19 +26,25 @@ def is_finished(name: str, *, moved_ms: int = 0, commit: str = "c", in_use: InUs
     return upkeep.to_fold([Ref(name, commit, moved_ms)], in_use, NOW_MS, KEEP_MS) != []
 
 
-@pytest.mark.parametrize("name", ["refs/agents/one/S1", "refs/agents/one/deep/er", "refs/salvage/T1/3", "refs/landed/T1/3/1"])
+@pytest.mark.parametrize(
+    "name", ["refs/agents/one/S1", "refs/agents/one/deep/er", "refs/salvage/T1/3", "refs/landed/T1/3/1"]
+)
 def test_a_ref_goes_by_its_age_and_not_before_its_time(name: str):
     assert is_finished(name, moved_ms=NOW_MS - KEEP_MS - 1)
     assert not is_finished(name, moved_ms=NOW_MS - KEEP_MS)
     assert not is_finished(name, moved_ms=NOW_MS + 1), "the clock has jumped back"
 
 
-@pytest.mark.parametrize("in_use", [InUse(refs=frozenset({"refs/agents/one/S1"})), InUse(commits=frozenset({"c"}))])
+@pytest.mark.parametrize(
+    "in_use", [InUse(refs=frozenset({"refs/agents/one/S1"})), InUse(commits=frozenset({"c"}))]
+)
 def test_what_is_still_named_stays_however_old(in_use: InUse):
     assert not is_finished("refs/agents/one/S1", in_use=in_use)
 
 
-@pytest.mark.parametrize("name", ["refs/heads/main", "refs/kept/202601", "refs/import/main", "refs/tags/x", "refs/agentsx/y"])
+@pytest.mark.parametrize(
+    "name", ["refs/heads/main", "refs/kept/202601", "refs/import/main", "refs/tags/x", "refs/agentsx/y"]
+)
 def test_every_other_ref_stays_for_ever(name: str):
     assert not is_finished(name)
 
@@ -87,5 +93,7 @@ def test_a_round_folds_a_bounded_number_and_the_rounds_after_it_the_rest():
         (Folded(NOW_MS - 1, 0), True),
     ],
 )
-def test_it_is_time_to_fold_after_an_hour_or_after_many_new_names_or_where_the_clock_jumped_back(now: Folded, time: bool):
+def test_it_is_time_to_fold_after_an_hour_or_after_many_new_names_or_where_the_clock_jumped_back(
+    now: Folded, time: bool
+):
     assert upkeep.is_time_to_fold(Folded(NOW_MS, 10), now) is time and upkeep.is_time_to_fold(None, now)

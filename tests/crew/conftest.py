@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import sandbox
-from harness.containers import BoxBroke, Engine
-from harness.images import Images
-from harness.server import ServerClient
-from harness.site import Site
-from harness.supervisor import AgentState, Hired, Supervisor
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Engine
+from harness.client import ServerClient
+from harness.images.images import Images
+from harness.sessions.site import Site
+from harness.sessions.supervisor import AgentState, Hired, Supervisor
 from mcp_server.config import AgentSpec, Run
 from tests.fake_models import FakeModels, Script
 from tests.gateway.place import Place, place

@@ -18,9 +18,17 @@ def post(path, body, **headers):
 
 
 def mcp(method, **params):
-    about = {"protocolVersion": VERSION, "clientInfo": {"name": "inside", "version": "1"}, "clientCapabilities": {}}
+    about = {
+        "protocolVersion": VERSION,
+        "clientInfo": {"name": "inside", "version": "1"},
+        "clientCapabilities": {},
+    }
     params["_meta"] = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}
-    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": VERSION, "Mcp-Method": method}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": VERSION,
+        "Mcp-Method": method,
+    }
     if "name" in params:
         headers["Mcp-Name"] = params["name"]
     told = post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, **headers)
@@ -37,7 +45,11 @@ def tool(name, **args):
 
 def ask():
     """One request to the model; its HTTP status."""
-    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "Go on."}]}
+    body = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Go on."}],
+    }
     try:
         post("/llm/anthropic/v1/messages", body)
         return 200

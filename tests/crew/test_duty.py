@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from harness import duty
-from harness.duty import Board, Go, Later, Others, Over
-from harness.server import ServerGone
-from harness.supervisor import Boards
+from harness.client import ServerGone
+from harness.sessions import duty
+from harness.sessions.duty import Board, Go, Later, Others, Over
+from harness.sessions.supervisor import Boards
 from mcp_server.core.role import Role
 
 
@@ -25,8 +25,20 @@ WORKERS, PLANNERS, REVIEWERS = Others(workers=True), Others(planners=True), Othe
         (Role.WORKER, board(), None, Others(), Go()),
         (Role.WORKER, board(claimable=False), None, Others(), Later("no task is free now")),
         (Role.WORKER, board(finished=True), None, Others(), Over("no task is left")),
-        (Role.WORKER, board(finished=True), None, PLANNERS, Later("no task is left; others may still make some")),
-        (Role.WORKER, board(finished=True), None, REVIEWERS, Later("no task is left; others may still make some")),
+        (
+            Role.WORKER,
+            board(finished=True),
+            None,
+            PLANNERS,
+            Later("no task is left; others may still make some"),
+        ),
+        (
+            Role.WORKER,
+            board(finished=True),
+            None,
+            REVIEWERS,
+            Later("no task is left; others may still make some"),
+        ),
         (Role.PLANNER, board(finished=True, tasks=0), None, WORKERS, Go()),
         (Role.PLANNER, board(), BEFORE, WORKERS, Later("the tasks are being worked on")),
         (Role.PLANNER, board(), BEFORE, Others(), Over("it has planned, and no worker is left")),
@@ -36,12 +48,20 @@ WORKERS, PLANNERS, REVIEWERS = Others(workers=True), Others(planners=True), Othe
         (Role.REVIEWER, board(landings=1), None, WORKERS, Go()),
         (Role.REVIEWER, board(landings=1), BEFORE, WORKERS, Later("nothing new has landed")),
         (Role.REVIEWER, board(landings=2, finished=True), BEFORE, Others(), Go()),
-        (Role.REVIEWER, board(landings=1, finished=True), BEFORE, WORKERS, Over("everything that landed is reviewed")),
+        (
+            Role.REVIEWER,
+            board(landings=1, finished=True),
+            BEFORE,
+            WORKERS,
+            Over("everything that landed is reviewed"),
+        ),
         (Role.REVIEWER, board(landings=1, finished=True), BEFORE, PLANNERS, Later("nothing new has landed")),
         (Role.REVIEWER, board(landings=1), BEFORE, Others(), Over("no worker is left")),
     ],
 )
-def test_what_a_role_does_next(role: Role, now: Board, last: Board | None, others: Others, does: object) -> None:
+def test_what_a_role_does_next(
+    role: Role, now: Board, last: Board | None, others: Others, does: object
+) -> None:
     assert duty.following(role, now, last, others) == does
 
 
@@ -49,7 +69,9 @@ def test_an_agent_that_waits_by_itself_is_started_though_no_task_is_free() -> No
     assert duty.following(Role.WORKER, board(claimable=False), None, Others(), waits_itself=True) == Go()
 
 
-@pytest.mark.parametrize("crew", [crew for size in (1, 2, 3, 4) for crew in itertools.combinations_with_replacement(Role, size)])
+@pytest.mark.parametrize(
+    "crew", [crew for size in (1, 2, 3, 4) for crew in itertools.combinations_with_replacement(Role, size)]
+)
 def test_every_crew_comes_to_its_end_and_leaves_nothing_undone(crew: tuple[Role, ...]) -> None:
     """A planner plans twice two tasks, a worker's session lands one, a reviewer's first session finds one more."""
     tasks, landed, plans, findings = 0, 0, 2, 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.supervisor import Doing
+from harness.sessions.supervisor import Doing
 from tests.fake_models import FOR_EVER, Fault, Script, Step, Usage
 from tests.gateway.place import asking, waited
 from tests.server import toy
@@ -29,7 +29,9 @@ def python(lines: str) -> str:
 def test_a_session_that_never_lists_our_tools_ends_and_the_others_go_on(crew) -> None:
     with crew() as made:
         deaf = agent("deaf", "echo here I am; sleep 600", tools_seconds=2)
-        hears = agent("hears", python("mcp('tools/list'); tool('claim_task'); sh('sleep 600')"), tools_seconds=60)
+        hears = agent(
+            "hears", python("mcp('tools/list'); tool('claim_task'); sh('sleep 600')"), tools_seconds=60
+        )
         made.hire(deaf, hears)
         waited(lambda: made.state("deaf-1").state is Doing.STOPPED, WITHIN_S)
         said = "it never listed our tools within 2 s: is its MCP configuration right?"
@@ -44,7 +46,9 @@ def test_a_session_in_which_nothing_happens_any_more_ends_idle_with_its_work_sav
         waited(lambda: made.ends("mute-1"), WITHIN_S)
         assert made.ends("mute-1")[0] == ("idle", "no output, tool call or model request for 0.167 minutes")
         [lost] = [event for event in made.place.server.events(kind="lease_ended") if event["fence"] == 1]
-        files = toy.git("ls-tree", "-r", "--name-only", lost["data"]["salvage"], cwd=made.site.state / "repos/toy.git")
+        files = toy.git(
+            "ls-tree", "-r", "--name-only", lost["data"]["salvage"], cwd=made.site.state / "repos/toy.git"
+        )
         assert {"shout/mine", "shout/more"} <= set(files.splitlines())
 
 
@@ -53,42 +57,72 @@ def test_what_it_prints_calls_or_asks_keeps_a_session_alive(crew) -> None:
     calls = "import time\nfor _ in range(24):\n    mcp('tools/call', name='list_tasks', arguments={}); time.sleep(.5)"
     asks = "import time\nfor _ in range(24):\n    ask(); time.sleep(.5)"
     with crew(SPEND) as made:
-        made.hire(*(agent(name, python(lines), idle_minutes=10 / 60) for name, lines in (("talks", talks), ("calls", calls), ("asks", asks))))
+        made.hire(
+            *(
+                agent(name, python(lines), idle_minutes=10 / 60)
+                for name, lines in (("talks", talks), ("calls", calls), ("asks", asks))
+            )
+        )
         for name in ("talks-1", "calls-1", "asks-1"):
             waited(lambda name=name: made.ends(name), WITHIN_S)
             assert "no output" not in made.ends(name)[0][1]
 
 
-def test_a_session_over_its_budget_is_ended_its_work_saved_and_its_task_given_back_with_the_reason(crew) -> None:
+def test_a_session_over_its_budget_is_ended_its_work_saved_and_its_task_given_back_with_the_reason(
+    crew,
+) -> None:
     with crew(SPEND, gateway="[gateway.budget.session]\ntokens = 1000") as made:
         made.hire(agent("rich", python(WORK + "ask()\nsh('sleep 600')")))
         waited(lambda: made.ends("rich-1"), WITHIN_S)
         named, detail = made.ends("rich-1")[0]
-        assert (named, detail[:62]) == ("budget", "1,100 tokens of 1,000 tokens of the session S1 are used up: st")
+        assert (named, detail[:62]) == (
+            "budget",
+            "1,100 tokens of 1,000 tokens of the session S1 are used up: st",
+        )
         first = made.place.server.events(kind="lease_ended")[0]
         assert (first["fence"], first["data"]["reason"]) == (1, "budget")
-        files = toy.git("ls-tree", "-r", "--name-only", first["data"]["salvage"], cwd=made.site.state / "repos/toy.git")
+        files = toy.git(
+            "ls-tree", "-r", "--name-only", first["data"]["salvage"], cwd=made.site.state / "repos/toy.git"
+        )
         assert {"shout/mine", "shout/more"} <= set(files.splitlines())
-        back = next(event for event in made.place.server.events(kind="task_state", task=first["task"]) if event["data"]["reason"])
+        back = next(
+            event
+            for event in made.place.server.events(kind="task_state", task=first["task"])
+            if event["data"]["reason"]
+        )
         assert (back["data"]["state"], back["data"]["reason"][:7]) == ("open", "budget:")
-        waited(lambda: made.state("rich-1").sessions == 2, WITHIN_S)  # the next session has a budget of its own
+        waited(
+            lambda: made.state("rich-1").sessions == 2, WITHIN_S
+        )  # the next session has a budget of its own
 
 
 def test_an_agent_over_its_own_budget_stops_with_the_reason(crew) -> None:
     with crew(SPEND, gateway="[gateway.budget.agent]\ntokens = 1000") as made:
         made.hire(agent("rich", python("tool('claim_task'); ask(); sh('sleep 600')")))
         waited(lambda: made.state("rich-1").state is Doing.STOPPED, WITHIN_S)
-        assert made.state("rich-1").reason.startswith("budget: 1,100 tokens of 1,000 tokens of the agent rich-1 are used up")
+        assert made.state("rich-1").reason.startswith(
+            "budget: 1,100 tokens of 1,000 tokens of the agent rich-1 are used up"
+        )
         assert (len(made.ends("rich-1")), made.state("rich-1").gave_up) == (1, True)
 
 
-SPENT = {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API."}}
+SPENT = {
+    "type": "error",
+    "error": {
+        "type": "invalid_request_error",
+        "message": "Your credit balance is too low to access the Anthropic API.",
+    },
+}
 
 
 def test_a_spent_account_holds_its_agents_until_the_reset_and_no_other(crew) -> None:
     script = Script(faults=(Fault(status=400, body=SPENT, tries=FOR_EVER),), turns="any")
     with crew(script) as made:
-        poor = agent("poor", python("tool('claim_task', task='T02'); leave(0 if ask() == 200 else 1)"), account="anthropic")
+        poor = agent(
+            "poor",
+            python("tool('claim_task', task='T02'); leave(0 if ask() == 200 else 1)"),
+            account="anthropic",
+        )
         late = agent("late", python("tool('list_tasks')"), account="anthropic", role="reviewer")
         other = agent("other", python("tool('claim_task', task='T01'); sh('sleep 600')"), account="openai")
         made.hire(poor, late, other)
@@ -106,8 +140,15 @@ def test_an_agent_of_a_spent_account_begins_no_session_at_all(crew) -> None:
     script = Script(faults=(Fault(status=400, body=SPENT, tries=FOR_EVER),), turns="any")
     with crew(script) as made:
         made.place.ask(made.place.agent("someone"), asking("messages", stream=False))
-        made.hire(agent("poor", "sleep 600", account="anthropic"), agent("free", "sleep 600", account="openai"))
-        waited(lambda: made.state("free-1").state is Doing.WORKING and made.state("poor-1").state is Doing.WAITING, WITHIN_S)
+        made.hire(
+            agent("poor", "sleep 600", account="anthropic"), agent("free", "sleep 600", account="openai")
+        )
+        waited(
+            lambda: (
+                made.state("free-1").state is Doing.WORKING and made.state("poor-1").state is Doing.WAITING
+            ),
+            WITHIN_S,
+        )
         assert made.state("poor-1").reason.startswith("waiting for quota until 20")
         assert made.place.server.events(kind="session_started", agent="poor-1") == []
 

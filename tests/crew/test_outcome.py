@@ -5,11 +5,11 @@ import itertools
 
 import pytest
 
-from harness import limits, outcome
 from harness.agents.base import Event, Mark
-from harness.limits import Cut, Life, Limits
-from harness.outcome import Again, Ended, Enough, Known, Outcome, Seen
-from harness.site import limits_of
+from harness.sessions import limits, outcome
+from harness.sessions.limits import Cut, Life, Limits
+from harness.sessions.outcome import Again, Ended, Enough, Known, Outcome, Seen
+from harness.sessions.site import limits_of
 from mcp_server.config import AgentSpec, Run
 from mcp_server.core.role import Role
 
@@ -37,24 +37,56 @@ def over(scope: str) -> dict:
         (Seen(0, events=(ASKED,)), Known(calls=2, uploaded=True), (Outcome.WORKED, "", True)),
         (Seen(1), Known(calls=2), (Outcome.CRASHED, "exit 1", False)),
         (Seen(1), Known(uploaded=True), (Outcome.CRASHED, "exit 1", True)),
-        (Seen(1, events=(Event(Mark.ERROR, "push: expected landed"),)), Known(), (Outcome.CRASHED, "exit 1: push: expected landed", False)),
+        (
+            Seen(1, events=(Event(Mark.ERROR, "push: expected landed"),)),
+            Known(),
+            (Outcome.CRASHED, "exit 1: push: expected landed", False),
+        ),
         (Seen(137), Known(), (Outcome.CRASHED, "exit 137 (killed)", False)),
         (Seen(137, out_of_memory=True), Known(), (Outcome.CRASHED, "out of memory", False)),
         (Seen(None), Known(), (Outcome.CRASHED, "the sandbox is gone", False)),
-        (Seen(127, events=(Event(Mark.SAID, "claude: not found"),)), Known(), (Outcome.MISSING, "exit 127: claude: not found", False)),
+        (
+            Seen(127, events=(Event(Mark.SAID, "claude: not found"),)),
+            Known(),
+            (Outcome.MISSING, "exit 127: claude: not found", False),
+        ),
         (Seen(127, entry={"no_command": "claude: no"}), Known(), (Outcome.MISSING, "claude: no", False)),
         (Seen(69, entry={"clone_failed": "401"}), Known(), (Outcome.CRASHED, "clone failed: 401", False)),
         (Seen(1, events=(QUOTA,)), Known(), (Outcome.QUOTA, "limit reached", False)),
         (Seen(0, events=(QUOTA,)), Known(calls=9), (Outcome.QUOTA, "limit reached", False)),
         (Seen(1), Known(quota=PARKED), (Outcome.QUOTA, "rate limit", False)),
-        (Seen(1, events=(QUOTA, Event(Mark.AUTH, "not logged in"))), Known(), (Outcome.AUTH, "not logged in", False)),
-        (Seen(1, events=(QUOTA,)), Known(over=over("session"), uploaded=True), (Outcome.BUDGET, "all gone", True)),
-        (Seen(143, cut=(Cut.BUDGET, "all gone")), Known(over=over("run")), (Outcome.BUDGET, "all gone", False)),
-        (Seen(143, cut=(Cut.TIME, "session time over")), Known(uploaded=True), (Outcome.TIMEOUT, "session time over", True)),
+        (
+            Seen(1, events=(QUOTA, Event(Mark.AUTH, "not logged in"))),
+            Known(),
+            (Outcome.AUTH, "not logged in", False),
+        ),
+        (
+            Seen(1, events=(QUOTA,)),
+            Known(over=over("session"), uploaded=True),
+            (Outcome.BUDGET, "all gone", True),
+        ),
+        (
+            Seen(143, cut=(Cut.BUDGET, "all gone")),
+            Known(over=over("run")),
+            (Outcome.BUDGET, "all gone", False),
+        ),
+        (
+            Seen(143, cut=(Cut.TIME, "session time over")),
+            Known(uploaded=True),
+            (Outcome.TIMEOUT, "session time over", True),
+        ),
         (Seen(143, cut=(Cut.QUIET, "no output")), Known(), (Outcome.IDLE, "no output", False)),
         (Seen(143, cut=(Cut.NO_TOOLS, "none")), Known(), (Outcome.NO_TOOLS, "none", False)),
-        (Seen(143, cut=(Cut.DISK, "disk limit reached")), Known(), (Outcome.CRASHED, "disk limit reached", False)),
-        (Seen(143, cut=(Cut.STOP, "stop requested"), events=(QUOTA,)), Known(), (Outcome.STOPPED, "stop requested", True)),
+        (
+            Seen(143, cut=(Cut.DISK, "disk limit reached")),
+            Known(),
+            (Outcome.CRASHED, "disk limit reached", False),
+        ),
+        (
+            Seen(143, cut=(Cut.STOP, "stop requested"), events=(QUOTA,)),
+            Known(),
+            (Outcome.STOPPED, "stop requested", True),
+        ),
     ],
 )
 def test_every_end_has_a_name(seen: Seen, known: Known, named: tuple) -> None:
@@ -68,7 +100,10 @@ def test_the_gateways_reset_counts_for_more_than_what_the_cli_made_of_it() -> No
 
 
 def test_only_a_budget_that_outlives_the_session_ends_an_agent() -> None:
-    ends = {scope: outcome.classify(Seen(1), Known(over=over(scope))) for scope in ("session", "task", "agent", "run")}
+    ends = {
+        scope: outcome.classify(Seen(1), Known(over=over(scope)))
+        for scope in ("session", "task", "agent", "run")
+    }
     follow = {scope: type(outcome.after([ended], now_ms=0)) for scope, ended in ends.items()}
     assert follow == {"session": Again, "task": Again, "agent": Enough, "run": Enough}
 
@@ -94,7 +129,10 @@ NUMBERED = [Ended(Outcome.CRASHED, f"exit 1: request req_{n}00f3ab1 failed after
         ([CRASH, CRASH], Again(10.0, "crashed: exit 1")),
         ([CRASH, CRASH, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
         ([CRASH, WORKED, CRASH, CRASH], Again(10.0, "crashed: exit 1")),
-        ([CRASH, CRASH, WAITED_OUT, CRASH], Enough("3 sessions in a row ended the same way: crashed: exit 1")),
+        (
+            [CRASH, CRASH, WAITED_OUT, CRASH],
+            Enough("3 sessions in a row ended the same way: crashed: exit 1"),
+        ),
         ([CRASH, IDLE_END, CRASH], Again(60.0, "crashed: exit 1")),
         ([CRASH, IDLE_END, CRASH, IDLE_END], Again(60.0, "idle")),
         ([NOT_FREE] * 9, Again(2.0, "idle: no task was free")),
@@ -102,8 +140,14 @@ NUMBERED = [Ended(Outcome.CRASHED, f"exit 1: request req_{n}00f3ab1 failed after
         ([WAITED_OUT] * 9, Again(80.0, WAITS)),
         ([Ended(Outcome.QUOTA)], Again(300.0, "waiting for quota until 1970-01-01 00:05Z")),
         ([dataclasses.replace(WAITED_OUT, wait_until_ms=60_001)], Again(50.001, WAITS)),
-        ([dataclasses.replace(WAITED_OUT, wait_until_ms=1)], Again(0.0, "waiting for quota until 1970-01-01 00:00Z (limit)")),
-        ([CRASH, Ended(Outcome.STOPPED, "stop requested", fruitful=True)], Enough("stop requested", gave_up=False)),
+        (
+            [dataclasses.replace(WAITED_OUT, wait_until_ms=1)],
+            Again(0.0, "waiting for quota until 1970-01-01 00:00Z (limit)"),
+        ),
+        (
+            [CRASH, Ended(Outcome.STOPPED, "stop requested", fruitful=True)],
+            Enough("stop requested", gave_up=False),
+        ),
         (NUMBERED, Enough(f"3 sessions in a row ended the same way: crashed: {NUMBERED[-1].detail}")),
     ],
 )
@@ -147,13 +191,21 @@ def test_the_first_limit_that_is_passed_ends_a_session(changed: dict, cut: Cut |
 
 
 def test_a_cut_says_what_it_measured() -> None:
-    assert limits.passed(LIMITS, dataclasses.replace(ALIVE, tools_listed=False)) == (Cut.NO_TOOLS, "it never listed our tools within 60 s: is its MCP configuration right?")
-    assert limits.passed(LIMITS, dataclasses.replace(ALIVE, quiet_s=900, runs_s=900)) == (Cut.QUIET, "no output, tool call or model request for 10 minutes")
+    assert limits.passed(LIMITS, dataclasses.replace(ALIVE, tools_listed=False)) == (
+        Cut.NO_TOOLS,
+        "it never listed our tools within 60 s: is its MCP configuration right?",
+    )
+    assert limits.passed(LIMITS, dataclasses.replace(ALIVE, quiet_s=900, runs_s=900)) == (
+        Cut.QUIET,
+        "no output, tool call or model request for 10 minutes",
+    )
 
 
 def test_a_tables_limits_come_before_the_runs_and_only_a_vendors_cli_must_list_tools() -> None:
     run = Run("r", session_minutes=2, idle_minutes=1, tools_seconds=30)
     assert limits_of(run, AgentSpec("a", "claude")) == Limits(120, 60, 30)
-    assert limits_of(run, AgentSpec("a", "codex", session_minutes=1, idle_minutes=0.5, tools_seconds=5)) == Limits(60, 30, 5)
+    assert limits_of(
+        run, AgentSpec("a", "codex", session_minutes=1, idle_minutes=0.5, tools_seconds=5)
+    ) == Limits(60, 30, 5)
     assert limits_of(run, AgentSpec("a", "command")).tools_s is None
     assert limits_of(run, AgentSpec("a", "command", tools_seconds=5)).tools_s == 5

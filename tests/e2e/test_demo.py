@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 SECONDS_MAX = 420  # a bound against hanging, not a claim: the demo's own limit is stated and printed by it
-REFUSALS = {"held", "overlap", "outside_module", "oracle_failed", "regression", "stale_fence", "protected_ref"}
+REFUSALS = {
+    "held",
+    "overlap",
+    "outside_module",
+    "oracle_failed",
+    "regression",
+    "stale_fence",
+    "protected_ref",
+}
 INCIDENTS = {
     "claim race",
     "overlap",
@@ -28,7 +36,10 @@ INCIDENTS = {
 def test_six_agents_build_minisql_and_nothing_is_red_lost_or_left_behind(tmp_path: Path):
     report = tmp_path / "report.json"
     ran = subprocess.run(
-        [sys.executable, "-m", "harness", "demo", "--report", str(report)], capture_output=True, text=True, timeout=SECONDS_MAX
+        [sys.executable, "-m", "harness", "demo", "--report", str(report)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
     )
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
     told = json.loads(report.read_text())

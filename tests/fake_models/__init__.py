@@ -7,4 +7,20 @@ from tests.fake_models.script import FOR_EVER, Call, Fault, Script, Step, Usage,
 from tests.fake_models.server import FakeModels, Recorded
 from tests.fake_models.wire import Cut, Request, Reset, Wire, WireServer
 
-__all__ = ["FOR_EVER", "Call", "Cut", "Fault", "FakeModels", "Recorded", "Request", "Reset", "Script", "Step", "Usage", "Wire", "WireServer", "load", "made"]
+__all__ = [
+    "FOR_EVER",
+    "Call",
+    "Cut",
+    "Fault",
+    "FakeModels",
+    "Recorded",
+    "Request",
+    "Reset",
+    "Script",
+    "Step",
+    "Usage",
+    "Wire",
+    "WireServer",
+    "load",
+    "made",
+]

@@ -19,12 +19,22 @@ def read(body: dict[str, Any]) -> Asked:
             marks.append(("output", plain(message.get("content"))))
     tools = [_tool(tool["function"]) for tool in body.get("tools") or [] if "function" in tool]
     options = {"usage": bool((body.get("stream_options") or {}).get("include_usage"))}
-    return Asked(API, body.get("model", ""), bool(body.get("stream")), tuple(tools), tuple(marks), words(body), options=options)
+    return Asked(
+        API,
+        body.get("model", ""),
+        bool(body.get("stream")),
+        tuple(tools),
+        tuple(marks),
+        words(body),
+        options=options,
+    )
 
 
 def _tool(function: dict[str, Any]) -> Tool:
     kind = "search" if function["name"] in SEARCH_NAMES else "function"
-    return Tool(function["name"], kind=kind, required=tuple((function.get("parameters") or {}).get("required", ())))
+    return Tool(
+        function["name"], kind=kind, required=tuple((function.get("parameters") or {}).get("required", ()))
+    )
 
 
 def usage(used: Usage) -> dict[str, Any]:
@@ -49,22 +59,39 @@ def stream(turn: Turn, asked: Asked) -> list[bytes]:
     for index, call in enumerate(turn.calls):
         begun = _call(call)
         arguments = begun["function"].pop("arguments")
-        deltas.append({"tool_calls": [{"index": index, **begun, "function": begun["function"] | {"arguments": ""}}]})
-        deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces(arguments, turn.deltas)]
+        deltas.append(
+            {"tool_calls": [{"index": index, **begun, "function": begun["function"] | {"arguments": ""}}]}
+        )
+        deltas += [
+            {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+            for piece in pieces(arguments, turn.deltas)
+        ]
     about = _about(turn, asked, "chat.completion.chunk")
     chunks = [about | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     chunks.append(about | {"choices": [{"index": 0, "delta": {}, "finish_reason": _reason(turn)}]})
     if asked.options.get("usage"):
-        chunks = [chunk | {"usage": None} for chunk in chunks] + [about | {"choices": [], "usage": usage(turn.usage)}]
+        chunks = [chunk | {"usage": None} for chunk in chunks] + [
+            about | {"choices": [], "usage": usage(turn.usage)}
+        ]
     return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
 def _call(call: Invocation) -> dict[str, Any]:
-    return {"id": f"call_{call.id}", "type": "function", "function": {"name": call.tool.name, "arguments": json.dumps(call.args)}}
+    return {
+        "id": f"call_{call.id}",
+        "type": "function",
+        "function": {"name": call.tool.name, "arguments": json.dumps(call.args)},
+    }
 
 
 def _about(turn: Turn, asked: Asked, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{turn.id}", "object": kind, "created": 1_790_000_000, "model": asked.model, "system_fingerprint": "fp_fake"}
+    return {
+        "id": f"chatcmpl-{turn.id}",
+        "object": kind,
+        "created": 1_790_000_000,
+        "model": asked.model,
+        "system_fingerprint": "fp_fake",
+    }
 
 
 def _reason(turn: Turn) -> str:

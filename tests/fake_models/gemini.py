@@ -8,7 +8,15 @@ from tests.fake_models.transcript import Asked, Tool, plain, words
 from tests.fake_models.turn import Turn, pieces
 
 API = "gemini"
-STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
+STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 
 def read(body: dict[str, Any], model: str, method: str, *, sse: bool) -> Asked:
@@ -22,7 +30,9 @@ def read(body: dict[str, Any], model: str, method: str, *, sse: bool) -> Asked:
     declared = [tool for group in body.get("tools") or [] for tool in group.get("functionDeclarations", ())]
     tools = [Tool(tool["name"], required=tuple(_schema(tool).get("required", ()))) for tool in declared]
     streaming = method == "streamGenerateContent"
-    return Asked(API, model, streaming, tuple(tools), tuple(marks), words(body), method == "countTokens", {"sse": sse})
+    return Asked(
+        API, model, streaming, tuple(tools), tuple(marks), words(body), method == "countTokens", {"sse": sse}
+    )
 
 
 def _schema(tool: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +40,11 @@ def _schema(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def usage(used: Usage) -> dict[str, Any]:
-    told = {"promptTokenCount": used.prompt, "candidatesTokenCount": used.output - used.reasoning, "totalTokenCount": used.prompt + used.output}
+    told = {
+        "promptTokenCount": used.prompt,
+        "candidatesTokenCount": used.output - used.reasoning,
+        "totalTokenCount": used.prompt + used.output,
+    }
     cached = {"cachedContentTokenCount": used.cached_read} if used.cached_read else {}
     return told | cached | ({"thoughtsTokenCount": used.reasoning} if used.reasoning else {})
 
@@ -51,7 +65,10 @@ def stream(turn: Turn, asked: Asked) -> list[bytes]:
     if asked.options.get("sse"):
         return [f"data: {json.dumps(chunk)}\r\n\r\n".encode() for chunk in chunks]
     texts = [json.dumps(chunk, indent=2).encode() for chunk in chunks]
-    return [(b"[" if index == 0 else b",\r\n") + text + (b"]" if index == len(texts) - 1 else b"") for index, text in enumerate(texts)]
+    return [
+        (b"[" if index == 0 else b",\r\n") + text + (b"]" if index == len(texts) - 1 else b"")
+        for index, text in enumerate(texts)
+    ]
 
 
 def _calls(turn: Turn) -> list[dict[str, Any]]:
@@ -66,4 +83,10 @@ def _chunk(turn: Turn, asked: Asked, parts: list, reason: str | None) -> dict[st
 
 
 def error(status: int) -> dict[str, Any]:
-    return {"error": {"code": status, "message": "a scripted fault", "status": STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")}}
+    return {
+        "error": {
+            "code": status,
+            "message": "a scripted fault",
+            "status": STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT"),
+        }
+    }

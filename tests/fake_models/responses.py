@@ -31,7 +31,14 @@ def read(body: dict[str, Any]) -> Asked:
             marks.append(("call", item.get("call_id") or "fake_search"))
         elif kind in ("additional_tools", "tool_search_output"):
             offered += item.get("tools") or []
-    return Asked(API, body.get("model", ""), bool(body.get("stream")), tuple(_tools(offered)), tuple(marks), words(body))
+    return Asked(
+        API,
+        body.get("model", ""),
+        bool(body.get("stream")),
+        tuple(_tools(offered)),
+        tuple(marks),
+        words(body),
+    )
 
 
 def _tools(offered: Iterable[dict[str, Any]], namespace: str | None = None) -> Iterator[Tool]:
@@ -45,7 +52,9 @@ def _tools(offered: Iterable[dict[str, Any]], namespace: str | None = None) -> I
             if tool["name"] == "exec":
                 yield Tool("exec", namespace, "custom")
         elif "name" in tool:
-            yield Tool(tool["name"], namespace, required=tuple((tool.get("parameters") or {}).get("required", ())))
+            yield Tool(
+                tool["name"], namespace, required=tuple((tool.get("parameters") or {}).get("required", ()))
+            )
 
 
 def usage(used: Usage) -> dict[str, Any]:
@@ -61,7 +70,10 @@ def whole(turn: Turn, asked: Asked) -> dict[str, Any]:
 
 def stream(turn: Turn, asked: Asked) -> list[bytes]:
     started = _response(turn, asked, "in_progress", [], None)
-    events: list[dict[str, Any]] = [{"type": "response.created", "response": started}, {"type": "response.in_progress", "response": started}]
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": started},
+        {"type": "response.in_progress", "response": started},
+    ]
     for index, item in enumerate(items(turn)):
         events.append({"type": "response.output_item.added", "output_index": index, "item": _begun(item)})
         events += list(_deltas(item, index, turn.deltas))
@@ -73,7 +85,19 @@ def stream(turn: Turn, asked: Asked) -> list[bytes]:
 
 def items(turn: Turn) -> list[dict[str, Any]]:
     text = {"type": "output_text", "text": turn.text, "annotations": []}
-    said = [{"type": "message", "id": f"msg_{turn.id}", "status": "completed", "role": "assistant", "content": [text]}] if turn.text else []
+    said = (
+        [
+            {
+                "type": "message",
+                "id": f"msg_{turn.id}",
+                "status": "completed",
+                "role": "assistant",
+                "content": [text],
+            }
+        ]
+        if turn.text
+        else []
+    )
     return said + [_call(call) for call in turn.calls]
 
 
@@ -82,22 +106,50 @@ def _call(call: Invocation) -> dict[str, Any]:
     namespace = {"namespace": call.tool.namespace} if call.tool.namespace else {}
     if call.tool.kind == "search":
         asked_for = call.args["query"].removeprefix("select:").replace(",", " ")
-        return {"type": "tool_search_call", "id": f"ts_{call.id}", **about, "execution": "client", "arguments": {"query": asked_for, "limit": 10}}
+        return {
+            "type": "tool_search_call",
+            "id": f"ts_{call.id}",
+            **about,
+            "execution": "client",
+            "arguments": {"query": asked_for, "limit": 10},
+        }
     if call.tool.kind == "custom":
-        return {"type": "custom_tool_call", "id": f"ctc_{call.id}", **about, **namespace, "name": call.tool.name, "input": call.input}
-    return {"type": "function_call", "id": f"fc_{call.id}", **about, **namespace, "name": call.tool.name, "arguments": json.dumps(call.args)}
+        return {
+            "type": "custom_tool_call",
+            "id": f"ctc_{call.id}",
+            **about,
+            **namespace,
+            "name": call.tool.name,
+            "input": call.input,
+        }
+    return {
+        "type": "function_call",
+        "id": f"fc_{call.id}",
+        **about,
+        **namespace,
+        "name": call.tool.name,
+        "arguments": json.dumps(call.args),
+    }
 
 
 def _begun(item: dict[str, Any]) -> dict[str, Any]:
     empty = {"content": [], "arguments": "", "input": ""}
-    return item | {"status": "in_progress"} | {key: value for key, value in empty.items() if key in item and isinstance(item[key], type(value))}
+    return (
+        item
+        | {"status": "in_progress"}
+        | {key: value for key, value in empty.items() if key in item and isinstance(item[key], type(value))}
+    )
 
 
 def _deltas(item: dict[str, Any], index: int, number: int) -> Iterator[dict[str, Any]]:
     where = {"item_id": item["id"], "output_index": index}
     if item["type"] == "message":
         part, text = {**where, "content_index": 0}, item["content"][0]["text"]
-        yield {"type": "response.content_part.added", **part, "part": {"type": "output_text", "text": "", "annotations": []}}
+        yield {
+            "type": "response.content_part.added",
+            **part,
+            "part": {"type": "output_text", "text": "", "annotations": []},
+        }
         for piece in pieces(text, number):
             yield {"type": "response.output_text.delta", **part, "delta": piece}
         yield {"type": "response.output_text.done", **part, "text": text}

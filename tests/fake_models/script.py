@@ -108,7 +108,9 @@ def made(cls: type[T], values: Mapping[str, Any]) -> T:
     """A Script, Step, Call, Fault or Usage from plain values. Raises ValueError for a key that it has not."""
     known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
     if unknown := set(values) - known:
-        raise ValueError(f"{cls.__name__} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{cls.__name__} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}"
+        )
     found: dict[str, Any] = {}
     for name, value in values.items():
         if name in NESTED and isinstance(value, Mapping):

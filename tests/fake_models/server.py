@@ -18,7 +18,9 @@ from tests.fake_models.transcript import Asked
 from tests.fake_models.turn import Turn, decide
 from tests.fake_models.wire import Cut, Request, Reset, Wire, WireServer
 
-GEMINI = re.compile(r"/v1(?:alpha|beta\d?)?/models/([^/:]+):(generateContent|streamGenerateContent|countTokens)$")
+GEMINI = re.compile(
+    r"/v1(?:alpha|beta\d?)?/models/([^/:]+):(generateContent|streamGenerateContent|countTokens)$"
+)
 JSON, SSE = ("content-type", "application/json"), ("content-type", "text/event-stream; charset=utf-8")
 MODELS = ("fake-model", "claude-fake", "gpt-fake", "gemini-fake")
 
@@ -94,8 +96,15 @@ class FakeModels:
         found = _understood(request)
         if found is None:
             recorded.answered = "models" if request.path.endswith("/models") else "none"
-            listed = {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "fake"} for name in MODELS]}
-            status = 200 if recorded.answered == "models" or (request.method, request.path) == ("HEAD", "/") else 404
+            listed = {
+                "object": "list",
+                "data": [{"id": name, "object": "model", "owned_by": "fake"} for name in MODELS],
+            }
+            status = (
+                200
+                if recorded.answered == "models" or (request.method, request.path) == ("HEAD", "/")
+                else 404
+            )
             body = json.dumps(listed if recorded.answered == "models" else responses.error(404)).encode()
             await wire.whole(status, [JSON], b"" if request.method == "HEAD" else body)
             return
@@ -128,8 +137,14 @@ class FakeModels:
         if fault.status is not None:
             recorded.answered = "fault"
             body = dialect.error(fault.status) if fault.body is None else fault.body
-            headers = {"content-type": "application/json"} | {name.lower(): value for name, value in fault.headers.items()}
-            await out.whole(fault.status, list(headers.items()), (body if isinstance(body, str) else json.dumps(body)).encode())
+            headers = {"content-type": "application/json"} | {
+                name.lower(): value for name, value in fault.headers.items()
+            }
+            await out.whole(
+                fault.status,
+                list(headers.items()),
+                (body if isinstance(body, str) else json.dumps(body)).encode(),
+            )
             return
         if fault.reset and fault.after == 0:
             raise Reset

@@ -15,7 +15,14 @@ OURS = re.compile(r"fake_(\d+)_\d+")
 SEARCHING = "fake_search"
 SEARCH_NAMES = ("ToolSearch", "tool_search", "tool_search_tool")
 RELAY = "tool_call"  # qwen calls through it what its search has shown
-SHELLS = {"Bash": "command", "exec_command": "cmd", "run_shell_command": "command", "bash": "command", "shell": "command", "shell_command": "command"}
+SHELLS = {
+    "Bash": "command",
+    "exec_command": "cmd",
+    "run_shell_command": "command",
+    "bash": "command",
+    "shell": "command",
+    "shell_command": "command",
+}
 FILLERS = {"description": "a step of the script", "is_background": False}  # what some shells demand besides
 
 
@@ -95,8 +102,18 @@ def resolved(asked: Asked, calls: Sequence[Call]) -> list[Invocation]:
             found.append(Invocation(tool, _arguments(tool, call, asked), id))
         elif (script := asked.offers("custom")) is not None:
             found.append(Invocation(script, {}, id, _javascript(asked, call)))
-        elif call.tool and asked.searched and (relay := next((tool for tool in asked.tools if tool.name == RELAY), None)):
-            found.append(Invocation(relay, {"name": _full_name(asked, call.tool), "arguments": filled(call.args, asked.outputs)}, id))
+        elif (
+            call.tool
+            and asked.searched
+            and (relay := next((tool for tool in asked.tools if tool.name == RELAY), None))
+        ):
+            found.append(
+                Invocation(
+                    relay,
+                    {"name": _full_name(asked, call.tool), "arguments": filled(call.args, asked.outputs)},
+                    id,
+                )
+            )
         else:
             missing.append(call)
     if not missing:
@@ -104,7 +121,9 @@ def resolved(asked: Asked, calls: Sequence[Call]) -> list[Invocation]:
     search = asked.offers("search")
     wanted = [call.tool or "shell" for call in missing]
     if search is None or asked.searched:
-        raise NoSuchTool(f"no tool {', '.join(wanted)}; offered: {', '.join(tool.name for tool in asked.tools)}")
+        raise NoSuchTool(
+            f"no tool {', '.join(wanted)}; offered: {', '.join(tool.name for tool in asked.tools)}"
+        )
     return [Invocation(search, _query(asked, wanted), f"{SEARCHING}_{asked.searches}")]
 
 
@@ -119,7 +138,11 @@ def _find(asked: Asked, call: Call) -> Tool | None:
         return next((tool for tool in functions if tool.name in SHELLS), None)
     fitting = [tool for tool in functions if called(tool.name, call.tool)]
     # A client's own tool may have such a name too: what comes from an MCP server goes first.
-    return min(fitting, key=lambda tool: (tool.namespace is None and not tool.name.startswith("mcp_"), len(tool.name)), default=None)
+    return min(
+        fitting,
+        key=lambda tool: (tool.namespace is None and not tool.name.startswith("mcp_"), len(tool.name)),
+        default=None,
+    )
 
 
 def _arguments(tool: Tool, call: Call, asked: Asked) -> dict[str, Any]:
@@ -172,7 +195,11 @@ def plain(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
-        known = [content[key] for key in ("text", "output", "content", "result", "stdout", "error") if key in content]
+        known = [
+            content[key]
+            for key in ("text", "output", "content", "result", "stdout", "error")
+            if key in content
+        ]
         return "\n".join(map(plain, known)) if known else json.dumps(content)
     if isinstance(content, Iterable):
         return "\n".join(map(plain, content))

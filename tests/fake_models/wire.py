@@ -133,7 +133,9 @@ class WireServer:
         try:
             await self._talk(reader, writer)
         except Reset:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
             writer.transport.abort()
         except (Cut, ConnectionError, h11.RemoteProtocolError, asyncio.CancelledError):
             pass
@@ -168,7 +170,9 @@ class WireServer:
         return not (leaving.done() and not leaving.cancelled())
 
 
-async def _next(connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+async def _next(
+    connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Request | None:
     head, body = None, bytearray()
     while True:
         event = connection.next_event()

@@ -31,23 +31,56 @@ class Request:
 def asking(form: str, *, stream: bool = True, model: str | None = None, **more: Any) -> Request:
     match form:
         case "messages":
-            return Request("anthropic", "/v1/messages?beta=true", {"model": model or MODELS["anthropic"], "max_tokens": 100, "messages": [ASK], "stream": stream} | more)
+            return Request(
+                "anthropic",
+                "/v1/messages?beta=true",
+                {
+                    "model": model or MODELS["anthropic"],
+                    "max_tokens": 100,
+                    "messages": [ASK],
+                    "stream": stream,
+                }
+                | more,
+            )
         case "responses":
-            return Request("openai", "/v1/responses", {"model": model or MODELS["openai"], "input": [ASK], "stream": stream} | more)
+            return Request(
+                "openai",
+                "/v1/responses",
+                {"model": model or MODELS["openai"], "input": [ASK], "stream": stream} | more,
+            )
         case "chat":
             usage = {"stream_options": {"include_usage": True}} if stream else {}
-            return Request("openai", "/v1/chat/completions", {"model": model or MODELS["openai"], "messages": [ASK], "stream": stream} | usage | more)
+            return Request(
+                "openai",
+                "/v1/chat/completions",
+                {"model": model or MODELS["openai"], "messages": [ASK], "stream": stream} | usage | more,
+            )
         case "generate":
             method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-            return Request("gemini", f"/v1beta/models/{model or MODELS['gemini']}:{method}", {"contents": [{"role": "user", "parts": [{"text": "Go on."}]}]} | more)
+            return Request(
+                "gemini",
+                f"/v1beta/models/{model or MODELS['gemini']}:{method}",
+                {"contents": [{"role": "user", "parts": [{"text": "Go on."}]}]} | more,
+            )
     raise ValueError(form)
 
 
 FORMS = ("messages", "responses", "chat", "generate")
 
 
-def config(url: str, key_file: Path, *, patience_s: float = 20, gateway: str = "", more: str = "", toml: str = toy.TOML) -> str:
-    accounts = "".join(ACCOUNT.format(name=api, api=api, url=url, path=path, key=key_file, more=more) for api, path in PATHS.items())
+def config(
+    url: str,
+    key_file: Path,
+    *,
+    patience_s: float = 20,
+    gateway: str = "",
+    more: str = "",
+    toml: str = toy.TOML,
+) -> str:
+    accounts = "".join(
+        ACCOUNT.format(name=api, api=api, url=url, path=path, key=key_file, more=more)
+        for api, path in PATHS.items()
+    )
     return f"{toml}\n[gateway]\npatience_s = {patience_s}\n{gateway}\n{accounts}"
 
 
@@ -60,7 +93,12 @@ class Place:
         return self.server.agent(name, **more)
 
     def http(self, agent: Agent) -> httpx2.Client:
-        return httpx2.Client(base_url=f"{self.server.url}/llm", headers={"authorization": f"Bearer {agent.token}"}, timeout=60, verify=NO_TLS)
+        return httpx2.Client(
+            base_url=f"{self.server.url}/llm",
+            headers={"authorization": f"Bearer {agent.token}"},
+            timeout=60,
+            verify=NO_TLS,
+        )
 
     def ask(self, agent: Agent, request: Request, **more: Any) -> httpx2.Response:
         with self.http(agent) as http:
@@ -72,7 +110,10 @@ class Place:
 
     def requests(self, **wanted: Any) -> list[dict]:
         """The data of the `model_request` events."""
-        found = [event["data"] | {name: event[name] for name in ("agent", "session", "task", "fence")} for event in self.server.events(kind="model_request")]
+        found = [
+            event["data"] | {name: event[name] for name in ("agent", "session", "task", "fence")}
+            for event in self.server.events(kind="model_request")
+        ]
         return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 
     def api(self, path: str, role: str = "admin") -> dict:

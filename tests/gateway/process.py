@@ -35,7 +35,12 @@ class Process:
         return (self.state / "tokens" / role).read_text().strip()
 
     def http(self, role: str = "admin") -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.token(role)}"}, timeout=60, verify=False)
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"authorization": f"Bearer {self.token(role)}"},
+            timeout=60,
+            verify=False,
+        )
 
     def get(self, path: str) -> Any:
         with self.http() as http:
@@ -43,7 +48,11 @@ class Process:
 
     def session(self, agent: str, *, door: bool = False) -> dict:
         with self.http() as http:
-            return http.post("/api/sessions", json={"agent": agent, "kind": "command", "door": door}).raise_for_status().json()
+            return (
+                http.post("/api/sessions", json={"agent": agent, "kind": "command", "door": door})
+                .raise_for_status()
+                .json()
+            )
 
     def end(self, session: str) -> None:
         with self.http() as http:
@@ -51,7 +60,13 @@ class Process:
 
     def events(self, kind: str, number: int = 1) -> list[dict]:
         """Once there are so many."""
-        return waited(lambda: found if len(found := self.get(f"/api/events?limit=1000&kind={kind}")["events"]) >= number else None)
+        return waited(
+            lambda: (
+                found
+                if len(found := self.get(f"/api/events?limit=1000&kind={kind}")["events"]) >= number
+                else None
+            )
+        )
 
     def resident_mb(self) -> float:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
@@ -65,10 +80,27 @@ def serving(root: Path, toml: str, *, env: Mapping[str, str] | None = None) -> I
     if not project.exists():
         toy.project(project, toml)
     (state / "server.json").unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(state), "--port", "0"]
+    argv = [
+        sys.executable,
+        "-m",
+        "mcp_server",
+        "--config",
+        str(project / "harness.toml"),
+        "--state",
+        str(state),
+        "--port",
+        "0",
+    ]
     log = root / "server.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
     try:
         waited(lambda: (state / "server.json").exists() or process.poll() is not None, START_S)
         assert process.poll() is None, log.read_text()

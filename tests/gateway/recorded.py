@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcp_server.gateway import apis
+from mcp_server.models import apis
 
 WIRES = Path(__file__).parent / "wires"
 COUNTED = ("input", "cached_read", "cached_write", "output", "reasoning")
@@ -60,7 +60,15 @@ class Recorded:
 def _all() -> list[Recorded]:
     told = tomllib.loads((WIRES / "wires.toml").read_text())
     return [
-        Recorded(name, one["path"], (WIRES / one["file"]).read_bytes(), one["file"].endswith(".sse"), one["usage"], one.get("known", True), one.get("complete", True))
+        Recorded(
+            name,
+            one["path"],
+            (WIRES / one["file"]).read_bytes(),
+            one["file"].endswith(".sse"),
+            one["usage"],
+            one.get("known", True),
+            one.get("complete", True),
+        )
         for name, one in told.items()
     ]
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from tests.fake_models import Cut, Request, Wire, WireServer
 
-MARKS = (("request-id", "req_011CSHoEeqs5C35K2UUqR7Fy"), ("x-ratelimit-remaining-requests", "59"), ("anthropic-organization-id", "org-é".encode().decode("latin-1")))
+MARKS = (
+    ("request-id", "req_011CSHoEeqs5C35K2UUqR7Fy"),
+    ("x-ratelimit-remaining-requests", "59"),
+    ("anthropic-organization-id", "org-é".encode().decode("latin-1")),
+)
 STEP_S = 20
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.gateway.egress import Limits
+from mcp_server.edge.egress.proxy import Limits
 
 from .tunnels import HOST, opened, tried, until
 
@@ -28,15 +28,28 @@ def test_bytes_go_both_ways_and_the_connection_is_told(tmp_path: Path):
             told = await at.event()
             assert told.pop("ms") >= 0
             where = {"host": HOST, "port": at.port, "address": "127.0.0.1"}
-            assert told == {"kind": "egress", "agent": "worker-1", "status": "ok", "bytes_up": 9, "bytes_down": 9} | where
+            assert (
+                told
+                == {"kind": "egress", "agent": "worker-1", "status": "ok", "bytes_up": 9, "bytes_down": 9}
+                | where
+            )
             assert at.names.asked == [(HOST, at.port)]
 
     tried(body)
 
 
 @pytest.mark.parametrize("spelling", ["{host}:{port}", "PACKAGES.Example:{port}", "{host}.:{port}"])
-@pytest.mark.parametrize("header", ["Bearer good", "basic " + base64.b64encode(b"good:").decode(), "Basic " + base64.b64encode(b"x:good").decode()])
-def test_the_token_may_stand_where_clients_put_it_and_the_name_in_any_spelling(tmp_path: Path, spelling: str, header: str):
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer good",
+        "basic " + base64.b64encode(b"good:").decode(),
+        "Basic " + base64.b64encode(b"x:good").decode(),
+    ],
+)
+def test_the_token_may_stand_where_clients_put_it_and_the_name_in_any_spelling(
+    tmp_path: Path, spelling: str, header: str
+):
     async def body() -> None:
         async with opened(tmp_path) as at:
             client = await at.client()
@@ -49,17 +62,39 @@ def test_the_token_may_stand_where_clients_put_it_and_the_name_in_any_spelling(t
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Proxy-Authorization: Basic !!!\r\n", "Proxy-Authorization: Bearer wrong\r\n", "Proxy-Authorization: Bearer other\r\n", "Proxy-Authorization: Bearer boss\r\n", "Authorization: Bearer good\r\n", "Proxy-Authorization: Digest good\r\n", "Proxy-Authorization: Basic \xff\r\n"],
-    ids=["none", "no base64", "unknown", "of another session", "of no agent", "the wrong header", "another scheme", "not ascii"],
+    [
+        "",
+        "Proxy-Authorization: Basic !!!\r\n",
+        "Proxy-Authorization: Bearer wrong\r\n",
+        "Proxy-Authorization: Bearer other\r\n",
+        "Proxy-Authorization: Bearer boss\r\n",
+        "Authorization: Bearer good\r\n",
+        "Proxy-Authorization: Digest good\r\n",
+        "Proxy-Authorization: Basic \xff\r\n",
+    ],
+    ids=[
+        "none",
+        "no base64",
+        "unknown",
+        "of another session",
+        "of no agent",
+        "the wrong header",
+        "another scheme",
+        "not ascii",
+    ],
 )
-def test_without_the_token_of_this_door_nothing_is_looked_up_and_the_client_is_asked_for_it(tmp_path: Path, header: str):
+def test_without_the_token_of_this_door_nothing_is_looked_up_and_the_client_is_asked_for_it(
+    tmp_path: Path, header: str
+):
     async def body() -> None:
         async with opened(tmp_path) as at:
             client = await at.client()
             status, headers, _ = await client.connect(f"{HOST}:{at.port}", header=header)
             assert (status, headers["proxy-authenticate"]) == (407, 'basic realm="harness"')
             assert (at.names.asked, at.place.connections) == ([], 0)
-            assert (await client.connect(f"{HOST}:{at.port}"))[0] == 200, "the same connection may try again, as curl does"
+            assert (await client.connect(f"{HOST}:{at.port}"))[0] == 200, (
+                "the same connection may try again, as curl does"
+            )
 
     tried(body)
 
@@ -83,7 +118,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("target", "status", "code"), REFUSED, ids=[target for target, *_ in REFUSED])
-def test_every_other_place_is_refused_before_it_is_looked_up(tmp_path: Path, target: str, status: int, code: str):
+def test_every_other_place_is_refused_before_it_is_looked_up(
+    tmp_path: Path, target: str, status: int, code: str
+):
     async def body() -> None:
         async with opened(tmp_path) as at:
             client = await at.client()
@@ -117,7 +154,10 @@ def test_a_request_may_come_in_any_pieces_with_early_data_behind_it(tmp_path: Pa
     async def body() -> None:
         async with opened(tmp_path) as at:
             client = await at.client()
-            raw = f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode() + b"early"
+            raw = (
+                f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode()
+                + b"early"
+            )
             for place in range(len(raw)):
                 client.writer.write(raw[place : place + 1])
                 await client.writer.drain()
@@ -136,7 +176,14 @@ def test_a_request_may_come_in_any_pieces_with_early_data_behind_it(tmp_path: Pa
 def test_a_name_at_an_address_that_is_not_public_is_not_connected_to(tmp_path: Path):
     async def body() -> None:
         async with opened(tmp_path, private=False) as at:
-            at.names.answers = ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "fe80::1%lo"]
+            at.names.answers = [
+                "127.0.0.1",
+                "::1",
+                "10.0.0.1",
+                "169.254.169.254",
+                "::ffff:127.0.0.1",
+                "fe80::1%lo",
+            ]
             status, _, text = await (await at.client()).connect(f"{HOST}:{at.port}")
             assert (status, text) == (403, f"{HOST} has no public address\n")
             assert (at.place.connections, (await at.event())["status"]) == (0, "not_public")
@@ -150,13 +197,24 @@ def test_even_an_in_house_name_is_not_connected_to_at_a_special_address(tmp_path
             at.names.answers = ["169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fd00:ec2::254"]
             assert (await (await at.client()).connect(f"{HOST}:{at.port}"))[0] == 403
             at.names.answers = ["169.254.169.254", "127.0.0.1"]
-            assert (await (await at.client()).connect(f"{HOST}:{at.port}"))[0] == 200, "of several only the good one is connected to"
+            assert (await (await at.client()).connect(f"{HOST}:{at.port}"))[0] == 200, (
+                "of several only the good one is connected to"
+            )
 
     tried(body)
 
 
-@pytest.mark.parametrize(("answers", "hangs", "status", "code"), [([], False, 502, "unknown_host"), (["127.0.0.2"], False, 502, "unreachable"), (["127.0.0.1"], True, 504, "no_answer")])
-def test_a_place_that_cannot_be_reached_is_said_so(tmp_path: Path, answers: list[str], hangs: bool, status: int, code: str):
+@pytest.mark.parametrize(
+    ("answers", "hangs", "status", "code"),
+    [
+        ([], False, 502, "unknown_host"),
+        (["127.0.0.2"], False, 502, "unreachable"),
+        (["127.0.0.1"], True, 504, "no_answer"),
+    ],
+)
+def test_a_place_that_cannot_be_reached_is_said_so(
+    tmp_path: Path, answers: list[str], hangs: bool, status: int, code: str
+):
     async def body() -> None:
         async with opened(tmp_path, limits=FAST) as at:
             at.names.answers, at.names.hangs = answers, hangs
@@ -263,7 +321,9 @@ def test_a_client_that_does_not_read_is_let_go_with_all_that_was_meant_for_it(tm
             at.place.does, before = "flood", len(os.listdir("/proc/self/fd"))
             client = await at.client()
             client.writer.transport.pause_reading()
-            client.writer.write(f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode())
+            client.writer.write(
+                f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode()
+            )
             assert (await at.event())["status"] == "idle"
             await until(lambda: len(os.listdir("/proc/self/fd")) == before + 1)  # the client's own is left
 
@@ -305,8 +365,12 @@ def test_every_other_request_reaches_the_server_unchanged_in_any_pieces(tmp_path
                 await asyncio.sleep(0.01)
             _, _, text = await client.answer()
             assert text == f'{{"door": "S1", "method": "{method}", "path": "/somewhere"}}'
-            client.writer.write(f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode())
-            assert '"method": "CONNECT"' in (await client.answer())[2], "only a connection's first word leads out"
+            client.writer.write(
+                f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode()
+            )
+            assert '"method": "CONNECT"' in (await client.answer())[2], (
+                "only a connection's first word leads out"
+            )
             assert (at.names.asked, at.events) == ([], [])
 
     tried(body)
@@ -317,7 +381,9 @@ def test_nothing_leads_out_over_tcp(tmp_path: Path):
         async with opened(tmp_path) as at:
             port = at.server.servers[0].sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode())
+            writer.write(
+                f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode()
+            )
             assert b'"door": null' in await asyncio.wait_for(reader.readuntil(b"}"), 10)
             assert at.names.asked == []
             writer.close()

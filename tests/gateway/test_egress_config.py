@@ -40,7 +40,9 @@ def test_without_the_section_nothing_may_leave():
 
 
 def test_places_and_agents_come_out_in_one_spelling():
-    found = read('[egress]\nallow = ["Packages.Example.:443", "bücher.example:8443"]\nprivate = ["BÜCHER.example:8443"]\nagents = ["worker", "other-1", "worker-2"]\n')
+    found = read(
+        '[egress]\nallow = ["Packages.Example.:443", "bücher.example:8443"]\nprivate = ["BÜCHER.example:8443"]\nagents = ["worker", "other-1", "worker-2"]\n'
+    )
     assert isinstance(found, config.Config), found
     places = ("packages.example:443", "xn--bcher-kva.example:8443")
     assert found.egress == Egress(places, places[1:], ("worker-1", "worker-2", "other-1"))
@@ -52,7 +54,7 @@ def test_places_and_agents_come_out_in_one_spelling():
         ('allow = ["127.0.0.1:443"]', "egress.allow: '127.0.0.1:443': addresses are not taken, only names"),
         ('allow = ["*.example:443"]', "each name stands for itself alone"),
         ('allow = ["packages.example"]', "it needs a port"),
-        ('allow = ["https://packages.example"]', "such as \"packages.example:443\""),
+        ('allow = ["https://packages.example"]', 'such as "packages.example:443"'),
         ('private = ["packages.example:443"]', "is not in egress.allow (add it there)"),
         ("allow = 443", "egress.allow must be a list of strings"),
         ('permit = ["packages.example:443"]', "unknown key egress.permit"),
@@ -64,7 +66,9 @@ def test_each_mistake_is_told_with_its_line(line: str, said: str):
 
 
 def test_agents_must_exist_and_places_must_be_for_somebody():
-    assert told('[egress]\nagents = ["worker", "wroker"]\n') == [(2, "egress.agents: there is no agent 'wroker' (did you mean 'worker'?)")]
+    assert told('[egress]\nagents = ["worker", "wroker"]\n') == [
+        (2, "egress.agents: there is no agent 'wroker' (did you mean 'worker'?)")
+    ]
     ((number, message),) = told('[egress]\nallow = ["packages.example:443"]\n')
     assert number == 2 and "names nobody" in message
     ((_, message),) = told("egress = 1\n".replace("egress", "[[egress]]\nx"))

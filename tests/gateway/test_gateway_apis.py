@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server import config
-from mcp_server.gateway import apis, errors, keys, opening
-from mcp_server.gateway.answer import up_to_event_end
-from mcp_server.gateway.apis import Api, Asked, Call, Form, Kind, Wrong
-from mcp_server.gateway.keys import BadKey, Key
+from mcp_server.edge.model_proxy.answer import up_to_event_end
+from mcp_server.models import apis, errors, keys, opening
+from mcp_server.models.apis import Api, Asked, Call, Form, Kind, Wrong
+from mcp_server.models.keys import BadKey, Key
 from tests.server import toy
 
 SECRET = "sk-secret-0123456789"
@@ -25,8 +25,20 @@ LISTED = [
     ("openai", "POST", "/v1/responses", Form.RESPONSES, "/v1/responses"),
     ("openai", "POST", "/v1/chat/completions", Form.CHAT, "/v1/chat/completions"),
     ("openai", "GET", "/v1/models", Form.LIST, "/v1/models"),
-    ("gemini", "POST", "/v1beta/models/gemini-2.5-pro:generateContent", Form.GENERATE, "/v1beta/models/gemini-2.5-pro:generateContent"),
-    ("gemini", "POST", "/v1/models/gemini-2.5-pro:streamGenerateContent", Form.GENERATE, "/v1/models/gemini-2.5-pro:streamGenerateContent"),
+    (
+        "gemini",
+        "POST",
+        "/v1beta/models/gemini-2.5-pro:generateContent",
+        Form.GENERATE,
+        "/v1beta/models/gemini-2.5-pro:generateContent",
+    ),
+    (
+        "gemini",
+        "POST",
+        "/v1/models/gemini-2.5-pro:streamGenerateContent",
+        Form.GENERATE,
+        "/v1/models/gemini-2.5-pro:streamGenerateContent",
+    ),
     ("gemini", "POST", "/v1beta/models/g:countTokens", Form.COUNT, "/v1beta/models/g:countTokens"),
 ]
 
@@ -39,7 +51,11 @@ def test_what_is_listed_goes_to_the_vendor(api: str, method: str, path: str, for
     assert apis.upstream_url(base, found, "") == base.removesuffix("/v1") + goes
 
 
-@given(api=st.sampled_from(Api), method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]), path=st.text(st.sampled_from("/v1betamodels.:-%?#\\ @gnerateContent"), max_size=60))
+@given(
+    api=st.sampled_from(Api),
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
+    path=st.text(st.sampled_from("/v1betamodels.:-%?#\\ @gnerateContent"), max_size=60),
+)
 def test_nothing_else_does(api: Api, method: str, path: str):
     found = apis.call(api, method, "/" + path)
     if isinstance(found, Call) and found.form is not Form.PROBE:
@@ -62,7 +78,11 @@ def test_another_method_is_not_allowed(listed: tuple, method: str):
         ("http://127.0.0.1:9", "/v1/responses", "http://127.0.0.1:9/v1/responses"),
         ("http://127.0.0.1:9/", "/v1/responses", "http://127.0.0.1:9/v1/responses"),
         ("http://models.example/v1", "/v1/chat/completions", "http://models.example/v1/chat/completions"),
-        ("http://models.example/api/paas/v4/", "/v1/chat/completions", "http://models.example/api/paas/v4/chat/completions"),
+        (
+            "http://models.example/api/paas/v4/",
+            "/v1/chat/completions",
+            "http://models.example/api/paas/v4/chat/completions",
+        ),
     ],
 )
 def test_an_openai_base_url_is_taken_as_clients_take_it(base: str, path: str, url: str):
@@ -70,10 +90,22 @@ def test_an_openai_base_url_is_taken_as_clients_take_it(base: str, path: str, ur
     assert isinstance(found, Call) and apis.upstream_url(base, found, "") == url
 
 
-@pytest.mark.parametrize(("query", "sent"), [("", ""), ("alt=sse", "?alt=sse"), ("key=x", ""), ("key=x&alt=sse&key=y", "?alt=sse"), ("monkey=x&b=%0d%0a", "?monkey=x&b=%0d%0a")])
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("", ""),
+        ("alt=sse", "?alt=sse"),
+        ("key=x", ""),
+        ("key=x&alt=sse&key=y", "?alt=sse"),
+        ("monkey=x&b=%0d%0a", "?monkey=x&b=%0d%0a"),
+    ],
+)
 def test_a_query_goes_on_without_the_clients_key(query: str, sent: str):
     found = apis.call(Api.GEMINI, "POST", "/v1/models/g:countTokens")
-    assert isinstance(found, Call) and apis.upstream_url("http://x", found, query) == f"http://x/v1/models/g:countTokens{sent}"
+    assert (
+        isinstance(found, Call)
+        and apis.upstream_url("http://x", found, query) == f"http://x/v1/models/g:countTokens{sent}"
+    )
 
 
 MESSAGES = Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages")
@@ -86,7 +118,10 @@ MESSAGES = Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages")
         (b'{"model":"m"}', Asked("m", False)),
         (b'{"stream":null,"model":"m","x":{"stream":true,"model":"n"}}', Asked("m", False)),
         (b'{"model":"m","x":"\\ud800","stream":true}', Asked("m", True)),
-        (b'{"model":"m","stream":true,"stream_options":{"include_usage":true,"other":1},"background":true}', Asked("m", True, True, True)),
+        (
+            b'{"model":"m","stream":true,"stream_options":{"include_usage":true,"other":1},"background":true}',
+            Asked("m", True, True, True),
+        ),
         (b"[]", None),
         (b"", None),
         (b"{", None),
@@ -100,12 +135,36 @@ def test_a_body_is_read_for_model_and_stream_only(body: bytes, wanted: Asked | N
 
 @pytest.mark.parametrize("api", Api)
 def test_credentials_and_hop_headers_are_left_out_and_everything_else_kept(api: Api):
-    given = [(name.encode(), b"v") for name in (*apis.CREDENTIAL_HEADERS, *apis.HOP_BY_HOP, "Host", "Content-Length", "Accept-Encoding", "X-Mine", "anthropic-beta", "User-Agent")]
+    given = [
+        (name.encode(), b"v")
+        for name in (
+            *apis.CREDENTIAL_HEADERS,
+            *apis.HOP_BY_HOP,
+            "Host",
+            "Content-Length",
+            "Accept-Encoding",
+            "X-Mine",
+            "anthropic-beta",
+            "User-Agent",
+        )
+    ]
     sent = dict(apis.request_headers([*given, (b"Connection", b"X-Named, close"), (b"x-named", b"v")]))
-    assert sent == {b"X-Mine": b"v", b"anthropic-beta": b"v", b"User-Agent": b"v", b"accept-encoding": b"identity"}
+    assert sent == {
+        b"X-Mine": b"v",
+        b"anthropic-beta": b"v",
+        b"User-Agent": b"v",
+        b"accept-encoding": b"identity",
+    }
     name, value = apis.credential(api, SECRET)
     assert name.decode() in apis.CREDENTIAL_HEADERS and SECRET.encode() in value
-    back = apis.response_headers([(b"set-cookie", b"x"), (b"transfer-encoding", b"chunked"), (b"request-id", b"r"), (b"content-encoding", b"gzip")])
+    back = apis.response_headers(
+        [
+            (b"set-cookie", b"x"),
+            (b"transfer-encoding", b"chunked"),
+            (b"request-id", b"r"),
+            (b"content-encoding", b"gzip"),
+        ]
+    )
     assert back == [(b"request-id", b"r"), (b"content-encoding", b"gzip")]
 
 
@@ -116,15 +175,34 @@ def test_every_no_has_the_shape_of_its_api_whole_and_in_a_stream(form: Form, kin
     whole = errors.error(api, kind, "why not", retry_after_s=7)
     assert whole["error"]["message"] == "why not" and errors.STATUSES[kind] >= 400
     if api is Api.GEMINI:
-        assert (whole["error"]["code"], whole["error"]["details"][-1]["retryDelay"]) == (errors.STATUSES[kind], "7s")
+        assert (whole["error"]["code"], whole["error"]["details"][-1]["retryDelay"]) == (
+            errors.STATUSES[kind],
+            "7s",
+        )
     event = errors.stream_error(form, kind, "why not", retry_after_s=7)
-    data = next(line.removeprefix(b"data: ") for line in event.split(b"\n") if line.startswith((b"data: ", b"{")))
+    data = next(
+        line.removeprefix(b"data: ") for line in event.split(b"\n") if line.startswith((b"data: ", b"{"))
+    )
     told = json.loads(data)
     assert event.endswith(b"\n\n") and "why not" in json.dumps(told)
-    assert (told.get("type") == "response.failed" and told["response"]["error"]["code"]) if form is Form.RESPONSES else told["error"]
+    assert (
+        (told.get("type") == "response.failed" and told["response"]["error"]["code"])
+        if form is Form.RESPONSES
+        else told["error"]
+    )
 
 
-@pytest.mark.parametrize(("chunk", "end"), [(b"", 0), (b"data: x", 0), (b"data: x\n\n", 9), (b"data: x\r\n\r\ndata", 11), (b"a\n\nb\n\nc", 6), (b"a\r\rb", 3)])
+@pytest.mark.parametrize(
+    ("chunk", "end"),
+    [
+        (b"", 0),
+        (b"data: x", 0),
+        (b"data: x\n\n", 9),
+        (b"data: x\r\n\r\ndata", 11),
+        (b"a\n\nb\n\nc", 6),
+        (b"a\r\rb", 3),
+    ],
+)
 def test_an_event_of_ours_goes_only_between_events(chunk: bytes, end: int):
     assert up_to_event_end(chunk) == end
 
@@ -158,7 +236,17 @@ def test_a_key_file_that_others_can_read_is_not_read(tmp_path: Path, mode: int):
     assert SECRET not in str(told.value)
 
 
-@pytest.mark.parametrize(("text", "why"), [("", "empty"), ("two words", "one line"), ("a\nb", "one line"), ("k\u00e9y", "ASCII"), ("x" * 5_000, "one line"), ("a\0b", "one line")])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("two words", "one line"),
+        ("a\nb", "one line"),
+        ("k\u00e9y", "ASCII"),
+        ("x" * 5_000, "one line"),
+        ("a\0b", "one line"),
+    ],
+)
 def test_what_is_no_key_is_refused_without_being_repeated(tmp_path: Path, text: str, why: str):
     with pytest.raises(BadKey, match=why) as told:
         keys.from_file(key_file(tmp_path, text))
@@ -189,21 +277,27 @@ def test_a_vendor_whose_key_is_there_has_an_account():
 
 
 def test_a_vendors_key_is_never_sent_to_another_address():
-    found = opened('\n[gateway.accounts.openai]\nbase_url = "http://elsewhere.example/v1"', {"OPENAI_API_KEY": SECRET})
+    found = opened(
+        '\n[gateway.accounts.openai]\nbase_url = "http://elsewhere.example/v1"', {"OPENAI_API_KEY": SECRET}
+    )
     assert found["openai"].key is None and found["openai"].base_url == "http://elsewhere.example/v1"
 
 
 def test_an_account_takes_the_key_that_it_names(tmp_path: Path):
     key_file(tmp_path)
     named = '\n[gateway.accounts.{}]\napi = "openai"\nbase_url = "http://x/v1"\n{}\n'
-    found = opened(named.format("a", 'key_env = "MINE"') + named.format("b", 'key_file = "key"'), {"MINE": "mine", "OPENAI_API_KEY": "notthis"}, tmp_path)
+    found = opened(
+        named.format("a", 'key_env = "MINE"') + named.format("b", 'key_file = "key"'),
+        {"MINE": "mine", "OPENAI_API_KEY": "notthis"},
+        tmp_path,
+    )
     assert {name: found[name].key.reveal() for name in "ab"} == {"a": "mine", "b": SECRET}
 
 
 @pytest.mark.parametrize("more", ['key_env = "MINE"', "", 'key_file = "none"'])
 def test_an_account_without_its_key_is_told_at_the_start(more: str):
     with pytest.raises(BadKey, match="MINE|OPENAI_API_KEY|none"):
-        opened(f'\n[gateway.accounts.openai]\n{more}', {})
+        opened(f"\n[gateway.accounts.openai]\n{more}", {})
 
 
 def test_a_fifo_or_a_directory_is_no_key_file(tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mcp_server.gateway import under_way
+from mcp_server.models import under_way
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
 
 from .place import KEY, MODELS, asking, config, waited
@@ -17,7 +17,11 @@ from .process import Process, serving
 
 USAGE = Usage(input=1000, output=100)
 SCRIPTS = (
-    Script((Step("one two", usage=USAGE, faults=(Fault(stall=600, after=1, tries=FOR_EVER),)),), match="<streams>", turns="any"),
+    Script(
+        (Step("one two", usage=USAGE, faults=(Fault(stall=600, after=1, tries=FOR_EVER),)),),
+        match="<streams>",
+        turns="any",
+    ),
     Script((Step("one two", usage=USAGE, delay=600),), match="<thinks>", turns="any"),
     Script((Step("one two", usage=USAGE),), turns="any"),
 )
@@ -46,7 +50,13 @@ def kill(running: Process) -> None:
 
 def ask(running: Process, token: str, say: str = "at once", form: str = "messages") -> httpx2.Response:
     request = asking(form)
-    return httpx2.post(f"{running.url}/llm/{request.account}{request.path}", content=json_of(request.body, say), headers={"x-api-key": token}, timeout=60, trust_env=False)
+    return httpx2.post(
+        f"{running.url}/llm/{request.account}{request.path}",
+        content=json_of(request.body, say),
+        headers={"x-api-key": token},
+        timeout=60,
+        trust_env=False,
+    )
 
 
 def json_of(body: dict, say: str) -> bytes:
@@ -67,7 +77,11 @@ def test_requests_under_way_when_the_server_is_killed_are_counted_as_lost(tmp_pa
     with server(tmp_path, models) as running:
         agent = running.session("worker-1")
         assert ask(running, agent["token"]).status_code == 200
-        asking = [in_background(lambda say=say, form=form: ask(running, agent["token"], say, form)) for say in ("streams", "thinks") for form in ("messages", "chat", "responses")]
+        asking = [
+            in_background(lambda say=say, form=form: ask(running, agent["token"], say, form))
+            for say in ("streams", "thinks")
+            for form in ("messages", "chat", "responses")
+        ]
         waited(lambda: len(models.requests) == 7)
         kill(running)
     for thread in asking:
@@ -94,7 +108,11 @@ def test_a_lost_request_counts_towards_the_budget(tmp_path: Path, models: FakeMo
         kill(running)
     asking.join(30)
     with server(tmp_path, models, limits) as again:
-        assert ask(again, agent["token"]).json()["error"]["message"].startswith("1 requests of 1 requests of the run are used up")
+        assert (
+            ask(again, agent["token"])
+            .json()["error"]["message"]
+            .startswith("1 requests of 1 requests of the run are used up")
+        )
 
 
 def test_a_request_that_was_recorded_and_is_still_noted_is_counted_once(tmp_path: Path, models: FakeModels):

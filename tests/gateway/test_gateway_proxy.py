@@ -28,7 +28,15 @@ SCRIPTS = (
     scripted("shaky", Fault(status=500), Fault(reset=True, after=0)),
     scripted("empty", Fault(cut=True, after=0)),
     scripted("broken", Fault(status=503, tries=FOR_EVER)),
-    scripted("wrong", Fault(status=400, headers={"x-echo": f"Bearer {KEY}"}, body={"error": {"message": f"bad thing near {KEY}, sorry"}}, tries=FOR_EVER)),
+    scripted(
+        "wrong",
+        Fault(
+            status=400,
+            headers={"x-echo": f"Bearer {KEY}"},
+            body={"error": {"message": f"bad thing near {KEY}, sorry"}},
+            tries=FOR_EVER,
+        ),
+    ),
     scripted("elsewhere", Fault(status=307, headers={"location": "http://127.0.0.1:9/"}, tries=FOR_EVER)),
 )
 
@@ -41,7 +49,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def about(say: str, form: str = "messages", **more) -> Request:
     request = asking(form, **more)
-    return Request(request.account, request.path, json.loads(json.dumps(request.body).replace("Go on.", f"<{say}>")))
+    return Request(
+        request.account, request.path, json.loads(json.dumps(request.body).replace("Go on.", f"<{say}>"))
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -53,26 +63,58 @@ def test_an_answer_passes_byte_for_byte_and_is_counted(here: Place, form: str, s
     assert answer.headers["content-type"].startswith("text/event-stream" if stream else "application/json")
     [counted] = here.counted(agent)
     assert {name: counted[name] for name in COUNTS} == COUNTS
-    assert (counted["outcome"], counted["known"], counted["partial"], counted["tries"], counted["session"]) == ("ok", True, False, 1, agent.session)
+    assert (
+        counted["outcome"],
+        counted["known"],
+        counted["partial"],
+        counted["tries"],
+        counted["session"],
+    ) == ("ok", True, False, 1, agent.session)
     assert counted["cost_usd"] > 0 and counted["took_ms"] >= counted["first_byte_ms"]
 
 
 def test_the_body_goes_upstream_untouched_with_our_key_and_none_of_the_clients_credentials(here: Place):
     agent = here.agent("strict")
-    body = b'{ "model":"gpt-5" ,\n "input": "\\ud83d", "unknown": [1.0, 1e3, {"b":1,"a":2}],"stream" : false}  '
-    sent = {"content-type": "application/json; charset=utf-8", "x-api-key": "client", "cookie": "a=b", "openai-organization": "theirs", "x-special": "kept", "user-agent": "cli/1"}
+    body = (
+        b'{ "model":"gpt-5" ,\n "input": "\\ud83d", "unknown": [1.0, 1e3, {"b":1,"a":2}],"stream" : false}  '
+    )
+    sent = {
+        "content-type": "application/json; charset=utf-8",
+        "x-api-key": "client",
+        "cookie": "a=b",
+        "openai-organization": "theirs",
+        "x-special": "kept",
+        "user-agent": "cli/1",
+    }
     with here.http(agent) as http:
-        assert http.post("/openai/v1/responses?key=client&other=%20x&flag", content=body, headers=sent).status_code == 200
+        assert (
+            http.post(
+                "/openai/v1/responses?key=client&other=%20x&flag", content=body, headers=sent
+            ).status_code
+            == 200
+        )
     got = here.models.requests[-1].request
     assert got.body == body and got.target == "/v1/responses?other=%20x&flag"
-    assert (got.header("authorization"), got.header("accept-encoding"), got.header("user-agent"), got.header("x-special")) == (f"Bearer {KEY}", "identity", "cli/1", "kept")
-    assert [got.header(name) for name in ("x-api-key", "x-goog-api-key", "cookie", "openai-organization")] == [None] * 4
+    assert (
+        got.header("authorization"),
+        got.header("accept-encoding"),
+        got.header("user-agent"),
+        got.header("x-special"),
+    ) == (f"Bearer {KEY}", "identity", "cli/1", "kept")
+    assert [
+        got.header(name) for name in ("x-api-key", "x-goog-api-key", "cookie", "openai-organization")
+    ] == [None] * 4
     assert agent.token not in str(got)
 
 
 @pytest.mark.parametrize(
     ("headers", "query"),
-    [({"x-api-key": "TOKEN"}, ""), ({"x-goog-api-key": "TOKEN"}, ""), ({}, "key=TOKEN"), ({"authorization": "bearer TOKEN"}, "")],
+    [
+        ({"x-api-key": "TOKEN"}, ""),
+        ({"x-goog-api-key": "TOKEN"}, ""),
+        ({}, "key=TOKEN"),
+        ({"authorization": "bearer TOKEN"}, ""),
+    ],
     ids=["anthropic", "gemini", "query", "bearer"],
 )
 def test_the_token_is_found_where_a_client_puts_its_key(here: Place, headers: dict, query: str):
@@ -80,13 +122,27 @@ def test_the_token_is_found_where_a_client_puts_its_key(here: Place, headers: di
     url = f"{here.server.url}/llm/gemini{request.path}?{query.replace('TOKEN', agent.token)}"
     given = {name: value.replace("TOKEN", agent.token) for name, value in headers.items()}
     assert httpx2.post(url, json=request.body, headers=given, verify=False).status_code == 200
-    assert here.models.requests[-1].request.header("x-goog-api-key") == KEY and agent.token not in str(here.models.requests[-1].request)
-    assert httpx2.get(f"{here.server.url}/api/status?{query.replace('TOKEN', agent.token)}", headers={k: v for k, v in given.items() if k != "authorization"}, verify=False).status_code == 401
+    assert here.models.requests[-1].request.header("x-goog-api-key") == KEY and agent.token not in str(
+        here.models.requests[-1].request
+    )
+    assert (
+        httpx2.get(
+            f"{here.server.url}/api/status?{query.replace('TOKEN', agent.token)}",
+            headers={k: v for k, v in given.items() if k != "authorization"},
+            verify=False,
+        ).status_code
+        == 401
+    )
 
 
 def test_strangers_and_other_roles_reach_no_model(here: Place):
     before = len(here.models.requests)
-    answer = httpx2.post(f"{here.server.url}/llm/anthropic/v1/messages", json={}, headers={"x-api-key": "hs_none"}, verify=False)
+    answer = httpx2.post(
+        f"{here.server.url}/llm/anthropic/v1/messages",
+        json={},
+        headers={"x-api-key": "hs_none"},
+        verify=False,
+    )
     assert answer.status_code == 401 and answer.json()["error"]["type"] == "authentication_error"
     with here.server.http("admin") as http:
         assert http.post("/llm/anthropic/v1/messages", json=asking("messages").body).status_code == 403
@@ -120,17 +176,30 @@ def test_what_is_not_listed_goes_no_further(here: Place, method: str, path: str,
 def test_a_probe_is_answered_here_and_models_are_listed_by_the_vendor(here: Place):
     agent = here.agent("looker")
     with here.http(agent) as http:
-        assert http.head(f"{here.server.url}/llm/anthropic").status_code == http.head("/anthropic/").status_code == 200
+        assert (
+            http.head(f"{here.server.url}/llm/anthropic").status_code
+            == http.head("/anthropic/").status_code
+            == 200
+        )
         assert http.get("/openai/v1/models").json()["object"] == "list"
-    assert here.counted(agent)[0] | {"cost_usd": 0.0, "form": "list", "partial": False} == here.counted(agent)[0]
+    assert (
+        here.counted(agent)[0] | {"cost_usd": 0.0, "form": "list", "partial": False} == here.counted(agent)[0]
+    )
 
 
 def test_counting_tokens_costs_nothing(here: Place):
     agent = here.agent("counter")
-    answer = here.ask(agent, Request("anthropic", "/v1/messages/count_tokens", asking("messages", stream=False).body))
+    answer = here.ask(
+        agent, Request("anthropic", "/v1/messages/count_tokens", asking("messages", stream=False).body)
+    )
     assert answer.status_code == 200 and answer.json()["input_tokens"] > 0
     [counted] = here.counted(agent)
-    assert (counted["input"], counted["cost_usd"], counted["known"], counted["form"]) == (0, 0.0, True, "count")
+    assert (counted["input"], counted["cost_usd"], counted["known"], counted["form"]) == (
+        0,
+        0.0,
+        True,
+        "count",
+    )
 
 
 def test_a_model_without_a_price_is_counted_and_its_cost_unknown(here: Place):
@@ -146,19 +215,36 @@ def test_a_chat_stream_that_tells_no_usage_is_counted_as_unknown(here: Place):
     agent, request = here.agent("silent"), asking("chat")
     del request.body["stream_options"]
     answer = here.ask(agent, request)
-    assert answer.status_code == 200 and json.dumps(request.body).encode() != b"" and "stream_options" not in here.models.requests[-1].body
+    assert (
+        answer.status_code == 200
+        and json.dumps(request.body).encode() != b""
+        and "stream_options" not in here.models.requests[-1].body
+    )
     [counted] = here.counted(agent)
-    assert (counted["known"], counted["cost_usd"], counted["outcome"], counted["partial"]) == (False, None, "ok", False)
+    assert (counted["known"], counted["cost_usd"], counted["outcome"], counted["partial"]) == (
+        False,
+        None,
+        "ok",
+        False,
+    )
     [row] = [row for row in here.api("/api/spending")["agents"] if row["agent"] == agent.name]
     assert row["unknown"] == 1
 
 
 def test_a_client_that_leaves_is_counted_for_what_it_saw(here: Place):
     agent, request = here.agent("leaver"), about("slow")
-    with here.http(agent) as http, http.stream("POST", f"/anthropic{request.path}", json=request.body) as answer:
+    with (
+        here.http(agent) as http,
+        http.stream("POST", f"/anthropic{request.path}", json=request.body) as answer,
+    ):
         assert b"message_start" in next(answer.iter_raw())
     [counted] = here.counted(agent)
-    assert (counted["outcome"], counted["partial"], counted["input"], counted["known"]) == ("aborted", True, 1000, True)
+    assert (counted["outcome"], counted["partial"], counted["input"], counted["known"]) == (
+        "aborted",
+        True,
+        1000,
+        True,
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -167,7 +253,9 @@ def test_a_stream_cut_after_its_beginning_is_cut_for_the_client_too(here: Place,
     with pytest.raises(httpx2.RemoteProtocolError):
         here.ask(agent, about("cut", form))
     [counted] = here.counted(agent)
-    assert (counted["outcome"], counted["partial"], counted["tries"]) == ("cut", True, 1) and len(here.models.requests) == before + 1
+    assert (counted["outcome"], counted["partial"], counted["tries"]) == ("cut", True, 1) and len(
+        here.models.requests
+    ) == before + 1
 
 
 @pytest.mark.parametrize(("say", "tries"), [("shaky", 3), ("empty", 2)])
@@ -202,7 +290,11 @@ def test_a_body_that_cannot_be_read_is_refused_in_the_apis_own_words(here: Place
     agent, before = here.agent("mumbler"), len(here.models.requests)
     with here.http(agent) as http:
         answer = http.post("/anthropic/v1/messages", content=body)
-    assert (answer.status_code, answer.json()["error"]["type"], len(here.models.requests)) == (400, "invalid_request_error", before)
+    assert (answer.status_code, answer.json()["error"]["type"], len(here.models.requests)) == (
+        400,
+        "invalid_request_error",
+        before,
+    )
 
 
 def test_a_background_response_which_nobody_could_count_is_refused(here: Place):
@@ -231,7 +323,12 @@ def test_the_sums_are_the_requests_and_outlive_the_server(here: Place):
     requests = [one for one in here.requests() if one["outcome"] != "refused"]
     assert before["total"]["requests"] == len(requests) >= len(FORMS)
     for name in ("input", "output", "cached_read"):
-        assert before["total"][name] == sum(one[name] for one in requests) == sum(row[name] for row in before["agents"]) == sum(row[name] for row in before["models"])
+        assert (
+            before["total"][name]
+            == sum(one[name] for one in requests)
+            == sum(row[name] for row in before["agents"])
+            == sum(row[name] for row in before["models"])
+        )
     here.server.stop()
     here.server.start()
     assert here.api("/api/spending") == before
@@ -246,8 +343,15 @@ def test_an_upstream_that_is_not_there_is_said_to_be_so(tmp_path: Path):
     with place(tmp_path, Nobody) as nowhere:
         agent = nowhere.agent()
         answer = nowhere.ask(agent, asking("chat", stream=False))
-        assert answer.status_code == 502 and answer.json()["error"]["code"] == "server_error" and "ClientConnectorError" in answer.json()["error"]["message"]
-        assert nowhere.counted(agent)[0] | {"outcome": "error", "tries": 3, "status": 502} == nowhere.counted(agent)[0]
+        assert (
+            answer.status_code == 502
+            and answer.json()["error"]["code"] == "server_error"
+            and "ClientConnectorError" in answer.json()["error"]["message"]
+        )
+        assert (
+            nowhere.counted(agent)[0] | {"outcome": "error", "tries": 3, "status": 502}
+            == nowhere.counted(agent)[0]
+        )
         waited(lambda: nowhere.server.world.accounts.by_name["openai"].in_flight == 0)
 
 
@@ -255,12 +359,20 @@ def test_a_stream_that_the_servers_end_breaks_off_is_counted(tmp_path: Path):
     with FakeModels(SCRIPTS) as models, place(tmp_path, models) as made:
         agent, request = made.agent(), about("slow")
         agent.call("claim_task", task="T02")
-        with made.http(agent) as http, http.stream("POST", f"/anthropic{request.path}", json=request.body) as answer:
+        with (
+            made.http(agent) as http,
+            http.stream("POST", f"/anthropic{request.path}", json=request.body) as answer,
+        ):
             next(answer.iter_raw())
             made.server.stop()
         made.server.start()
         [counted] = made.counted(agent)
-        assert (counted["outcome"], counted["partial"], counted["input"], counted["task"]) == ("aborted", True, 1000, "T02")
+        assert (counted["outcome"], counted["partial"], counted["input"], counted["task"]) == (
+            "aborted",
+            True,
+            1000,
+            "T02",
+        )
 
 
 def test_the_last_request_of_a_killed_session_is_its_tasks(here: Place):
@@ -270,4 +382,7 @@ def test_the_last_request_of_a_killed_session_is_its_tasks(here: Place):
         next(answer.iter_raw())
         with here.server.http("runner") as runner:
             runner.post(f"/api/sessions/{agent.session}/end", json={"outcome": "crashed"})
-    assert here.counted(agent)[0] | {"outcome": "aborted", "task": "T02", "session": agent.session} == here.counted(agent)[0]
+    assert (
+        here.counted(agent)[0] | {"outcome": "aborted", "task": "T02", "session": agent.session}
+        == here.counted(agent)[0]
+    )

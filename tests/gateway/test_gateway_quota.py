@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.gateway import quota
-from mcp_server.gateway.accounts import Account, Pace
-from mcp_server.gateway.apis import Api
-from mcp_server.gateway.errors import RETRY_AFTER_S_MAX
-from mcp_server.gateway.quota import Quota
+from mcp_server.models import quota
+from mcp_server.models.accounts import Account, Pace
+from mcp_server.models.apis import Api
+from mcp_server.models.errors import RETRY_AFTER_S_MAX
+from mcp_server.models.quota import Quota
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
 
 from .place import FORMS, Place, asking, place, waited
@@ -24,13 +24,24 @@ NOW = int(datetime(2026, 11, 22, 12, 0, tzinfo=UTC).timestamp() * 1000)
 HOUR = 3_600_000
 
 
-def gemini(*details: dict, message: str = "You exceeded your current quota, please check your plan and billing details.") -> dict:
-    return {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": message, "details": list(details)}}
+def gemini(
+    *details: dict,
+    message: str = "You exceeded your current quota, please check your plan and billing details.",
+) -> dict:
+    return {
+        "error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": message, "details": list(details)}
+    }
 
 
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
-PER_DAY = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
-PER_MINUTE = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]}
+PER_DAY = {
+    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}],
+}
+PER_MINUTE = {
+    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+    "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}],
+}
 
 # status, headers, body -> ms from now (None: not told), terminal
 ANSWERS = {
@@ -67,28 +78,66 @@ def test_a_rate_limit_answer_is_read(name: str):
     status, headers, body, ms, terminal = ANSWERS[name]
     api = Api.GEMINI if "gemini" in name else Api.ANTHROPIC if "anthropic" in name else Api.OPENAI
     found = quota.read(api, status, headers, json.dumps(body).encode(), NOW)
-    assert found is not None and (found.retry_at_ms, found.terminal) == (None if ms is None else NOW + ms, terminal), found
+    assert found is not None and (found.retry_at_ms, found.terminal) == (
+        None if ms is None else NOW + ms,
+        terminal,
+    ), found
 
 
-@pytest.mark.parametrize(("status", "body"), [(400, {"error": {"message": "bad"}}), (500, {}), (503, {}), (401, {}), (403, {"error": {"code": "forbidden"}}), (200, {})])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "bad"}}),
+        (500, {}),
+        (503, {}),
+        (401, {}),
+        (403, {"error": {"code": "forbidden"}}),
+        (200, {}),
+    ],
+)
 def test_other_answers_are_no_quota(status: int, body: dict):
-    assert quota.read(Api.OPENAI, status, {"x-ratelimit-reset-tokens": "6m"}, json.dumps(body).encode(), NOW) is None
+    assert (
+        quota.read(Api.OPENAI, status, {"x-ratelimit-reset-tokens": "6m"}, json.dumps(body).encode(), NOW)
+        is None
+    )
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"[1]", b'{"error": 3}', b'{"error": {"details": 3, "message": 4, "code": []}}', b'{"error":{"resets_at":1e400}}', b"[" * 200_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"[1]",
+        b'{"error": 3}',
+        b'{"error": {"details": 3, "message": 4, "code": []}}',
+        b'{"error":{"resets_at":1e400}}',
+        b"[" * 200_000,
+    ],
+)
 def test_whatever_a_body_holds_a_429_is_a_quota(body: bytes):
-    assert quota.read(Api.GEMINI, 429, {"retry-after": "soon", "x-ratelimit-reset": "\u0663", "anthropic-ratelimit-x-reset": "never"}, body, NOW) == Quota(None, False, "rate limit (429)")
+    assert quota.read(
+        Api.GEMINI,
+        429,
+        {"retry-after": "soon", "x-ratelimit-reset": "\u0663", "anthropic-ratelimit-x-reset": "never"},
+        body,
+        NOW,
+    ) == Quota(None, False, "rate limit (429)")
 
 
 def test_a_reason_never_holds_what_a_vendor_wrote():
-    body = json.dumps({"error": {"code": "sk-0123456789abcdef", "message": "key sk-0123456789abcdef is over its limit"}}).encode()
+    body = json.dumps(
+        {"error": {"code": "sk-0123456789abcdef", "message": "key sk-0123456789abcdef is over its limit"}}
+    ).encode()
     assert quota.read(Api.OPENAI, 429, {}, body, NOW) == Quota(None, False, "rate limit (429)")
 
 
 def test_the_back_off_grows_to_a_minute_and_half_of_it_is_chance():
     longest = [quota.backoff_ms(attempt, 1.0) for attempt in range(1, 12)]
     assert longest == sorted(longest) and longest[0] == 1_000 and longest[-1] == 60_000
-    assert all(quota.backoff_ms(attempt, 0.0) * 2 == quota.backoff_ms(attempt, 1.0) for attempt in range(1, 12))
+    assert all(
+        quota.backoff_ms(attempt, 0.0) * 2 == quota.backoff_ms(attempt, 1.0) for attempt in range(1, 12)
+    )
 
 
 # -- one account, many agents
@@ -202,7 +251,10 @@ def test_the_pause_is_the_accounts_so_other_agents_wait_too_and_other_accounts_d
         assert told_a_second.ask(other, asking("generate")).status_code == 200
         assert told_a_second.counted(other)[0]["waited_ms"] == 0
         assert first.result().status_code == second.result().status_code == 200
-    assert told_a_second.counted(two)[0] | {"tries": 1} == told_a_second.counted(two)[0] and told_a_second.counted(two)[0]["waited_ms"] > 0
+    assert (
+        told_a_second.counted(two)[0] | {"tries": 1} == told_a_second.counted(two)[0]
+        and told_a_second.counted(two)[0]["waited_ms"] > 0
+    )
 
 
 def test_while_an_agent_waits_its_lease_lives_and_everybody_can_see_why(tmp_path: Path):
@@ -212,11 +264,19 @@ def test_while_an_agent_waits_its_lease_lives_and_everybody_can_see_why(tmp_path
         made.server.clock.ahead_ms += 40_000  # of a minute
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(made.ask, agent, asking("messages"))
-            [row] = waited(lambda: [row for row in made.api("/api/status")["agents"] if row["waiting_for_quota"] and row["lease_left_s"] >= 50])
+            [row] = waited(
+                lambda: [
+                    row
+                    for row in made.api("/api/status")["agents"]
+                    if row["waiting_for_quota"] and row["lease_left_s"] >= 50
+                ]
+            )
             assert (row["waiting_for_quota"]["account"], row["fence"]) == ("anthropic", fence)
             assert 0 < row["waiting_for_quota"]["until_ms"] - made.server.clock() <= 9_000
             assert "waiting_for_quota until" in made.agent("other").call("read_progress")["text"]
-            [shown] = [one for one in made.api("/api/status", "runner")["accounts"] if one["account"] == "anthropic"]
+            [shown] = [
+                one for one in made.api("/api/status", "runner")["accounts"] if one["account"] == "anthropic"
+            ]
             assert (shown["state"], shown["agents"]) == ("waiting", ["worker-1"]) and "429" in shown["reason"]
             assert answer.result().status_code == 200
         [row] = [row for row in made.api("/api/status")["agents"] if row["agent"] == "worker-1"]
@@ -232,7 +292,10 @@ def test_an_agent_that_was_sent_away_keeps_its_lease_until_it_was_to_come_again(
         assert made.ask(agent, asking("chat")).status_code == 429
         accounts, now = made.server.world.accounts, made.server.clock()
         [wait] = accounts.waits(now)
-        assert (wait.agent, wait.session) == ("worker-1", agent.session) and wait.kept_ms > wait.until_ms > now + 190_000
+        assert (wait.agent, wait.session) == (
+            "worker-1",
+            agent.session,
+        ) and wait.kept_ms > wait.until_ms > now + 190_000
         assert accounts.waits(now + 201_000) == []
 
 
@@ -241,7 +304,11 @@ def test_past_its_patience_a_client_is_told_in_its_apis_words_when_to_come_again
     with here(tmp_path, Fault(status=429, headers={"retry-after": "200"}, tries=FOR_EVER)) as made:
         agent = made.agent()
         answer = made.ask(agent, asking(form))
-        assert answer.status_code == 429 and 190 <= int(answer.headers["retry-after"]) <= 200 and "x-should-retry" not in answer.headers
+        assert (
+            answer.status_code == 429
+            and 190 <= int(answer.headers["retry-after"]) <= 200
+            and "x-should-retry" not in answer.headers
+        )
         assert any(word in answer.text for word in ("rate_limit_error", "RESOURCE_EXHAUSTED"))
         if form == "generate":
             assert answer.json()["error"]["details"][-1]["retryDelay"] == f"{answer.headers['retry-after']}s"
@@ -252,13 +319,21 @@ def test_past_its_patience_a_client_is_told_in_its_apis_words_when_to_come_again
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_spent_quota_closes_the_account_until_the_reset_and_others_go_on(tmp_path: Path, form: str):
-    body = {"error": {"code": 429, "type": "usage_limit_reached", "message": "limit", "resets_in_seconds": 7200}}
+    body = {
+        "error": {"code": 429, "type": "usage_limit_reached", "message": "limit", "resets_in_seconds": 7200}
+    }
     with here(tmp_path, Fault(status=429, body=body)) as made:
         agent = made.agent()
         answer = made.ask(agent, asking(form))
-        assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false") and int(answer.headers["retry-after"]) == RETRY_AFTER_S_MAX
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false") and int(
+            answer.headers["retry-after"]
+        ) == RETRY_AFTER_S_MAX
         [closed] = [one for one in made.api("/api/status", "runner")["accounts"] if one["state"] != "ready"]
-        assert closed["state"] == "closed" and 7_100_000 < closed["until_ms"] - made.server.clock() <= 7_200_000 and "quota spent" in closed["reason"]
+        assert (
+            closed["state"] == "closed"
+            and 7_100_000 < closed["until_ms"] - made.server.clock() <= 7_200_000
+            and "quota spent" in closed["reason"]
+        )
         assert "account_closed" in [event["kind"] for event in made.server.events()]
         other = asking("messages" if closed["account"] != "anthropic" else "chat")
         assert made.ask(agent, other).status_code == 200
@@ -272,8 +347,14 @@ def test_a_refused_key_closes_the_account_and_the_vendors_words_stay_outside(tmp
     body = {"error": {"message": "Incorrect API key provided: sk-test-******mnop", "code": "invalid_api_key"}}
     with here(tmp_path, Fault(status=401, body=body, tries=FOR_EVER)) as made:
         answer = made.ask(made.agent(), asking("chat"))
-        assert answer.status_code == 401 and "mnop" not in answer.text and answer.headers["x-should-retry"] == "false"
-        assert [one["reason"] for one in made.api("/api/status")["accounts"] if one["state"] == "closed"] == ["the key was refused (401)"]
+        assert (
+            answer.status_code == 401
+            and "mnop" not in answer.text
+            and answer.headers["x-should-retry"] == "false"
+        )
+        assert [one["reason"] for one in made.api("/api/status")["accounts"] if one["state"] == "closed"] == [
+            "the key was refused (401)"
+        ]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -281,7 +362,10 @@ def test_a_parked_stream_gets_headers_and_comments_early_and_then_the_answer(tmp
     with here(tmp_path, Fault(status=429, headers={"retry-after": "1"})) as made:
         made.server.world.accounts.pace = Pace(early_s=0.2, ping_s=0.2)
         answer = made.ask(made.agent(), asking(form))
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            200,
+            "text/event-stream; charset=utf-8",
+        )
         pings, _, rest = answer.content.rpartition(b": waiting for quota\n\n")
         assert pings.replace(b": waiting for quota\n\n", b"") == b"" and len(pings) > 20
         assert rest == made.models.requests[-1].sent
@@ -296,11 +380,17 @@ IN_STREAM = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_when_patience_ends_after_early_headers_the_stream_ends_with_an_error_of_its_api(tmp_path: Path, form: str):
+def test_when_patience_ends_after_early_headers_the_stream_ends_with_an_error_of_its_api(
+    tmp_path: Path, form: str
+):
     with here(tmp_path, Fault(status=429, tries=FOR_EVER), patience_s=1.5) as made:
         made.server.world.accounts.pace = Pace(early_s=0.2)
         answer = made.ask(made.agent(), asking(form))
-        assert answer.status_code == 200 and answer.content.startswith(b": waiting") and answer.content.endswith(b"\n\n")
+        assert (
+            answer.status_code == 200
+            and answer.content.startswith(b": waiting")
+            and answer.content.endswith(b"\n\n")
+        )
         assert IN_STREAM[form] in answer.content
 
 

@@ -30,7 +30,13 @@ def proxy() -> Iterator[FakeModels]:
 def asked(server: Process) -> httpx2.Response:
     request = asking("messages")
     token = server.session("worker-1")["token"]
-    return httpx2.post(f"{server.url}/llm/anthropic{request.path}", json=request.body, headers={"x-api-key": token}, timeout=60, trust_env=False)
+    return httpx2.post(
+        f"{server.url}/llm/anthropic{request.path}",
+        json=request.body,
+        headers={"x-api-key": token},
+        timeout=60,
+        trust_env=False,
+    )
 
 
 def written(root: Path, url: str = ELSEWHERE) -> str:
@@ -44,18 +50,45 @@ def test_a_vendor_is_reached_through_the_proxy_that_the_environment_names(tmp_pa
     netrc = tmp_path / "netrc"
     netrc.write_text(NETRC)
     netrc.chmod(0o600)
-    with serving(tmp_path, written(tmp_path), env={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url, "NO_PROXY": "", "no_proxy": "", "NETRC": str(netrc)}) as server:
+    with serving(
+        tmp_path,
+        written(tmp_path),
+        env={
+            "HTTP_PROXY": proxy.url,
+            "http_proxy": proxy.url,
+            "NO_PROXY": "",
+            "no_proxy": "",
+            "NETRC": str(netrc),
+        },
+    ) as server:
         assert asked(server).content == proxy.requests[-1].sent
     got = proxy.requests[-1].request
     assert got.target == f"{ELSEWHERE}/v1/messages?beta=true"
-    assert (got.header("x-api-key"), got.header("authorization"), got.header("host")) == (KEY, None, "models.example:8000")
+    assert (got.header("x-api-key"), got.header("authorization"), got.header("host")) == (
+        KEY,
+        None,
+        "models.example:8000",
+    )
 
 
 def test_a_vendor_that_no_proxy_is_for_is_not_asked_through_it(tmp_path: Path, proxy: FakeModels):
     before = len(proxy.requests)
-    with serving(tmp_path, written(tmp_path), env={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url, "NO_PROXY": "models.example", "no_proxy": "models.example"}) as server:
+    with serving(
+        tmp_path,
+        written(tmp_path),
+        env={
+            "HTTP_PROXY": proxy.url,
+            "http_proxy": proxy.url,
+            "NO_PROXY": "models.example",
+            "no_proxy": "models.example",
+        },
+    ) as server:
         answer = asked(server)
-    assert (answer.status_code, answer.json()["error"]["type"], len(proxy.requests)) == (502, "api_error", before)
+    assert (answer.status_code, answer.json()["error"]["type"], len(proxy.requests)) == (
+        502,
+        "api_error",
+        before,
+    )
 
 
 class Model(BaseHTTPRequestHandler):
@@ -89,6 +122,11 @@ def over_tls(cert: Path, key: Path) -> Iterator[str]:
 def test_a_vendor_over_tls_gets_the_key_only_if_its_certificate_is_trusted(tmp_path: Path, trusted: bool):
     cert, key = certificate(tmp_path)
     Model.keys.clear()
-    with over_tls(cert, key) as url, serving(tmp_path, written(tmp_path, url), env={"SSL_CERT_FILE": str(cert)} if trusted else {}) as server:
+    with (
+        over_tls(cert, key) as url,
+        serving(
+            tmp_path, written(tmp_path, url), env={"SSL_CERT_FILE": str(cert)} if trusted else {}
+        ) as server,
+    ):
         answer = asked(server)
     assert (answer.status_code, Model.keys) == ((200, [KEY]) if trusted else (502, []))

@@ -14,14 +14,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from harness import report, spending_table
-from mcp_server.gateway import prices, telemetry
-from mcp_server.gateway.accounts import Account
-from mcp_server.gateway.apis import BASE_URLS, Api, Call, Form
-from mcp_server.gateway.budgets import Scope
-from mcp_server.gateway.keys import Key
-from mcp_server.gateway.ledger import Ledger
-from mcp_server.gateway.usage import BODY_BYTES_MAX, LINE_BYTES_MAX, Reader, Usage
+from harness.show import report, spending_table
+from mcp_server.edge.model_proxy import telemetry
+from mcp_server.models import prices
+from mcp_server.models.accounts import Account
+from mcp_server.models.apis import BASE_URLS, Api, Call, Form
+from mcp_server.models.budgets import Scope
+from mcp_server.models.keys import Key
+from mcp_server.models.ledger import Ledger
+from mcp_server.models.usage import BODY_BYTES_MAX, LINE_BYTES_MAX, Reader, Usage
 from mcp_server.store.model_requests import ModelRequest
 from tests.fake_models import FakeModels, Script, Step
 from tests.fake_models import Usage as Told
@@ -36,7 +37,9 @@ STREAMS = 64
 # -- the reader's bounds
 
 
-@pytest.mark.parametrize(("content_type", "limit"), [("text/event-stream", LINE_BYTES_MAX), ("application/json", BODY_BYTES_MAX)])
+@pytest.mark.parametrize(
+    ("content_type", "limit"), [("text/event-stream", LINE_BYTES_MAX), ("application/json", BODY_BYTES_MAX)]
+)
 def test_what_is_too_large_to_be_held_is_not_read_and_stays_unknown(content_type: str, limit: int):
     reader = Reader(Form.MESSAGES, content_type=content_type)
     piece = b"data: " + b"x" * (1 << 20)
@@ -114,7 +117,12 @@ def test_what_streams_is_charged_once_however_often_it_is_seen():
     ledger.end(one)
     ledger.end(two)
     session, run = ledger.spent(Scope.SESSION, "S1"), ledger.spent(Scope.RUN, "")
-    assert (session.tokens, session.requests, run.tokens, run.requests) == (25, 1, 30, 2) and session.cost_usd == pytest.approx(0.25)
+    assert (session.tokens, session.requests, run.tokens, run.requests) == (
+        25,
+        1,
+        30,
+        2,
+    ) and session.cost_usd == pytest.approx(0.25)
 
 
 # -- the report
@@ -122,7 +130,10 @@ def test_what_streams_is_charged_once_however_often_it_is_seen():
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Place]:
-    with FakeModels(Script((Step("Good.", usage=Told(input=1000, output=100)),), turns="any")) as models, place(tmp_path, models) as made:
+    with (
+        FakeModels(Script((Step("Good.", usage=Told(input=1000, output=100)),), turns="any")) as models,
+        place(tmp_path, models) as made,
+    ):
         yield made
 
 
@@ -145,14 +156,28 @@ def test_a_landed_change_costs_what_all_its_holders_spent_on_it(here: Place, tmp
         runner.close()
     told = here.api("/api/spending", "runner")
     [one] = told["landed"]
-    assert (one["task"], one["agent"], one["commit"], one["requests"], one["tokens"], one["unpriced"]) == ("T02", "worker-2", landed["main"], 3, 3300, 1)
+    assert (one["task"], one["agent"], one["commit"], one["requests"], one["tokens"], one["unpriced"]) == (
+        "T02",
+        "worker-2",
+        landed["main"],
+        3,
+        3300,
+        1,
+    )
     assert one["cost_usd"] == pytest.approx(0.0045 + 0.00225)
     found = report.of_spending(told)
-    assert (found.total["requests"], found.in_landings["requests"]) == (5, 3) and found.usd_per_landing == pytest.approx(3 * 0.0045 + 0.00225)
+    assert (found.total["requests"], found.in_landings["requests"]) == (
+        5,
+        3,
+    ) and found.usd_per_landing == pytest.approx(3 * 0.0045 + 0.00225)
     assert [row["agent"] for row in found.agents] == ["worker-1", "worker-2"]
     assert [row["model"] for row in found.models] == ["claude-sonnet-4-5", "gemini-2.5-pro", "nobodys-model"]
     line = spending_table.last_line(found)
-    assert "5,500 tokens in 5 requests" in line and "at least: 1 requests without a price" in line and "per landed change" in line
+    assert (
+        "5,500 tokens in 5 requests" in line
+        and "at least: 1 requests without a price" in line
+        and "per landed change" in line
+    )
     assert [spending_table.usd(row) for row in found.models] == ["0.0135 USD", "0.0022 USD", "cost unknown"]
 
 
@@ -173,9 +198,13 @@ ACCOUNT = Account("anthropic", Api.ANTHROPIC, "http://models.example:81", Key(KE
 def test_a_request_is_a_span_by_the_genai_conventions():
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    telemetry.Spans(provider).model_request(ACCOUNT, Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages"), ENDED)
+    telemetry.Spans(provider).model_request(
+        ACCOUNT, Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages"), ENDED
+    )
     [span] = kept.get_finished_spans()
-    assert span.name == "chat m" and span.end_time - span.start_time == 20_000_000 and span.kind.name == "CLIENT"
+    assert (
+        span.name == "chat m" and span.end_time - span.start_time == 20_000_000 and span.kind.name == "CLIENT"
+    )
     wanted = {
         "gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 10,
         "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cache_read.input_tokens": 4, "server.address": "models.example", "server.port": 81, "harness.task": "T1",
@@ -202,7 +231,7 @@ def test_spans_reach_a_collector(tmp_path: Path):
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         program = (
-            "from mcp_server.gateway import telemetry\nfrom opentelemetry import trace\nfrom tests.gateway.test_gateway_usage import *\n"
+            "from mcp_server.edge.model_proxy import telemetry\nfrom opentelemetry import trace\nfrom tests.gateway.test_gateway_usage import *\n"
             f"telemetry.export('http://127.0.0.1:{collector.server_port}', 'toy')\n"
             "telemetry.Spans().model_request(ACCOUNT, Call(Api.ANTHROPIC, Form.MESSAGES, 'POST', '/v1/messages'), ENDED)\n"
             "trace.get_tracer_provider().shutdown()\n"
@@ -210,7 +239,12 @@ def test_spans_reach_a_collector(tmp_path: Path):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=Path(__file__).parents[2])
         collector.shutdown()
     [(path, body)] = got
-    assert path == "/v1/traces" and b"chat m" in body and b"gen_ai.usage.input_tokens" in body and KEY.encode() not in body
+    assert (
+        path == "/v1/traces"
+        and b"chat m" in body
+        and b"gen_ai.usage.input_tokens" in body
+        and KEY.encode() not in body
+    )
 
 
 # -- many at once
@@ -218,7 +252,13 @@ def test_spans_reach_a_collector(tmp_path: Path):
 
 def test_64_streams_at_once_pass_whole_and_take_little_memory(tmp_path: Path):
     """Each sends 4 MB: were answers gathered anywhere, it would show."""
-    events, event = 64, b"event: content_block_delta\ndata: " + b'{"type":"content_block_delta","delta":{"text":"' + b"x" * 65_000 + b'"}}\n\n'
+    events, event = (
+        64,
+        b"event: content_block_delta\ndata: "
+        + b'{"type":"content_block_delta","delta":{"text":"'
+        + b"x" * 65_000
+        + b'"}}\n\n',
+    )
     start = b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":10,"output_tokens":1}}}\n\n'
     end = b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":7}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
     whole = len(start) + events * len(event) + len(end)
@@ -248,7 +288,10 @@ def test_64_streams_at_once_pass_whole_and_take_little_memory(tmp_path: Path):
             agents = [made.agent(f"agent-{number}") for number in range(8)]
 
             def read(number: int) -> int:
-                with made.http(agents[number % 8]) as http, http.stream("POST", "/anthropic/v1/messages", json=asking("messages").body) as answer:
+                with (
+                    made.http(agents[number % 8]) as http,
+                    http.stream("POST", "/anthropic/v1/messages", json=asking("messages").body) as answer,
+                ):
                     return sum(len(piece) for piece in answer.iter_raw())
 
             assert read(0) == whole
@@ -265,16 +308,28 @@ def test_64_streams_at_once_pass_whole_and_take_little_memory(tmp_path: Path):
             # 64 streams of 4 MB; a megabyte each are the buffers of four sockets' ends, which all run in this process.
             assert peak < STREAMS << 20, f"{peak >> 20} MB"
             print(f"peak {peak >> 20} MB")
-            sums = waited(lambda: total if (total := made.api("/api/spending")["total"])["requests"] == STREAMS + 1 else None)
+            sums = waited(
+                lambda: (
+                    total
+                    if (total := made.api("/api/spending")["total"])["requests"] == STREAMS + 1
+                    else None
+                )
+            )
             assert (sums["requests"], sums["input"], sums["output"], sums["partial"]) == (65, 650, 455, 0)
         upstream.shutdown()
 
 
-def test_no_library_logs_the_key_even_when_asked_for_everything(here: Place, caplog: pytest.LogCaptureFixture):
+def test_no_library_logs_the_key_even_when_asked_for_everything(
+    here: Place, caplog: pytest.LogCaptureFixture
+):
     import logging
 
     caplog.set_level(logging.DEBUG)
     agent = here.agent()
-    answer = httpx2.post(f"{here.server.url}/llm/gemini{asking('generate').path}&key={agent.token}", json=asking("generate").body, verify=False)
+    answer = httpx2.post(
+        f"{here.server.url}/llm/gemini{asking('generate').path}&key={agent.token}",
+        json=asking("generate").body,
+        verify=False,
+    )
     assert answer.status_code == 200
     assert any("httpcore2" in record.name for record in caplog.records) and KEY not in caplog.text

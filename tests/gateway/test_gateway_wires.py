@@ -32,7 +32,9 @@ class Here:
         """The answer and what was counted for it."""
         self.upstream.plan = plan
         model = f"n{next(numbers)}"
-        answer = self.http.post(f"/{wire.path}", json=wire.request | {"model": model, "mark": model}, headers={"x-mark": model})
+        answer = self.http.post(
+            f"/{wire.path}", json=wire.request | {"model": model, "mark": model}, headers={"x-mark": model}
+        )
         return answer, self.last()
 
     def last(self) -> dict:
@@ -55,7 +57,10 @@ def test_the_bytes_and_the_status_and_the_headers_are_the_vendors(here: Here, wi
     answer, counted = here.ask(wire, plan(wire, [wire.data], sized=not wire.sse))
     assert (answer.status_code, answer.content) == (200, wire.data)
     assert answer.headers["content-type"] == wire.content_type
-    assert answer.headers["request-id"] == "req_011CSHoEeqs5C35K2UUqR7Fy" and answer.headers["x-ratelimit-remaining-requests"] == "59"
+    assert (
+        answer.headers["request-id"] == "req_011CSHoEeqs5C35K2UUqR7Fy"
+        and answer.headers["x-ratelimit-remaining-requests"] == "59"
+    )
     assert "content-length" in answer.headers or wire.sse
     assert {name: counted[name] for name in wire.counts} == wire.counts
     assert (counted["known"], counted["outcome"]) == (wire.known or "count" in wire.name, "ok")
@@ -65,8 +70,14 @@ def test_the_bytes_and_the_status_and_the_headers_are_the_vendors(here: Here, wi
 
 @each
 @given(places=st.lists(st.integers(0, 1 << 14), max_size=10))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_any_chunking_comes_out_as_the_same_bytes_and_the_same_counts(here: Here, wire: Recorded, places: list[int]):
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_chunking_comes_out_as_the_same_bytes_and_the_same_counts(
+    here: Here, wire: Recorded, places: list[int]
+):
     answer, counted = here.ask(wire, plan(wire, split(wire.data, places)))
     assert answer.content == wire.data
     assert {name: counted[name] for name in wire.counts} == wire.counts
@@ -87,8 +98,16 @@ def test_the_request_goes_upstream_as_it_came_but_for_the_credentials(here: Here
     assert (sent.method, sent.target) == ("POST", f"/{path}")
     given = dict(sent.headers)
     assert given["x-mark"].encode() in sent.body and given["accept-encoding"] == "identity"
-    shown = {"anthropic": ("x-api-key", KEY), "openai": ("authorization", f"Bearer {KEY}"), "gemini": ("x-goog-api-key", KEY)}[account]
-    assert [(name, value) for name, value in sent.headers if name in ("authorization", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization")] == [shown]
+    shown = {
+        "anthropic": ("x-api-key", KEY),
+        "openai": ("authorization", f"Bearer {KEY}"),
+        "gemini": ("x-goog-api-key", KEY),
+    }[account]
+    assert [
+        (name, value)
+        for name, value in sent.headers
+        if name in ("authorization", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization")
+    ] == [shown]
     assert here.agent.token not in str(sent)
 
 
@@ -117,12 +136,21 @@ def read_into(got: list[bytes], answer: httpx2.Response) -> None:
 
 @each
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
-def test_a_cut_answer_is_cut_for_the_client_and_counted_as_far_as_it_came(here: Here, wire: Recorded, share: float):
-    here.upstream.plan = plan(wire, split(wire.data[: int(len(wire.data) * share)], [100, 200, 5_000]), cut=True)
+def test_a_cut_answer_is_cut_for_the_client_and_counted_as_far_as_it_came(
+    here: Here, wire: Recorded, share: float
+):
+    here.upstream.plan = plan(
+        wire, split(wire.data[: int(len(wire.data) * share)], [100, 200, 5_000]), cut=True
+    )
     got: list[bytes] = []
-    with here.http.stream("POST", f"/{wire.path}", json=wire.request) as answer, pytest.raises(httpx2.TransportError):
+    with (
+        here.http.stream("POST", f"/{wire.path}", json=wire.request) as answer,
+        pytest.raises(httpx2.TransportError),
+    ):
         read_into(got, answer)
-    assert wire.data.startswith(b"".join(got)) and len(b"".join(got)) >= min(100, len(here.upstream.plan.pieces[0]))
+    assert wire.data.startswith(b"".join(got)) and len(b"".join(got)) >= min(
+        100, len(here.upstream.plan.pieces[0])
+    )
     counted = here.last()
     assert (counted["outcome"], counted["partial"], counted["tries"]) == ("cut", True, 1)
     assert all(counted[name] <= wire.counts[name] for name in wire.counts)
@@ -134,7 +162,12 @@ def test_what_was_told_before_a_cut_counts(here: Here):
     with pytest.raises(httpx2.TransportError):
         here.http.post(f"/{wire.path}", json=wire.request)
     counted = here.last()
-    assert (counted["input"], counted["cached_read"], counted["output"], counted["known"]) == (2776, 2048, 2, True)
+    assert (counted["input"], counted["cached_read"], counted["output"], counted["known"]) == (
+        2776,
+        2048,
+        2,
+        True,
+    )
 
 
 def test_a_client_that_leaves_is_left_by_the_gateway_too_and_what_it_saw_is_counted(here: Here):
@@ -148,14 +181,28 @@ def test_a_client_that_leaves_is_left_by_the_gateway_too_and_what_it_saw_is_coun
         assert next(answer.iter_raw()) == wire.data[:first]
     counted = here.last()
     gates[1].set()
-    assert (counted["outcome"], counted["partial"], counted["input"], counted["output"]) == ("aborted", True, 2776, 2)
+    assert (counted["outcome"], counted["partial"], counted["input"], counted["output"]) == (
+        "aborted",
+        True,
+        2776,
+        2,
+    )
     waited(lambda: len(here.upstream.left) > before)
 
 
 ERRORS = {
-    "anthropic/v1/messages": (400, b'{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: required"},"request_id":"req_1"}'),
-    "openai/v1/responses": (404, b'{\n  "error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "param": null, "code": "model_not_found"}\n}'),
-    "gemini/v1beta/models/x:generateContent": (403, b'{"error": {"code": 403, "message": "denied", "status": "PERMISSION_DENIED"}}\n'),
+    "anthropic/v1/messages": (
+        400,
+        b'{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: required"},"request_id":"req_1"}',
+    ),
+    "openai/v1/responses": (
+        404,
+        b'{\n  "error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "param": null, "code": "model_not_found"}\n}',
+    ),
+    "gemini/v1beta/models/x:generateContent": (
+        403,
+        b'{"error": {"code": 403, "message": "denied", "status": "PERMISSION_DENIED"}}\n',
+    ),
 }
 
 
@@ -164,16 +211,27 @@ def test_an_error_that_is_the_clients_is_passed_on_as_it_is(here: Here, path: st
     status, body = ERRORS[path]
     here.upstream.plan = Plan([body[:20], body[20:]], "application/json", status)
     answer = here.http.post(f"/{path}", json={"model": "x", "contents": []})
-    assert (answer.status_code, answer.content, answer.headers["request-id"]) == (status, body, "req_011CSHoEeqs5C35K2UUqR7Fy")
+    assert (answer.status_code, answer.content, answer.headers["request-id"]) == (
+        status,
+        body,
+        "req_011CSHoEeqs5C35K2UUqR7Fy",
+    )
     counted = here.last()
-    assert (counted["outcome"], counted["status"], counted["input"], counted["output"]) == ("error", status, 0, 0)
+    assert (counted["outcome"], counted["status"], counted["input"], counted["output"]) == (
+        "error",
+        status,
+        0,
+        0,
+    )
 
 
 def test_a_body_of_any_bytes_that_are_json_goes_up_unchanged(here: Here):
     wire = BY_NAME["chat"]
     raw = '{ "model" :"m",\t"unknown": [1.0, 1e400, "\\ud800", "ü", {"deep": {}}],\n "stream" : false , "messages":[], "n": 12345678901234567890 }  '.encode()
     here.upstream.plan = plan(wire, [wire.data])
-    answer = here.http.post(f"/{wire.path}", content=raw, headers={"content-type": "application/json; charset=utf-8"})
+    answer = here.http.post(
+        f"/{wire.path}", content=raw, headers={"content-type": "application/json; charset=utf-8"}
+    )
     assert (answer.content, here.upstream.requests[-1].body) == (wire.data, raw)
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from harness import sandbox
 from harness.agents import adapter
 from harness.agents.base import Seat
-from harness.box_spec import to_api
-from harness.containers import BoxBroke, Engine
-from harness.images import Images
-from harness.sandbox import Session
+from harness.boxes import sandbox
+from harness.boxes.box_spec import to_api
+from harness.boxes.containers import BoxBroke, Engine
+from harness.boxes.sandbox import Session
+from harness.images.images import Images
 from mcp_server.config import AgentSpec
 from tests.fake_models import Cut, Request, Reset, Wire, WireServer
 from tests.server import toy
@@ -31,7 +31,12 @@ from .process import Process, serving
 
 # Of no known look, so that nothing hides them by their look.
 KEYS = {name: f"{name}{secrets.token_hex(12)}" for name in ("anthropic", "openai", "gemini", "local")}
-ENV = {"OPENAI_API_KEY": KEYS["openai"], "GEMINI_API_KEY": KEYS["gemini"], "LOCAL_MODELS_KEY": KEYS["local"], "PYTHONFAULTHANDLER": "1"}
+ENV = {
+    "OPENAI_API_KEY": KEYS["openai"],
+    "GEMINI_API_KEY": KEYS["gemini"],
+    "LOCAL_MODELS_KEY": KEYS["local"],
+    "PYTHONFAULTHANDLER": "1",
+}
 REQUESTS = {
     "anthropic": ("/v1/messages", {"model": "claude-x", "max_tokens": 9, "messages": [ASK]}),
     "openai": ("/v1/responses", {"model": "gpt-x", "input": [ASK]}),
@@ -67,8 +72,16 @@ async def tells_everything(request: Request, wire: Wire) -> None:
     how, key = request.header("x-how"), json.dumps(dict(request.headers))
     match how:
         case "401" | "400" | "429" | "402" | "500" | "307":
-            headers = [("content-type", "application/json"), ("retry-after", "1"), ("location", f"http://127.0.0.1:9/?key={_key(request)}")]
-            await wire.whole(int(how), headers, json.dumps({"error": {"message": f"bad: {key}", "code": f"{key}"}}).encode())
+            headers = [
+                ("content-type", "application/json"),
+                ("retry-after", "1"),
+                ("location", f"http://127.0.0.1:9/?key={_key(request)}"),
+            ]
+            await wire.whole(
+                int(how),
+                headers,
+                json.dumps({"error": {"message": f"bad: {key}", "code": f"{key}"}}).encode(),
+            )
         case "packed":
             await wire.whole(400, [("content-encoding", "gzip")], key.encode())
         case "cut":
@@ -84,14 +97,20 @@ async def tells_everything(request: Request, wire: Wire) -> None:
 
 
 def _key(request: Request) -> str:
-    return next(value for name, value in request.headers if name in ("authorization", "x-api-key", "x-goog-api-key"))
+    return next(
+        value for name, value in request.headers if name in ("authorization", "x-api-key", "x-goog-api-key")
+    )
 
 
 class Spans(BaseHTTPRequestHandler):
     got = bytearray()
 
     def do_POST(self) -> None:
-        self.got.extend(self.path.encode() + str(self.headers).encode() + self.rfile.read(int(self.headers["content-length"])))
+        self.got.extend(
+            self.path.encode()
+            + str(self.headers).encode()
+            + self.rfile.read(int(self.headers["content-length"]))
+        )
         self.send_response(200)
         self.end_headers()
 
@@ -114,7 +133,9 @@ def collector() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, upstream: WireServer, collector: str) -> Iterator[Process]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, upstream: WireServer, collector: str
+) -> Iterator[Process]:
     root, apart = tmp_path_factory.mktemp("hygiene"), tmp_path_factory.mktemp("apart")
     file = apart / "key"
     file.write_text(KEYS["anthropic"] + "\n")
@@ -142,10 +163,14 @@ def asked(server: Process, token: str) -> bytes:
 
 def ways(server: Process, token: str, name: str, request: tuple[str, dict]) -> bytes:
     seen, (path, body) = bytearray(), request
-    with httpx2.Client(base_url=f"{server.url}/llm", timeout=30, verify=False, headers={"authorization": f"Bearer {token}"}) as http:
+    with httpx2.Client(
+        base_url=f"{server.url}/llm", timeout=30, verify=False, headers={"authorization": f"Bearer {token}"}
+    ) as http:
         for how in (*(HOW if name != "away" else ()), LAST[name]):
             try:
-                answer = http.post(f"/{name}{path}", json=body | {"stream": how == "cut"}, headers={"x-how": how})
+                answer = http.post(
+                    f"/{name}{path}", json=body | {"stream": how == "cut"}, headers={"x-how": how}
+                )
                 seen += str(answer.status_code).encode() + str(answer.headers.raw).encode() + answer.content
             except httpx2.TransportError as broke:
                 seen += repr(broke).encode()
@@ -159,15 +184,28 @@ def test_the_keys_were_really_sent_upstream(server: Process, upstream: WireServe
     token = server.session("worker-2")["token"]
     with httpx2.Client(base_url=f"{server.url}/llm", verify=False) as http:
         path, body = REQUESTS["openai"]
-        got = http.post(f"/openai{path}", json=body, headers={"authorization": f"Bearer {token}", "x-how": "400"})
-    assert got.status_code == 400 and "(key)" in got.text, "the provider has said it back, and it was taken out"
+        got = http.post(
+            f"/openai{path}", json=body, headers={"authorization": f"Bearer {token}", "x-how": "400"}
+        )
+    assert got.status_code == 400 and "(key)" in got.text, (
+        "the provider has said it back, and it was taken out"
+    )
 
 
-def test_whatever_happens_no_key_is_in_a_file_an_answer_an_event_a_log_or_a_span(server: Process, collector: str):
+def test_whatever_happens_no_key_is_in_a_file_an_answer_an_event_a_log_or_a_span(
+    server: Process, collector: str
+):
     session = server.session("worker-1")
     seen = asked(server, session["token"])
     assert len(seen) > 5_000 and found_in(seen) == []
-    for path in ("/api/status", "/api/spending", "/api/events?limit=1000", "/api/audit/verify", f"/api/sessions/{session['session']}", "/health"):
+    for path in (
+        "/api/status",
+        "/api/spending",
+        "/api/events?limit=1000",
+        "/api/audit/verify",
+        f"/api/sessions/{session['session']}",
+        "/health",
+    ):
         assert found_in(json.dumps(server.get(path)).encode()) == [], path
     server.end(session["session"])
     waited(lambda: b"/v1/traces" in Spans.got)
@@ -185,10 +223,17 @@ def test_no_key_is_in_what_a_process_shows_of_itself_to_others(server: Process):
 
     def watch() -> None:
         while not stop.is_set():
-            children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+            children = (
+                Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+            )
             for child in children:
                 try:
-                    seen.append((Path(f"/proc/{child}/cmdline").read_bytes(), Path(f"/proc/{child}/environ").read_bytes()))
+                    seen.append(
+                        (
+                            Path(f"/proc/{child}/cmdline").read_bytes(),
+                            Path(f"/proc/{child}/environ").read_bytes(),
+                        )
+                    )
                 except OSError:
                     continue  # it has ended
 
@@ -197,7 +242,15 @@ def test_no_key_is_in_what_a_process_shows_of_itself_to_others(server: Process):
     try:
         header = f"http.extraHeader=Authorization: Bearer {session['token']}"
         for number in range(5):
-            toy.git("-c", header, "clone", "-q", f"{server.url}/git/toy.git", str(server.state.parent / f"clone-{number}"), cwd=server.state.parent)
+            toy.git(
+                "-c",
+                header,
+                "clone",
+                "-q",
+                f"{server.url}/git/toy.git",
+                str(server.state.parent / f"clone-{number}"),
+                cwd=server.state.parent,
+            )
     finally:
         stop.set()
         watcher.join()
@@ -212,13 +265,19 @@ def test_no_key_is_in_a_crash(tmp_path: Path, upstream: WireServer, collector: s
     file.write_text(KEYS["anthropic"])
     file.chmod(0o600)
     (tmp_path / "server").mkdir()
-    with serving(tmp_path / "server", toy.TOML + TOML.format(url=upstream.url, spans=collector, file=file), env=ENV) as server:
+    with serving(
+        tmp_path / "server", toy.TOML + TOML.format(url=upstream.url, spans=collector, file=file), env=ENV
+    ) as server:
         asked(server, server.session("worker-1")["token"])
         server.process.send_signal(signal.SIGABRT)
         server.process.wait(20)
         log = server.log.read_bytes()
         assert b"Fatal Python error: Aborted" in log and found_in(log) == []
-        assert {str(path) for path in (tmp_path / "server").rglob("*") if path.is_file() and found_in(path.read_bytes())} == set()
+        assert {
+            str(path)
+            for path in (tmp_path / "server").rglob("*")
+            if path.is_file() and found_in(path.read_bytes())
+        } == set()
 
 
 UNUSABLE = {
@@ -230,7 +289,9 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("env", "section"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_server_that_cannot_use_a_key_says_why_without_it(tmp_path: Path, env: dict[str, str], section: str):
+def test_a_server_that_cannot_use_a_key_says_why_without_it(
+    tmp_path: Path, env: dict[str, str], section: str
+):
     file = tmp_path / "open"
     file.write_text(KEYS["local"])
     file.chmod(0o644)
@@ -244,20 +305,37 @@ KINDS = {"command": {"command": ["true"]}, "scripted": {"playbook": "play.toml"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_key_of_the_hosts_environment_is_in_what_a_sandbox_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
+def test_no_key_of_the_hosts_environment_is_in_what_a_sandbox_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
     spec = AgentSpec(name="worker", kind=kind, **KINDS[kind])
     launch = adapter(kind).launch(Seat("worker-1", spec), {"play.toml": "", "playbook.toml": ""})
-    session = Session(run="r", session="S1", agent="worker-1", token="hs_token", door=tmp_path, image="image", repos=(("toy", "main"),), spec=spec)
+    session = Session(
+        run="r",
+        session="S1",
+        agent="worker-1",
+        token="hs_token",
+        door=tmp_path,
+        image="image",
+        repos=(("toy", "main"),),
+        spec=spec,
+    )
     sandbox.write_session(session, mode="work", argv=launch.argv, env=launch.env, files=launch.files)
-    made = json.dumps(to_api(sandbox.box_of(session))).encode() + (tmp_path / "session.json").read_bytes() + repr((launch, session)).encode()
+    made = (
+        json.dumps(to_api(sandbox.box_of(session))).encode()
+        + (tmp_path / "session.json").read_bytes()
+        + repr((launch, session)).encode()
+    )
     assert b"hs_token" in made and found_in(made) == []
     assert not any(name in made.decode() for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"))
 
 
 @pytest.mark.containers
-def test_no_key_is_in_a_running_sandbox_or_in_what_the_engine_tells_of_it(server: Process, monkeypatch: pytest.MonkeyPatch):
+def test_no_key_is_in_a_running_sandbox_or_in_what_the_engine_tells_of_it(
+    server: Process, monkeypatch: pytest.MonkeyPatch
+):
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
     try:
@@ -268,11 +346,22 @@ def test_no_key_is_in_a_running_sandbox_or_in_what_the_engine_tells_of_it(server
     with opened as engine:
         made = server.session("worker-1", door=True)
         spec = AgentSpec(name="worker", kind="command", command=["true"], memory_mb=256, pids=64, disk_mb=64)
-        session = Session(run=run, session=made["session"], agent="worker-1", token=made["token"], door=server.state / "doors" / made["door"], image=Images(engine).ensure("base"), repos=(("toy", "main"),), spec=spec)
+        session = Session(
+            run=run,
+            session=made["session"],
+            agent="worker-1",
+            token=made["token"],
+            door=server.state / "doors" / made["door"],
+            image=Images(engine).ensure("base"),
+            repos=(("toy", "main"),),
+            spec=spec,
+        )
         box = sandbox.start(engine, session, argv=["sh", "-c", ASKING], env={}, files={})
         try:
             lines = b"\n".join(line for _, line in box.follow_logs())
-            told = subprocess.run(["docker", "inspect", session.box_name], capture_output=True, check=True).stdout
+            told = subprocess.run(
+                ["docker", "inspect", session.box_name], capture_output=True, check=True
+            ).stdout
         finally:
             sandbox.remove(engine, session, box)
             sandbox.sweep_run(engine, run)

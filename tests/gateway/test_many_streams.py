@@ -14,7 +14,12 @@ from .place import ACCOUNT, asking, waited
 from .process import Process, serving
 
 STREAMS = 64
-EVENT = b"event: content_block_delta\ndata: " + b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"' + b"x" * 16_000 + b'"}}\n\n'
+EVENT = (
+    b"event: content_block_delta\ndata: "
+    + b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'
+    + b"x" * 16_000
+    + b'"}}\n\n'
+)
 START = b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-fake","usage":{"input_tokens":10,"output_tokens":1}}}\n\n'
 END = b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":7}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
 SHORT, LONG = 20, 400  # events: 0.3 MB and 6.5 MB, so 20 MB and 420 MB in all
@@ -50,7 +55,9 @@ def server(tmp_path: Path, upstream: tuple[Long, WireServer]) -> Iterator[Proces
     key = tmp_path / "key"
     key.write_text("sk-test-0123456789abcdefghijklmnop")
     key.chmod(0o600)
-    account = ACCOUNT.format(name="anthropic", api="anthropic", url=upstream[1].url, path="", key=key, more="")
+    account = ACCOUNT.format(
+        name="anthropic", api="anthropic", url=upstream[1].url, path="", key=key, more=""
+    )
     with serving(tmp_path, toy.TOML + account) as made:
         yield made
 
@@ -58,7 +65,14 @@ def server(tmp_path: Path, upstream: tuple[Long, WireServer]) -> Iterator[Proces
 def read(server: Process, token: str, events: int, got: list[int]) -> None:
     request = asking("messages")
     headers = {"authorization": f"Bearer {token}", "x-events": str(events)}
-    with httpx2.stream("POST", f"{server.url}/llm/{request.account}{request.path}", json=request.body, headers=headers, timeout=60, verify=False) as answer:
+    with httpx2.stream(
+        "POST",
+        f"{server.url}/llm/{request.account}{request.path}",
+        json=request.body,
+        headers=headers,
+        timeout=60,
+        verify=False,
+    ) as answer:
         got.append(sum(len(piece) for piece in answer.iter_raw()))
 
 
@@ -83,20 +97,26 @@ def test_memory_does_not_grow_with_what_passes(server: Process):
     short = round_of(server, tokens, SHORT)
     long = round_of(server, tokens, LONG)
     assert long - short < GROWTH_MB, (short, long)
-    total = waited(lambda: found if (found := server.get("/api/spending")["total"])["requests"] == 3 * STREAMS else None)
+    total = waited(
+        lambda: found if (found := server.get("/api/spending")["total"])["requests"] == 3 * STREAMS else None
+    )
     assert (total["input"], total["output"], total["partial"]) == (1_920, 1_344, 0)
     assert all(event["data"]["outcome"] == "ok" for event in server.events("model_request"))
 
 
 @pytest.mark.slow
-def test_clients_that_do_not_read_hold_the_vendor_up_and_not_our_memory(server: Process, upstream: tuple[Long, WireServer]):
+def test_clients_that_do_not_read_hold_the_vendor_up_and_not_our_memory(
+    server: Process, upstream: tuple[Long, WireServer]
+):
     tokens = [server.session(f"agent-{number}")["token"] for number in range(8)] * (STREAMS // 8)
     before, request, long = server.resident_mb(), asking("messages"), upstream[0]
     clients = [httpx2.Client(timeout=60, verify=False) for _ in tokens]
     answers = []
     for client, token in zip(clients, tokens):
         headers = {"authorization": f"Bearer {token}", "x-events": "4000"}
-        built = client.build_request("POST", f"{server.url}/llm/{request.account}{request.path}", json=request.body, headers=headers)
+        built = client.build_request(
+            "POST", f"{server.url}/llm/{request.account}{request.path}", json=request.body, headers=headers
+        )
         answers.append(client.send(built, stream=True))
     seen = -1
     while seen != long.sent:  # until nothing more is taken from the vendor
@@ -107,4 +127,6 @@ def test_clients_that_do_not_read_hold_the_vendor_up_and_not_our_memory(server: 
     for client in clients:
         client.close()
     ended = server.events("model_request", STREAMS)
-    assert {event["data"]["outcome"] for event in ended} == {"aborted"} and all(event["data"]["input"] == 10 for event in ended)
+    assert {event["data"]["outcome"] for event in ended} == {"aborted"} and all(
+        event["data"]["input"] == 10 for event in ended
+    )

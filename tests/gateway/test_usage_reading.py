@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.gateway.usage import Reader, Usage
+from mcp_server.models.usage import Reader, Usage
 
 from .recorded import ALL, COUNTED, Recorded
 
@@ -59,7 +59,11 @@ def test_a_beginning_never_counts_more_than_the_whole_and_never_raises(wire: Rec
     assert all(found[name] <= counts(whole)[name] for name in COUNTED), (found, whole)
 
 
-@given(form=st.sampled_from(sorted({wire.call.form for wire in ALL})), chunks=st.lists(st.binary(max_size=200), max_size=8), sse=st.booleans())
+@given(
+    form=st.sampled_from(sorted({wire.call.form for wire in ALL})),
+    chunks=st.lists(st.binary(max_size=200), max_size=8),
+    sse=st.booleans(),
+)
 @settings(max_examples=300, deadline=None)
 def test_rubbish_is_counted_as_nothing_and_never_raises(form, chunks: list[bytes], sse: bool):
     for whole in (True, False):
@@ -72,17 +76,59 @@ def test_rubbish_is_counted_as_nothing_and_never_raises(form, chunks: list[bytes
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 1 << 60) | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["usage", "message", "response", "type", "usageMetadata", "candidates", "choices", "input_tokens", "output_tokens", "prompt_tokens", "promptTokenCount", "input_tokens_details", "message_start", "finish_reason"]) | st.text(max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "usage",
+                    "message",
+                    "response",
+                    "type",
+                    "usageMetadata",
+                    "candidates",
+                    "choices",
+                    "input_tokens",
+                    "output_tokens",
+                    "prompt_tokens",
+                    "promptTokenCount",
+                    "input_tokens_details",
+                    "message_start",
+                    "finish_reason",
+                ]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=12,
 )
 
 
-@given(form=st.sampled_from(sorted({wire.call.form for wire in ALL})), value=JSON, kind=st.sampled_from(["message_start", "message_delta", "response.completed", "x"]), sse=st.booleans())
+@given(
+    form=st.sampled_from(sorted({wire.call.form for wire in ALL})),
+    value=JSON,
+    kind=st.sampled_from(["message_start", "message_delta", "response.completed", "x"]),
+    sse=st.booleans(),
+)
 @settings(max_examples=300, deadline=None)
-def test_a_vendor_that_says_something_else_in_the_known_places_never_raises(form, value, kind: str, sse: bool):
+def test_a_vendor_that_says_something_else_in_the_known_places_never_raises(
+    form, value, kind: str, sse: bool
+):
     import json
 
-    body = json.dumps({"type": kind, "usage": value, "message": value, "response": value, "usageMetadata": value, "choices": value, "candidates": value}).encode()
+    body = json.dumps(
+        {
+            "type": kind,
+            "usage": value,
+            "message": value,
+            "response": value,
+            "usageMetadata": value,
+            "choices": value,
+            "candidates": value,
+        }
+    ).encode()
     reader = Reader(form, content_type="text/event-stream" if sse else "application/json")
     reader.feed(b"data: " + body + b"\n\n" if sse else body)
     reader.end()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import uvicorn
 
-from mcp_server.auth import AGENT, Principal
 from mcp_server.config import Egress
-from mcp_server.doors import Doors
-from mcp_server.gateway.egress import Limits, Proxy
+from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.edge.doors import Doors
+from mcp_server.edge.egress.proxy import Limits, Proxy
 
 BOUND_S = 20.0
 HOST = "packages.example"
@@ -74,7 +74,9 @@ class Place:
 
     async def _reset(self, reader, writer) -> None:
         await reader.read(1)
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         writer.transport.abort()
 
 
@@ -125,7 +127,9 @@ class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def connect(self, where: str, token: str | None = "good", *, early: bytes = b"", header: str | None = None) -> tuple[int, dict[str, str], str]:
+    async def connect(
+        self, where: str, token: str | None = "good", *, early: bytes = b"", header: str | None = None
+    ) -> tuple[int, dict[str, str], str]:
         """Status, headers and text of the answer to CONNECT."""
         basic = base64.b64encode(f"agent:{token}".encode()).decode()
         given = header if header is not None else f"Proxy-Authorization: Basic {basic}\r\n" if token else ""
@@ -171,13 +175,23 @@ async def app(scope, receive, send) -> None:
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    body = json.dumps({"door": scope["state"].get("door"), "method": scope["method"], "path": scope["path"]}).encode()
-    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", str(len(body)).encode())]})
+    body = json.dumps(
+        {"door": scope["state"].get("door"), "method": scope["method"], "path": scope["path"]}
+    ).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 404,
+            "headers": [(b"content-length", str(len(body)).encode())],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
-async def opened(root: Path, *, agents: tuple[str, ...] = ("worker-1",), private: bool = True, limits: Limits | None = None) -> AsyncIterator[Set]:
+async def opened(
+    root: Path, *, agents: tuple[str, ...] = ("worker-1",), private: bool = True, limits: Limits | None = None
+) -> AsyncIterator[Set]:
     place, names, events = Place(), Names(), []
     listening = await asyncio.start_server(place.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
@@ -187,7 +201,9 @@ async def opened(root: Path, *, agents: tuple[str, ...] = ("worker-1",), private
     def record(kind: str, who: Principal, **told) -> None:
         events.append({"kind": kind, "agent": who.name} | told)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=2)
+    )
     serving = asyncio.create_task(server._serve())  # as serve(), but the signals stay pytest's
     await until(lambda: server.started)
     doors = Doors(server, root / "doors")

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from oracle import canary, project
-from oracle.command import Ended
-from oracle.spec import Suite
-from oracle.verdict import Built
+from oracle.judging.verdict import Built
+from oracle.suites.base import Suite
+from oracle.suites.command import canary
+from oracle.suites.command import suite as project
+from oracle.suites.command.readers import Ended
 
 SUITE = Suite("unit", "command", "r", command="pytest", results="out.xml", canary="tests/test_{name}.py")
 PLANTED = canary.hatch(SUITE, "secret")
@@ -18,7 +19,10 @@ PLAIN = Suite("unit", "command", "r", command="make test", canary="tests/test_{n
 def xml(**tests: str) -> str:
     """A JUnit file; `good` and `bad` are the canaries' tests, and the last one each of the project's own."""
     known = {"good": f"test_{PLANTED.passes}", "bad": f"test_{PLANTED.fails}"}
-    rows = "".join(f'<testcase name="{known.get(name, name)}">{"<failure/>" if outcome == "fail" else ""}</testcase>' for name, outcome in tests.items())
+    rows = "".join(
+        f'<testcase name="{known.get(name, name)}">{"<failure/>" if outcome == "fail" else ""}</testcase>'
+        for name, outcome in tests.items()
+    )
     return f"<testsuite>{rows}</testsuite>"
 
 
@@ -31,9 +35,17 @@ RIGHT = {"good": "pass", "bad": "fail"}
 
 def test_canaries_that_show_what_they_must_are_in_no_outcome_and_no_count():
     decided = judged(xml(a="pass", b="pass", **RIGHT))
-    assert (decided.status, decided.outcomes, decided.counts.cases) == ("passed", {"a": "pass", "b": "pass"}, 2)
+    assert (decided.status, decided.outcomes, decided.counts.cases) == (
+        "passed",
+        {"a": "pass", "b": "pass"},
+        2,
+    )
     decided = judged(xml(a="pass", b="fail", **RIGHT))
-    assert (decided.status, decided.outcomes, decided.reason) == ("failed", {"a": "pass", "b": "fail"}, "1 of 2 tests fail")
+    assert (decided.status, decided.outcomes, decided.reason) == (
+        "failed",
+        {"a": "pass", "b": "fail"},
+        "1 of 2 tests fail",
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +61,11 @@ def test_canaries_that_show_what_they_must_are_in_no_outcome_and_no_count():
 )
 def test_where_the_canaries_are_missing_or_wrong_no_test_counts_and_the_reason_says_so(shown, says):
     decided = judged(xml(a="pass", b="pass", **shown), exit=0)
-    assert (decided.status, decided.outcomes, decided.counts.passed) == ("failed", {"a": "fail", "b": "fail", "command": "fail"}, 0)
+    assert (decided.status, decided.outcomes, decided.counts.passed) == (
+        "failed",
+        {"a": "fail", "b": "fail", "command": "fail"},
+        0,
+    )
     assert says in decided.reason and "no test of this run counts" in decided.reason
     assert [failure["id"] for failure in decided.failures] == ["command"]
 
@@ -60,7 +76,10 @@ def test_of_a_run_that_was_cut_short_the_test_that_did_it_is_shown():
 
 
 def test_a_canary_that_found_no_place_is_no_pass():
-    for suite, ended, sabotaged in ((SUITE, Ended(126, error="tests: Not a directory", unplanted=True), None), (PLAIN, Ended(0), Ended(126, unplanted=True))):
+    for suite, ended, sabotaged in (
+        (SUITE, Ended(126, error="tests: Not a directory", unplanted=True), None),
+        (PLAIN, Ended(0), Ended(126, unplanted=True)),
+    ):
         decided = project.judge(suite, ended, planted=PLANTED, sabotaged=sabotaged)
         assert decided.status == "failed" and "could not be added" in decided.reason
 
@@ -70,18 +89,28 @@ def test_nothing_read_stays_broken_unless_main_shows_that_it_can_be_read():
     assert judged(xml(**RIGHT)).status == "broken"
     for text, says in ((None, "was not written"), (xml(**RIGHT), "not run, and main runs them: a, b")):
         decided = judged(text, on_main=["a", "b", "command", "x (as a whole)"])
-        assert (decided.status, decided.outcomes) == ("failed", {"a": "fail", "b": "fail"}) and says in decided.reason
+        assert (decided.status, decided.outcomes) == (
+            "failed",
+            {"a": "fail", "b": "fail"},
+        ) and says in decided.reason
 
 
 def test_a_test_that_main_runs_and_this_run_does_not_has_failed_and_is_named():
     decided = judged(xml(a="pass", **RIGHT), on_main=["a", "gone"])
-    assert (decided.status, decided.outcomes, decided.missing) == ("failed", {"a": "pass", "gone": "fail"}, ("gone",))
+    assert (decided.status, decided.outcomes, decided.missing) == (
+        "failed",
+        {"a": "pass", "gone": "fail"},
+        ("gone",),
+    )
     assert decided.reason == "1 of 2 tests fail; not run, and main runs them: gone"
     assert judged(xml(a="pass", new="pass", **RIGHT), on_main=["a"]).status == "passed"
 
 
 def test_a_tree_that_does_not_build_fails_each_test_of_main():
-    assert project.judge(SUITE, None, build=Built(1, "no"), on_main=["a", "b"]).outcomes == {"a": "fail", "b": "fail"}
+    assert project.judge(SUITE, None, build=Built(1, "no"), on_main=["a", "b"]).outcomes == {
+        "a": "fail",
+        "b": "fail",
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +127,9 @@ def test_a_tree_that_does_not_build_fails_each_test_of_main():
 def test_where_only_the_exit_status_counts_the_canary_must_move_it(ended, sabotaged, status, says):
     decided = project.judge(PLAIN, ended, planted=PLANTED, sabotaged=sabotaged)
     assert decided.status == status and says in decided.reason
-    assert decided.outcomes == ({"command": "pass" if status == "passed" else "fail"} if status != "broken" else {})
+    assert decided.outcomes == (
+        {"command": "pass" if status == "passed" else "fail"} if status != "broken" else {}
+    )
 
 
 # -- the files ------------------------------------------------------------------------------------------------
@@ -130,7 +161,14 @@ def test_a_suite_without_one_has_none():
 
 
 def test_a_text_of_the_users_own_may_have_braces_of_its_own():
-    suite = Suite("s", "command", "r", command="x", canary="t/{name}.test.js", canary_text="test('{passes}', () => {}); test('{fails}', () => { throw {name}; })")
+    suite = Suite(
+        "s",
+        "command",
+        "r",
+        command="x",
+        canary="t/{name}.test.js",
+        canary_text="test('{passes}', () => {}); test('{fails}', () => { throw {name}; })",
+    )
     made = canary.hatch(suite, "secret")
     assert made.text.startswith(f"test('{made.passes}', () => {{}});") and "{" in made.text
 
@@ -155,7 +193,10 @@ def test_a_canary_that_cannot_be_planted_is_a_problem(changes, says):
     assert found == [] if says is None else len(found) == 1 and says in found[0]
 
 
-@pytest.mark.parametrize(("results", "needed"), [("pytest", True), ("cargo", True), ("go", True), ("out.xml", True), ("tap", False), (None, False)])
+@pytest.mark.parametrize(
+    ("results", "needed"),
+    [("pytest", True), ("cargo", True), ("go", True), ("out.xml", True), ("tap", False), (None, False)],
+)
 def test_where_tests_have_names_a_suite_says_what_it_does_about_canaries(results, needed):
     assert canary.is_needed(Suite("s", "command", "r", command="x", results=results)) is needed
     assert not canary.is_needed(Suite("s", "command", "r", command="x", results=results, canary="none"))
@@ -163,7 +204,12 @@ def test_where_tests_have_names_a_suite_says_what_it_does_about_canaries(results
 
 @pytest.mark.parametrize(
     ("command", "results", "usual"),
-    [("cargo test", "cargo", ".rs"), ("go test -v ./...", "go", ".go"), ("python3 -m pytest", "out.xml", ".py"), ("cargo nextest run", "out.xml", ".rs")],
+    [
+        ("cargo test", "cargo", ".rs"),
+        ("go test -v ./...", "go", ".go"),
+        ("python3 -m pytest", "out.xml", ".py"),
+        ("cargo nextest run", "out.xml", ".rs"),
+    ],
 )
 def test_what_is_suggested_fits_the_language(command, results, usual):
     assert canary.usual(Suite("s", "command", "r", command=command, results=results)) == canary.USUAL[usual]
@@ -190,13 +236,17 @@ def test_what_is_wrong_with_a_canary_on_main_is_told_with_the_way_to_mend_it(pla
 
 def test_without_names_the_canary_is_not_seen_and_the_option_is_told():
     suite = Suite("s", "command", "r", command="pytest", results="pytest", canary="tests/test_{name}.py")
-    told = project.unseen(suite, Ended(0, "== 2 passed in 0.1s ==\n"), PLANTED, Ended(1, "== 1 failed, 3 passed in 0.1s ==\n"))
+    told = project.unseen(
+        suite, Ended(0, "== 2 passed in 0.1s ==\n"), PLANTED, Ended(1, "== 1 failed, 3 passed in 0.1s ==\n")
+    )
     assert "-rA or -v" in told
 
 
 def test_an_exit_status_that_the_canary_cannot_move_is_found_out_on_main():
     assert project.unseen(PLAIN, Ended(0), PLANTED, Ended(1)) == ""
     assert "still succeeds" in project.unseen(PLAIN, Ended(0), PLANTED, Ended(0))
-    assert project.unseen(PLAIN, Ended(1), PLANTED, Ended(1)) == "", "main's own tests fail: nothing is to be seen"
+    assert project.unseen(PLAIN, Ended(1), PLANTED, Ended(1)) == "", (
+        "main's own tests fail: nothing is to be seen"
+    )
     assert "took down" in project.unseen(PLAIN, Ended(0), PLANTED, None)
     assert "another path" in project.unseen(PLAIN, Ended(0), PLANTED, Ended(126, unplanted=True))

@@ -4,30 +4,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import command, project
-from oracle.command import Ended
-from oracle.spec import Suite
-from oracle.verdict import Built
+from oracle.judging.verdict import Built
+from oracle.suites.base import Suite
+from oracle.suites.command import readers
+from oracle.suites.command import suite as project
+from oracle.suites.command.readers import Ended
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="t.a" name="one"/><testcase classname="t.a" name="two"><failure message="boom">at line 3</failure></testcase>
 <testcase classname="t.a" name="three"><skipped/></testcase><testcase name="four"><error>gone</error></testcase></testsuite></testsuites>"""
 PASSING = '<testsuite><testcase classname="t" name="one"/></testsuite>'
 TAP = "TAP version 13\n1..3\nok 1 - adds\nnot ok 2 - subtracts\n  ---\n  at: 3\n  ...\nok 3 - later # SKIP no time\n"
-PYTEST = "..F\nFAILED tests/test_a.py::test_b - assert 1 == 2\n=== 1 failed, 2 passed, 1 skipped in 0.03s ===\n"
+PYTEST = (
+    "..F\nFAILED tests/test_a.py::test_b - assert 1 == 2\n=== 1 failed, 2 passed, 1 skipped in 0.03s ===\n"
+)
 
 
 def outcomes(results, **ended):
-    told = command.read(results, Ended(**({"exit": 0} | ended)))
+    told = readers.read(results, Ended(**({"exit": 0} | ended)))
     return told.problem or told.outcomes
 
 
 def status(results, **ended):
-    return project.judge(Suite("s", "command", "r", command="x", results=results), Ended(**({"exit": 0} | ended))).status
+    return project.judge(
+        Suite("s", "command", "r", command="x", results=results), Ended(**({"exit": 0} | ended))
+    ).status
 
 
 def test_junit():
-    told = command.read("out.xml", Ended(1, collected=JUNIT))
+    told = readers.read("out.xml", Ended(1, collected=JUNIT))
     assert told.outcomes == {"t.a::one": "pass", "t.a::two": "fail", "four": "fail"}
     assert told.messages == {"t.a::two": "boom\nat line 3", "four": "gone"}
 
@@ -39,17 +44,30 @@ def test_tap():
 def test_pytest_names_what_its_options_show():
     assert outcomes("pytest", exit=1, output=PYTEST) == {"tests/test_a.py::test_b": "fail", "command": "fail"}
     verbose = "tests/test_a.py::test_x[a b] PASSED   [ 50%]\nPASSED tests/test_a.py::test_y\n== 2 passed, 3 warnings in 1.00s ==\n"
-    assert outcomes("pytest", output=verbose) == {"tests/test_a.py::test_x[a b]": "pass", "tests/test_a.py::test_y": "pass"}
+    assert outcomes("pytest", output=verbose) == {
+        "tests/test_a.py::test_x[a b]": "pass",
+        "tests/test_a.py::test_y": "pass",
+    }
     spread = "[gw0] [ 50%] PASSED tests/a.py::test_x \n[gw1] [100%] FAILED tests/a.py::test_y\nFAILED tests/a.py::test_y - no\n= 1 failed, 1 passed in 1.00s =\n"
-    assert outcomes("pytest", exit=1, output=spread.replace("x \n", "x\n")) == {"tests/a.py::test_x": "pass", "tests/a.py::test_y": "fail"}
+    assert outcomes("pytest", exit=1, output=spread.replace("x \n", "x\n")) == {
+        "tests/a.py::test_x": "pass",
+        "tests/a.py::test_y": "fail",
+    }
 
 
 def test_a_file_that_cannot_be_collected_stands_for_its_tests():
     said = "ERROR tests/test_a.py - SyntaxError: no\nPASSED tests/test_b.py::test_b\n=== 1 passed, 1 error in 0.03s ===\n"
-    assert outcomes("pytest", exit=1, output=said) == {"tests/test_a.py (as a whole)": "fail", "tests/test_b.py::test_b": "pass"}
+    assert outcomes("pytest", exit=1, output=said) == {
+        "tests/test_a.py (as a whole)": "fail",
+        "tests/test_b.py::test_b": "pass",
+    }
     xml = '<testsuite errors="1"><testcase name="tests.test_a"><error message="collection failure">no</error></testcase></testsuite>'
     assert outcomes("out.xml", exit=2, collected=xml) == {"tests.test_a (as a whole)": "fail"}
-    assert [name for name in ("command", "tests.test_a (as a whole)", "tests.test_a::one") if command.is_test(name)] == ["tests.test_a::one"]
+    assert [
+        name
+        for name in ("command", "tests.test_a (as a whole)", "tests.test_a::one")
+        if readers.is_test(name)
+    ] == ["tests.test_a::one"]
 
 
 def test_the_quiet_summary_of_pytest_is_read_too():
@@ -91,7 +109,14 @@ def test_when_nothing_ran_or_nothing_can_be_read_the_verdict_is_broken(results, 
     [
         ("out.xml", {"collected": PASSING, "exit": 1}),
         ("out.xml", {"collected": PASSING, "timed_out": True, "exit": -9}),
-        ("out.xml", {"collected": PASSING.replace("/>", "/><testcase classname='t' name='one'><failure/></testcase>", 1)}),
+        (
+            "out.xml",
+            {
+                "collected": PASSING.replace(
+                    "/>", "/><testcase classname='t' name='one'><failure/></testcase>", 1
+                )
+            },
+        ),
         ("tap", {"output": "1..2\nok 1\n"}),
         ("tap", {"output": "ok 1\n"}),
         ("tap", {"output": "1..1\nok 1\nBail out! no disk\n"}),
@@ -109,7 +134,13 @@ def test_what_contradicts_itself_is_a_failure(results, ended):
 
 
 @pytest.mark.parametrize(
-    ("results", "ended"), [("out.xml", {"collected": PASSING}), ("tap", {"output": "ok 1\n1..1\n"}), ("pytest", {"output": "1 passed in 0.1s\n"}), (None, {})]
+    ("results", "ended"),
+    [
+        ("out.xml", {"collected": PASSING}),
+        ("tap", {"output": "ok 1\n1..1\n"}),
+        ("pytest", {"output": "1 passed in 0.1s\n"}),
+        (None, {}),
+    ],
 )
 def test_what_ran_and_passed_is_passed(results, ended):
     assert status(results, **ended) == "passed"
@@ -126,19 +157,47 @@ def test_a_failed_build_is_failed_whatever_the_command_said():
 
 
 def test_failures_carry_their_message():
-    decided = project.judge(Suite("s", "command", "r", command="x", results="out.xml"), Ended(1, collected=JUNIT))
-    assert sorted((failure["id"], failure["difference"]) for failure in decided.failures) == [("four", "gone"), ("t.a::two", "boom")]
+    decided = project.judge(
+        Suite("s", "command", "r", command="x", results="out.xml"), Ended(1, collected=JUNIT)
+    )
+    assert sorted((failure["id"], failure["difference"]) for failure in decided.failures) == [
+        ("four", "gone"),
+        ("t.a::two", "boom"),
+    ]
     assert (decided.counts.cases, decided.counts.passed, decided.counts.failed) == (3, 1, 2)
 
 
 READERS = ["out.xml", "tap", "pytest", "cargo", "go", None]
-LINES = ["running 2 tests", "test a ... ok", "test a ... FAILED", "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", "failures:"]
-LINES += ["=== RUN   TestA", "--- PASS: TestA (0.00s)", "    --- FAIL: TestA/b (0.00s)", "ok  \tx\t0.1s", "FAIL\tx [build failed]", "?   \tx\t[no test files]"]
-LINES += ['{"Action":"fail","Package":"x","Test":"TestA"}', '{"Action":"output","Package":"x","Output":"ok  \\tx\\t0.1s\\n"}', '{"Action":"pass"}', '{"Action":', "{}"]
+LINES = [
+    "running 2 tests",
+    "test a ... ok",
+    "test a ... FAILED",
+    "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+    "failures:",
+]
+LINES += [
+    "=== RUN   TestA",
+    "--- PASS: TestA (0.00s)",
+    "    --- FAIL: TestA/b (0.00s)",
+    "ok  \tx\t0.1s",
+    "FAIL\tx [build failed]",
+    "?   \tx\t[no test files]",
+]
+LINES += [
+    '{"Action":"fail","Package":"x","Test":"TestA"}',
+    '{"Action":"output","Package":"x","Output":"ok  \\tx\\t0.1s\\n"}',
+    '{"Action":"pass"}',
+    '{"Action":',
+    "{}",
+]
 LINES += ["ok 1 - a", "not ok 2", "1..2", "PASSED a.py::b", "== 1 passed in 0.1s ==", "   Doc-tests x"]
 
 
-@given(st.sampled_from(READERS), st.text() | st.lists(st.sampled_from(LINES)).map("\n".join), st.integers(-20, 255))
+@given(
+    st.sampled_from(READERS),
+    st.text() | st.lists(st.sampled_from(LINES)).map("\n".join),
+    st.integers(-20, 255),
+)
 def test_no_output_makes_the_reader_stumble(results, text, exit):
-    told = command.read(results, Ended(exit, output=text, collected=text))
+    told = readers.read(results, Ended(exit, output=text, collected=text))
     assert told.problem or told.outcomes

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from oracle import command
-from oracle.command import Ended
+from oracle.suites.command import readers
+from oracle.suites.command.readers import Ended
 
 CARGO = """
 running 4 tests
@@ -65,7 +65,9 @@ running 0 tests
 test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 """
 LEFT = "running 2 tests\n"  # a program that ended by exit(0): cargo itself then exits with 0
-NO_COMPILE = "error[E0425]: cannot find value `y`\nerror: could not compile `calc` (lib) due to 1 previous error\n"
+NO_COMPILE = (
+    "error[E0425]: cannot find value `y`\nerror: could not compile `calc` (lib) due to 1 previous error\n"
+)
 
 GO = """=== RUN   TestAdds
 no newline--- PASS: TestAdds (0.00s)
@@ -107,7 +109,7 @@ GO_OUTCOMES = {
 
 
 def outcomes(results, **ended):
-    told = command.read(results, Ended(**({"exit": 0} | ended)))
+    told = readers.read(results, Ended(**({"exit": 0} | ended)))
     return told.problem or told.outcomes
 
 
@@ -115,7 +117,7 @@ def outcomes(results, **ended):
 
 
 def test_cargo_of_several_programs_and_doc_tests():
-    told = command.read("cargo", Ended(101, CARGO))
+    told = readers.read("cargo", Ended(101, CARGO))
     assert told.outcomes == {
         "tests::adds": "pass", "tests::panics": "pass", "tests::wrong": "fail", "outer": "pass", "src/lib.rs - add": "pass",
     }  # fmt: skip
@@ -137,21 +139,33 @@ def test_a_doc_tests_name_does_not_move_with_its_line():
         (MERGED + LEFT, "in the middle of its tests"),
         (LEFT + MERGED, "in the middle of its tests"),
         (LEFT + "test a ... ok\n" + MERGED, "in the middle of its tests"),
-        (MERGED.replace("ok. 1 passed; 0 failed; 0 ignored; 1", "ok. 2 passed; 0 failed; 0 ignored; 1"), "does not agree"),
+        (
+            MERGED.replace("ok. 1 passed; 0 failed; 0 ignored; 1", "ok. 2 passed; 0 failed; 0 ignored; 1"),
+            "does not agree",
+        ),
         (MERGED.replace("running 2", "running 3"), "3 tests were announced"),
         (MERGED.replace("test tests::adds ... ok", "test tests::adds ... said\nok"), "does not agree"),
         (MERGED.replace("test result: ok. 1", "test result: FAILED. 1", 1), "contradicts itself"),
-        (MERGED + "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", "a summary without tests"),
-        (CARGO.replace("test tests::forged ... ok", "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"), "not agree"),
+        (
+            MERGED + "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+            "a summary without tests",
+        ),
+        (
+            CARGO.replace(
+                "test tests::forged ... ok",
+                "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+            ),
+            "not agree",
+        ),
     ],
 )
 def test_what_cargo_says_must_agree_with_itself(output, says):
-    told = command.read("cargo", Ended(0, output))
+    told = readers.read("cargo", Ended(0, output))
     assert told.outcomes["command"] == "fail" and says in told.messages["command"]
 
 
 def test_code_that_does_not_compile_has_failed():
-    told = command.read("cargo", Ended(101, error=NO_COMPILE))
+    told = readers.read("cargo", Ended(101, error=NO_COMPILE))
     assert told.outcomes == {"command": "fail"} and "E0425" in told.messages["command"]
 
 
@@ -162,8 +176,12 @@ def test_code_that_does_not_compile_has_failed():
         {"exit": 101, "error": "error: no matching package named `x` found"},
         {"output": ""},
         {"output": MERGED.partition("   Doc-tests")[2]},
-        {"output": "running 1 test\n.\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n"},
-        {"output": "running 1 test\ntest a ... ignored\n\ntest result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n"},
+        {
+            "output": "running 1 test\n.\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n"
+        },
+        {
+            "output": "running 1 test\ntest a ... ignored\n\ntest result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n"
+        },
     ],
 )
 def test_where_cargo_ran_nothing_or_names_nothing_there_is_nothing_to_judge(ended):
@@ -174,7 +192,9 @@ def test_where_cargo_ran_nothing_or_names_nothing_there_is_nothing_to_judge(ende
 
 
 def test_go_with_packages_subtests_a_panic_and_a_package_that_does_not_build():
-    told = command.read("go", Ended(2, GO, error="# example.com/calc/brk\nbrk/e_test.go:3:29: undefined: undefined\n"))
+    told = readers.read(
+        "go", Ended(2, GO, error="# example.com/calc/brk\nbrk/e_test.go:3:29: undefined: undefined\n")
+    )
     assert told.outcomes == GO_OUTCOMES
     assert told.messages["example.com/calc/pan.TestP"].startswith("panic: boom")
     assert "undefined: undefined" in told.messages["example.com/calc/brk (as a whole)"]
@@ -191,8 +211,12 @@ def as_events(text):
         package.append(line)
         if line.startswith(("ok", "FAIL\t", "?")):
             name = line.split("\t")[1]
-            events += [json.dumps({"Action": "output", "Package": name, "Output": piece}) + "\n" for piece in package]
-            events.append(json.dumps({"Action": "fail" if line.startswith("FAIL") else "pass", "Package": name}) + "\n")
+            events += [
+                json.dumps({"Action": "output", "Package": name, "Output": piece}) + "\n" for piece in package
+            ]
+            events.append(
+                json.dumps({"Action": "fail" if line.startswith("FAIL") else "pass", "Package": name}) + "\n"
+            )
             package = []
     return "".join(events)
 
@@ -204,8 +228,13 @@ def test_go_as_json_says_the_same():
 def test_a_failure_that_only_an_event_tells_of_counts():
     passing = as_events("=== RUN   TestOk\n--- PASS: TestOk (0.00s)\nok  \tx/y\t0.1s\n")
     assert outcomes("go", output=passing) == {"x/y.TestOk": "pass"}
-    assert outcomes("go", output=passing + '{"Action":"fail","Package":"x/y","Test":"TestOk"}') == {"x/y.TestOk": "fail"}
-    assert outcomes("go", output=passing + '{"Action":"fail","Package":"x"}') == {"x/y.TestOk": "pass", "x (as a whole)": "fail"}
+    assert outcomes("go", output=passing + '{"Action":"fail","Package":"x/y","Test":"TestOk"}') == {
+        "x/y.TestOk": "fail"
+    }
+    assert outcomes("go", output=passing + '{"Action":"fail","Package":"x"}') == {
+        "x/y.TestOk": "pass",
+        "x (as a whole)": "fail",
+    }
 
 
 def test_without_names_a_package_is_the_test():
@@ -217,10 +246,19 @@ def test_without_names_a_package_is_the_test():
     ("output", "expected"),
     [
         ("=== RUN   TestA\nok  \tx\t0.1s\n", {"x.TestA": "fail"}),
-        ("=== RUN   TestA\n--- PASS: TestA (0.00s)\nFAIL\tx\t0.1s\n", {"x.TestA": "pass", "x (as a whole)": "fail"}),
+        (
+            "=== RUN   TestA\n--- PASS: TestA (0.00s)\nFAIL\tx\t0.1s\n",
+            {"x.TestA": "pass", "x (as a whole)": "fail"},
+        ),
         ("=== RUN   TestA\n--- PASS: TestA (0.00s)\n", {"command": "fail"}),
-        ("=== RUN   TestA\n--- PASS: TestA (0.00s)\n--- FAIL: TestA (0.00s)\nok  \tx\t0.1s\n", {"x.TestA": "fail"}),
-        ("=== RUN   TestA\n--- FAIL: TestA (0.00s)\n--- PASS: TestA (0.00s)\nok  \tx\t0.1s\n", {"x.TestA": "fail"}),
+        (
+            "=== RUN   TestA\n--- PASS: TestA (0.00s)\n--- FAIL: TestA (0.00s)\nok  \tx\t0.1s\n",
+            {"x.TestA": "fail"},
+        ),
+        (
+            "=== RUN   TestA\n--- FAIL: TestA (0.00s)\n--- PASS: TestA (0.00s)\nok  \tx\t0.1s\n",
+            {"x.TestA": "fail"},
+        ),
         ("FAIL\tx [setup failed]\n", {"x (as a whole)": "fail"}),
     ],
 )
@@ -228,6 +266,14 @@ def test_what_go_says_must_agree_with_itself(output, expected):
     assert outcomes("go", output=output) == expected
 
 
-@pytest.mark.parametrize("ended", [{"exit": 127, "error": "go: not found"}, {}, {"output": "?   \tx\t[no test files]\n"}, {"output": "--- SKIP: T (0.00s)\nok  \tx\t1s\n"}])
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"exit": 127, "error": "go: not found"},
+        {},
+        {"output": "?   \tx\t[no test files]\n"},
+        {"output": "--- SKIP: T (0.00s)\nok  \tx\t1s\n"},
+    ],
+)
 def test_where_go_ran_nothing_there_is_nothing_to_judge(ended):
     assert isinstance(outcomes("go", **ended), str)

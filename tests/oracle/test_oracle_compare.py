@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import compare, json_values, numbers
+from oracle.judging import compare, json_values, numbers
 
-ROWS = st.lists(st.text(alphabet="ab1|.-e {}[]\",: ", max_size=8), max_size=6)
+ROWS = st.lists(st.text(alphabet='ab1|.-e {}[]",: ', max_size=8), max_size=6)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4), max_leaves=12)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
 TOLERANCES = st.sampled_from([0.0, 1e-9, 0.01, 0.5])
 
 
@@ -90,7 +94,10 @@ def test_differences_in_words(mode, ours, theirs, said):
         ("line 2: '2' instead of '3'", "line 2: '2'"),
         ("line 2: '' after the end of the expected output", "line 2: ''"),
         ("line 1: the output ends, 'a, b' was expected", "line 1: the output ends"),
-        ("has extra 1 lines, the first '3'; lacks 1 lines, the first '2'", "has extra 1 lines, the first '3'"),
+        (
+            "has extra 1 lines, the first '3'; lacks 1 lines, the first '2'",
+            "has extra 1 lines, the first '3'",
+        ),
         ("lacks 1 lines, the first '2'", ""),
         ("$.b: nothing, 3 was expected", "$.b: nothing"),
         ("$[2]: 3 where nothing was expected", "$[2]: 3"),
@@ -116,7 +123,11 @@ def test_an_unknown_mode_is_never_equal():
 # -- numbers --------------------------------------------------------------------------------------------------
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False), TOLERANCES)
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(allow_nan=False, allow_infinity=False),
+    TOLERANCES,
+)
 def test_the_tolerance_has_no_side_and_is_relative_above_one(one, other, tolerance):
     same = numbers.alike(repr(one), repr(other), tolerance)
     assert same == numbers.alike(repr(other), repr(one), tolerance)
@@ -173,7 +184,17 @@ def test_only_free_standing_numbers_are_numbers(line, found):
     assert numbers.NUMBER.findall(line) == found
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("a1 2", "a1.0 2"), ("1  2", "1 2"), ("1,000", "1000"), ("x 1", "y 1"), ("1 2", "1"), ("1.2.3", "1.2.30")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("a1 2", "a1.0 2"),
+        ("1  2", "1 2"),
+        ("1,000", "1000"),
+        ("x 1", "y 1"),
+        ("1 2", "1"),
+        ("1.2.3", "1.2.30"),
+    ],
+)
 def test_all_but_numbers_is_exact(ours, theirs):
     assert compare.difference("numbers", ours, theirs, tolerance=0.9) is not None
 
@@ -237,7 +258,10 @@ def test_values_of_json(ours, theirs, same):
 
 
 def test_a_key_that_comes_twice_means_nothing():
-    assert compare.difference("json", '{"a":1,"a":1}', '{"a":1}') == 'not JSON: the key "a" comes twice in one object'
+    assert (
+        compare.difference("json", '{"a":1,"a":1}', '{"a":1}')
+        == 'not JSON: the key "a" comes twice in one object'
+    )
     said = compare.difference("json", '{"a":1}', '{"a":1,"a":1}')
     assert "compared as text" in said and "comes twice" in said
     assert compare.difference("json", '{"a":1,"a":1}', '{"a":1,"a":1}') is None
@@ -246,11 +270,18 @@ def test_a_key_that_comes_twice_means_nothing():
 def test_where_the_expected_output_is_no_json_only_the_same_text_will_do():
     assert compare.difference("json", "Error: no\n", "Error: no\n") is None
     said = compare.difference("json", "[]", "Error: no\n")
-    assert said.startswith("line 1: '[]' instead of 'Error: no' (compared as text, because the expected output is not JSON: line 1, column 1")
+    assert said.startswith(
+        "line 1: '[]' instead of 'Error: no' (compared as text, because the expected output is not JSON: line 1, column 1"
+    )
 
 
 def test_deep_nesting_breaks_nothing():
     deep = "[" * 200_000
     assert compare.difference("json", deep, "[]") == "not JSON: nested too deeply"
     assert "nested too deeply" in compare.difference("json", "[]", deep + "]" * 200_000)
-    assert json_values.first_difference(json_values.read("[" * 300 + "]" * 300), json_values.read("[" * 300 + "1" + "]" * 300), 0) is not None
+    assert (
+        json_values.first_difference(
+            json_values.read("[" * 300 + "]" * 300), json_values.read("[" * 300 + "1" + "]" * 300), 0
+        )
+        is not None
+    )

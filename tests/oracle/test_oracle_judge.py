@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from oracle import judge, verdict
-from oracle.answer import Answer
-from oracle.judge import JudgeFailed, Pair
-from oracle.spec import Case, Suite
+from oracle.judging import judge, verdict
+from oracle.judging.answer import Answer
+from oracle.judging.judge import JudgeFailed, Pair
+from oracle.suites.base import Case, Suite
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
 OURS, THEIRS = Answer("a 1.5\n", 0), Answer("a 1.6\n", 0)
@@ -32,7 +32,9 @@ def test_the_tolerance_is_the_suites():
     for tolerance, said in ((0.1, [None]), (0.01, ["line 1: 'a 1.5' instead of 'a 1.6'"])):
         suite = Suite.from_json(SUITE.to_json() | {"compare": "numbers", "tolerance": tolerance})
         assert judge.of(suite, lambda cases: 1 / 0)([pair()]) == said
-    exits = judge.by_output("numbers", tolerance=0.1)([pair(candidate=Answer("a 1.5\n", 1)), pair(candidate=Answer("", -6))])
+    exits = judge.by_output("numbers", tolerance=0.1)(
+        [pair(candidate=Answer("a 1.5\n", 1)), pair(candidate=Answer("", -6))]
+    )
     assert exits == ["exit status 1 instead of 0", "killed by signal 6"]
 
 
@@ -43,18 +45,28 @@ def test_a_comparator_is_asked_once_about_every_pair_that_is_not_the_same_bytes(
     assert told(pairs) == ["rows differ", None, "killed by signal 11", "rows differ"]
     ((first, second),) = asked
     assert (first.id, second.id) == ("a", "d")
-    assert json.loads(first.input) == {"input": "select a;\n", "candidate": {"output": "a 1.5\n", "exit": 0}, "reference": {"output": "a 1.6\n", "exit": 0}}
+    assert json.loads(first.input) == {
+        "input": "select a;\n",
+        "candidate": {"output": "a 1.5\n", "exit": 0},
+        "reference": {"output": "a 1.6\n", "exit": 0},
+    }
     assert judge.of(suite, lambda cases: {case.id: Answer("", 0) for case in cases})([pair("a")]) == [None]
 
 
 def test_where_every_pair_is_equal_no_comparator_runs():
     told, asked = asking(None)
-    assert told([pair(candidate=THEIRS), pair("b", candidate=Answer("", -9))]) == [None, "killed by signal 9"] and asked == []
+    assert (
+        told([pair(candidate=THEIRS), pair("b", candidate=Answer("", -9))]) == [None, "killed by signal 9"]
+        and asked == []
+    )
 
 
 def test_a_comparator_says_nothing_about_exit_statuses():
     told, _ = asking(Answer("", 0))
-    assert told([pair(candidate=Answer("x", 1)), pair(candidate=Answer("a 1.6\n", 1))]) == ["exit status 1 instead of 0"] * 2
+    assert (
+        told([pair(candidate=Answer("x", 1)), pair(candidate=Answer("a 1.6\n", 1))])
+        == ["exit status 1 instead of 0"] * 2
+    )
 
 
 def test_a_comparator_that_only_ends_with_one_says_that_they_differ():
@@ -66,9 +78,15 @@ def test_a_comparator_that_only_ends_with_one_says_that_they_differ():
     ("answer", "said"),
     [
         (None, "the comparator gave no answer to case 'a' (c/a.sql:3)"),
-        (Answer("", 127, error="sh: compare: not found\n"), "exit status 127 (the comparator is missing or cannot be run): sh: compare: not found"),
+        (
+            Answer("", 127, error="sh: compare: not found\n"),
+            "exit status 127 (the comparator is missing or cannot be run): sh: compare: not found",
+        ),
         (Answer("", 126), "exit status 126 (the comparator is missing or cannot be run)"),
-        (Answer("", 2, error="python3: can't open file 'c.py'"), "exit status 2: python3: can't open file 'c.py'"),
+        (
+            Answer("", 2, error="python3: can't open file 'c.py'"),
+            "exit status 2: python3: can't open file 'c.py'",
+        ),
         (Answer("", 1, error="Traceback\nValueError: no\n"), "exit status 1: ValueError: no"),
         (Answer("", -11), "killed by signal 11"),
         (Answer("same", 0, timed_out=True), "no end within the time of a case"),

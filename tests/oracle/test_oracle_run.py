@@ -2,10 +2,11 @@
 
 import pytest
 
-from oracle import batch, judge, run
-from oracle.answer import Answer
-from oracle.spec import Case, Suite
-from oracle.verdict import Built
+from oracle.inside import batch
+from oracle.judging import judge, run
+from oracle.judging.answer import Answer
+from oracle.judging.verdict import Built
+from oracle.suites.base import Case, Suite
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
 EXACT = judge.by_output("exact")
@@ -26,12 +27,16 @@ class Side:
             if case.id in self.kills:
                 break
             if case.id not in self.refuses:
-                answers[case.id] = Answer(case.input + "!" * any(word in case.input for word in self.wrong), 0)
+                answers[case.id] = Answer(
+                    case.input + "!" * any(word in case.input for word in self.wrong), 0
+                )
         return answers
 
 
 def differential(candidate, reference, cases=CASES, **more):
-    return run.differential(cases, judge=EXACT, candidate=candidate, reference=reference, known=more.pop("known", {}), **more)
+    return run.differential(
+        cases, judge=EXACT, candidate=candidate, reference=reference, known=more.pop("known", {}), **more
+    )
 
 
 def test_equal_answers_pass_and_the_new_reference_answers_come_back():
@@ -107,7 +112,10 @@ def test_a_smaller_input_that_fails_in_another_way_is_no_smaller_example():
     """Without its table the statement fails as well, but that is not what was to be shown."""
 
     def candidate(cases):
-        return {case.id: Answer("1\n", 0) if "create" in case.input else Answer("", 1, error="no such table: t") for case in cases}
+        return {
+            case.id: Answer("1\n", 0) if "create" in case.input else Answer("", 1, error="no such table: t")
+            for case in cases
+        }
 
     case = Case("a", "create t;\nfill t;\nselect t;\n", "c/a.sql", 1)
     reference = lambda cases: {case.id: Answer("2\n", 0) for case in cases}  # noqa: E731
@@ -124,8 +132,12 @@ def test_the_time_that_one_failure_leaves_is_for_the_others():
             return super().__call__(cases)
 
     cases = [Case("a", "x;\n", "c/a.sql", 1), Case("b", "".join(f"x {n};\n" for n in range(8)), "c/b.sql", 1)]
-    ran = differential(Slow(wrong=("x",)), Side(), cases=cases, shrinking=run.Shrinking(lambda: clock[0], 4.0))
-    assert [failure["input"].count("\n") for failure in ran.verdict.failures] == [1, 1], "half of the time does for two rounds of three"
+    ran = differential(
+        Slow(wrong=("x",)), Side(), cases=cases, shrinking=run.Shrinking(lambda: clock[0], 4.0)
+    )
+    assert [failure["input"].count("\n") for failure in ran.verdict.failures] == [1, 1], (
+        "half of the time does for two rounds of three"
+    )
 
 
 def test_a_comparator_that_fails_on_a_trial_ends_no_run():
@@ -135,11 +147,15 @@ def test_a_comparator_that_fails_on_a_trial_ends_no_run():
         return EXACT(pairs)
 
     case = Case("a", "x 1;\nx 2;\n", "c/a.sql", 1)
-    ran = run.differential([case], candidate=Side(wrong="x"), reference=Side(), known={}, judge=judge_of, shrinking=AT_ONCE)
+    ran = run.differential(
+        [case], candidate=Side(wrong="x"), reference=Side(), known={}, judge=judge_of, shrinking=AT_ONCE
+    )
     assert (ran.verdict.status, ran.verdict.failures[0]["input"]) == ("failed", case.input)
 
 
-HIDDEN = [Case(f"h{number}", f"secret {number};\n", "../hidden/x.sql", number, hidden=True) for number in range(3)]
+HIDDEN = [
+    Case(f"h{number}", f"secret {number};\n", "../hidden/x.sql", number, hidden=True) for number in range(3)
+]
 
 
 def test_held_out_cases_run_by_themselves_after_the_others_and_after_their_shrinking():
@@ -164,13 +180,20 @@ def test_held_out_cases_run_by_themselves_after_the_others_and_after_their_shrin
 def test_where_every_case_is_held_out_their_number_is_all_that_is_told():
     ran = differential(Side(wrong=("secret 1",)), Side(), cases=HIDDEN, shrinking=AT_ONCE)
     told = ran.verdict
-    assert (told.status, told.failures, told.causes, told.held_out) == ("failed", [], [], {"cases": 3, "passed": 2})
+    assert (told.status, told.failures, told.causes, told.held_out) == (
+        "failed",
+        [],
+        [],
+        {"cases": 3, "passed": 2},
+    )
     assert told.reason == "1 of 3 held-out cases fail"
 
 
 def test_what_breaks_the_visible_cases_breaks_it_all_and_no_hidden_one_runs():
     candidate = Side(refuses="a", kills="")
-    ran = run.differential([CASES[0], *HIDDEN], candidate=candidate, reference=Side(refuses="a"), known={}, judge=EXACT)
+    ran = run.differential(
+        [CASES[0], *HIDDEN], candidate=candidate, reference=Side(refuses="a"), known={}, judge=EXACT
+    )
     assert (ran.verdict.status, ran.verdict.outcomes, ran.verdict.counts.cases) == ("broken", {}, 4)
     assert not any("h" in batch for batch in candidate.batches)
 
@@ -200,7 +223,15 @@ def test_different_bytes_never_become_the_same_text(data, text):
 
 @pytest.mark.parametrize(
     ("command", "shell"),
-    [("/bin/cat -", False), ("cat", False), ("cat 'a b'", False), ("cat | cat", True), ("X=1 cat", True), ("no-such-program", True), ("cd", True)],
+    [
+        ("/bin/cat -", False),
+        ("cat", False),
+        ("cat 'a b'", False),
+        ("cat | cat", True),
+        ("X=1 cat", True),
+        ("no-such-program", True),
+        ("cd", True),
+    ],
 )
 def test_a_shell_is_started_only_where_the_command_needs_one(command, shell):
     program, argv = batch.program(command, "/usr/bin:/bin")

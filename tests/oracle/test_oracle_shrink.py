@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import shrink
+from oracle.judging import shrink
 
 
 def ticking(step=0.0):
@@ -32,7 +32,10 @@ def test_the_answer_still_differs_and_no_piece_of_it_can_go(pieces, random):
     verdicts = {tuple(pieces): True}
 
     def differs(inputs):
-        return [verdicts.setdefault(tuple(chosen), random.random() < 0.3) if chosen else False for chosen in inputs]
+        return [
+            verdicts.setdefault(tuple(chosen), random.random() < 0.3) if chosen else False
+            for chosen in inputs
+        ]
 
     small = shrink.shrink(pieces, differs, now=ticking(), budget_s=1)
     assert verdicts[tuple(small)]

@@ -10,18 +10,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oracle import cases
-from oracle.cases import BadCases, sql
-from oracle.cases.slt import Expected
-from oracle.spec import Case, Suite
+from oracle import inside
+from oracle.suites import case_files
+from oracle.suites.base import Case, Suite
+from oracle.suites.case_files import BadCases, sql
+from oracle.suites.sqllogictest.records import Expected
 
 SUITE = Suite("slt", "sqllogictest", "engine", cases=("slt/**",), candidate="./engine", engine="sqlite")
 JSON_SUITE = replace(SUITE, protocol="json")
 MD5 = "0" * 32
+INSIDE = Path(inside.__file__).parent
 
 
 def load(*files, suite=SUITE):
-    return cases.load(suite.cases, [(path, text.encode() if isinstance(text, str) else text) for path, text in files], suite)
+    return case_files.load(
+        suite.cases, [(path, text.encode() if isinstance(text, str) else text) for path, text in files], suite
+    )
 
 
 def problems(text, suite=SUITE):
@@ -42,7 +46,11 @@ def test_a_record_is_a_case_named_by_its_file_and_line():
     text = "# about\n\nskipif mysql\nquery IT rowsort label-1\nSELECT a,\n b FROM t\n----\n1\nx\n"
     (case,) = load(("slt/select/basic.test", text))
     assert case == Case(
-        "select/basic/00004", "SELECT a,\n b FROM t\n", "slt/select/basic.test", 4, "query IT rowsort label-1\n----\n1\nx"
+        "select/basic/00004",
+        "SELECT a,\n b FROM t\n",
+        "slt/select/basic.test",
+        4,
+        "query IT rowsort label-1\n----\n1\nx",
     )
 
 
@@ -56,12 +64,24 @@ def test_a_record_is_a_case_named_by_its_file_and_line():
         ("query I\nX", Expected("query", "I")),
         ("query I\nX\n----", Expected("query", "I")),
         ("query I\nX\n----   \n1", Expected("query", "I", values=("1",))),
-        ("  query \t IT\trowsort\nX\n----\n1\n a b \n", Expected("query", "IT", "rowsort", values=("1", " a b "))),
-        ("query ITR valuesort some-label # why\nX\n----\n1\n2\n3", Expected("query", "ITR", "valuesort", "some-label", ("1", "2", "3"))),
+        (
+            "  query \t IT\trowsort\nX\n----\n1\n a b \n",
+            Expected("query", "IT", "rowsort", values=("1", " a b ")),
+        ),
+        (
+            "query ITR valuesort some-label # why\nX\n----\n1\n2\n3",
+            Expected("query", "ITR", "valuesort", "some-label", ("1", "2", "3")),
+        ),
         ("query IT\nX\n----\n1\ta\n2\t\n", Expected("query", "IT", values=("1", "a", "2", ""))),
         (f"query IT\nX\n----\n30 values hashing to {MD5}", Expected("query", "IT", hashed=(30, MD5))),
-        (f"query TT\nX\n----\n30 values hashing to {MD5}\n-", Expected("query", "TT", values=(f"30 values hashing to {MD5}", "-"))),
-        ("query T\nX\n----\n1 # no comment\n#a comment\n2", Expected("query", "T", values=("1 # no comment", "2"))),
+        (
+            f"query TT\nX\n----\n30 values hashing to {MD5}\n-",
+            Expected("query", "TT", values=(f"30 values hashing to {MD5}", "-")),
+        ),
+        (
+            "query T\nX\n----\n1 # no comment\n#a comment\n2",
+            Expected("query", "T", values=("1 # no comment", "2")),
+        ),
         ("query T\r\nX\r\n----\r\na\r\r\n\r\n", Expected("query", "T", values=("a\r",))),
     ],
 )
@@ -131,7 +151,10 @@ def test_a_slt_file_of_a_differential_suite_is_plain_text():
     [
         ("", "1: the file has no record"),
         ("# nothing\n\n# at all\n", "1: the file has no record"),
-        ("\nloop i 0 10\nstatement ok\nX\n", "2: unknown record `loop`: it can be statement, query, skipif, onlyif, halt, hash-threshold"),
+        (
+            "\nloop i 0 10\nstatement ok\nX\n",
+            "2: unknown record `loop`: it can be statement, query, skipif, onlyif, halt, hash-threshold",
+        ),
         ("include other.slt", "1: unknown record `include`"),
         ("mode nosort", "1: unknown record `mode`"),
         ("connection con1\nstatement ok\nX", "1: unknown record `connection`"),
@@ -170,13 +193,22 @@ def test_a_slt_file_of_a_differential_suite_is_plain_text():
         ("hash-threshold", "1: `hash-threshold` needs a number of values"),
         ("hash-threshold few", "1: `hash-threshold` needs a number of values"),
         ("hash-threshold 8\nstatement ok\nX", "2: a blank line must stand after `hash-threshold`"),
-        ("query I nosort l\nX\n----\n1\n\nquery I nosort l\nY\n----\n2", "6: label 'l' has other results than at line 1"),
-        ("query I nosort l\nX\n----\n1\n\nskipif sqlite\nquery I nosort l\nY\n----\n2", "7: label 'l' has other results than at line 1"),
+        (
+            "query I nosort l\nX\n----\n1\n\nquery I nosort l\nY\n----\n2",
+            "6: label 'l' has other results than at line 1",
+        ),
+        (
+            "query I nosort l\nX\n----\n1\n\nskipif sqlite\nquery I nosort l\nY\n----\n2",
+            "7: label 'l' has other results than at line 1",
+        ),
         ("statement ok\nSELECT 'a", "1: the SQL does not end"),
         ("statement ok\nSELECT 1 /* a", "1: the SQL does not end"),
         ("statement error\nCREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1", "1: the SQL does not end"),
         ("statement ok\nSELECT '\0'", "1: the SQL has a NUL character"),
-        ("statement ok\nX\n\n" + "statement ok\n" + "x" * (cases.CASE_BYTES_MAX + 1), "4: the case has 1,048,578 bytes"),
+        (
+            "statement ok\nX\n\n" + "statement ok\n" + "x" * (case_files.CASE_BYTES_MAX + 1),
+            "4: the case has 1,048,578 bytes",
+        ),
         (b"statement ok\nX\n\nstatement ok\n\xff\n", "5: not UTF-8: byte 0xff at offset 29"),
     ],
 )
@@ -217,7 +249,9 @@ def test_a_file_of_fifty_megabytes_is_not_read():
 def test_two_files_of_the_same_name_are_told_once():
     with pytest.raises(BadCases) as caught:
         load(*[(f"slt/x.{suffix}", "statement ok\nX\n\n" * 50) for suffix in ("slt", "test")])
-    assert [str(problem) for problem in caught.value.problems] == ["slt/x.test:1: case 'x/00001' is already in slt/x.slt:1"]
+    assert [str(problem) for problem in caught.value.problems] == [
+        "slt/x.test:1: case 'x/00001' is already in slt/x.slt:1"
+    ]
 
 
 # -- files are run whole ------------------------------------------------------------------------------------------
@@ -225,18 +259,22 @@ def test_two_files_of_the_same_name_are_told_once():
 
 def test_with_one_record_its_whole_file_runs():
     found = load(("slt/a.slt", "statement ok\nX\n\nstatement ok\nY\n"), ("slt/b.slt", "statement ok\nZ\n"))
-    assert cases.together(SUITE, found, ["a/00004"]) == ["a/00001", "a/00004"]
-    assert cases.together(SUITE, found, ["b/00001", "unknown"]) == ["b/00001"]
-    assert cases.together(replace(SUITE, kind="differential"), found, ["a/00004"]) == ["a/00004"]
+    assert case_files.together(SUITE, found, ["a/00004"]) == ["a/00001", "a/00004"]
+    assert case_files.together(SUITE, found, ["b/00001", "unknown"]) == ["b/00001"]
+    assert case_files.together(replace(SUITE, kind="differential"), found, ["a/00004"]) == ["a/00004"]
 
 
 def test_an_answer_depends_on_every_record_before_it_and_on_none_after():
     first, second, third = "statement ok\nX\n\n", "query I\nY\n----\n1\n\n", "statement ok\nZ\n"
-    before = cases.given(SUITE, load(("slt/a.slt", first + second)))
-    assert before.items() < cases.given(SUITE, load(("slt/a.slt", first + second + third))).items()
-    for text in (first.replace("X", "W") + second, first + second.replace("1", "2"), first + second.replace("I", "T")):
-        assert cases.given(SUITE, load(("slt/a.slt", text)))["a/00004"] != before["a/00004"]
-    assert cases.given(replace(SUITE, kind="differential"), [Case("a", "X", "f", 1)]) == {"a": "X"}
+    before = case_files.given(SUITE, load(("slt/a.slt", first + second)))
+    assert before.items() < case_files.given(SUITE, load(("slt/a.slt", first + second + third))).items()
+    for text in (
+        first.replace("X", "W") + second,
+        first + second.replace("1", "2"),
+        first + second.replace("I", "T"),
+    ):
+        assert case_files.given(SUITE, load(("slt/a.slt", text)))["a/00004"] != before["a/00004"]
+    assert case_files.given(replace(SUITE, kind="differential"), [Case("a", "X", "f", 1)]) == {"a": "X"}
 
 
 # -- any text -----------------------------------------------------------------------------------------------------
@@ -250,18 +288,58 @@ def tried(content):
         return [], bad.problems
 
 
-WORDS = ["statement", "ok", "error", "count", "query", "I", "TIR", "rowsort", "valuesort", "skipif", "onlyif", "sqlite", "halt", "hash-threshold"]
-SCRAPS = st.sampled_from([*WORDS, "----", "\n", "\n\n", " ", "\t", "\r\n", "#", "'", "(", "8", "SELECT 1", f"2 values hashing to {MD5}", "\0", "é"])
+WORDS = [
+    "statement",
+    "ok",
+    "error",
+    "count",
+    "query",
+    "I",
+    "TIR",
+    "rowsort",
+    "valuesort",
+    "skipif",
+    "onlyif",
+    "sqlite",
+    "halt",
+    "hash-threshold",
+]
+SCRAPS = st.sampled_from(
+    [
+        *WORDS,
+        "----",
+        "\n",
+        "\n\n",
+        " ",
+        "\t",
+        "\r\n",
+        "#",
+        "'",
+        "(",
+        "8",
+        "SELECT 1",
+        f"2 values hashing to {MD5}",
+        "\0",
+        "é",
+    ]
+)
 
 
-@given(st.one_of(st.text(), st.lists(SCRAPS, max_size=40).map("".join), st.lists(SCRAPS, max_size=40).map(" ".join)))
+@given(
+    st.one_of(
+        st.text(), st.lists(SCRAPS, max_size=40).map("".join), st.lists(SCRAPS, max_size=40).map(" ".join)
+    )
+)
 @example("statement error (?P<a>.)(?P<a>.)\nX")
 @example("statement error " + "(" * 5_000 + ")" * 5_000 + "\nX")
 @example("statement error a{99999999999999}\nX")
 @example("query I\nX\n----\n999999999999999999999 values hashing to " + MD5)
 def test_any_text_is_cases_or_problems(text):
     found, bad = tried(text.encode())
-    assert all(problem.file == "slt/x.slt" and 1 <= problem.line <= text.count("\n") + 1 and problem.message for problem in bad)
+    assert all(
+        problem.file == "slt/x.slt" and 1 <= problem.line <= text.count("\n") + 1 and problem.message
+        for problem in bad
+    )
     assert all(Expected.of(case.expect).text() == case.expect and case.input.strip() for case in found)
 
 
@@ -271,7 +349,11 @@ def test_any_bytes_are_cases_or_problems(content):
     assert not (found and bad)
 
 
-LINE = st.text(st.characters(exclude_characters="\0\n\r\t#'\"`[/-", exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+LINE = st.text(
+    st.characters(exclude_characters="\0\n\r\t#'\"`[/-", exclude_categories=["C", "Z"]),
+    min_size=1,
+    max_size=12,
+)
 SQL = st.lists(LINE.filter(lambda line: "trigger" not in line.lower()), min_size=1, max_size=3).map("\n".join)
 ENDS = st.sampled_from(["\n", "\r\n"])
 
@@ -285,7 +367,11 @@ def records(draw):
         return f"statement {kind}\n{sql}", sql, Expected(kind)
     if kind == "message":
         lines = draw(st.lists(LINE, min_size=1, max_size=3))
-        return f"statement error\n{sql}\n----\n" + "\n".join(lines), sql, Expected("error", values=tuple(lines))
+        return (
+            f"statement error\n{sql}\n----\n" + "\n".join(lines),
+            sql,
+            Expected("error", values=tuple(lines)),
+        )
     if kind == "count":
         count = draw(st.integers(0, 10**6))
         return f"statement count {count}\n{sql}", sql, Expected("count", values=(str(count),))
@@ -298,7 +384,11 @@ def records(draw):
     if kind == "hash":
         count = len(types) * draw(st.integers(1, 500))
         digest = hashlib.md5(sql.encode()).hexdigest()
-        return f"{header}\n{sql}\n----\n{count} values hashing to {digest}", sql, Expected("query", types, sort, label, hashed=(count, digest))
+        return (
+            f"{header}\n{sql}\n----\n{count} values hashing to {digest}",
+            sql,
+            Expected("query", types, sort, label, hashed=(count, digest)),
+        )
     lines = ["\t".join(row) for row in rows] if kind == "rows" and len(types) > 1 else values
     return "\n".join([header, sql, "----", *lines]), sql, Expected("query", types, sort, label, values)
 
@@ -314,7 +404,9 @@ def test_records_come_back_as_they_were_written(written, end, gap):
     read = [Expected.of(case.expect) for case in found]
     assert [replace(one, says=None) for one in read] == [expected for _, _, expected in written]
     assert all(one.says.search("\n".join(one.values)) for one in read if one.says)
-    assert [text.replace(end, "\n").split("\n")[case.line - 1] for case in found] == [record.split("\n")[0] for record, _, _ in written]
+    assert [text.replace(end, "\n").split("\n")[case.line - 1] for case in found] == [
+        record.split("\n")[0] for record, _, _ in written
+    ]
 
 
 # -- where a statement ends ---------------------------------------------------------------------------------------
@@ -337,7 +429,10 @@ def test_records_come_back_as_they_were_written(written, end, gap):
         ("SELECT 1; -- a", "SELECT 1; -- a\n"),
         ("SELECT 1 /* ; */", "SELECT 1 /* ; */\n;\n"),
         ("SELECT 1 /*/", None),
-        ("CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END", "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END\n;\n"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END",
+            "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END\n;\n",
+        ),
         ("create temp trigger t begin select 1; end;", "create temp trigger t begin select 1; end;\n"),
         ("explain create trigger t begin select 1", None),
         ("CREATE TRIGGER t", None),
@@ -355,14 +450,35 @@ def test_a_statement_is_ended_as_a_shell_needs_it(text, ended):
     ("change", "said"),
     [
         ({}, None),
-        ({"reference": "sqlite3", "held_out": ("../hidden/*.slt",), "protocol": "json", "separator": "\x1f", "null": ""}, None),
+        (
+            {
+                "reference": "sqlite3",
+                "held_out": ("../hidden/*.slt",),
+                "protocol": "json",
+                "separator": "\x1f",
+                "null": "",
+            },
+            None,
+        ),
         ({"cases": ()}, "a sqllogictest suite needs cases"),
         ({"candidate": None}, "a sqllogictest suite needs candidate"),
         ({"protocol": "odbc"}, "protocol is 'odbc'; it can be shell or json"),
-        ({"start": "fork"}, 'a sqllogictest suite starts its engine once for each file: start must be "process"'),
-        ({"compare": "lines"}, "compare has no meaning for a sqllogictest suite: each record says how its answer is compared"),
-        ({"separator": ""}, "separator is what stands between two columns of a row: some text without a line end"),
-        ({"separator": "\n"}, "separator is what stands between two columns of a row: some text without a line end"),
+        (
+            {"start": "fork"},
+            'a sqllogictest suite starts its engine once for each file: start must be "process"',
+        ),
+        (
+            {"compare": "lines"},
+            "compare has no meaning for a sqllogictest suite: each record says how its answer is compared",
+        ),
+        (
+            {"separator": ""},
+            "separator is what stands between two columns of a row: some text without a line end",
+        ),
+        (
+            {"separator": "\n"},
+            "separator is what stands between two columns of a row: some text without a line end",
+        ),
         ({"null": "a\nb"}, "null is how the engine writes NULL: a text without a line end"),
     ],
 )
@@ -372,10 +488,19 @@ def test_a_suite_that_cannot_run_says_why(change, said):
 
 def test_the_scripts_that_become_one_in_the_box_share_no_name():
     """The text of batch comes before that of session: a function of the same name would replace batch's own."""
-    trees = {name: ast.parse((Path(cases.__file__).parent.parent / f"{name}.py").read_text()) for name in ("leftovers", "batch", "session")}
-    names = {name: {made for node in tree.body for made in made_by(node)} - {"main"} for name, tree in trees.items()}
+    trees = {
+        name: ast.parse((INSIDE / f"{name}.py").read_text()) for name in ("leftovers", "batch", "session")
+    }
+    names = {
+        name: {made for node in tree.body for made in made_by(node)} - {"main"}
+        for name, tree in trees.items()
+    }
     assert "Engine" in names["session"] and "Slot" in names["batch"]
-    assert names["session"] & (names["batch"] | names["leftovers"]) == names["batch"] & names["leftovers"] == set()
+    assert (
+        names["session"] & (names["batch"] | names["leftovers"])
+        == names["batch"] & names["leftovers"]
+        == set()
+    )
 
 
 def made_by(node):

@@ -10,11 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oracle import cases, slt, slt_shrink, slt_teeth, slt_values, teeth, verdict
-from oracle.answer import Answer
-from oracle.cases.slt import Expected
-from oracle.judge import JudgeFailed, Pair
-from oracle.spec import Case, Suite
+from oracle.judging import verdict
+from oracle.judging.answer import Answer
+from oracle.judging.judge import JudgeFailed, Pair
+from oracle.suites import case_files, teeth
+from oracle.suites.base import Case, Suite
+from oracle.suites.sqllogictest import shrink
+from oracle.suites.sqllogictest import suite as slt
+from oracle.suites.sqllogictest import teeth as slt_teeth
+from oracle.suites.sqllogictest import values as slt_values
+from oracle.suites.sqllogictest.records import Expected
 
 FILES = Path(__file__).parent.parent / "slt"
 SUITE = Suite("slt", "sqllogictest", "engine", cases=("slt/**",), candidate="./engine", engine="sqlite")
@@ -63,7 +68,14 @@ def test_values_are_written_as_sqlites_own_runner_writes_them(kind, value, writt
 
 @pytest.mark.parametrize(
     ("kind", "value", "written"),
-    [("T", "é", "é"), ("T", "a\tb\u2028\udcff", "a@b@@"), ("I", "apples", "apples"), ("I", "", "(empty)"), ("I", "007", "7"), ("R", "x", "x")],
+    [
+        ("T", "é", "é"),
+        ("T", "a\tb\u2028\udcff", "a@b@@"),
+        ("I", "apples", "apples"),
+        ("I", "", "(empty)"),
+        ("I", "007", "7"),
+        ("R", "x", "x"),
+    ],
 )
 def test_elsewhere_text_stays_what_it_is(kind, value, written):
     assert slt_values.rendered(kind, value, original=False) == written
@@ -80,7 +92,9 @@ def test_any_text_is_written_in_one_line(kind, value, original):
 
 def test_integers_and_reals_are_as_printf_writes_them():
     numbers = ["0", "7", "-12", "0.5", "-3.25", "1234.5678", "99999.9999", "1e-7", "12345678901.125"]
-    told = subprocess.run(["printf", "%.3f\\n", *numbers], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout.split()
+    told = subprocess.run(
+        ["printf", "%.3f\\n", *numbers], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}
+    ).stdout.split()
     assert [slt_values.rendered("R", number, original=True) for number in numbers] == told
 
 
@@ -103,10 +117,15 @@ def test_lines_of_a_shell_are_rows(types, said, output):
     assert heard(query(types), said) == Answer(output, slt.OK)
 
 
-@pytest.mark.parametrize(("types", "said", "got"), [("I", "1|2\n", 2), ("IT", "1\n", 1), ("TT", "a|b|c\n", 3), ("II", "\n", 1), ("R", "1|2\n", 2)])
+@pytest.mark.parametrize(
+    ("types", "said", "got"),
+    [("I", "1|2\n", 2), ("IT", "1\n", 1), ("TT", "a|b|c\n", 3), ("II", "\n", 1), ("R", "1|2\n", 2)],
+)
 def test_rows_of_another_width_are_no_answer(types, said, got):
     answer = heard(query(types), said)
-    assert answer.exit == slt.MISFIT and answer.error.startswith(f"a row of {got} columns, where the record's types say {len(types)}")
+    assert answer.exit == slt.MISFIT and answer.error.startswith(
+        f"a row of {got} columns, where the record's types say {len(types)}"
+    )
     assert ("separator '|'" in answer.error) == (got > len(types) > 1)
     assert judged(query(types), said) == "the rows do not have the columns of the record's types"
 
@@ -128,7 +147,11 @@ def test_what_a_shell_writes_to_stderr_is_an_error():
 @pytest.mark.parametrize(
     ("one", "said", "answer"),
     [
-        (query("ITR"), {"rows": [[1, "a", 2.5], [None, "", 3]]}, Answer("1\na\n2.500\nNULL\n(empty)\n3.000\n", slt.OK)),
+        (
+            query("ITR"),
+            {"rows": [[1, "a", 2.5], [None, "", 3]]},
+            Answer("1\na\n2.500\nNULL\n(empty)\n3.000\n", slt.OK),
+        ),
         (query("T"), {"rows": [["a\nb|c"]]}, Answer("a@b|c\n", slt.OK)),
         (query("II"), {"rows": [[True, False]]}, Answer("1\n0\n", slt.OK)),
         (query("T"), {"rows": [["NULL"], [None]]}, Answer("NULL\nNULL\n", slt.OK)),
@@ -147,7 +170,19 @@ def test_objects_of_the_json_protocol_are_answers(one, said, answer):
 
 @pytest.mark.parametrize(
     "line",
-    ["", "1\n", "[]\n", "{}\n", '{"rows": 1}\n', '{"rows": [1]}\n', '{"rows": [[[]]]}\n', '{"rows": [[{}]]}\n', "[" * 100_000, '{"rows": [[1]]', "\udcff"],
+    [
+        "",
+        "1\n",
+        "[]\n",
+        "{}\n",
+        '{"rows": 1}\n',
+        '{"rows": [1]}\n',
+        '{"rows": [[[]]]}\n',
+        '{"rows": [[{}]]}\n',
+        "[" * 100_000,
+        '{"rows": [[1]]',
+        "\udcff",
+    ],
 )
 def test_what_is_no_answer_of_the_protocol_is_wrong_and_shown(line):
     answer = heard(query("I"), line, "said on stderr", JSON_SUITE)
@@ -164,7 +199,16 @@ def test_numbers_of_any_length_harm_nobody():
 
 # -- sorting and hashing, against another way to do it ------------------------------------------------------------
 
-ROWS = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=4), min_size=width, max_size=width), max_size=8))
+ROWS = st.integers(1, 4).flatmap(
+    lambda width: st.lists(
+        st.lists(
+            st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=4),
+            min_size=width,
+            max_size=width,
+        ),
+        max_size=8,
+    )
+)
 
 
 def sorted_otherwise(rows, mode):
@@ -173,7 +217,11 @@ def sorted_otherwise(rows, mode):
     done = []
     for unit in units:
         at = len(done)
-        while mode != "nosort" and at and less([v.encode() + b"\0" for v in unit], [v.encode() + b"\0" for v in done[at - 1]]):
+        while (
+            mode != "nosort"
+            and at
+            and less([v.encode() + b"\0" for v in unit], [v.encode() + b"\0" for v in done[at - 1]])
+        ):
             at -= 1
         done.insert(at, unit)
     return [value for unit in done for value in unit]
@@ -194,7 +242,9 @@ def test_values_are_sorted_and_hashed_as_the_format_says(rows, mode):
     wanted = sorted_otherwise(rows, mode)
     said = "".join("\x1f".join(row) + "\n" for row in rows)
     suite = replace(SUITE, separator="\x1f", null="\x1e")
-    assert heard(query(types, sort=mode), said, suite=suite).output == "".join(f"{value}\n" for value in wanted)
+    assert heard(query(types, sort=mode), said, suite=suite).output == "".join(
+        f"{value}\n" for value in wanted
+    )
     digest = hashlib.md5(b"".join(value.encode() + b"\n" for value in wanted)).hexdigest()
     hashed = query(types, f"{len(wanted)} values hashing to {digest}", sort=mode)
     assert judged(hashed, said, suite=suite) is None
@@ -204,10 +254,16 @@ def test_values_are_sorted_and_hashed_as_the_format_says(rows, mode):
 
 
 def test_the_files_of_the_tests_are_hashed_with_md5sum():
-    for one in cases.load(("**",), [("hashes.slt", (FILES / "format/hashes.slt").read_bytes())], SUITE):
+    for one in case_files.load(("**",), [("hashes.slt", (FILES / "format/hashes.slt").read_bytes())], SUITE):
         expected = Expected.of(one.expect)
         if expected.hashed and one.input.startswith("SELECT a FROM t ORDER"):
-            told = subprocess.run(["md5sum"], input="".join(f"{n}\n" for n in range(1, 61)), capture_output=True, text=True, check=True)
+            told = subprocess.run(
+                ["md5sum"],
+                input="".join(f"{n}\n" for n in range(1, 61)),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             assert expected.hashed == (60, told.stdout.split()[0])
 
 
@@ -223,7 +279,12 @@ def test_the_files_of_the_tests_are_hashed_with_md5sum():
         (case("statement error"), "", "Error: boom", None),
         (case("statement error"), "", "", "no error, where one is expected"),
         (case("statement error no (table|view)"), "", "Error: no view", None),
-        (case("statement error no (table|view)"), "", "Error: no index", "another error than 'no (table|view)': 'Error: no index'"),
+        (
+            case("statement error no (table|view)"),
+            "",
+            "Error: no index",
+            "another error than 'no (table|view)': 'Error: no index'",
+        ),
         (case("statement error\n----\na (b"), "", "x a (b", None),
         (case("statement count 2"), "2\n", "", None),
         (case("statement count 2"), "3\n", "", "line 1: '3' instead of '2'"),
@@ -240,7 +301,12 @@ def test_the_files_of_the_tests_are_hashed_with_md5sum():
         (query("T", "é"), "é\n", "", None),
         (query("T", "é"), "è\n", "", "line 1: 'è' instead of 'é'"),
         (query("I", "3 values hashing to " + "0" * 32), "1\n2\n", "", "2 values instead of 3"),
-        (query("T", "3 values hashing to " + "0" * 32), "3 values hashing to " + "0" * 32 + "\n", "", "1 values instead of 3"),
+        (
+            query("T", "3 values hashing to " + "0" * 32),
+            "3 values hashing to " + "0" * 32 + "\n",
+            "",
+            "1 values instead of 3",
+        ),
     ],
 )
 def test_a_file_judges(one, said, error, how):
@@ -289,14 +355,22 @@ def test_a_reference_judges_in_the_place_of_the_file(one, said, error, reference
 
 
 def test_a_reference_that_does_not_fit_the_file_is_no_verdict():
-    with pytest.raises(JudgeFailed, match=r"case 'x/00001' \(slt/x.slt:1\) does not fit the file: a row of 2 columns, where the record's types say 1"):
+    with pytest.raises(
+        JudgeFailed,
+        match=r"case 'x/00001' \(slt/x.slt:1\) does not fit the file: a row of 2 columns, where the record's types say 1",
+    ):
         judged(query("I"), "1\n", suite=REFERENCE_SUITE, reference=heard(query("I"), "1|2\n"))
 
 
 def test_a_reference_that_answers_a_label_in_two_ways_is_no_verdict():
-    pairs = [Pair(query("I", label="l", line=line), ROWS_12, Answer(f"{line // 5}\n", slt.OK)) for line in (1, 2, 5)]
+    pairs = [
+        Pair(query("I", label="l", line=line), ROWS_12, Answer(f"{line // 5}\n", slt.OK))
+        for line in (1, 2, 5)
+    ]
     assert slt.judge(REFERENCE_SUITE)(pairs[:2]) != [None, None]
-    with pytest.raises(JudgeFailed, match=r"answers case 'x/00005' \(slt/x.slt:5\) otherwise than case 'x/00001'"):
+    with pytest.raises(
+        JudgeFailed, match=r"answers case 'x/00005' \(slt/x.slt:5\) otherwise than case 'x/00001'"
+    ):
         slt.judge(REFERENCE_SUITE)(pairs)
     with pytest.raises(JudgeFailed) as failed:
         slt.judge(REFERENCE_SUITE)([replace(pair, case=replace(pair.case, hidden=True)) for pair in pairs])
@@ -304,8 +378,11 @@ def test_a_reference_that_answers_a_label_in_two_ways_is_no_verdict():
 
 
 def test_the_expected_answers_of_every_file_are_right():
-    files = [(path.relative_to(FILES.parent).as_posix(), path.read_bytes()) for path in sorted(FILES.rglob("*.slt"))]
-    found = cases.load(("slt/**",), files, SUITE)
+    files = [
+        (path.relative_to(FILES.parent).as_posix(), path.read_bytes())
+        for path in sorted(FILES.rglob("*.slt"))
+    ]
+    found = case_files.load(("slt/**",), files, SUITE)
     assert len(files) >= 40 and len(found) >= 600
     written = slt.expectations(SUITE, found)
     decided = verdict.decide(found, written, written, judge=slt_teeth.knowing(slt.judge(SUITE)))
@@ -317,12 +394,19 @@ def test_the_expected_answers_of_every_file_are_right():
 
 def files_of(**files):
     """Cases by file: `a=3` is a file a with three records."""
-    return [Case(f"{name}/{line:05}", f"S{line}\n", f"{name}.slt", line, "statement ok") for name, count in files.items() for line in range(1, count + 1)]
+    return [
+        Case(f"{name}/{line:05}", f"S{line}\n", f"{name}.slt", line, "statement ok")
+        for name, count in files.items()
+        for line in range(1, count + 1)
+    ]
 
 
 def test_sessions_are_files_in_the_order_of_their_lines():
     found = files_of(a=2, b=1)
-    assert [[record.sql for record in session] for session in slt.sessions(found[::-1], "shell")] == [["S1\n;\n"], ["S1\n;\n", "S2\n;\n"]]
+    assert [[record.sql for record in session] for session in slt.sessions(found[::-1], "shell")] == [
+        ["S1\n;\n"],
+        ["S1\n;\n", "S2\n;\n"],
+    ]
     assert [record.sql for record in slt.sessions(found[:1], "json")[0]] == ["S1"]
     assert slt.sessions([case("statement count 1")], "shell")[0][0].counted
 
@@ -352,7 +436,9 @@ def test_whoever_asks_for_one_record_gets_its_file():
 def test_a_record_that_ends_the_executor_is_told_apart_and_the_other_files_are_asked_again():
     found, box = files_of(a=2, b=3, c=2), Box("b/00002")
     answers = slt.whole_files(box, found)(found)
-    assert {id for id, answer in answers.items() if answer.lost} == {"b/00002", "b/00003"} and len(answers) == 7
+    assert {id for id, answer in answers.items() if answer.lost} == {"b/00002", "b/00003"} and len(
+        answers
+    ) == 7
     assert box.asked[1] == ["b/00001", "b/00002", "b/00003"] and box.asked[2] == ["c/00001", "c/00002"]
 
 
@@ -366,16 +452,30 @@ def test_where_every_file_ends_the_executor_not_all_of_them_are_tried():
 # -- teeth --------------------------------------------------------------------------------------------------------
 
 PLANTED = [engine for engine in slt_teeth.engines(SUITE) if isinstance(engine, teeth.WrongAnswers)]
-SOUND = [case("statement ok", line=1), query("I", "1", "2", line=2), case("statement error", line=3), query("T", "4 values hashing to " + "a" * 32, line=4)]
+SOUND = [
+    case("statement ok", line=1),
+    query("I", "1", "2", line=2),
+    case("statement error", line=3),
+    query("T", "4 values hashing to " + "a" * 32, line=4),
+]
 
 
 def planted(engine, found, suite=SUITE):
     right = slt.expectations(suite, found)
-    return verdict.decide(found, engine.answers(found, right), right, judge=slt_teeth.knowing(slt.judge(suite)))
+    return verdict.decide(
+        found, engine.answers(found, right), right, judge=slt_teeth.knowing(slt.judge(suite))
+    )
 
 
 def test_the_wrong_engines_of_the_design_are_planted_and_one_that_is_gone():
-    assert [engine.name for engine in slt_teeth.engines(SUITE)] == ["gone", "silent", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"]
+    assert [engine.name for engine in slt_teeth.engines(SUITE)] == [
+        "gone",
+        "silent",
+        "constant",
+        "echo",
+        "last-answer-repeated",
+        "one-in-fifty-wrong",
+    ]
 
 
 @pytest.mark.parametrize("engine", PLANTED, ids=lambda engine: engine.name)
@@ -385,7 +485,11 @@ def test_a_sound_file_notices_every_wrong_engine(engine):
 
 
 def test_a_file_that_only_expects_success_notices_no_silent_engine():
-    names = {engine.name for engine in PLANTED if planted(engine, [case("statement ok", line=line) for line in (1, 2, 3)]).status == "passed"}
+    names = {
+        engine.name
+        for engine in PLANTED
+        if planted(engine, [case("statement ok", line=line) for line in (1, 2, 3)]).status == "passed"
+    }
     assert names == {"silent", "constant", "echo", "last-answer-repeated"}
 
 
@@ -393,7 +497,9 @@ def test_a_file_that_only_expects_success_notices_no_silent_engine():
 def test_of_fifty_records_one_is_wrong_whatever_its_kind(count):
     found = [replace(SOUND[line % 4], id=f"x/{line:05}", line=line) for line in range(count)]
     decided = planted(PLANTED[-1], found)
-    assert [id for id, outcome in decided.outcomes.items() if outcome == "fail"] == [f"x/{line:05}" for line in range(0, count, 50)]
+    assert [id for id, outcome in decided.outcomes.items() if outcome == "fail"] == [
+        f"x/{line:05}" for line in range(0, count, 50)
+    ]
 
 
 # -- shrinking ----------------------------------------------------------------------------------------------------
@@ -418,7 +524,9 @@ class Adding:
 def test_a_failing_record_is_shown_with_only_the_records_that_it_needs():
     found = [case("statement ok", f"ADD {line}\n", line) for line in range(1, 9)] + [query("I", line=9)]
     failing = {"id": "x/00009", "candidate": {"exit": 0}}
-    trials = slt_shrink.trials_of(REFERENCE_SUITE, found)(found[-1], failing, Adding("5"), Adding(), slt.judge(REFERENCE_SUITE))
+    trials = shrink.trials_of(REFERENCE_SUITE, found)(
+        found[-1], failing, Adding("5"), Adding(), slt.judge(REFERENCE_SUITE)
+    )
     assert trials.least == 0 and [piece.line for piece in trials.pieces] == list(range(1, 9))
     assert trials.differ([[], found[:4], found[4:8], found[4:5]]) == [False, False, True, True]
     assert trials.smallest["id"] == "x/00009" and trials.smallest["input"] == "ADD 5;\nSELECT 1;\n"
@@ -428,30 +536,57 @@ def test_a_failing_record_is_shown_with_only_the_records_that_it_needs():
 def test_where_a_file_judges_an_engine_that_dies_is_shown_with_what_it_dies_of():
     def dying(asked):
         fatal = {one.file for one in asked if one.input == "ADD 5\n"}
-        return {one.id: Answer("", 0, stopped="the engine ended") if one.file in fatal else OK for one in asked}
+        return {
+            one.id: Answer("", 0, stopped="the engine ended") if one.file in fatal else OK for one in asked
+        }
 
     found = [case("statement ok", f"ADD {line}\n", line) for line in range(1, 9)] + [query("I", "36", line=9)]
     pair = Pair(found[-1], dying(found)["x/00009"], slt.expectations(SUITE, found)["x/00009"])
-    trials = slt_shrink.trials_of(SUITE, found)(found[-1], verdict.failure(pair, "the engine ended"), dying, dying, slt.judge(SUITE))
-    assert trials.differ([[], found[:4], found[4:5]]) == [False, False, True], "a wrong answer is not the same as none"
-    assert trials.smallest["input"] == "ADD 5;\nSELECT 1;\n" and trials.smallest["reference"]["output"] == "36\n"
+    trials = shrink.trials_of(SUITE, found)(
+        found[-1], verdict.failure(pair, "the engine ended"), dying, dying, slt.judge(SUITE)
+    )
+    assert trials.differ([[], found[:4], found[4:5]]) == [False, False, True], (
+        "a wrong answer is not the same as none"
+    )
+    assert (
+        trials.smallest["input"] == "ADD 5;\nSELECT 1;\n" and trials.smallest["reference"]["output"] == "36\n"
+    )
 
 
 def test_without_a_reference_nothing_is_left_out():
     found = [query("I", "1")]
-    assert slt_shrink.trials_of(SUITE, found)(found[0], {"id": found[0].id}, Adding(), Adding(), slt.judge(SUITE)) is None
+    assert (
+        shrink.trials_of(SUITE, found)(found[0], {"id": found[0].id}, Adding(), Adding(), slt.judge(SUITE))
+        is None
+    )
 
 
 def test_a_crash_needs_no_reference_to_be_shown_with_only_the_records_that_it_needs():
     def dying(asked):
         """Adds as it should, and dies at the first query after a 5."""
-        files = {one.file: "ADD 5" in "".join(other.input for other in asked if other.file == one.file) for one in asked}
+        files = {
+            one.file: "ADD 5" in "".join(other.input for other in asked if other.file == one.file)
+            for one in asked
+        }
         plain = Adding()(asked)
-        return {one.id: Answer("", 0, stopped="killed by signal 11") if files[one.file] and "SELECT" in one.input else plain[one.id] for one in asked}
+        return {
+            one.id: Answer("", 0, stopped="killed by signal 11")
+            if files[one.file] and "SELECT" in one.input
+            else plain[one.id]
+            for one in asked
+        }
 
     found = [case("statement ok", f"ADD {line}\n", line) for line in range(1, 9)] + [query("I", "7", line=9)]
     expected = {"output": "7\n", "exit": 0}
-    failing = {"id": "x/00009", "candidate": {"exit": 0}, "reference": expected, "difference": "killed by signal 11", "crashed": True}
-    trials = slt_shrink.trials_of(SUITE, found)(found[-1], failing, dying, lambda cases: 1 / 0, slt.judge(SUITE))
-    assert trials.differ([[], found[:4], found[4:8], found[4:5]]) == [False, False, True, True], "a wrong answer is no crash"
+    failing = {
+        "id": "x/00009",
+        "candidate": {"exit": 0},
+        "reference": expected,
+        "difference": "killed by signal 11",
+        "crashed": True,
+    }
+    trials = shrink.trials_of(SUITE, found)(found[-1], failing, dying, lambda cases: 1 / 0, slt.judge(SUITE))
+    assert trials.differ([[], found[:4], found[4:8], found[4:5]]) == [False, False, True, True], (
+        "a wrong answer is no crash"
+    )
     assert (trials.smallest["input"], trials.smallest["reference"]) == ("ADD 5;\nSELECT 1;\n", expected)

@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import globs
-from oracle.spec import BadSpec, Suite
+from oracle.suites.base import BadSpec, Suite
 
-SUITE = Suite("sql", "differential", "engine", cases=("cases/**/*.sql",), candidate="python3 -m e", reference="sqlite3", env={"A": "1"})
+SUITE = Suite(
+    "sql",
+    "differential",
+    "engine",
+    cases=("cases/**/*.sql",),
+    candidate="python3 -m e",
+    reference="sqlite3",
+    env={"A": "1"},
+)
 
 
 def test_a_suite_survives_json():
@@ -20,7 +28,9 @@ def test_a_suite_survives_json():
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Suite)])
 def test_every_field_changes_the_key(name):
     value = getattr(SUITE, name)
-    other = {"env": {"A": "2"}, "flaky": {"a": "2027-01-01"}}.get(name, (*value, "x") if isinstance(value, tuple) else 3.5 if isinstance(value, float) else f"{value}x")
+    other = {"env": {"A": "2"}, "flaky": {"a": "2027-01-01"}}.get(
+        name, (*value, "x") if isinstance(value, tuple) else 3.5 if isinstance(value, float) else f"{value}x"
+    )
     assert dataclasses.replace(SUITE, **{name: other}).key() != SUITE.key()
 
 
@@ -53,13 +63,19 @@ def test_every_problem_of_a_suite_is_told_at_once():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"compare": "command"}, ['compare = "command" needs comparator: the command that says whether two outputs are the same']),
+        (
+            {"compare": "command"},
+            ['compare = "command" needs comparator: the command that says whether two outputs are the same'],
+        ),
         ({"compare": "command", "comparator": "c", "reference_reads": ("ref/**",)}, []),
         ({"comparator": "c"}, ['comparator is used only with compare = "command"']),
         ({"tolerance": -1.0}, ["tolerance is relative: at least 0 and below 1"]),
         ({"tolerance": float("nan")}, ["tolerance is relative: at least 0 and below 1"]),
         ({"tolerance": 0.0, "compare": "numbers"}, []),
-        ({"reference": None, "kind": "sqllogictest", "reference_reads": ("x",)}, ["reference_reads are the files of a reference or a comparator, and there is neither"]),
+        (
+            {"reference": None, "kind": "sqllogictest", "reference_reads": ("x",)},
+            ["reference_reads are the files of a reference or a comparator, and there is neither"],
+        ),
     ],
 )
 def test_what_belongs_to_a_comparison_has_to_fit_together(change, said):
@@ -94,7 +110,8 @@ def test_a_path_without_wildcards_matches_itself_alone(path):
 
 
 @pytest.mark.parametrize(
-    ("glob", "prefix"), [("oracle/cases/**/*.sql", "oracle/cases/"), ("*.sql", ""), ("a/b.sql", "a/"), ("a/b*/c.sql", "a/")]
+    ("glob", "prefix"),
+    [("oracle/cases/**/*.sql", "oracle/cases/"), ("*.sql", ""), ("a/b.sql", "a/"), ("a/b*/c.sql", "a/")],
 )
 def test_the_fixed_prefix_of_a_glob(glob, prefix):
     assert globs.fixed_prefix(glob) == prefix

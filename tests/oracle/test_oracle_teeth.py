@@ -2,10 +2,11 @@
 
 import pytest
 
-from oracle import judge, teeth, verdict
-from oracle.answer import Answer
-from oracle.spec import Case, Suite
-from oracle.verdict import Counts
+from oracle.judging import judge, verdict
+from oracle.judging.answer import Answer
+from oracle.judging.verdict import Counts
+from oracle.suites import teeth
+from oracle.suites.base import Case, Suite
 
 CASES = [Case(f"c{number:03}", f"select {number};\n", "", 0) for number in range(120)]
 REFERENCE = {case.id: Answer(case.input.split()[1].rstrip(";") + "\n", 0) for case in CASES}
@@ -27,7 +28,11 @@ def test_an_engine_made_of_answers_is_wrong_but_answers_every_case(engine, count
 
 def test_one_in_fifty_is_one_in_fifty():
     decided = decide(teeth.one_in_fifty_wrong(CASES, REFERENCE))
-    assert [name for name, outcome in decided.outcomes.items() if outcome == "fail"] == ["c000", "c050", "c100"]
+    assert [name for name, outcome in decided.outcomes.items() if outcome == "fail"] == [
+        "c000",
+        "c050",
+        "c100",
+    ]
 
 
 @pytest.mark.parametrize("output", ["", "a\n", "9\n", "1|2.5\n", "x9y"])
@@ -35,16 +40,28 @@ def test_one_in_fifty_is_one_in_fifty():
 def test_off_by_one_differs_under_every_comparator(output, mode):
     case = [Case("a", "x", "", 0)]
     wrong = {"a": teeth.off_by_one(Answer(output, 0))}
-    assert verdict.decide(case, wrong, {"a": Answer(output, 0)}, judge=judge.by_output(mode)).status == "failed"
+    assert (
+        verdict.decide(case, wrong, {"a": Answer(output, 0)}, judge=judge.by_output(mode)).status == "failed"
+    )
 
 
 def test_the_five_engines_of_the_design_are_planted():
-    assert [engine.name for engine in teeth.ENGINES] == ["silent", "failing", "constant", "echo", "last-answer-repeated", "one-in-fifty-wrong"]
+    assert [engine.name for engine in teeth.ENGINES] == [
+        "silent",
+        "failing",
+        "constant",
+        "echo",
+        "last-answer-repeated",
+        "one-in-fifty-wrong",
+    ]
 
 
 def test_a_suite_whose_answers_are_all_the_same_has_no_teeth_against_repetition():
     same = {case.id: Answer("ok\n", 0) for case in CASES}
-    rows = [teeth.noticed(engine.name, decide(engine.answers(CASES[1:], same), cases=CASES[1:], reference=same)) for engine in PLANTED]
+    rows = [
+        teeth.noticed(engine.name, decide(engine.answers(CASES[1:], same), cases=CASES[1:], reference=same))
+        for engine in PLANTED
+    ]
     rows[0] = teeth.noticed("last-answer-repeated", decide(same, reference=same))
     concluded = teeth.conclude(SUITE, rows, Counts())
     assert concluded.status == "failed"
@@ -78,9 +95,18 @@ def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, stat
         ({"command": "make test"}, ["emptied"]),
         ({"command": "x", "results": "tap"}, ["emptied", "nothing-runs"]),
         ({"command": "x", "canary": "t/test_{name}.py"}, ["emptied", "nothing-runs", "leaves-early"]),
-        ({"command": "python3 -m pytest -rA", "results": "pytest", "canary": "none"}, ["emptied", "nothing-runs", "nothing-selected"]),
-        ({"command": "go test -v ./...", "results": "go", "canary": "canary_{name}/c_test.go"}, ["emptied", "nothing-runs", "nothing-selected"]),
-        ({"command": "pytest", "canary": "t/test_{name}.py", "results": "o.xml"}, ["emptied", "nothing-runs", "nothing-selected", "leaves-early"]),
+        (
+            {"command": "python3 -m pytest -rA", "results": "pytest", "canary": "none"},
+            ["emptied", "nothing-runs", "nothing-selected"],
+        ),
+        (
+            {"command": "go test -v ./...", "results": "go", "canary": "canary_{name}/c_test.go"},
+            ["emptied", "nothing-runs", "nothing-selected"],
+        ),
+        (
+            {"command": "pytest", "canary": "t/test_{name}.py", "results": "o.xml"},
+            ["emptied", "nothing-runs", "nothing-selected", "leaves-early"],
+        ),
     ],
 )
 def test_what_is_planted_is_what_the_suite_could_notice(suite, planted):
@@ -97,7 +123,9 @@ def test_what_stands_in_a_source_that_leaves_early_and_in_an_emptied_one():
 
 def test_where_nothing_is_selected_the_suites_own_settings_stay():
     suite = Suite("s", "command", "r", command="python3 -m pytest", results="o.xml", env={"A": "b"})
-    [changed] = [project.suite(suite) for project in teeth.projects(suite) if project.name == "nothing-selected"]
+    [changed] = [
+        project.suite(suite) for project in teeth.projects(suite) if project.name == "nothing-selected"
+    ]
     assert (changed.command, changed.env["A"], "PYTEST_ADDOPTS" in changed.env) == (suite.command, "b", True)
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle import judge, verdict
-from oracle.answer import Answer, sound
-from oracle.spec import Case
-from oracle.verdict import Built, Verdict
+from oracle.judging import judge, verdict
+from oracle.judging.answer import Answer, sound
+from oracle.judging.verdict import Built, Verdict
+from oracle.suites.base import Case
 
 ONE = Case("a", "select 1;", "c/a.sql", 3)
 RIGHT = Answer("1\n", 0)
@@ -34,7 +34,12 @@ def decide(candidate, reference, cases=(ONE,), **more):
         (None, RIGHT, "broken", "the candidate's answer to case 'a' (c/a.sql:3) is missing"),
         (Answer("", -9, late=True), RIGHT, "broken", "the run's time was up before case 'a'"),
         (RIGHT, None, "broken", "the reference gave no answer to case 'a' (c/a.sql:3)"),
-        (RIGHT, Answer("1\n", -6), "broken", "the reference failed on case 'a' (c/a.sql:3): killed by signal 6"),
+        (
+            RIGHT,
+            Answer("1\n", -6),
+            "broken",
+            "the reference failed on case 'a' (c/a.sql:3): killed by signal 6",
+        ),
         (RIGHT, Answer("1\n", 127), "broken", "exit status 127"),
         (RIGHT, Answer("1\n", 126), "broken", "exit status 126"),
         (RIGHT, Answer("1\n", -9, timed_out=True), "broken", "no end within the time"),
@@ -58,7 +63,11 @@ def test_no_cases_are_broken():
 def test_cases_that_a_slow_candidate_kept_from_running_are_its_failures():
     slow = {"a": Answer("", -9, timed_out=True), "b": Answer("", -9, late=True)}
     decided = decide(slow, {"a": RIGHT, "b": RIGHT}, cases=(ONE, Case("b", "x", "", 0)))
-    assert (decided.status, decided.counts.executed, decided.outcomes) == ("failed", 1, {"a": "fail", "b": "fail"})
+    assert (decided.status, decided.counts.executed, decided.outcomes) == (
+        "failed",
+        1,
+        {"a": "fail", "b": "fail"},
+    )
 
 
 def test_a_failed_build_fails_every_case_and_shows_its_output():
@@ -86,7 +95,9 @@ def test_passed_means_that_every_case_ran_and_was_found_equal(names, candidate, 
     assert counts.cases == len(names) >= counts.executed >= counts.compared
     if decided.status != "broken":
         assert set(decided.outcomes) == names
-        assert (counts.passed, counts.failed) == tuple(list(decided.outcomes.values()).count(word) for word in ("pass", "fail"))
+        assert (counts.passed, counts.failed) == tuple(
+            list(decided.outcomes.values()).count(word) for word in ("pass", "fail")
+        )
 
 
 @given(SIDES, SIDES)
@@ -106,12 +117,18 @@ def test_failures_come_smallest_first_and_are_cut():
     assert [failure["id"] for failure in decided.failures] == [f"c{number:02}" for number in range(20)]
     for failure in decided.failures:
         assert len(failure["input"]) == verdict.INPUT_CHARS_MAX
-        assert len(failure["candidate"]["output"]) == len(failure["reference"]["output"]) == verdict.OUTPUT_CHARS_MAX
+        assert (
+            len(failure["candidate"]["output"])
+            == len(failure["reference"]["output"])
+            == verdict.OUTPUT_CHARS_MAX
+        )
 
 
 def test_failures_of_different_causes_come_first_the_most_frequent_cause_before_all():
     cases = [Case(f"c{number}", "x" * number, "", 0) for number in range(1, 7)]
-    errors = dict(zip((case.id for case in cases), ["rare", "often", "often", "often", "seldom", "seldom"], strict=True))
+    errors = dict(
+        zip((case.id for case in cases), ["rare", "often", "often", "often", "seldom", "seldom"], strict=True)
+    )
     answers = {case.id: Answer("", 1, error=errors[case.id]) for case in cases}
     decided = decide(answers, dict.fromkeys(errors, RIGHT), cases=cases)
     assert [failure["id"] for failure in decided.failures] == ["c2", "c5", "c1", "c3", "c4", "c6"]
@@ -120,7 +137,12 @@ def test_failures_of_different_causes_come_first_the_most_frequent_cause_before_
     ]  # fmt: skip
 
 
-@given(st.text(alphabet="ab\n", max_size=40), st.text(alphabet="ab\n", max_size=40), st.integers(0, 6_000), st.booleans())
+@given(
+    st.text(alphabet="ab\n", max_size=40),
+    st.text(alphabet="ab\n", max_size=40),
+    st.integers(0, 6_000),
+    st.booleans(),
+)
 def test_what_is_shown_of_long_outputs_has_their_first_difference_in_it(ours, theirs, before, lines):
     start = ("x\n" if lines else "x") * before
     decided = decide({"a": Answer(start + ours, 0)}, {"a": Answer(start + theirs, 0)})
@@ -134,9 +156,16 @@ def test_what_is_shown_of_long_outputs_has_their_first_difference_in_it(ours, th
 
 
 def test_the_messages_of_a_projects_tests_make_causes():
-    messages = {"t1": "E: no module\nx.py:1: ImportError", "t2": "E: no module\nx.py:7: ImportError", "t3": "E: assert 1 == 2\nAssertionError"}
+    messages = {
+        "t1": "E: no module\nx.py:1: ImportError",
+        "t2": "E: no module\nx.py:7: ImportError",
+        "t3": "E: assert 1 == 2\nAssertionError",
+    }
     decided = verdict.told(dict.fromkeys(messages, "fail") | {"t4": "pass"}, messages, exit=1)
-    assert [(cause["says"], cause["cases"]) for cause in decided.causes] == [("x.py: ImportError; E: no module", ["t1", "t2"]), ("AssertionError; E: assert 1 == 2", ["t3"])]
+    assert [(cause["says"], cause["cases"]) for cause in decided.causes] == [
+        ("x.py: ImportError; E: no module", ["t1", "t2"]),
+        ("AssertionError; E: assert 1 == 2", ["t3"]),
+    ]
     assert [failure["id"] for failure in decided.failures] == ["t1", "t3", "t2"]
     assert verdict.told({"t4": "pass"}, {}, exit=0).causes == []
 
@@ -152,7 +181,11 @@ def test_of_a_held_out_case_only_the_outcome_is_told():
     decided = decide({"a": RIGHT, **wrong, HIDDEN[0].id: RIGHT}, {"a": RIGHT, **right}, cases=[ONE, *HIDDEN])
     assert (decided.status, decided.reason) == ("failed", "3 of 4 held-out cases fail")
     assert (decided.failures, decided.causes, decided.held_out) == ([], [], {"cases": 4, "passed": 1})
-    assert decided.counts.cases == 5 and decided.outcomes == {"a": "pass", HIDDEN[0].id: "pass", **{case.id: "fail" for case in HIDDEN[1:]}}
+    assert decided.counts.cases == 5 and decided.outcomes == {
+        "a": "pass",
+        HIDDEN[0].id: "pass",
+        **{case.id: "fail" for case in HIDDEN[1:]},
+    }
     assert "secret" not in json.dumps(decided.to_json())
     both = decide({"a": Answer("2", 0), **wrong}, {"a": RIGHT, **right}, cases=[ONE, *HIDDEN])
     assert both.reason == "1 of 1 cases differ from what is expected; 4 of 4 held-out cases fail"
@@ -162,7 +195,9 @@ def test_of_a_held_out_case_only_the_outcome_is_told():
 def test_a_held_out_case_that_breaks_the_verdict_is_not_named(candidate, reference):
     right = {case.id: RIGHT for case in HIDDEN}
     decided = decide(right if candidate else {}, right if reference else {}, cases=HIDDEN)
-    assert decided.status == "broken" and decided.reason.endswith("a held-out case is missing" if reference else "no answer to a held-out case")
+    assert decided.status == "broken" and decided.reason.endswith(
+        "a held-out case is missing" if reference else "no answer to a held-out case"
+    )
     assert "held-out/" not in json.dumps(decided.to_json()) and "hidden" not in decided.reason
 
 
@@ -174,6 +209,16 @@ def test_two_verdicts_become_one():
     visible = decide({"a": Answer("2", 0)}, {"a": RIGHT})
     hidden = decide({case.id: RIGHT for case in HIDDEN}, {case.id: RIGHT for case in HIDDEN}, cases=HIDDEN)
     both = verdict.with_held_out(visible, hidden)
-    assert both == decide({"a": Answer("2", 0)} | {case.id: RIGHT for case in HIDDEN}, {"a": RIGHT} | {case.id: RIGHT for case in HIDDEN}, cases=[ONE, *HIDDEN])
+    assert both == decide(
+        {"a": Answer("2", 0)} | {case.id: RIGHT for case in HIDDEN},
+        {"a": RIGHT} | {case.id: RIGHT for case in HIDDEN},
+        cases=[ONE, *HIDDEN],
+    )
     lost = verdict.with_held_out(visible, decide({}, {case.id: RIGHT for case in HIDDEN}, cases=HIDDEN))
-    assert (lost.status, lost.outcomes, lost.failures, lost.counts.passed, lost.counts.failed) == ("broken", {}, (), 0, 0)
+    assert (lost.status, lost.outcomes, lost.failures, lost.counts.passed, lost.counts.failed) == (
+        "broken",
+        {},
+        (),
+        0,
+        0,
+    )

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from server import toy
 
-from harness.server_process import start_server
-from harness.state import State
+from harness.run.server_process import start_server
+from harness.run.state import State
 
 SOURCES = Path(__file__).resolve().parents[2]
 INSTALL_S = 600
@@ -46,9 +46,26 @@ class Inspector:
 
     def __call__(self, method: str, *words: str, era: str) -> Said:
         where = ("--config", str(self.config), "--server", "harness", "--protocol-era", era)
-        argv = [str(self.binary), "--cli", "--format", "json", "-q", "--stored-auth-only", *where, "--method", method, *words]
+        argv = [
+            str(self.binary),
+            "--cli",
+            "--format",
+            "json",
+            "-q",
+            "--stored-auth-only",
+            *where,
+            "--method",
+            method,
+            *words,
+        ]
         done = subprocess.run(
-            argv, env=environment(self.binary, self.home), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=CALL_S, check=False
+            argv,
+            env=environment(self.binary, self.home),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CALL_S,
+            check=False,
         )
         return Said(done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}, done.stderr)
 
@@ -60,13 +77,26 @@ class Inspector:
 def environment(binary: Path, home: Path) -> dict[str, str]:
     """A home of its own: the Inspector writes there. Its node is the one beside it."""
     path = f"{binary.parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "HOME": str(home), "PATH": path, "MCP_INSPECTOR_SECRET_STORE": "memory", "PYTHONPATH": str(SOURCES), "NO_COLOR": "1"}
+    return {
+        **os.environ,
+        "HOME": str(home),
+        "PATH": path,
+        "MCP_INSPECTOR_SECRET_STORE": "memory",
+        "PYTHONPATH": str(SOURCES),
+        "NO_COLOR": "1",
+    }
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The directory of the installed packages; to be without them is a failure, since nothing but `make test-agents` runs this."""
-    done = subprocess.run([SOURCES / "scripts" / "protocol-tools"], capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    done = subprocess.run(
+        [SOURCES / "scripts" / "protocol-tools"],
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
 
@@ -85,10 +115,27 @@ class Running:
 
     def harness(self, *words: str) -> list[str]:
         token_file = self.state.root / "tokens" / "admin"
-        return [sys.executable, "-m", "harness", "--server", self.url, "--token-file", str(token_file), *words]
+        return [
+            sys.executable,
+            "-m",
+            "harness",
+            "--server",
+            self.url,
+            "--token-file",
+            str(token_file),
+            *words,
+        ]
 
     def told(self, *words: str) -> str:
-        done = subprocess.run(self.harness(*words), cwd=SOURCES, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            self.harness(*words),
+            cwd=SOURCES,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -27,7 +27,9 @@ class Forwarder:
         self._upstream, self._token = upstream, token
         app = Starlette(routes=[Route("/{path:path}", self._forward, methods=METHODS)])
         # Header names and values reach the server as they came in: h11 trims what a client should not have sent.
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
+        )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)
         self._thread.start()
         waited = threading.Event()
@@ -42,7 +44,11 @@ class Forwarder:
         self._thread.join(START_S)
 
     async def _forward(self, request: Request) -> StreamingResponse:
-        headers = [(name, value) for name, value in request.headers.raw if name.decode() not in OF_THE_CONNECTION | {"authorization"}]
+        headers = [
+            (name, value)
+            for name, value in request.headers.raw
+            if name.decode() not in OF_THE_CONNECTION | {"authorization"}
+        ]
         headers.append((b"authorization", f"Bearer {self._token}".encode()))
         client = httpx2.AsyncClient(timeout=READ_S, trust_env=False)
         url = f"{self._upstream}{request.url.path}"

@@ -15,7 +15,12 @@ from .forwarder import Forwarder
 pytestmark = [pytest.mark.protocol, pytest.mark.timeout(600)]
 
 VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
-LEAST = {"2025-03-26": 0, "2025-06-18": 30, "2025-11-25": 35, "2026-07-28": 80}  # checks that pass: fewer, and nothing was tested
+LEAST = {
+    "2025-03-26": 0,
+    "2025-06-18": 30,
+    "2025-11-25": 35,
+    "2026-07-28": 80,
+}  # checks that pass: fewer, and nothing was tested
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())["expected"]
 RUN_S = 550
 SCENARIO_MS = 120_000  # the suite's own 30 s are short on a busy machine
@@ -24,7 +29,10 @@ Checks = dict[str, str]  # scenario/check -> status
 
 @pytest.fixture
 def conformance(programs: Path) -> list[str]:
-    return [str(programs / ".bin" / "node"), str(programs / "@modelcontextprotocol" / "conformance" / "dist" / "index.js")]
+    return [
+        str(programs / ".bin" / "node"),
+        str(programs / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"),
+    ]
 
 
 @pytest.fixture
@@ -55,9 +63,32 @@ def judged(checks: Checks) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_server_does_as_the_specification_says_or_the_list_says_why_not(version: str, conformance: list[str], url: str, tmp_path: Path):
-    argv = [*conformance, "server", "--url", url, "--suite", "all", "--spec-version", version, "--timeout", str(SCENARIO_MS), "--output-dir", str(tmp_path / "out")]
-    done = subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RUN_S, check=False)
+def test_the_server_does_as_the_specification_says_or_the_list_says_why_not(
+    version: str, conformance: list[str], url: str, tmp_path: Path
+):
+    argv = [
+        *conformance,
+        "server",
+        "--url",
+        url,
+        "--suite",
+        "all",
+        "--spec-version",
+        version,
+        "--timeout",
+        str(SCENARIO_MS),
+        "--output-dir",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        argv,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=False,
+    )
     assert "Total:" in done.stdout, done.stdout[-2_000:] + done.stderr
     checks = checks_of(tmp_path / "out")
     unexpected, stale = judged(checks)
@@ -67,7 +98,9 @@ def test_the_server_does_as_the_specification_says_or_the_list_says_why_not(vers
 
 
 def test_every_version_that_the_suite_knows_is_tested(conformance: list[str]):
-    listed = subprocess.run([*conformance, "list", "--server"], capture_output=True, text=True, timeout=60, check=False).stdout
+    listed = subprocess.run(
+        [*conformance, "list", "--server"], capture_output=True, text=True, timeout=60, check=False
+    ).stdout
     assert set(re.findall(r"\d{4}-\d\d-\d\d", listed)) == set(VERSIONS)
 
 

@@ -17,7 +17,18 @@ from .conftest import SOURCES, Inspector, Running
 pytestmark = [pytest.mark.protocol, pytest.mark.timeout(900)]
 
 ERAS = ("legacy", "modern")
-TOOLS = {"claim_task", "release_task", "run_oracle", "push", "submit_report", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
+TOOLS = {
+    "claim_task",
+    "release_task",
+    "run_oracle",
+    "push",
+    "submit_report",
+    "list_tasks",
+    "create_task",
+    "read_progress",
+    "read_notes",
+    "write_note",
+}
 NO_AUTH, TOOL_SAID_NO = 3, 5  # the Inspector's exit statuses
 TRIES = 5
 
@@ -35,13 +46,17 @@ def connected(running: Running, name: str) -> Printed:
     told = running.told("connect", name)
     config, _ = json.JSONDecoder().raw_decode(told[told.index("{") :])
     lines = told.splitlines()
-    clone, upload = (next(line for line in lines if line.startswith(start)) for start in ("git clone ", "git push "))
+    clone, upload = (
+        next(line for line in lines if line.startswith(start)) for start in ("git clone ", "git push ")
+    )
     return Printed(config, clone, upload)
 
 
 def on_stdio(running: Running, name: str) -> dict[str, Any]:
     command, *args = running.harness("connect", name, "--stdio")
-    return {"mcpServers": {"harness": {"type": "stdio", "command": command, "args": args, "cwd": str(SOURCES)}}}
+    return {
+        "mcpServers": {"harness": {"type": "stdio", "command": command, "args": args, "cwd": str(SOURCES)}}
+    }
 
 
 def shell(line: str, cwd: Path) -> None:
@@ -66,7 +81,9 @@ def committed(printed: Printed, where: Path) -> str:
     clone = where / "toy"
     (clone / "shout" / "filter").write_text("FROM=a-z TO=A-Z\n")
     toy.git("add", "--all", cwd=clone)
-    toy.git("-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "--quiet", "--message=shout", cwd=clone)
+    toy.git(
+        "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "--quiet", "--message=shout", cwd=clone
+    )
     shell(printed.upload, clone)
     return toy.git("rev-parse", "HEAD", cwd=clone)
 
@@ -77,10 +94,14 @@ def works(inspector: Inspector, printed: Printed, era: str, where: Path) -> str:
     assert (claimed.exit, claimed.value["status"]) == (0, "leased"), claimed
     fence = claimed.value["fence"]
     commit = committed(printed, where)
-    judged = until_settled(lambda: inspector.call("run_oracle", fence=fence, commit=commit, scope="task", era=era).value)
+    judged = until_settled(
+        lambda: inspector.call("run_oracle", fence=fence, commit=commit, scope="task", era=era).value
+    )
     assert judged["status"] == "passed", judged
     assert judged["suites"]["words"]["counts"]["passed"] == 2, judged
-    landed = until_settled(lambda: inspector.call("push", fence=fence, commit=commit, summary="Shout", era=era).value)
+    landed = until_settled(
+        lambda: inspector.call("push", fence=fence, commit=commit, summary="Shout", era=era).value
+    )
     assert landed["status"] == "landed", landed
     released = inspector.call("release_task", fence=fence, outcome="done", era=era)
     assert (released.exit, released.value["status"]) == (0, "released"), released
@@ -89,7 +110,9 @@ def works(inspector: Inspector, printed: Printed, era: str, where: Path) -> str:
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("way", ["http", "stdio"])
-def test_a_foreign_client_lists_claims_tests_lands_and_releases(way: str, era: str, running: Running, inspect, tmp_path: Path) -> None:
+def test_a_foreign_client_lists_claims_tests_lands_and_releases(
+    way: str, era: str, running: Running, inspect, tmp_path: Path
+) -> None:
     printed = connected(running, "alice")
     inspector = inspect(printed.config if way == "http" else on_stdio(running, "alice"))
     listed = inspector("tools/list", "--strict", era=era)
@@ -119,7 +142,9 @@ def test_a_client_without_a_token_is_told_where_one_is_made(running: Running, in
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("way", ["http", "stdio"])
-def test_a_foreign_client_without_git_reads_main_and_lands_a_patch(way: str, era: str, running: Running, inspect):
+def test_a_foreign_client_without_git_reads_main_and_lands_a_patch(
+    way: str, era: str, running: Running, inspect
+):
     inspector = inspect(connected(running, "alice").config if way == "http" else on_stdio(running, "alice"))
     templates = inspector("resources/templates/list", era=era).answer["result"]["resourceTemplates"]
     assert "harness://{repo}/{+path}" in [template["uriTemplate"] for template in templates]
@@ -127,7 +152,9 @@ def test_a_foreign_client_without_git_reads_main_and_lands_a_patch(way: str, era
     assert (listed.exit, listed.answer["result"]["contents"][0]["text"]) == (0, "README"), listed
     fence = inspector.call("claim_task", task="T01", era=era).value["fence"]
     patch = "--- /dev/null\n+++ b/shout/filter\n@@ -0,0 +1 @@\n+FROM=a-z TO=A-Z\n"
-    landed = until_settled(lambda: inspector.call("push", fence=fence, patch=patch, summary="Shout", era=era).value)
+    landed = until_settled(
+        lambda: inspector.call("push", fence=fence, patch=patch, summary="Shout", era=era).value
+    )
     assert landed["status"] == "landed", landed
     read = inspector("resources/read", "--uri", "harness://toy/shout/filter", era=era)
     assert read.answer["result"]["contents"][0]["text"] == "FROM=a-z TO=A-Z\n"

@@ -14,9 +14,10 @@ import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_server import app, config
+from mcp_server import config
 from mcp_server.bell import Bell
-from mcp_server.doors import Doors
+from mcp_server.edge import app
+from mcp_server.edge.doors import Doors
 from mcp_server.world import World
 
 from . import toy
@@ -38,7 +39,9 @@ class Clock:
 class Server:
     """One server in a thread of its own, on a free port, over `project`. It can be stopped and started again."""
 
-    def __init__(self, project: Path, state: Path, wait_s: float = 45.0, clock: Callable[[], int] | None = None):
+    def __init__(
+        self, project: Path, state: Path, wait_s: float = 45.0, clock: Callable[[], int] | None = None
+    ):
         self.project, self.state, self.clock, self.wait_s = project, state, clock or Clock(), wait_s
         self.steady = Clock(time.monotonic_ns)
         self.world: World | None = None
@@ -62,8 +65,12 @@ class Server:
         async def serve() -> None:
             loaded = config.load(self.project / "harness.toml")
             assert not isinstance(loaded, list), [str(problem) for problem in loaded]
-            world = replace(app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock), steady_ms=self.steady)
-            settings = uvicorn.Config(lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
+            world = replace(
+                app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock), steady_ms=self.steady
+            )
+            settings = uvicorn.Config(
+                lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1
+            )
             server = uvicorn.Server(settings)
             doors = Doors(server, self.state / "doors")
             settings.app = app.build(world, doors, wait_s=self.wait_s)
@@ -93,12 +100,19 @@ class Server:
         return (self.state / "tokens" / role).read_text().strip()
 
     def http(self, role: str = "admin") -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token(role)}"}, timeout=60, verify=NO_TLS)
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self.token(role)}"},
+            timeout=60,
+            verify=NO_TLS,
+        )
 
     def agent(self, name: str, *, session: bool = True) -> "Agent":
         with self.http() as http:
             if session:
-                made = http.post("/api/sessions", json={"agent": name, "kind": "command", "door": False}).json()
+                made = http.post(
+                    "/api/sessions", json={"agent": name, "kind": "command", "door": False}
+                ).json()
                 return Agent(self, name, made["token"], made["session"])
             return Agent(self, name, http.post("/api/tokens", json={"agent": name}).json()["token"], None)
 
@@ -121,7 +135,10 @@ class Agent:
         """The structured answer, with `text` beside it; a refusal has status "refused"."""
         result = asyncio.run(self._call(tool, args))
         value = result.structured_content or {}
-        return value | {"text": "".join(part.text for part in result.content), "is_error": bool(result.is_error)}
+        return value | {
+            "text": "".join(part.text for part in result.content),
+            "is_error": bool(result.is_error),
+        }
 
     async def _call(self, tool: str, args: dict):
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -144,7 +161,9 @@ class Agent:
             (clone / name).write_text(text)
         toy.git("add", "-A", cwd=clone)
         toy.git("commit", "-qm", message, cwd=clone)
-        toy.git("push", "-q", "-f", "origin", f"HEAD:refs/agents/{self.name}/{self.session or 'work'}", cwd=clone)
+        toy.git(
+            "push", "-q", "-f", "origin", f"HEAD:refs/agents/{self.name}/{self.session or 'work'}", cwd=clone
+        )
         return toy.git("rev-parse", "HEAD", cwd=clone)
 
 

@@ -17,16 +17,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mcp_server import app, config
-from mcp_server.auth import AGENT, Principal
+from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.core.refusal import Refused
+from mcp_server.edge import app
+from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
-from mcp_server.git import Repository
+from mcp_server.repos.repository import Repository
 from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import baseline, claim, leasing, oracle_jobs, release, sessions, submit
+from mcp_server.use_cases.landing import submit
+from mcp_server.use_cases.oracle import baseline, jobs
+from mcp_server.use_cases.people import sessions
+from mcp_server.use_cases.tasks import claim, leasing, release
 from mcp_server.world import World
 
 from . import lease_model, toy
@@ -37,7 +41,9 @@ AGENTS = ("one", "two", "three")
 IN_GROUPS = "three"
 COMMITS = 2  # of each agent in each module
 NO_SUITE, WITH_SUITE = False, True
-IN_MEMORY = Path("/dev/shm")  # a history asks for order, not for durability: where there is a file system in memory it is used
+IN_MEMORY = Path(
+    "/dev/shm"
+)  # a history asks for order, not for durability: where there is a file system in memory it is used
 TOLD_TO_DIE = 0.1  # the share of calls whose client dies before it reads the answer
 JUMPS_MS = (1_000, 20_000, LEASE_MS - 1, LEASE_MS, LEASE_MS + 1, -30_000, -LEASE_MS)
 
@@ -53,7 +59,9 @@ def loop() -> asyncio.AbstractEventLoop:
 def written(world: World, who: Principal, act: Callable[[World, Tx], Any]) -> Any:
     """One agent's calls come as those of tools do, on a loop, and are committed in groups; the others' come in threads of their own."""
     if who.name == IN_GROUPS:
-        return asyncio.run_coroutine_threadsafe(world.group.write(lambda tx: act(world.at_one_moment(), tx)), loop()).result()
+        return asyncio.run_coroutine_threadsafe(
+            world.group.write(lambda tx: act(world.at_one_moment(), tx)), loop()
+        ).result()
     with world.store.write() as tx:
         return act(world.at_one_moment(), tx)
 
@@ -63,7 +71,9 @@ def claimed(world: World, who: Principal, task: str | None = None) -> dict | Ref
     return decided if isinstance(decided, Refused) else claim.answer(world, decided)
 
 
-def released(world: World, who: Principal, fence: int, outcome: release.Outcome, note: str = "") -> dict | Refused:
+def released(
+    world: World, who: Principal, fence: int, outcome: release.Outcome, note: str = ""
+) -> dict | Refused:
     decided = written(world, who, lambda world, tx: release.release(world, tx, who, fence, outcome, note))
     return decided if isinstance(decided, Refused) else release.answer(world, decided)
 
@@ -113,7 +123,11 @@ class Ground:
     def begin(self) -> lease_model.State:
         """Forgets the history before. Events, sessions and the counter of fences go on."""
         with self.world.store.write() as tx:
-            for statement in ("DELETE FROM leases", "DELETE FROM submissions", "UPDATE tasks SET state = 'open', reason = '', salvage = NULL"):
+            for statement in (
+                "DELETE FROM leases",
+                "DELETE FROM submissions",
+                "UPDATE tasks SET state = 'open', reason = '', salvage = NULL",
+            ):
                 tx.exec_driver_sql(statement)
             begun = tx.exec_driver_sql("SELECT count(*) FROM sessions").scalar() or 0
             return lease_model.State(self.clock.now_ms, int(meta.get(tx, lease_rows.FENCE) or 0), begun)
@@ -131,10 +145,14 @@ def project(root: Path, *, with_suite: bool) -> Path:
         head += '[repos.tested]\npath = "."\nbranch = "main"\n\n'
         tail = tail.replace('repo = "toy"', 'repo = "tested"')
     head += "".join(f'[modules.{name}]\nrepo = "toy"\npaths = ["{name}/**"]\n\n' for name in modules)
-    files = {"harness.toml": head + tail, "main.sh": "tr x x\n", "oracle/cases/up/one.txt": "ABC\n"} | {f"{name}/README": name for name in modules}
+    files = {"harness.toml": head + tail, "main.sh": "tr x x\n", "oracle/cases/up/one.txt": "ABC\n"} | {
+        f"{name}/README": name for name in modules
+    }
     for id, (module, priority) in TASKS.items():
         text = toy.task(id, module, priority=priority)
-        files[f"tasks/{id}.md"] = text if with_suite else text.replace('suite = "words"\n', "").replace("cases = []\n", "")
+        files[f"tasks/{id}.md"] = (
+            text if with_suite else text.replace('suite = "words"\n', "").replace("cases = []\n", "")
+        )
     return toy.repository(root, files)
 
 
@@ -150,14 +168,21 @@ def silent_bell() -> Bell:
 @contextmanager
 def ground(where: Path, *, with_suite: bool = NO_SUITE, deeds: Deeds | None = None) -> Iterator[Ground]:
     source = project(where / "project", with_suite=with_suite)
-    memory = Path(tempfile.mkdtemp(prefix="harness-histories-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
+    memory = Path(
+        tempfile.mkdtemp(prefix="harness-histories-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
+    )
     loaded, clock = config.load(source / "harness.toml"), Clock()
     assert not isinstance(loaded, list), [str(problem) for problem in loaded]
     now_ms = (deeds or Deeds()).clock(clock)
     world = app.open_world(loaded, app.StateDir(memory), silent_bell(), now_ms)
     try:
         bare = world.repos["toy"].path
-        made = Ground(replace(world, repos=world.repos | {"toy": Remembered(bare)}), clock, commits(source, bare), with_suite)
+        made = Ground(
+            replace(world, repos=world.repos | {"toy": Remembered(bare)}),
+            clock,
+            commits(source, bare),
+            with_suite,
+        )
         if with_suite:
             _measure(made.world)
         yield made
@@ -168,7 +193,9 @@ def ground(where: Path, *, with_suite: bool = NO_SUITE, deeds: Deeds | None = No
 
 def commits(source: Path, bare: Path) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
-    for agent, module, number in itertools.product(AGENTS, sorted({module for module, _ in TASKS.values()}), range(COMMITS)):
+    for agent, module, number in itertools.product(
+        AGENTS, sorted({module for module, _ in TASKS.values()}), range(COMMITS)
+    ):
         toy.git("checkout", "-q", "-B", "work", "main", cwd=source)
         (source / module / agent).write_text(f"{number}\n")
         toy.git("add", "-A", cwd=source)
@@ -187,9 +214,9 @@ def _measure(world: World) -> None:
 
 def finish_jobs(world: World) -> None:
     """A runner does whatever is queued."""
-    while job := oracle_jobs.claim(world, "runner"):
+    while job := jobs.claim(world, "runner"):
         told = {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}
-        assert oracle_jobs.finish(world, job["job"], "runner", told, {})
+        assert jobs.finish(world, job["job"], "runner", told, {})
 
 
 class History:
@@ -208,9 +235,16 @@ class History:
         for agent in AGENTS:
             self._begin(agent)
         barrier = threading.Barrier(len(AGENTS) + 2)
-        threads = [threading.Thread(target=self._work, args=(barrier, agent, agent_steps, self._an_agents_deed)) for agent in AGENTS]
-        threads.append(threading.Thread(target=self._work, args=(barrier, "time", other_steps, self._a_deed_of_time)))
-        threads.append(threading.Thread(target=self._gate, args=(barrier, other_steps, len(AGENTS) * agent_steps)))
+        threads = [
+            threading.Thread(target=self._work, args=(barrier, agent, agent_steps, self._an_agents_deed))
+            for agent in AGENTS
+        ]
+        threads.append(
+            threading.Thread(target=self._work, args=(barrier, "time", other_steps, self._a_deed_of_time))
+        )
+        threads.append(
+            threading.Thread(target=self._gate, args=(barrier, other_steps, len(AGENTS) * agent_steps))
+        )
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -222,7 +256,9 @@ class History:
 
     # -- doing and writing down
 
-    def _work(self, barrier: threading.Barrier, name: str, steps: int, deed: Callable[[random.Random, str], None]) -> None:
+    def _work(
+        self, barrier: threading.Barrier, name: str, steps: int, deed: Callable[[random.Random, str], None]
+    ) -> None:
         chance = random.Random(f"{self._seed} {name}")
         barrier.wait()
         for _ in range(steps):
@@ -253,17 +289,43 @@ class History:
         match chance.choice(("claim", "claim", "claim", "call", "call", "release", "push", "push")):
             case "claim":
                 task = chance.choice((None, *TASKS))
-                answer = self._do("claim", (agent, session, task), lambda: _claimed(deeds.claim(world, who, task)), reads_answer=reads)
+                answer = self._do(
+                    "claim",
+                    (agent, session, task),
+                    lambda: _claimed(deeds.claim(world, who, task)),
+                    reads_answer=reads,
+                )
                 if answer[0] == "leased":
                     self._fences.append(answer[2])
             case "call":
-                self._do("call", (agent,), lambda: deeds.called(world, who, "list_tasks", status="ok", code=None, args={}, ms=1), reads_answer=reads)
+                self._do(
+                    "call",
+                    (agent,),
+                    lambda: deeds.called(world, who, "list_tasks", status="ok", code=None, args={}, ms=1),
+                    reads_answer=reads,
+                )
             case "release" if self._fences:
-                fence, outcome = chance.choice(self._fences), chance.choice(("abandoned", "abandoned", "blocked"))
-                self._do("release", (agent, fence, outcome), lambda: _released(deeds.release(world, who, fence, outcome, "because")), reads_answer=reads)
+                fence, outcome = (
+                    chance.choice(self._fences),
+                    chance.choice(("abandoned", "abandoned", "blocked")),
+                )
+                self._do(
+                    "release",
+                    (agent, fence, outcome),
+                    lambda: _released(deeds.release(world, who, fence, outcome, "because")),
+                    reads_answer=reads,
+                )
             case "push" if self._fences:
-                fence, commit = chance.choice(self._fences), chance.choice(self._ground.commits[agent, chance.choice("abc")])
-                self._do("push", (agent, fence, commit), lambda: _sent(deeds.submit(world, who, fence, commit, "Work")), reads_answer=reads)
+                fence, commit = (
+                    chance.choice(self._fences),
+                    chance.choice(self._ground.commits[agent, chance.choice("abc")]),
+                )
+                self._do(
+                    "push",
+                    (agent, fence, commit),
+                    lambda: _sent(deeds.submit(world, who, fence, commit, "Work")),
+                    reads_answer=reads,
+                )
 
     def _a_deed_of_time(self, chance: random.Random, _name: str) -> None:
         match chance.choice(("clock", "clock", "expire", "death")):
@@ -275,7 +337,11 @@ class History:
             case "death":
                 agent = chance.choice(AGENTS)
                 session = self._session[agent]
-                self._do("end", (session,), lambda: sessions.end(self._ground.world, session, "crashed", "", 137) and None)
+                self._do(
+                    "end",
+                    (session,),
+                    lambda: sessions.end(self._ground.world, session, "crashed", "", 137) and None,
+                )
                 self._begin(agent)
 
     def _a_deed_of_the_gate(self, *, or_else: bool) -> None:
@@ -294,39 +360,53 @@ class History:
             after = submission_rows.get(tx, taken.id)
         assert after is not None
         if moved:
-            reached = str(after.state) if str(after.state) != "queued" or taken.tries < after.tries else "refused"  # pushed again already
+            reached = (
+                str(after.state) if str(after.state) != "queued" or taken.tries < after.tries else "refused"
+            )  # pushed again already
             self.calls.append(Call("gate", (taken.id, reached), reached, began, next(self._ticks)))
 
     def _tick(self, ms: int) -> None:
         self._ground.clock.now_ms += ms
 
     def _begin(self, agent: str) -> None:
-        self._session[agent] = self._do("begin", (agent,), lambda: sessions.begin(self._ground.world, agent, "command", door=False)[0].id)
+        self._session[agent] = self._do(
+            "begin", (agent,), lambda: sessions.begin(self._ground.world, agent, "command", door=False)[0].id
+        )
 
 
 def look(world: World) -> tuple:
     """What the table of leases says, for the model's `look`."""
     with world.store.read() as tx:
-        rows = sorted((lease for task in TASKS for lease in lease_rows.of_task(tx, task)), key=lambda lease: lease.fence)
-    return tuple((one.fence, one.task, one.agent, one.session, one.expires_ms, one.pinned, one.end_reason or "") for one in rows)
+        rows = sorted(
+            (lease for task in TASKS for lease in lease_rows.of_task(tx, task)), key=lambda lease: lease.fence
+        )
+    return tuple(
+        (one.fence, one.task, one.agent, one.session, one.expires_ms, one.pinned, one.end_reason or "")
+        for one in rows
+    )
 
 
 def _claimed(answer: dict | Refused) -> Any:
-    return str(answer.code) if isinstance(answer, Refused) else ("leased", answer["task"]["id"], answer["fence"], answer["lease_s"])
+    return (
+        str(answer.code)
+        if isinstance(answer, Refused)
+        else ("leased", answer["task"]["id"], answer["fence"], answer["lease_s"])
+    )
 
 
 def _released(answer: dict | Refused) -> Any:
-    return str(answer.code) if isinstance(answer, Refused) else ("released", answer["task"], answer["outcome"])
+    return (
+        str(answer.code) if isinstance(answer, Refused) else ("released", answer["task"], answer["outcome"])
+    )
 
 
 def _sent(answer: Any) -> Any:
     return str(answer.code) if isinstance(answer, Refused) else ("sent", answer.id)
 
 
-def run(ground: Ground, seed: int, deeds: Deeds | None = None, *, agent_steps: int = 4, other_steps: int = 3) -> tuple[History, Verdict]:
+def run(
+    ground: Ground, seed: int, deeds: Deeds | None = None, *, agent_steps: int = 4, other_steps: int = 3
+) -> tuple[History, Verdict]:
     history = History(ground, seed, deeds or Deeds())
     history.record(agent_steps=agent_steps, other_steps=other_steps)
     return history, history.check()
-
-
-

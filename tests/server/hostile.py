@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mcp_server import git
+from mcp_server.repos import repository as git
 
 from . import packs, toy, wide
 from .conftest import Agent, Server
@@ -19,7 +19,9 @@ from .wide import settled
 TASK, MODULE = "M04", "m04"
 BOUND_S = 60.0
 Path_ = tuple[bytes, ...]
-Files = Mapping[Path_, tuple[bytes, bytes | str]]  # path below the module -> (mode, content, or the id of an object that is not sent)
+Files = Mapping[
+    Path_, tuple[bytes, bytes | str]
+]  # path below the module -> (mode, content, or the id of an object that is not sent)
 
 
 @dataclass
@@ -59,7 +61,9 @@ class Stand:
 
     def entries(self, tree: str) -> list[tuple[bytes, bytes, str]]:
         """(mode, name, id) of a tree of the server's."""
-        raw = subprocess.run(["git", "cat-file", "tree", tree], cwd=self.bare, capture_output=True, check=True).stdout
+        raw = subprocess.run(
+            ["git", "cat-file", "tree", tree], cwd=self.bare, capture_output=True, check=True
+        ).stdout
         found, at = [], 0
         while at < len(raw):
             space, nul = raw.index(b" ", at), raw.index(b"\0", at)
@@ -70,7 +74,9 @@ class Stand:
     def change(self, files: Files) -> tuple[Object, list[Object]]:
         """A commit on main that adds these files to the module, and all objects that the server lacks for it."""
         made: dict[str, Object] = {}
-        held = {(name,): (mode, oid) for mode, name, oid in self.entries(self.git("rev-parse", f"main:{MODULE}"))}
+        held = {
+            (name,): (mode, oid) for mode, name, oid in self.entries(self.git("rev-parse", f"main:{MODULE}"))
+        }
         replaced = {path[:1] for path in files}
         below = _tree({path: file for path, file in held.items() if path not in replaced} | dict(files), made)
         return self.commit(self.root(below.oid, made), made)
@@ -78,7 +84,11 @@ class Stand:
     def root(self, module: str, made: dict[str, Object]) -> str:
         """Main's tree with another tree for the module."""
         above = self.entries(self.git("rev-parse", "main^{tree}"))
-        root = packs.tree(packs.in_gits_order((mode, name, module if name == MODULE.encode() else oid) for mode, name, oid in above))
+        root = packs.tree(
+            packs.in_gits_order(
+                (mode, name, module if name == MODULE.encode() else oid) for mode, name, oid in above
+            )
+        )
         made[root.oid] = root
         return root.oid
 
@@ -113,7 +123,10 @@ class Stand:
         """Whatever is done inside leaves the repository as it was, and its next user is served."""
         before = self.everything()
         yield
-        until(lambda: self.everything() == before, f"everything to be as before; more: {self.everything()[2] - before[2]}")
+        until(
+            lambda: self.everything() == before,
+            f"everything to be as before; more: {self.everything()[2] - before[2]}",
+        )
         self.good_upload()
 
 
@@ -123,7 +136,10 @@ def standing(root: Path) -> Iterator[Stand]:
     server = Server(wide.project(root / "project"), root / "state", wide.WAIT_S, lambda: began_ms)
     try:
         # As if somebody looked after the repository all the time: the server's own upkeep would change what is compared.
-        with FileLock(server.state / "repos/toy.git" / git.UPKEEP_LOCK, timeout=BOUND_S), wide.running(server):
+        with (
+            FileLock(server.state / "repos/toy.git" / git.UPKEEP_LOCK, timeout=BOUND_S),
+            wide.running(server),
+        ):
             one = server.agent("one")
             fence = one.call("claim_task", task=TASK)["fence"]
             yield Stand(server, one, fence, Wire(server.port, one.token), one.clone(root / "clone"))
@@ -171,4 +187,3 @@ def wire_push(stand: Stand, files: Files) -> tuple[str, str, tuple[int, bytes]]:
     commit, objects = stand.change(files)
     ref = stand.ref()
     return ref, commit.oid, stand.wire.push(ref, commit.oid, packs.pack(objects))
-

@@ -9,15 +9,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from mcp_server.auth import Principal
 from mcp_server.core import schedule
 from mcp_server.core.lease import Lease
 from mcp_server.core.task import Task
+from mcp_server.edge.auth import Principal
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta
 from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import claim, leasing, submit
+from mcp_server.use_cases.landing import submit
+from mcp_server.use_cases.tasks import claim, leasing
 from mcp_server.world import World
 
 from .histories import Deeds, called, claimed, released
@@ -30,11 +31,25 @@ def push_without_a_fence(world: World, who: Principal, fence: int, commit: str, 
     with world.store.write() as tx:
         live = leasing.live(world, tx)
         old = lease_rows.get(tx, fence)
-        if old is not None and old.agent == who.name and old.ended_ms is not None and rows.find(tx, fence, commit) is None:
+        if (
+            old is not None
+            and old.agent == who.name
+            and old.ended_ms is not None
+            and rows.find(tx, fence, commit) is None
+        ):
             now_with = next((lease for lease in live if lease.task == old.task and not lease.pinned), None)
             if now_with is not None:
                 lease_rows.put(tx, dataclasses.replace(now_with, pinned=True))
-                return rows.add(tx, fence=fence, task=old.task, agent=who.name, repo=old.repo, commit=commit, summary=summary, now_ms=world.now_ms())
+                return rows.add(
+                    tx,
+                    fence=fence,
+                    task=old.task,
+                    agent=who.name,
+                    repo=old.repo,
+                    commit=commit,
+                    summary=summary,
+                    now_ms=world.now_ms(),
+                )
     return submit.submit(world, who, fence, commit, summary)
 
 
@@ -45,7 +60,11 @@ def without_expiry(deed: Callable[..., Any]) -> Callable[..., Any]:
     def act(world: World, *args: Any, **more: Any) -> Any:
         with _one_at_a_time:
             with world.store.write() as tx:
-                overdue = [lease for lease in lease_rows.open_ones(tx) if not lease.pinned and world.now_ms() >= lease.expires_ms]
+                overdue = [
+                    lease
+                    for lease in lease_rows.open_ones(tx)
+                    if not lease.pinned and world.now_ms() >= lease.expires_ms
+                ]
                 for lease in overdue:
                     lease_rows.put(tx, dataclasses.replace(lease, pinned=True))
             try:
@@ -108,7 +127,11 @@ def claim_in_two_transactions(world: World, who: Principal, task: str | None = N
         return claimed(world, who, task) if isinstance(chosen, Lease) else chosen
     with world.store.write() as tx:
         lease = claim._grant(world.at_one_moment(), tx, who, chosen)
-    return {"task": {"id": lease.task}, "fence": lease.fence, "lease_s": (lease.expires_ms - lease.granted_ms) // 1000}
+    return {
+        "task": {"id": lease.task},
+        "fence": lease.fence,
+        "lease_s": (lease.expires_ms - lease.granted_ms) // 1000,
+    }
 
 
 def _lease(tx, fence: int) -> Lease:
@@ -129,5 +152,3 @@ FAULTS: dict[str, Deeds] = {
     "renewed after expiry": Deeds(called=call_that_revives),
 }  # fmt: skip
 RACES: dict[str, Deeds] = {"decided and written in two transactions": Deeds(claim=claim_in_two_transactions)}
-
-

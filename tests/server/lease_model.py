@@ -96,9 +96,15 @@ def _claim(state: State, agent: str, session: str, task: str | None):
             return state, "held"
         return state.put(replace(mine, session=session)), _leased(state, mine)
     covered = {TASKS[one.task][0] for one in state.live()}
-    open_ones = {id for id in TASKS if id not in state.closed and id not in {one.task for one in state.live()}}
+    open_ones = {
+        id for id in TASKS if id not in state.closed and id not in {one.task for one in state.live()}
+    }
     if task is None:
-        task = min((id for id in open_ones if TASKS[id][0] not in covered), key=lambda id: (-TASKS[id][1], id), default=None)
+        task = min(
+            (id for id in open_ones if TASKS[id][0] not in covered),
+            key=lambda id: (-TASKS[id][1], id),
+            default=None,
+        )
         if task is None:
             return state, "no_task"
     elif task in state.closed:
@@ -143,7 +149,9 @@ def _push(state: State, agent: str, fence: int, commit: str):
         return state, "held"
     new = before if before is not None else Sent(len(state.sent) + 1, fence, agent, commit)
     others = tuple(sent for sent in state.sent if sent.id != new.id)
-    state = replace(state, sent=tuple(sorted((*others, replace(new, state="queued")), key=lambda sent: sent.id)))
+    state = replace(
+        state, sent=tuple(sorted((*others, replace(new, state="queued")), key=lambda sent: sent.id))
+    )
     return state.put(replace(one, pinned=True)), ("sent", new.id)
 
 
@@ -151,11 +159,20 @@ def _gate(state: State, id: int, reached: str):
     """One step of the gate on a submission, which took it to `reached`. What lands, lands under a lease that has not ended."""
     sent = next((sent for sent in state.sent if sent.id == id), None)
     one = state.held(sent.fence) if sent is not None else None
-    if sent is None or one is None or sent.state not in PENDING or (reached in ("landing", "landed") and one.over):
+    if (
+        sent is None
+        or one is None
+        or sent.state not in PENDING
+        or (reached in ("landing", "landed") and one.over)
+    ):
         return state, "nothing"
-    state = replace(state, sent=tuple(replace(sent, state=reached) if other.id == id else other for other in state.sent))
+    state = replace(
+        state, sent=tuple(replace(sent, state=reached) if other.id == id else other for other in state.sent)
+    )
     if reached == "landed":
-        state = replace(state.put(replace(one, over="landed", pinned=False)), closed=state.closed | {one.task})
+        state = replace(
+            state.put(replace(one, over="landed", pinned=False)), closed=state.closed | {one.task}
+        )
     elif reached == "refused" and not one.over:
         kept = replace(one, pinned=False, expires=max(one.expires, state.now + LEASE_MS))
         state = state.put(replace(kept, over="session_ended") if one.session in state.ended else kept)
@@ -180,7 +197,10 @@ def _end(state: State, session: str):
 
 def _look(state: State):
     """Everything that the leases' table says."""
-    return state, tuple((one.fence, one.task, one.agent, one.session, one.expires, one.pinned, one.over) for one in state.leases)
+    return state, tuple(
+        (one.fence, one.task, one.agent, one.session, one.expires, one.pinned, one.over)
+        for one in state.leases
+    )
 
 
 STEPS: dict[str, Callable] = {

@@ -44,7 +44,15 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{call.what}{call.args} -> {call.answer}" for call in self.order]
-        return "\n".join([*lines, *(f"  no: {call.what}{call.args} -> {call.answer}, should be {wanted}" for call, wanted in self.stuck)])
+        return "\n".join(
+            [
+                *lines,
+                *(
+                    f"  no: {call.what}{call.args} -> {call.answer}, should be {wanted}"
+                    for call, wanted in self.stuck
+                ),
+            ]
+        )
 
 
 def check(history: Sequence[Call], start: Hashable, model: Model) -> Verdict:

@@ -17,7 +17,9 @@ class Nursery:
     def __init__(self) -> None:
         sources = str(Path(__file__).parents[2])
         env = os.environ | {"PYTHONPATH": os.pathsep.join([sources, os.environ.get("PYTHONPATH", "")])}
-        self._mother = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self._mother = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
 
     def bear(self, argv: list[str], env: dict[str, str], out: Path) -> int:
         assert self._mother.stdin is not None and self._mother.stdout is not None

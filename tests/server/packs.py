@@ -36,14 +36,22 @@ def blob(content: bytes) -> Object:
 
 def tree(entries: Iterable[tuple[bytes, bytes, str]]) -> Object:
     """Of (mode, name, id) exactly as given, in that order."""
-    return Object(TREE, b"".join(mode + b" " + name + b"\0" + bytes.fromhex(oid) for mode, name, oid in entries))
+    return Object(
+        TREE, b"".join(mode + b" " + name + b"\0" + bytes.fromhex(oid) for mode, name, oid in entries)
+    )
 
 
 def in_gits_order(entries: Iterable[tuple[bytes, bytes, str]]) -> list[tuple[bytes, bytes, str]]:
     return sorted(entries, key=lambda one: one[1] + (b"/" if one[0] == DIRECTORY else b""))
 
 
-def commit(tree: str, parents: Sequence[str], *, person: bytes = b"x <x@example.invalid> 1700000000 +0000", words: bytes = b"hostile\n") -> Object:
+def commit(
+    tree: str,
+    parents: Sequence[str],
+    *,
+    person: bytes = b"x <x@example.invalid> 1700000000 +0000",
+    words: bytes = b"hostile\n",
+) -> Object:
     head = f"tree {tree}\n" + "".join(f"parent {parent}\n" for parent in parents)
     return Object(COMMIT, head.encode() + b"author " + person + b"\ncommitter " + person + b"\n\n" + words)
 
@@ -89,7 +97,12 @@ def _varint(number: int) -> bytes:
 def pack(entries: Iterable[bytes | Object], *, count: int | None = None) -> bytes:
     """A pack of these entries with a true checksum; `count` is what its header says, by default the truth."""
     parts = [one.packed() if isinstance(one, Object) else one for one in entries]
-    body = b"PACK" + (2).to_bytes(4, "big") + (len(parts) if count is None else count).to_bytes(4, "big") + b"".join(parts)
+    body = (
+        b"PACK"
+        + (2).to_bytes(4, "big")
+        + (len(parts) if count is None else count).to_bytes(4, "big")
+        + b"".join(parts)
+    )
     return body + hashlib.sha1(body).digest()
 
 
@@ -97,10 +110,15 @@ def packet(line: bytes) -> bytes:
     return b"%04x" % (len(line) + 4) + line
 
 
-def commands(updates: Iterable[tuple[str, str, str]], *, capabilities: str = CAPABILITIES, shallow: Sequence[str] = ()) -> bytes:
+def commands(
+    updates: Iterable[tuple[str, str, str]], *, capabilities: str = CAPABILITIES, shallow: Sequence[str] = ()
+) -> bytes:
     """The command list of (ref, old, new)."""
     lines = [f"shallow {oid}".encode() for oid in shallow]
-    lines += [f"{old} {new} {ref}".encode() + (f"\0 {capabilities}".encode() if n == 0 else b"") for n, (ref, old, new) in enumerate(updates)]
+    lines += [
+        f"{old} {new} {ref}".encode() + (f"\0 {capabilities}".encode() if n == 0 else b"")
+        for n, (ref, old, new) in enumerate(updates)
+    ]
     return b"".join(packet(line) for line in lines) + b"0000"
 
 
@@ -112,11 +130,21 @@ class Wire:
     token: str
     repo: str = "toy"
 
-    def post(self, body: bytes | Iterable[bytes], service: str = "git-receive-pack", headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+    def post(
+        self,
+        body: bytes | Iterable[bytes],
+        service: str = "git-receive-pack",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
         """Status and what could be read of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         try:
-            connection.request("POST", f"/git/{self.repo}.git/{service}", body, {"Authorization": f"Bearer {self.token}"} | dict(headers or {}))
+            connection.request(
+                "POST",
+                f"/git/{self.repo}.git/{service}",
+                body,
+                {"Authorization": f"Bearer {self.token}"} | dict(headers or {}),
+            )
             answer = connection.getresponse()
             try:
                 return answer.status, answer.read()

@@ -29,14 +29,31 @@ MARK = re.compile(rb"GET /health\?mark=(\d+) ")
 
 def traced(out: Path, argv: list[str]) -> list[str]:
     """The command that runs `argv` and writes down what it and its children do to files."""
-    return ["strace", "-f", "--seccomp-bpf", "-y", "-xx", "-s", "67108864", "-e", "signal=none", "-o", str(out), "-e", f"trace={CALLS}", *argv]
+    return [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-y",
+        "-xx",
+        "-s",
+        "67108864",
+        "-e",
+        "signal=none",
+        "-o",
+        str(out),
+        "-e",
+        f"trace={CALLS}",
+        *argv,
+    ]
 
 
 def why_not() -> str | None:
     """Why nothing can be traced here."""
     if shutil.which("strace") is None:
         return "strace is not installed (scripts/bootstrap.py strace)"
-    tried = subprocess.run(["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True, text=True)
+    tried = subprocess.run(
+        ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True, text=True
+    )
     return f"strace cannot trace here: {tried.stderr.strip()[-200:]}" if tried.returncode else None
 
 
@@ -83,7 +100,11 @@ def _ops(lines: Iterable[str], root: str) -> Iterator[Op]:
             continue
         if call == "openat" and given.startswith("AT_FDCWD<"):
             at_home[pid] = _plain(FD.match(given)[2])  # type: ignore[index]
-        yield from (op for op in _op(call, given, int(answer), rest, at_home.get(pid, "/")) if f"{op.path}/".startswith(f"{root}/"))
+        yield from (
+            op
+            for op in _op(call, given, int(answer), rest, at_home.get(pid, "/"))
+            if f"{op.path}/".startswith(f"{root}/")
+        )
 
 
 def _op(call: str, given: str, answer: int, rest: str, home: str) -> Iterator[Op]:
@@ -153,7 +174,9 @@ class File:
 
     live: bytearray = field(default_factory=bytearray)
     safe: bytes = b""
-    since: list[tuple[int, bytes | None]] = field(default_factory=list)  # (at, bytes), or (length, None) for a cut
+    since: list[tuple[int, bytes | None]] = field(
+        default_factory=list
+    )  # (at, bytes), or (length, None) for a cut
     at: dict[int, int] = field(default_factory=dict)  # by descriptor; -1 where it appends
 
     def write(self, op: "Op") -> None:
@@ -279,7 +302,11 @@ class Disk:
 
     def unsynced(self) -> int:
         """How much could be lost now."""
-        return len(self._log) - self._durable + sum(len(file.since) for file in self._names.values() if isinstance(file, File))
+        return (
+            len(self._log)
+            - self._durable
+            + sum(len(file.since) for file in self._names.values() if isinstance(file, File))
+        )
 
 
 def _apply(names: dict, entry: tuple[str, str, str, File | None]) -> None:

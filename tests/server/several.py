@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcp_server import cases
+from mcp_server.repos import case_files
 
 from . import toy, wide
 from .conftest import Agent, Server
@@ -28,7 +28,14 @@ def disjoint(root: Path, modules: int, *, tip_check: bool = False) -> Path:
     head, _, tail = toy.TOML.partition("[modules.shout]")
     agents = "[agents.worker]" + tail.partition("[agents.worker]")[2]
     head = head.replace("lease_minutes = 1\n", f"lease_minutes = 1\ntip_check = {str(tip_check).lower()}\n")
-    toml = head + "".join(f'\n[modules.{name}]\nrepo = "toy"\npaths = ["{name}/**"]\n{SUITE.format(name=name)}' for name in names) + agents
+    toml = (
+        head
+        + "".join(
+            f'\n[modules.{name}]\nrepo = "toy"\npaths = ["{name}/**"]\n{SUITE.format(name=name)}'
+            for name in names
+        )
+        + agents
+    )
     files = {"harness.toml": toml}
     for name in names:
         files |= {f"{name}/main.sh": "cat\n", f"oracle/cases/{name}/same.txt": "abc\n"}
@@ -51,7 +58,9 @@ def at_once(pushes: Sequence[tuple[Agent, int, str]]) -> list[dict]:
     answers: dict[int, dict] = {}
 
     def push(number: int, one: Agent, fence: int, commit: str) -> None:
-        answers[number] = wide.settled(one, "push", fence=fence, commit=commit, summary=f"Change of {one.name}")
+        answers[number] = wide.settled(
+            one, "push", fence=fence, commit=commit, summary=f"Change of {one.name}"
+        )
 
     threads = [threading.Thread(target=push, args=(number, *args)) for number, args in enumerate(pushes)]
     [thread.start() for thread in threads]
@@ -64,7 +73,9 @@ def untested(server: Server) -> list[str]:
     assert server.world is not None
     world, found = server.world, []
     with server.http() as http:
-        commits = [one for one in http.get("/api/commits").json()["commits"] if "Oracle-Verdict" in one["trailers"]]
+        commits = [
+            one for one in http.get("/api/commits").json()["commits"] if "Oracle-Verdict" in one["trailers"]
+        ]
         for one in commits:
             jobs = dict(part.split("=") for part in one["trailers"]["Oracle-Verdict"].split())
             for name, suite in world.config.suites.items():
@@ -72,6 +83,8 @@ def untested(server: Server) -> list[str]:
                 main, repo = one["parents"][0], world.repos[suite.repo]
                 if told is None or told["verdict"]["status"] == "broken" or told["suite"] != name:
                     found.append(f"{one['subject']}: {name} has no verdict")
-                elif cases.visible_key(repo, told["commit"], main, suite) != cases.visible_key(repo, one["tree"], main, suite):
+                elif case_files.visible_key(repo, told["commit"], main, suite) != case_files.visible_key(
+                    repo, one["tree"], main, suite
+                ):
                     found.append(f"{one['subject']}: {name} was run on something else")
     return found

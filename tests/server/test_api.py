@@ -47,14 +47,31 @@ def test_a_body_that_is_no_json_is_a_bad_request(server: Server):
         assert http.post("/api/tokens", content=b"{agent").json()["error"] == "bad_request"
 
 
-@pytest.mark.parametrize("path", ["/api/tasks/none", "/api/jobs/999", "/api/jobs/x", "/api/jobs/99999999999999999999999", "/api/sessions/S999", "/api/commits?repo=none"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/tasks/none",
+        "/api/jobs/999",
+        "/api/jobs/x",
+        "/api/jobs/99999999999999999999999",
+        "/api/sessions/S999",
+        "/api/commits?repo=none",
+    ],
+)
 def test_what_does_not_exist_is_not_found_and_says_so(server: Server, path: str):
     status, answer = call(server, "GET", path)
     assert status == 404 and answer["error"].startswith("unknown") and answer["message"]
 
 
 def test_a_task_is_added_once_shown_and_refused_where_it_makes_no_sense(server: Server):
-    made = {"title": "Extra", "module": "m01", "brief": "Do it", "paths": ["m01/sub/**"], "needs": ["M02"], "cases": ["low/*"]}
+    made = {
+        "title": "Extra",
+        "module": "m01",
+        "brief": "Do it",
+        "paths": ["m01/sub/**"],
+        "needs": ["M02"],
+        "cases": ["low/*"],
+    }
     status, first = call(server, "POST", "/api/tasks", made)
     assert status == 200 and call(server, "POST", "/api/tasks", made) == (200, first)
     assert (first["state"], first["suite"], first["source"]) == ("open", "words", "admin")
@@ -80,13 +97,29 @@ def test_status_tells_agents_tasks_landings_and_refusals(server: Server, tmp_pat
     one.call("claim_task", task="M05")
     status = call(server, "GET", "/api/status")[1]
     [row] = [row for row in status["agents"] if row["agent"] == "teller"]
-    assert (row["state"], row["task"], row["fence"], row["last_call"], row["refusals"], row["landings"]) == ("working", "M04", claimed["fence"], "claim_task", 1, 0)
+    assert (row["state"], row["task"], row["fence"], row["last_call"], row["refusals"], row["landings"]) == (
+        "working",
+        "M04",
+        claimed["fence"],
+        "claim_task",
+        1,
+        0,
+    )
     assert 0 < row["lease_left_s"] <= 60 and status["tasks"]["claimed"] >= 1 and status["finished"] is False
     landed = settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")
     status = call(server, "GET", "/api/status")[1]
     [row] = [row for row in status["agents"] if row["agent"] == "teller"]
-    assert (row["landings"], row["task"], status["main"]["toy"], status["submissions"]) == (1, None, landed["main"], [])
-    assert status["refusals"]["held"] >= 1 and status["landings"] == 1 and status["suites"]["words"]["cases"] == 4
+    assert (row["landings"], row["task"], status["main"]["toy"], status["submissions"]) == (
+        1,
+        None,
+        landed["main"],
+        [],
+    )
+    assert (
+        status["refusals"]["held"] >= 1
+        and status["landings"] == 1
+        and status["suites"]["words"]["cases"] == 4
+    )
     assert status["head_seq"] == max(event["seq"] for event in server.events())
 
 
@@ -95,7 +128,14 @@ def test_a_session_tells_what_it_did(server: Server, tmp_path: Path):
     fence = one.call("claim_task", task="M06")["fence"]
     head = one.commit(one.clone(tmp_path / "one"), {"m06/x": "1\n"})
     told = call(server, "GET", f"/api/sessions/{one.session}")[1]
-    assert (told["session"], told["agent"], told["state"], told["calls"], told["head"], told["tools_listed"]) == (one.session, "counted", "working", 1, head, True)
+    assert (
+        told["session"],
+        told["agent"],
+        told["state"],
+        told["calls"],
+        told["head"],
+        told["tools_listed"],
+    ) == (one.session, "counted", "working", 1, head, True)
     one.call("release_task", fence=fence, outcome="abandoned")
     call(server, "POST", f"/api/sessions/{one.session}/end", {"outcome": "worked", "detail": "", "exit": 0})
     told = call(server, "GET", f"/api/sessions/{one.session}")[1]
@@ -104,7 +144,9 @@ def test_a_session_tells_what_it_did(server: Server, tmp_path: Path):
 
 def test_a_token_comes_with_what_a_clone_needs(server: Server):
     status, made = call(server, "POST", "/api/tokens", {"agent": "remote"})
-    assert status == 200 and made["agent"] == "remote" and made["repos"] == [{"name": "toy", "branch": "main"}]
+    assert (
+        status == 200 and made["agent"] == "remote" and made["repos"] == [{"name": "toy", "branch": "main"}]
+    )
     assert made["token"] not in str(call(server, "GET", "/api/tokens")[1])
 
 

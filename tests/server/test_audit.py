@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mcp_server import app, config
+from mcp_server import config
 from mcp_server.audit import redacted
-from mcp_server.auth import AGENT, Principal
 from mcp_server.bell import Bell
 from mcp_server.core import chain
+from mcp_server.edge import app
+from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import events, leasing
+from mcp_server.use_cases.people import events
+from mcp_server.use_cases.tasks import leasing
 
 from . import toy, wide
 from .conftest import Server
@@ -54,7 +56,9 @@ def play(server: Server, root: Path) -> None:
         http.post("/api/oracle/check")
         http.post("/api/tasks", json={"title": "More", "module": "m03", "brief": "b"})
         http.post("/api/tasks/M01/reopen", json={"reason": "again"})
-        id = next(token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == "connected")
+        id = next(
+            token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == "connected"
+        )
         http.delete(f"/api/tokens/{id}")
         http.post(f"/api/sessions/{one.session}/end", json={"outcome": "worked"})
     two = server.agent("two")
@@ -79,12 +83,25 @@ def test_every_kind_of_act_has_left_its_event(server: Server):
 
 def test_an_event_tells_who_did_what_to_which_task_under_which_lease(server: Server):
     [landed] = server.events(kind="landed")
-    assert (landed["agent"], landed["task"]) == ("one", "M01") and landed["fence"] and landed["data"]["commit"] and landed["data"]["head"]
+    assert (
+        (landed["agent"], landed["task"]) == ("one", "M01")
+        and landed["fence"]
+        and landed["data"]["commit"]
+        and landed["data"]["head"]
+    )
     calls = server.events(kind="tool_call", agent="one")
-    assert [call["data"]["tool"] for call in calls][0] == "claim_task" and {"push", "run_oracle"} <= {call["data"]["tool"] for call in calls}
-    assert all(call["session"] == "S1" and call["data"]["ms"] >= 0 and call["data"]["status"] for call in calls)
+    assert [call["data"]["tool"] for call in calls][0] == "claim_task" and {"push", "run_oracle"} <= {
+        call["data"]["tool"] for call in calls
+    }
+    assert all(
+        call["session"] == "S1" and call["data"]["ms"] >= 0 and call["data"]["status"] for call in calls
+    )
     assert {event["data"]["code"] for event in server.events(kind="refusal")} == {"held", "protected_ref"}
-    assert [event["data"]["reason"] for event in server.events(kind="lease_ended")] == ["landed", "abandoned", "expired"]
+    assert [event["data"]["reason"] for event in server.events(kind="lease_ended")] == [
+        "landed",
+        "abandoned",
+        "expired",
+    ]
 
 
 def test_events_are_found_by_kind_agent_task_and_commit(server: Server):
@@ -150,7 +167,9 @@ def stopped(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy / "state"
 
 
-def tampered(server: Server, stopped: Path, root: Path, deed: Callable[[sqlite3.Connection, Path], None]) -> list[str]:
+def tampered(
+    server: Server, stopped: Path, root: Path, deed: Callable[[sqlite3.Connection, Path], None]
+) -> list[str]:
     """What the check says of a state whose log was tampered with while it was down."""
     state = shutil.copytree(stopped, root / "state")
     with sqlite3.connect(state / "state.db") as database:
@@ -172,7 +191,9 @@ async def silent_bell() -> Bell:
 
 
 def edit(db: sqlite3.Connection, _: Path) -> None:
-    db.execute("UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '\"one\"', '\"two\"') AS BLOB) WHERE kind = 'landed'")
+    db.execute(
+        "UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '\"one\"', '\"two\"') AS BLOB) WHERE kind = 'landed'"
+    )
 
 
 def edit_to_garbage(db: sqlite3.Connection, _: Path) -> None:
@@ -180,7 +201,9 @@ def edit_to_garbage(db: sqlite3.Connection, _: Path) -> None:
 
 
 def edit_columns(db: sqlite3.Connection, _: Path) -> None:
-    db.execute("UPDATE events SET kind = 'tool_call' WHERE seq = (SELECT min(seq) FROM events WHERE kind = 'refusal')")
+    db.execute(
+        "UPDATE events SET kind = 'tool_call' WHERE seq = (SELECT min(seq) FROM events WHERE kind = 'refusal')"
+    )
 
 
 def delete(db: sqlite3.Connection, _: Path) -> None:
@@ -266,7 +289,9 @@ DEEDS = [
 
 
 @pytest.mark.parametrize(("deed", "told"), DEEDS, ids=lambda value: value.__name__ if callable(value) else "")
-def test_what_was_done_to_the_log_is_told(server: Server, stopped: Path, tmp_path: Path, deed: Callable, told: str):
+def test_what_was_done_to_the_log_is_told(
+    server: Server, stopped: Path, tmp_path: Path, deed: Callable, told: str
+):
     problems = tampered(server, stopped, tmp_path, deed)
     assert any(told in problem for problem in problems), problems
 

@@ -14,7 +14,14 @@ from .wide import refused
 
 MCP = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "claim_task", "arguments": {}}}
 ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
-EVERYWHERE = [("POST", "/mcp"), ("GET", "/mcp"), ("GET", "/git/toy.git/info/refs?service=git-upload-pack"), ("GET", "/api/status"), ("POST", "/api/jobs/claim"), ("GET", "/nothing")]
+EVERYWHERE = [
+    ("POST", "/mcp"),
+    ("GET", "/mcp"),
+    ("GET", "/git/toy.git/info/refs?service=git-upload-pack"),
+    ("GET", "/api/status"),
+    ("POST", "/api/jobs/claim"),
+    ("GET", "/nothing"),
+]
 FOR_ADMINS = [
     ("GET", "/api/events"), ("GET", "/api/commits"), ("GET", "/api/audit/verify"), ("GET", "/api/tokens"), ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/1"), ("POST", "/api/tasks"), ("POST", "/api/tasks/T01/reopen"), ("POST", "/api/oracle/run"),
@@ -35,26 +42,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def bearer(server: Server, token: str | None, *, door: Path | None = None, **headers: str) -> Iterator[httpx2.Client]:
+def bearer(
+    server: Server, token: str | None, *, door: Path | None = None, **headers: str
+) -> Iterator[httpx2.Client]:
     said = {"Authorization": f"Bearer {token}"} if token is not None else {}
     transport = httpx2.HTTPTransport(uds=str(door), verify=NO_TLS) if door else None
     base = "http://127.0.0.1:8765" if door else server.url
-    with httpx2.Client(base_url=base, headers=said | headers, transport=transport, timeout=30, verify=NO_TLS) as http:
+    with httpx2.Client(
+        base_url=base, headers=said | headers, transport=transport, timeout=30, verify=NO_TLS
+    ) as http:
         yield http
 
 
 def with_door(server: Server, name: str) -> tuple[Agent, Path]:
     with server.http("runner") as http:
         made = http.post("/api/sessions", json={"agent": name, "kind": "command", "door": True}).json()
-    return Agent(server, name, made["token"], made["session"]), server.state / "doors" / made["door"] / "door.sock"
+    return Agent(server, name, made["token"], made["session"]), server.state / "doors" / made[
+        "door"
+    ] / "door.sock"
 
 
 @pytest.mark.parametrize("token", [None, "nonsense", "hs_" + "a" * 43])
 @pytest.mark.parametrize(("method", "path"), EVERYWHERE)
-def test_nothing_but_health_is_served_without_a_valid_token(server: Server, method: str, path: str, token: str | None):
+def test_nothing_but_health_is_served_without_a_valid_token(
+    server: Server, method: str, path: str, token: str | None
+):
     with bearer(server, token) as http:
         answer = http.request(method, path)
-        assert (answer.status_code, answer.json()["error"], answer.headers["www-authenticate"]) == (401, "unauthorized", "Bearer")
+        assert (answer.status_code, answer.json()["error"], answer.headers["www-authenticate"]) == (
+            401,
+            "unauthorized",
+            "Bearer",
+        )
         assert http.get("/health").json() == {"ok": True, "run": "toy"}
 
 
@@ -95,7 +114,9 @@ def test_a_revoked_token_and_one_of_an_ended_session_are_nobody(server: Server):
     with server.http() as http:
         for agent in (connected, one):
             assert agent.call("list_tasks")["is_error"] is False
-        id = next(token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == "connected")
+        id = next(
+            token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == "connected"
+        )
         assert http.delete(f"/api/tokens/{id}").status_code == 200
         assert http.delete(f"/api/tokens/{id}").status_code == 404
         http.post(f"/api/sessions/{one.session}/end", json={"outcome": "idle"})
@@ -109,7 +130,13 @@ def test_a_revoked_token_and_one_of_an_ended_session_are_nobody(server: Server):
 
 def test_a_door_lets_in_the_token_of_its_own_session_alone(server: Server):
     (one, door), (other, _) = with_door(server, "doored"), with_door(server, "neighbour")
-    for token, status in ((one.token, 200), (other.token, 401), (server.agent("abroad", session=False).token, 401), (server.token("admin"), 401), (None, 401)):
+    for token, status in (
+        (one.token, 200),
+        (other.token, 401),
+        (server.agent("abroad", session=False).token, 401),
+        (server.token("admin"), 401),
+        (None, 401),
+    ):
         with bearer(server, token, door=door) as http:
             assert http.post("/mcp", json=MCP, headers=ACCEPT).status_code == status
     with server.http() as http:
@@ -139,7 +166,15 @@ def test_the_stream_that_no_client_needs_is_not_offered(server: Server):
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize(("headers", "status"), [({"Host": "evil.example"}, 421), ({"Host": "127.0.0.1.evil.example:80"}, 421), ({"Origin": "http://evil.example"}, 403), ({}, 200)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example:80"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({}, 200),
+    ],
+)
 def test_a_foreign_host_or_origin_gets_no_tool(server: Server, headers: dict, status: int):
     with bearer(server, server.agent("browser").token) as http:
         assert http.post("/mcp", json=MCP, headers=ACCEPT | headers).status_code == status
@@ -147,14 +182,39 @@ def test_a_foreign_host_or_origin_gets_no_tool(server: Server, headers: dict, st
 
 def test_an_oversized_request_is_refused_unread(server: Server):
     with bearer(server, server.agent("giant").token) as http:
-        assert http.post("/mcp", content=b" " * (2 << 20), headers=ACCEPT | {"Content-Type": "application/json"}).status_code == 413
+        assert (
+            http.post(
+                "/mcp", content=b" " * (2 << 20), headers=ACCEPT | {"Content-Type": "application/json"}
+            ).status_code
+            == 413
+        )
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", ".hidden", "x" * 61, "a..b", "a.lock", "end.", "admin", "runner", "\N{SNOWMAN}", "a\nb"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "../x",
+        "a/b",
+        ".hidden",
+        "x" * 61,
+        "a..b",
+        "a.lock",
+        "end.",
+        "admin",
+        "runner",
+        "\N{SNOWMAN}",
+        "a\nb",
+    ],
+)
 def test_a_name_that_could_be_no_part_of_a_ref_or_is_a_role_s_is_no_agent(server: Server, name: str):
     with server.http() as http:
         assert http.post("/api/tokens", json={"agent": name}).status_code == 400
-        assert http.post("/api/sessions", json={"agent": name, "kind": "command", "door": False}).status_code == 400
+        assert (
+            http.post("/api/sessions", json={"agent": name, "kind": "command", "door": False}).status_code
+            == 400
+        )
 
 
 @pytest.mark.parametrize("name", ["a", "claude-1", "a.b", "x" * 60, "A_b-9"])
@@ -180,7 +240,13 @@ def test_tokens_are_stored_as_hashes_and_their_files_are_private(server: Server)
 
 def test_a_name_in_the_request_makes_nobody_somebody_else(server: Server):
     one = server.agent("honest")
-    with bearer(server, one.token, **{"X-Agent": "admin", "X-Forwarded-User": "admin", "X-Session": "S1"}) as http:
-        http.post("/mcp", json=MCP | {"params": {"name": "list_tasks", "arguments": {}, "_meta": {"agent": "admin"}}}, headers=ACCEPT)
+    with bearer(
+        server, one.token, **{"X-Agent": "admin", "X-Forwarded-User": "admin", "X-Session": "S1"}
+    ) as http:
+        http.post(
+            "/mcp",
+            json=MCP | {"params": {"name": "list_tasks", "arguments": {}, "_meta": {"agent": "admin"}}},
+            headers=ACCEPT,
+        )
     assert [event["agent"] for event in server.events(kind="tool_call", agent="honest")] == ["honest"]
     refused(one.call("release_task", fence=1, outcome="abandoned", session="S1"), "bad_request")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import app, config
+from mcp_server import config
 from mcp_server.bell import Bell
+from mcp_server.edge import app
 from mcp_server.world import World
-from oracle.cases import BadCases
+from oracle.suites.case_files import BadCases
 
 from . import toy, wide
 from .conftest import Server
@@ -20,7 +21,12 @@ BAD = {
     "oracle/cases/up/large.txt": b"x" * (2 << 20),
     "oracle/cases/up/none.txt": b"",
 }
-PLACES = ["oracle/cases/up/0.txt:4:", "oracle/cases/up/large.txt:1:", "oracle/cases/up/latin.txt:2:", "oracle/cases/up/none.txt:1:"]
+PLACES = [
+    "oracle/cases/up/0.txt:4:",
+    "oracle/cases/up/large.txt:1:",
+    "oracle/cases/up/latin.txt:2:",
+    "oracle/cases/up/none.txt:1:",
+]
 
 
 def write(where: Path, files: dict[str, bytes]) -> None:
@@ -59,9 +65,13 @@ def test_a_server_whose_main_has_gone_bad_answers_broken_with_the_place_and_stay
         for scope in ({}, {"scope": "module"}, {"scope": "fast"}, {"scope": "full"}, {"cases": ["up/*"]}):
             told = settled(one, "run_oracle", fence=claimed["fence"], **scope)
             assert told["status"] == "broken" and PLACES[1] in told["text"], scope
-        pushed = refused(settled(one, "push", fence=claimed["fence"], commit=commit, summary="x"), "oracle_broken")
+        pushed = refused(
+            settled(one, "push", fence=claimed["fence"], commit=commit, summary="x"), "oracle_broken"
+        )
         assert PLACES[1] in pushed["happened"] and "main is unchanged" in pushed["holds"]
-        assert one.call("claim_task")["fence"] == claimed["fence"] and "M00" in one.call("read_progress")["text"]
+        assert (
+            one.call("claim_task")["fence"] == claimed["fence"] and "M00" in one.call("read_progress")["text"]
+        )
         with server.http() as http:
             for route in ("/api/oracle/run", "/api/oracle/check"):
                 answer = http.post(route, json={})
@@ -90,9 +100,13 @@ def mend(server: Server) -> None:
 
 
 def test_a_change_that_would_put_unreadable_cases_on_main_is_refused_by_file_and_line(tmp_path: Path):
-    text = wide.toml().replace('protect = ["oracle/**", "harness.toml", "tasks/**"]', 'protect = ["harness.toml"]')
+    text = wide.toml().replace(
+        'protect = ["oracle/**", "harness.toml", "tasks/**"]', 'protect = ["harness.toml"]'
+    )
     project = wide.project(tmp_path / "project")
-    (project / "harness.toml").write_text(text.replace('paths = ["m05/**"]', 'paths = ["m05/**", "oracle/**"]'))
+    (project / "harness.toml").write_text(
+        text.replace('paths = ["m05/**"]', 'paths = ["m05/**", "oracle/**"]')
+    )
     toy.git("commit", "-qam", "anybody may write cases", cwd=project)
     server = Server(project, tmp_path / "state", wide.WAIT_S)
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import tools
 from mcp_server.core.task import Task
+from mcp_server.edge.mcp_tools import tools
 from mcp_server.store import tasks as task_rows
 
 from . import toy, wide
@@ -22,7 +22,7 @@ INSTRUCTIONS_CHARACTERS_MAX = 2_048  # what comes after is cut by one client, si
 ANSWER_CHARACTERS_MAX = 8_000
 ORACLE_CHARACTERS_MAX = 4_000
 LONG = "x" * 20_000
-ODD = "\N{SNOWMAN}\"\\\n" * 3_000
+ODD = '\N{SNOWMAN}"\\\n' * 3_000
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert made.world is not None
     with made.world.store.write() as tx:
         for number in range(500):
-            task_rows.add(tx, Task(f"N{number}", f"{number} {'t' * 190}", "b" * 8_000, "m09", "toy", (f"m09/{'p' * 300}{number}",)))
+            task_rows.add(
+                tx,
+                Task(
+                    f"N{number}",
+                    f"{number} {'t' * 190}",
+                    "b" * 8_000,
+                    "m09",
+                    "toy",
+                    (f"m09/{'p' * 300}{number}",),
+                ),
+            )
     with wide.running(made):
         yield made
     made.stop()
@@ -55,7 +65,10 @@ def test_the_schemas_of_all_tools_and_the_instructions_are_within_their_budget(s
     one = server.agent(f"counter-{mode}")
     one.mode = mode
     listed, said = in_client(one, _told)
-    text = json.dumps([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools], ensure_ascii=False)
+    text = json.dumps(
+        [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools],
+        ensure_ascii=False,
+    )
     assert (len(text) + len(said)) / CHARACTERS_A_TOKEN < SCHEMA_TOKENS_MAX
     assert len(said) < INSTRUCTIONS_CHARACTERS_MAX and said == tools.INSTRUCTIONS
     assert all(len(tool.description or "") < 500 for tool in listed.tools)
@@ -117,7 +130,10 @@ def test_what_lists_hundreds_of_things_fits_and_says_what_is_left_out(server: Se
 def test_a_huge_argument_is_not_told_back_at_length(server: Server, tool: str, arguments: dict, text: str):
     one = server.agent("holder")
     held = {"fence": one.call("claim_task", task="M02")["fence"]} if "fence" in arguments else {}
-    huge = {name: [text] * len(value) if isinstance(value, list) else text if value == "?" else value for name, value in arguments.items()}
+    huge = {
+        name: [text] * len(value) if isinstance(value, list) else text if value == "?" else value
+        for name, value in arguments.items()
+    }
     assert size(one.call(tool, **huge | held)) <= ANSWER_CHARACTERS_MAX
 
 
@@ -125,6 +141,9 @@ def test_a_patch_over_hundreds_of_long_paths_is_refused_in_few_words(server: Ser
     one = server.agent("sprawler")
     fence = one.call("claim_task", task="M03")["fence"]
     for where in ("elsewhere", "oracle", "m03/.git"):
-        patch = "".join(f"--- /dev/null\n+++ b/{where}/{'d' * 200}/{'f' * 200}{number}\n@@ -0,0 +1 @@\n+1\n" for number in range(300))
+        patch = "".join(
+            f"--- /dev/null\n+++ b/{where}/{'d' * 200}/{'f' * 200}{number}\n@@ -0,0 +1 @@\n+1\n"
+            for number in range(300)
+        )
         answer = one.call("push", fence=fence, patch=patch, summary="s")
         assert answer["status"] == "refused" and size(answer) <= ANSWER_CHARACTERS_MAX

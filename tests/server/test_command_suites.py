@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import app, cases, git_tree
-from mcp_server.git import Repository
-from oracle.spec import Suite
+from mcp_server.edge import app
+from mcp_server.repos import case_files, trees
+from mcp_server.repos.repository import Repository
+from oracle.suites.base import Suite
 
 from . import toy
 from .conftest import Agent, Server
@@ -70,13 +71,29 @@ def test_what_steers_the_tests_comes_from_main_whatever_the_change_says(server: 
     one, fence, clone = worker(server, tmp_path, "one", "T01")
     (clone / "app/deep/conftest.py").unlink()
     (clone / "app/deep").rmdir()
-    hostile = {"conftest.py": "mine\n", "app/conftest.py": "mine\n", "sitecustomize/__init__.py": "mine\n", "evil.dist-info/entry_points.txt": "mine\n"}
-    one.commit(clone, {"app/app.py": "mine\n", "tests/test_new.py": "mine\n", "app/deep": "a file where main has a directory\n", **hostile})
+    hostile = {
+        "conftest.py": "mine\n",
+        "app/conftest.py": "mine\n",
+        "sitecustomize/__init__.py": "mine\n",
+        "evil.dist-info/entry_points.txt": "mine\n",
+    }
+    one.commit(
+        clone,
+        {
+            "app/app.py": "mine\n",
+            "tests/test_new.py": "mine\n",
+            "app/deep": "a file where main has a directory\n",
+            **hostile,
+        },
+    )
     assert one.call("run_oracle", fence=fence)["status"] == "running"
     job = claim(server)
     assert job is not None and job["on_main"] == sorted(ON_MAIN)
     got = tree(server, job["job"])
-    assert got == {name: text for name, text in FILES.items() if name != "app/app.py"} | {"app/app.py": "mine\n", "tests/test_new.py": "mine\n"}
+    assert got == {name: text for name, text in FILES.items() if name != "app/app.py"} | {
+        "app/app.py": "mine\n",
+        "tests/test_new.py": "mine\n",
+    }
 
 
 def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, tmp_path: Path):
@@ -113,7 +130,7 @@ def test_the_key_of_a_run_changes_with_whatever_its_tree_is_made_of_and_nothing_
     suite = Suite("unit", "command", "r", command="x", protect=("**/conftest.py",), reads=("**/*.py",))
 
     def key(treeish: str, main: str) -> str:
-        return git_tree.key(cases.visible(repo[0], treeish, main, suite))
+        return trees.key(case_files.visible(repo[0], treeish, main, suite))
 
     main = committed(repo, "one")
     steered = committed(repo, "two", conftest_py="2\n")
@@ -123,5 +140,8 @@ def test_the_key_of_a_run_changes_with_whatever_its_tree_is_made_of_and_nothing_
     assert key(main, main) == key(steered, main) != key(main, steered)
     assert len({key(main, main), key(main, steered), key(changed, steered), key(changed, main)}) == 4
     assert key(elsewhere, main) == key(changed, main) and key(main, elsewhere) == key(main, steered)
-    packed = tarfile.open(fileobj=io.BytesIO(repo[0].pack(cases.visible(repo[0], changed, main, suite))))
-    assert {name: packed.extractfile(name).read() for name in packed.getnames()} == {"conftest.py": b"1\n", "app.py": b"2\n"}
+    packed = tarfile.open(fileobj=io.BytesIO(repo[0].pack(case_files.visible(repo[0], changed, main, suite))))
+    assert {name: packed.extractfile(name).read() for name in packed.getnames()} == {
+        "conftest.py": b"1\n",
+        "app.py": b"2\n",
+    }

@@ -16,14 +16,18 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mcp_server import app, config
-from mcp_server.auth import AGENT, Principal
+from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.core.refusal import Refused
+from mcp_server.edge import app
+from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
-from mcp_server.use_cases import baseline, events, oracle_jobs, sessions, submit
+from mcp_server.use_cases.landing import submit
+from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
+from mcp_server.use_cases.people import events, sessions
 from mcp_server.world import World
 
 from . import histories, toy
@@ -88,7 +92,17 @@ def desk(tmp_path: Path) -> Iterator[tuple[Desk, int, str]]:
     made.run()
     baseline.measure_main(made.world)
     clone = tmp_path / "clone"
-    toy.git("clone", "-q", "-c", "user.name=x", "-c", "user.email=x@x.invalid", str(made.bare), str(clone), cwd=tmp_path)
+    toy.git(
+        "clone",
+        "-q",
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@x.invalid",
+        str(made.bare),
+        str(clone),
+        cwd=tmp_path,
+    )
     (clone / "shout/x").write_text("1\n")
     toy.git("add", "-A", cwd=clone)
     toy.git("commit", "-qm", "x", cwd=clone)
@@ -111,7 +125,9 @@ def built_and_not_written(desk: Desk, id: int) -> None:
     """The candidate's commit and ref are there and its runs are asked for; the row does not know."""
     desk.step()
     with sqlite3.connect(desk.root / "state/state.db") as database:
-        database.execute("UPDATE submissions SET state = 'queued', base = NULL, candidate = NULL, jobs = '{}'")
+        database.execute(
+            "UPDATE submissions SET state = 'queued', base = NULL, candidate = NULL, jobs = '{}'"
+        )
     database.close()
 
 
@@ -152,7 +168,9 @@ POINTS = [queued, built_and_not_written, built, runs_under_way, judged, intended
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
-def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(desk: tuple[Desk, int, str], point: Callable):
+def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(
+    desk: tuple[Desk, int, str], point: Callable
+):
     made, id, commit = desk
     before = made.main()
     point(made, id)
@@ -169,7 +187,9 @@ def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(desk: tup
     for job in one.jobs.values():
         found = oracle_jobs.get(made.world, job)
         assert found is not None and found.verdict is not None and found.verdict["status"] == "passed"
-        assert found.commit == toy.git("rev-parse", f"{made.main()}^{{tree}}", cwd=made.bare), "what landed is what was tested"
+        assert found.commit == toy.git("rev-parse", f"{made.main()}^{{tree}}", cwd=made.bare), (
+            "what landed is what was tested"
+        )
     again = submit.submit(made.world, Principal("one", AGENT, "S1"), one.fence, commit, "X")
     assert not isinstance(again, Refused) and submit.answer(made.world, again.id)["main"] == made.main()
     assert events.verify(made.world)["problems"] == []
@@ -179,20 +199,37 @@ def test_a_lost_swap_after_a_crash_is_tested_again_on_the_new_main(desk: tuple[D
     made, id, _ = desk
     intended(made, id)
     tree = toy.git("rev-parse", "refs/heads/main^{tree}", cwd=made.bare)
-    moved = toy.git("-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", "-p", made.main(), "-m", "by hand", tree, cwd=made.bare)
+    moved = toy.git(
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@x",
+        "commit-tree",
+        "-p",
+        made.main(),
+        "-m",
+        "by hand",
+        tree,
+        cwd=made.bare,
+    )
     toy.git("update-ref", "refs/heads/main", moved, cwd=made.bare)
     made.crash()
     for _ in range(10):
         made.step()
         made.run()
-    assert made.submission(id).state == "landed" and toy.git("rev-parse", "refs/heads/main^", cwd=made.bare) == moved
+    assert (
+        made.submission(id).state == "landed"
+        and toy.git("rev-parse", "refs/heads/main^", cwd=made.bare) == moved
+    )
 
 
 def test_an_import_whose_event_was_lost_is_written_at_the_next_start(desk: tuple[Desk, int, str]):
     made, _, _ = desk
     project = made.root / "project"
     toy.git("commit", "-q", "--allow-empty", "-m", "mine", cwd=project)
-    toy.git("fetch", "-q", str(project), "main:refs/heads/main", cwd=made.bare)  # as the import does, and then the power goes
+    toy.git(
+        "fetch", "-q", str(project), "main:refs/heads/main", cwd=made.bare
+    )  # as the import does, and then the power goes
     assert not events.verify(made.world)["ok"]
     made.crash()
     assert events.verify(made.world)["problems"] == []
@@ -212,7 +249,17 @@ class Process:
 
     def start(self) -> None:
         (self.state / "server.json").unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "mcp_server", "--config", str(self.project / "harness.toml"), "--state", str(self.state), "--port", "0"]
+        argv = [
+            sys.executable,
+            "-m",
+            "mcp_server",
+            "--config",
+            str(self.project / "harness.toml"),
+            "--state",
+            str(self.state),
+            "--port",
+            "0",
+        ]
         self.state.mkdir(exist_ok=True)
         with open(self.state / "out", "ab") as out:
             self.running = subprocess.Popen(argv, stdout=out, stderr=out)
@@ -244,7 +291,10 @@ def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Pat
     try:
         with process.http() as http:
             made = http.post("/api/sessions", json={"agent": "one", "kind": "command", "door": True}).json()
-            tasks = [http.post("/api/tasks", json={"title": f"K{n}", "module": "count", "brief": "b"}).json()["id"] for n in range(2)]
+            tasks = [
+                http.post("/api/tasks", json={"title": f"K{n}", "module": "count", "brief": "b"}).json()["id"]
+                for n in range(2)
+            ]
         one = Agent(process, "one", made["token"], made["session"])  # type: ignore[arg-type]
         clone = one.clone(tmp_path / "one")
         mains = []
@@ -260,8 +310,13 @@ def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Pat
             runner.close()
             process.start()
             toy.git("config", "remote.origin.url", f"{process.url}/git/toy.git", cwd=clone)
-            with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(process.state / "doors" / made["door"] / "door.sock")), timeout=30) as door:
-                assert door.get("http://127.0.0.1:8765/health").json()["ok"], "the door of a live session stands open again"
+            with httpx2.Client(
+                transport=httpx2.HTTPTransport(uds=str(process.state / "doors" / made["door"] / "door.sock")),
+                timeout=30,
+            ) as door:
+                assert door.get("http://127.0.0.1:8765/health").json()["ok"], (
+                    "the door of a live session stands open again"
+                )
             runner = toy.LocalRunner(process.url, (process.state / "tokens/runner").read_text().strip())
             mains.append(landed_main(one, fence, commit, task))
             toy.git("fetch", "-q", "origin", cwd=clone)
@@ -287,12 +342,28 @@ def landed_main(one: Agent, fence: int, commit: str, summary: str) -> str:
 
 
 def push_raw(one: Agent, fence: int, commit: str, summary: str, patience_s: float) -> None:
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "push", "arguments": {"fence": fence, "commit": commit, "summary": summary}}}
-    headers = {"Authorization": f"Bearer {one.token}", "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
-    httpx2.post(f"{one.server.url}/mcp", json=call, headers=headers, timeout=httpx2.Timeout(10, read=max(0.05, patience_s)))
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "push", "arguments": {"fence": fence, "commit": commit, "summary": summary}},
+    }
+    headers = {
+        "Authorization": f"Bearer {one.token}",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2025-06-18",
+    }
+    httpx2.post(
+        f"{one.server.url}/mcp",
+        json=call,
+        headers=headers,
+        timeout=httpx2.Timeout(10, read=max(0.05, patience_s)),
+    )
 
 
-def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_falls_silent_loses_it(desk: tuple[Desk, int, str]):
+def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_falls_silent_loses_it(
+    desk: tuple[Desk, int, str],
+):
     world = desk[0].world
     oracle_jobs.request(world, oracle_jobs.Wanted("words", desk[0].main(), oracle_jobs.ASKED, nonce="afresh"))
     told = oracle_jobs.claim(world, "runner")
@@ -306,7 +377,9 @@ def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_fall
     assert again is not None and again["job"] == told["job"]
 
 
-def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show(desk: tuple[Desk, int, str], tmp_path: Path):
+def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show(
+    desk: tuple[Desk, int, str], tmp_path: Path
+):
     """Its client finds everything up to date, and never tells the server again."""
     made, _, _ = desk
     clone = tmp_path / "clone"

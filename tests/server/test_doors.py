@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from mcp_server import doors
-from mcp_server.doors import Doors
+from mcp_server.edge import doors
+from mcp_server.edge.doors import Doors
 
 BOUND_S = 20.0
 
@@ -38,7 +38,9 @@ class App:
         if scope["path"] == "/slow":
             self.waiting += 1
             await self.go.wait()
-        body = json.dumps({"door": scope["state"].get("door"), "shared": scope["state"].get("shared")}).encode()
+        body = json.dumps(
+            {"door": scope["state"].get("door"), "shared": scope["state"].get("shared")}
+        ).encode()
         length = str(len(body)).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
         await send({"type": "http.response.body", "body": body})
@@ -65,7 +67,9 @@ async def until(condition: Callable[[], object], what: str = "it to come true") 
 @asynccontextmanager
 async def running(root: Path) -> AsyncIterator[Running]:
     app = App()
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2, lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
+    )
     task = asyncio.create_task(server._serve())  # as serve(), but the signals stay pytest's
     await until(lambda: server.started, "the server to start")
     yield Running(app, server, Doors(server, root), task)
@@ -142,7 +146,9 @@ def test_the_sandbox_may_connect_and_nobody_else_gets_there(tmp_path: Path):
         try:
             async with running(tmp_path / "doors") as run:
                 path = await run.doors.open("S1")
-                modes = [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)]
+                modes = [
+                    stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)
+                ]
                 assert modes == [0o666, 0o755, 0o700]
                 assert stat.S_ISSOCK(path.stat().st_mode)
                 assert os.listdir(path.parent) == ["door.sock"]

@@ -23,7 +23,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made = Server(project, tmp_path / "state", wide.WAIT_S)
     try:
         with wide.running(made):
-            made.clock.ahead_ms -= made.clock() % DAY_MS - DAY_MS // 2  # noon: midnight is not to come between two calls
+            made.clock.ahead_ms -= (
+                made.clock() % DAY_MS - DAY_MS // 2
+            )  # noon: midnight is not to come between two calls
             yield made
     finally:
         made.stop()
@@ -40,13 +42,22 @@ def test_a_flaky_case_counts_for_nothing_until_its_day_is_over(server: Server, t
     fence = one.call("claim_task", task="M01")["fence"]
     lower = one.commit(clone, {"m01/filter": "FROM=A-Z\nTO=a-z\n"})
     told = settled(one, "run_oracle", fence=fence, cases=["up/*"])
-    assert (told["status"], told["suites"]["words"]["status"]) == ("passed", "failed") and "words:up/0" in told["flaky"]
-    assert settled(one, "run_oracle", fence=fence, cases=["*"])["status"] == "failed", "low/1 fails and is not flaky"
-    assert settled(one, "push", fence=fence, commit=lower, summary="Lower")["status"] == "landed", "up/0 passed on main"
+    assert (told["status"], told["suites"]["words"]["status"]) == (
+        "passed",
+        "failed",
+    ) and "words:up/0" in told["flaky"]
+    assert settled(one, "run_oracle", fence=fence, cases=["*"])["status"] == "failed", (
+        "low/1 fails and is not flaky"
+    )
+    assert settled(one, "push", fence=fence, commit=lower, summary="Lower")["status"] == "landed", (
+        "up/0 passed on main"
+    )
     claimed = take(server, one, "m02")
     assert (claimed["failing"], claimed["failing_cases"]) == (0, [])
     commit = one.commit(clone, {"m02/x": "1\n"})
-    assert settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["status"] == "landed", "the task names low/0"
+    assert settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["status"] == "landed", (
+        "the task names low/0"
+    )
     assert f"words/low/0 counts for nothing until {TODAY}" in one.call("read_progress")["text"]
 
     server.clock.ahead_ms += DAY_MS
@@ -68,4 +79,9 @@ def test_a_regression_of_a_case_whose_day_is_over_is_refused(server: Server, tmp
     server.clock.ahead_ms += DAY_MS
     fence = one.call("claim_task", task="M01")["fence"]
     commit = one.commit(one.clone(tmp_path / "clone"), {"m01/filter": "FROM=A-Z\nTO=a-z\n"})
-    assert "up/0" in refused(settled(one, "push", fence=fence, commit=commit, summary="Lower"), "regression")["happened"]
+    assert (
+        "up/0"
+        in refused(settled(one, "push", fence=fence, commit=commit, summary="Lower"), "regression")[
+            "happened"
+        ]
+    )

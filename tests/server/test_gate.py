@@ -40,18 +40,29 @@ def begin(server: Server, name: str, task: str, where: Path) -> tuple[Agent, int
     return one, one.call("claim_task", task=task)["fence"], one.clone(where / name)
 
 
-def test_a_landing_is_one_commit_on_main_with_exactly_the_tested_tree(server: Server, runner: toy.LocalRunner, tmp_path: Path):
+def test_a_landing_is_one_commit_on_main_with_exactly_the_tested_tree(
+    server: Server, runner: toy.LocalRunner, tmp_path: Path
+):
     one, fence, clone = begin(server, "lander", "M01", tmp_path)
     one.commit(clone, {"m01/a": "1\n"}, "first step")
     commit = one.commit(clone, {"m01/b": "2\n"}, "second step")
     before = main(server)
-    landed = settled(one, "push", fence=fence, commit=commit, summary="A and b\n\nWith a body.\n\nTask: M99\nFence: 0")
+    landed = settled(
+        one, "push", fence=fence, commit=commit, summary="A and b\n\nWith a body.\n\nTask: M99\nFence: 0"
+    )
     assert landed["main"] == main(server) != before
     with server.http() as http:
         top = http.get("/api/commits").json()["commits"][-1]
         job = http.get(f"/api/jobs/{top['trailers']['Oracle-Verdict'].partition('=')[2]}").json()
-    assert (top["parents"], top["author"], top["subject"], top["paths"]) == ([before], "lander", "A and b", ["m01/a", "m01/b"])
-    assert (top["trailers"]["Task"], top["trailers"]["Fence"]) == ("M01", str(fence)), "the summary's own trailers count for nothing"
+    assert (top["parents"], top["author"], top["subject"], top["paths"]) == (
+        [before],
+        "lander",
+        "A and b",
+        ["m01/a", "m01/b"],
+    )
+    assert (top["trailers"]["Task"], top["trailers"]["Fence"]) == ("M01", str(fence)), (
+        "the summary's own trailers count for nothing"
+    )
     assert job["commit"] == top["tree"] and job["verdict"]["counts"]["executed"] == 4
     [event] = server.events(kind="landed", agent="lander")
     assert (event["data"]["commit"], event["data"]["head"], event["fence"]) == (landed["main"], commit, fence)
@@ -59,7 +70,9 @@ def test_a_landing_is_one_commit_on_main_with_exactly_the_tested_tree(server: Se
     assert commit in toy.git("rev-list", "--all", cwd=bare(server)), "the agent's own commits stay"
 
 
-def test_a_change_that_conflicts_with_main_is_refused_and_lands_once_it_is_merged(server: Server, tmp_path: Path):
+def test_a_change_that_conflicts_with_main_is_refused_and_lands_once_it_is_merged(
+    server: Server, tmp_path: Path
+):
     one, fence, clone = begin(server, "early", "M02", tmp_path)
     behind = server.agent("behind").clone(tmp_path / "behind")
     settled(one, "push", fence=fence, commit=one.commit(clone, {"m02/README": "theirs\n"}), summary="Theirs")
@@ -72,14 +85,22 @@ def test_a_change_that_conflicts_with_main_is_refused_and_lands_once_it_is_merge
     assert "m02/README" in answer["happened"] and main(server) == before
     toy.git("fetch", "-q", "origin", cwd=behind)
     toy.git("merge", "-q", "-X", "ours", "origin/main", "-m", "merge", cwd=behind)
-    assert settled(two, "push", fence=fence, commit=two.commit(behind, {"m02/more": "1\n"}), summary="Ours")["status"] == "landed"
+    assert (
+        settled(two, "push", fence=fence, commit=two.commit(behind, {"m02/more": "1\n"}), summary="Ours")[
+            "status"
+        ]
+        == "landed"
+    )
 
 
 def test_a_commit_without_common_history_is_refused_in_words(server: Server, tmp_path: Path):
     one, fence, clone = begin(server, "rootless", "M03", tmp_path)
     toy.git("checkout", "-q", "--orphan", "other", cwd=clone)
     commit = one.commit(clone, {"m03/x": "1\n"})
-    assert "no history in common" in refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "conflict")["happened"]
+    assert (
+        "no history in common"
+        in refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "conflict")["happened"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +116,9 @@ def test_a_commit_without_common_history_is_refused_in_words(server: Server, tmp
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_what_leaves_the_lease_or_is_protected_or_too_large_is_refused_and_main_stays(server: Server, tmp_path: Path, files: dict, code: str):
+def test_what_leaves_the_lease_or_is_protected_or_too_large_is_refused_and_main_stays(
+    server: Server, tmp_path: Path, files: dict, code: str
+):
     one, fence, clone = begin(server, "intruder", "M04", tmp_path)
     commit, before = one.commit(clone, files), main(server)
     refused(settled(one, "push", fence=fence, commit=commit, summary="x"), code)
@@ -114,10 +137,20 @@ def test_a_symlink_out_of_the_tree_is_refused(server: Server, tmp_path: Path, ta
 def test_deleting_and_moving_files_out_of_the_lease_is_leaving_it_too(server: Server, tmp_path: Path):
     one, fence, clone = begin(server, "mover", "M04", tmp_path)
     toy.git("rm", "-q", "m05/README", cwd=clone)
-    assert "m05/README" in refused(settled(one, "push", fence=fence, commit=one.commit(clone, {}), summary="x"), "outside_module")["happened"]
+    assert (
+        "m05/README"
+        in refused(
+            settled(one, "push", fence=fence, commit=one.commit(clone, {}), summary="x"), "outside_module"
+        )["happened"]
+    )
     toy.git("reset", "-q", "--hard", "origin/main", cwd=clone)
     toy.git("mv", "m04/README", "m06/moved", cwd=clone)
-    assert "m06/moved" in refused(settled(one, "push", fence=fence, commit=one.commit(clone, {}), summary="x"), "outside_module")["happened"]
+    assert (
+        "m06/moved"
+        in refused(
+            settled(one, "push", fence=fence, commit=one.commit(clone, {}), summary="x"), "outside_module"
+        )["happened"]
+    )
 
 
 def test_a_tree_that_nobody_can_list_is_refused_and_the_queue_goes_on(server: Server, tmp_path: Path):
@@ -136,7 +169,9 @@ def test_a_tree_that_nobody_can_list_is_refused_and_the_queue_goes_on(server: Se
 def mktree(clone: Path, lines: list[str]) -> str:
     import subprocess
 
-    return subprocess.run(["git", "mktree"], cwd=clone, input="\n".join(lines), capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "mktree"], cwd=clone, input="\n".join(lines), capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_nothing_to_land_is_said_of_main_itself_and_of_work_that_cancels_out(server: Server, tmp_path: Path):
@@ -156,7 +191,11 @@ def test_a_task_lands_only_with_the_cases_it_names(server: Server, tmp_path: Pat
     whole = one.commit(clone, {"m00/filter": "FROM=a-z\nTO=A-Z\n"})
     assert settled(one, "push", fence=fence, commit=whole, summary="Whole")["status"] == "landed"
     with server.http() as http:
-        assert http.get("/api/status").json()["suites"]["words"] | {"checked": None} == {"checked": None, "passing": 4, "cases": 4}
+        assert http.get("/api/status").json()["suites"]["words"] | {"checked": None} == {
+            "checked": None,
+            "passing": 4,
+            "cases": 4,
+        }
 
 
 def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_path: Path, until):
@@ -169,14 +208,19 @@ def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_pat
         with server.http() as http:
             until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])  # main is measured
         for agent, fence in ((one, first), (two, second)):
-            assert settled(agent, "run_oracle", fence=fence)["suites"]["words"]["against_main"]["newly_failing"] == 0
+            assert (
+                settled(agent, "run_oracle", fence=fence)["suites"]["words"]["against_main"]["newly_failing"]
+                == 0
+            )
         assert settled(one, "push", fence=first, commit=a, summary="Left")["status"] == "landed"
         before = main(server)
         answer = refused(settled(two, "push", fence=second, commit=b, summary="Right"), "regression")
         assert "up/0" in answer["happened"] and main(server) == before
 
 
-def test_main_moved_behind_the_gates_back_is_seen_and_the_change_is_tested_again_on_it(server: Server, runner: toy.LocalRunner, tmp_path: Path):
+def test_main_moved_behind_the_gates_back_is_seen_and_the_change_is_tested_again_on_it(
+    server: Server, runner: toy.LocalRunner, tmp_path: Path
+):
     one, fence, clone = begin(server, "racer", "M12", tmp_path)
     commit = one.commit(clone, {"m12/x": "1\n"})
     runner.hold.clear()
@@ -184,16 +228,34 @@ def test_main_moved_behind_the_gates_back_is_seen_and_the_change_is_tested_again
         waiting = one.call("push", fence=fence, commit=commit, summary="x")
         assert waiting["status"] == "testing"
         tree = toy.git("rev-parse", "refs/heads/main^{tree}", cwd=bare(server))
-        moved = toy.git("-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", "-p", main(server), "-m", "by hand", tree, cwd=bare(server))
+        moved = toy.git(
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "commit-tree",
+            "-p",
+            main(server),
+            "-m",
+            "by hand",
+            tree,
+            cwd=bare(server),
+        )
         toy.git("update-ref", "refs/heads/main", moved, cwd=bare(server))
     finally:
         runner.hold.set()
     landed = settled(one, "push", fence=fence, commit=commit, summary="x")
-    assert landed["status"] == "landed" and toy.git("rev-parse", f"{landed['main']}^", cwd=bare(server)) == moved
-    assert "main moved" in [event["data"].get("reason") for event in server.events(kind="submission", agent="racer")]
+    assert (
+        landed["status"] == "landed" and toy.git("rev-parse", f"{landed['main']}^", cwd=bare(server)) == moved
+    )
+    assert "main moved" in [
+        event["data"].get("reason") for event in server.events(kind="submission", agent="racer")
+    ]
     with server.http() as http:
         verdict = http.get("/api/audit/verify").json()
-    assert not verdict["ok"] and any(moved[:12] in problem for problem in verdict["problems"]), "a commit that nobody landed is told"
+    assert not verdict["ok"] and any(moved[:12] in problem for problem in verdict["problems"]), (
+        "a commit that nobody landed is told"
+    )
 
 
 def test_a_lease_taken_over_makes_the_late_push_stale_and_main_stays(server: Server, tmp_path: Path):
@@ -206,16 +268,24 @@ def test_a_lease_taken_over_makes_the_late_push_stale_and_main_stays(server: Ser
     assert "quick" in answer["holds"] and main(server) == before
 
 
-def test_a_run_that_breaks_is_retried_and_then_refused_without_blame(server: Server, runner: toy.LocalRunner, tmp_path: Path):
+def test_a_run_that_breaks_is_retried_and_then_refused_without_blame(
+    server: Server, runner: toy.LocalRunner, tmp_path: Path
+):
     one, fence, clone = begin(server, "unlucky", "M14", tmp_path)
     runner.broken = 2
     first = one.commit(clone, {"m14/x": "1\n"})
     assert settled(one, "run_oracle", fence=fence, commit=first)["status"] == "failed" or runner.broken == 0
     runner.broken = 3
     commit = one.commit(clone, {"m14/x": "2\n"})
-    settled(one, "push", fence=fence, commit=commit, summary="x")  # on a slow machine its second call already pushes again
+    settled(
+        one, "push", fence=fence, commit=commit, summary="x"
+    )  # on a slow machine its second call already pushes again
     told = [event["data"] for event in server.events(kind="refusal", agent="unlucky")]
-    assert [one["code"] for one in told] == ["oracle_broken"] and "broke 3 times" in told[0]["happened"] and runner.broken == 0
+    assert (
+        [one["code"] for one in told] == ["oracle_broken"]
+        and "broke 3 times" in told[0]["happened"]
+        and runner.broken == 0
+    )
     assert settled(one, "push", fence=fence, commit=commit, summary="x")["status"] == "landed"
 
 
@@ -238,7 +308,10 @@ def test_simultaneous_pushes_land_one_after_the_other_on_each_other(server: Serv
     def push(one: Agent, fence: int, commit: str) -> None:
         answers[one.name] = settled(one, "push", fence=fence, commit=commit, summary=one.name)
 
-    threads = [threading.Thread(target=push, args=(one, fence, commit)) for (one, fence, _), commit in zip(begun, commits, strict=True)]
+    threads = [
+        threading.Thread(target=push, args=(one, fence, commit))
+        for (one, fence, _), commit in zip(begun, commits, strict=True)
+    ]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert {answer["status"] for answer in answers.values()} == {"landed"}
@@ -256,7 +329,9 @@ def test_every_landed_tree_is_a_tested_one(server: Server):
                 told = http.get(f"/api/jobs/{job}").json()
                 assert told["state"] == "done" and told["verdict"]["status"] != "broken"
             trailers = commits[event["data"]["commit"]]["trailers"]
-            assert trailers["Oracle-Verdict"] == " ".join(f"{name}={job}" for name, job in event["data"]["jobs"].items())
+            assert trailers["Oracle-Verdict"] == " ".join(
+                f"{name}={job}" for name, job in event["data"]["jobs"].items()
+            )
 
 
 SECOND = """
@@ -282,7 +357,10 @@ def test_every_suite_of_a_repository_has_a_say(tmp_path: Path):
             one, fence, clone = begin(server, "both", "T01", tmp_path)
             commit = one.commit(clone, {"shout/filter": "FROM=a-z TO=A-Z\n"})
             told = settled(one, "run_oracle", fence=fence, scope="full")
-            assert set(told["suites"]) == {"words", "letters"} and told["suites"]["letters"]["status"] == "failed"
+            assert (
+                set(told["suites"]) == {"words", "letters"}
+                and told["suites"]["letters"]["status"] == "failed"
+            )
             answer = refused(settled(one, "push", fence=fence, commit=commit, summary="Shout"), "regression")
             assert "letters" in answer["happened"]
     finally:
@@ -309,8 +387,25 @@ def test_nothing_lands_in_a_repository_that_no_oracle_covers(tmp_path: Path):
         one = server.agent("untested")
         fence = one.call("claim_task", task="T05")["fence"]
         header = f"http.extraHeader=Authorization: Bearer {one.token}"
-        toy.git("clone", "-q", "-c", header, "-c", "user.name=x", "-c", "user.email=x@x.invalid", f"{server.url}/git/other.git", "o", cwd=tmp_path)
+        toy.git(
+            "clone",
+            "-q",
+            "-c",
+            header,
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x.invalid",
+            f"{server.url}/git/other.git",
+            "o",
+            cwd=tmp_path,
+        )
         commit = one.commit(tmp_path / "o", {"other/x": "1\n"})
-        assert "untested" in refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "oracle_broken")["holds"]
+        assert (
+            "untested"
+            in refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "oracle_broken")[
+                "holds"
+            ]
+        )
     finally:
         server.stop()

@@ -9,7 +9,14 @@ from . import toy, wide
 from .test_kills import Mortal, again, mortal, until, upload, whole
 
 __all__ = ["mortal"]
-POINTS = ("gate.passed", "gate.coupled", "gate.intended", "gate.swapped", "gate.writing", "gate.landed")  # one batch passes all of them
+POINTS = (
+    "gate.passed",
+    "gate.coupled",
+    "gate.intended",
+    "gate.swapped",
+    "gate.writing",
+    "gate.landed",
+)  # one batch passes all of them
 CHANGES = 5
 
 pytestmark = pytest.mark.slow
@@ -40,7 +47,7 @@ def test_a_server_killed_in_the_middle_of_a_batch_lands_each_of_it_once(mortal: 
             until(lambda: again(lambda: under_test(mortal)) == CHANGES)
             runner.hold.set()
             [thread.join() for thread in threads]
-        assert mortal.deaths == len(POINTS), f"not reached: {POINTS[mortal.deaths:]}"
+        assert mortal.deaths == len(POINTS), f"not reached: {POINTS[mortal.deaths :]}"
         assert {answer["status"] for answer in answers.values()} == {"landed"}, answers
         assert len({answer["main"] for answer in answers.values()}) < CHANGES, "some landed together"
         with mortal.http() as http:

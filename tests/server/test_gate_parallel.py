@@ -24,23 +24,34 @@ def test_changes_that_no_suite_reads_together_land_side_by_side_with_one_run_eac
         with several.runners(server, 4) as runners:
             pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(6)]
             with server.http() as http:
-                until(lambda: all(suite["cases"] for suite in http.get("/api/status").json()["suites"].values()))
+                until(
+                    lambda: all(suite["cases"] for suite in http.get("/api/status").json()["suites"].values())
+                )
             measured = len(started(server))
             for runner in runners:
                 runner.hold.clear()
             for one, fence, commit in pushes:
                 assert one.call("push", fence=fence, commit=commit, summary="x")["status"] == "testing"
-            until(lambda: [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == 6)
+            until(
+                lambda: (
+                    [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == 6
+                )
+            )
             for runner in runners:
                 runner.hold.set()
             answers = several.at_once(pushes)
             assert {answer["status"] for answer in answers} == {"landed"}, answers
             runs = started(server)[measured:]
-            assert sorted(suite for suite, _ in runs) == [wide.module(n) for n in range(6)], "each suite once for its own change, and no other"
+            assert sorted(suite for suite, _ in runs) == [wide.module(n) for n in range(6)], (
+                "each suite once for its own change, and no other"
+            )
             with server.http() as http:
                 commits = http.get("/api/commits").json()["commits"][1:]
                 assert http.get("/api/audit/verify").json()["problems"] == []
-            assert len(commits) == 6 and all(after["parents"] == [before["commit"]] for before, after in zip(commits, commits[1:], strict=False))
+            assert len(commits) == 6 and all(
+                after["parents"] == [before["commit"]]
+                for before, after in zip(commits, commits[1:], strict=False)
+            )
             assert several.untested(server) == []
     finally:
         server.stop()
@@ -57,8 +68,15 @@ def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]], un
     for runner in runners:
         runner.hold.clear()
     for one, fence, commit in pushes:
-        assert one.call("push", fence=fence, commit=commit, summary=f"Change of {one.name}")["status"] == "testing"
-    until(lambda: [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == len(pushes))
+        assert (
+            one.call("push", fence=fence, commit=commit, summary=f"Change of {one.name}")["status"]
+            == "testing"
+        )
+    until(
+        lambda: (
+            [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == len(pushes)
+        )
+    )
 
 
 def release(runners: list) -> None:
@@ -77,16 +95,22 @@ def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_ru
         with server.http() as http:
             commits = http.get("/api/commits").json()["commits"][1:]
             assert http.get("/api/audit/verify").json()["problems"] == []
-        assert len(commits) < 6 and len(started(server)) - before < 12, "some landed together, with fewer runs than two for each"
+        assert len(commits) < 6 and len(started(server)) - before < 12, (
+            "some landed together, with fewer runs than two for each"
+        )
         assert several.untested(server) == []
         changes = [change for commit in commits for change in commit["changes"]]
         assert sorted(change["Task"] for change in changes) == [f"M{n}" for n in range(10, 16)]
         landed = server.events(kind="landed")
-        assert sorted((event["data"]["commit"], event["task"]) for event in landed) == sorted((commit["commit"], change["Task"]) for commit in commits for change in commit["changes"])
+        assert sorted((event["data"]["commit"], event["task"]) for event in landed) == sorted(
+            (commit["commit"], change["Task"]) for commit in commits for change in commit["changes"]
+        )
         bare = server.state / "repos/toy.git"
         for event in landed:
             if own := event["data"].get("own"):
-                parents = toy.git("rev-list", "--parents", "-n1", event["data"]["commit"], cwd=bare).split()[2:]
+                parents = toy.git("rev-list", "--parents", "-n1", event["data"]["commit"], cwd=bare).split()[
+                    2:
+                ]
                 assert own in parents, "each change is a commit of its own behind the batch"
 
 
@@ -105,21 +129,35 @@ def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(
 
 def test_a_bad_one_among_five_is_the_only_one_refused(tmp_path: Path, until):
     """Each passes by itself; the third breaks with the first."""
-    texts = {10: "LEFT=1\n", 11: "A=1\n", 12: '[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n', 13: "B=1\n", 14: "C=1\n"}
+    texts = {
+        10: "LEFT=1\n",
+        11: "A=1\n",
+        12: '[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n',
+        13: "B=1\n",
+        14: "C=1\n",
+    }
     with wide.serving(tmp_path) as server, several.runners(server, 3) as runners:
         pushes = [begin(server, n, tmp_path, filters(text, n)) for n, text in texts.items()]
         held(server, runners, pushes, until)
         release(runners)
         answers = several.at_once(pushes)
         codes = [answer["status"] for answer in answers]
-        assert codes.count("refused") == 1 and answers[codes.index("refused")]["code"] == "regression", answers
+        assert codes.count("refused") == 1 and answers[codes.index("refused")]["code"] == "regression", (
+            answers
+        )
         assert codes[0] == "refused" or codes[2] == "refused"
         assert several.untested(server) == []
 
 
 def changed(server: Server, tree: str) -> set[str]:
     """The files that pushes of these tests have brought into a tree."""
-    return {path for path in toy.git("ls-tree", "-r", "--name-only", tree, cwd=server.state / "repos/toy.git").split("\n") if path.endswith("/x")}
+    return {
+        path
+        for path in toy.git("ls-tree", "-r", "--name-only", tree, cwd=server.state / "repos/toy.git").split(
+            "\n"
+        )
+        if path.endswith("/x")
+    }
 
 
 def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
@@ -127,7 +165,10 @@ def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
         pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 14)]
         held(server, [runner], pushes, until)
         # All tries of one that tests several together. A run of one alone that breaks so often gives that one back.
-        runner.broken, runner.breaks = 3, lambda job: len(changed(server, job["commit"]) - changed(server, "main")) > 1
+        runner.broken, runner.breaks = (
+            3,
+            lambda job: len(changed(server, job["commit"]) - changed(server, "main")) > 1,
+        )
         runner.hold.set()
         answers = several.at_once(pushes)
         assert {answer["status"] for answer in answers} == {"landed"}, answers
@@ -138,16 +179,38 @@ def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_pat
     with wide.serving(tmp_path) as server:
         one, fence, commit = begin(server, 10, tmp_path, {"m10/x": "1\n"})
         waiting = one.call("push", fence=fence, commit=commit, summary="Change of agent-10")
-        assert (waiting["status"], waiting["position"], waiting["waiting_for"]) == ("testing", 1, "main to be measured by words")
+        assert (waiting["status"], waiting["position"], waiting["waiting_for"]) == (
+            "testing",
+            1,
+            "main to be measured by words",
+        )
         two = begin(server, 11, tmp_path, {"m11/x": "1\n"})
         with server.http("runner") as http:
             job = http.post("/api/jobs/claim", json={"runner": "by hand"}).json()
-            good = {"status": "passed", "outcomes": {case["id"]: "fail" if case["id"].startswith("low") else "pass" for case in job["cases"]}}
-            assert http.post(f"/api/jobs/{job['job']}/result", json={"runner": "by hand", "verdict": good | {"status": "failed"}, "reference": {}}).status_code == 200
-            assert two[0].call("push", fence=two[1], commit=two[2], summary="Change of agent-11")["status"] == "testing"
-            until(lambda: {one["state"] for one in http.get("/api/status").json()["submissions"]} == {"testing"})
+            good = {
+                "status": "passed",
+                "outcomes": {
+                    case["id"]: "fail" if case["id"].startswith("low") else "pass" for case in job["cases"]
+                },
+            }
+            assert (
+                http.post(
+                    f"/api/jobs/{job['job']}/result",
+                    json={"runner": "by hand", "verdict": good | {"status": "failed"}, "reference": {}},
+                ).status_code
+                == 200
+            )
+            assert (
+                two[0].call("push", fence=two[1], commit=two[2], summary="Change of agent-11")["status"]
+                == "testing"
+            )
+            until(
+                lambda: {one["state"] for one in http.get("/api/status").json()["submissions"]} == {"testing"}
+            )
             shown = http.get("/api/status").json()["submissions"]
-        assert [(one["place"], one["task"]) for one in shown] == [(1, "M10"), (2, "M11")] and all("its own oracle runs (job " in one["waiting_for"] for one in shown)
+        assert [(one["place"], one["task"]) for one in shown] == [(1, "M10"), (2, "M11")] and all(
+            "its own oracle runs (job " in one["waiting_for"] for one in shown
+        )
         waiting = two[0].call("push", fence=two[1], commit=two[2], summary="Change of agent-11")
         assert waiting["position"] == 2 and waiting["waiting_for"] == shown[1]["waiting_for"]
         assert "1. M10: agent-10, waiting for its own oracle runs" in one.call("read_progress")["text"]
@@ -167,15 +230,30 @@ def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path,
             answers: list[dict] = []
             stream = threading.Thread(target=lambda: answers.extend(several.at_once(young[2:])))
             stream.start()
-            until(lambda: any(event["task"] not in ("M11", "M12") for event in server.events(kind="landed")), 60)
+            until(
+                lambda: any(event["task"] not in ("M11", "M12") for event in server.events(kind="landed")), 60
+            )
             release([slow])
-            assert wide.settled(old[0], "push", fence=old[1], commit=old[2], summary="Change of agent-10")["status"] == "landed"
+            assert (
+                wide.settled(old[0], "push", fence=old[1], commit=old[2], summary="Change of agent-10")[
+                    "status"
+                ]
+                == "landed"
+            )
             stream.join()
             assert {answer["status"] for answer in answers} == {"landed"}
         events = server.events()
-        passed = {event["task"]: event["seq"] for event in events if event["kind"] == "submission" and event["data"]["state"] == "passed"}
+        passed = {
+            event["task"]: event["seq"]
+            for event in events
+            if event["kind"] == "submission" and event["data"]["state"] == "passed"
+        }
         landed = [event for event in events if event["kind"] == "landed" and event["seq"] > passed["M10"]]
         mine = next(event["data"]["commit"] for event in landed if event["task"] == "M10")
-        before = [event["task"] for event in landed[: [event["data"]["commit"] for event in landed].index(mine)]]
-        assert all(passed.get(task, passed["M10"] + 1) < passed["M10"] for task in before), "only those landed first whose run was under way"
+        before = [
+            event["task"] for event in landed[: [event["data"]["commit"] for event in landed].index(mine)]
+        ]
+        assert all(passed.get(task, passed["M10"] + 1) < passed["M10"] for task in before), (
+            "only those landed first whose run was under way"
+        )
         assert several.untested(server) == []

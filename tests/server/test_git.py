@@ -13,18 +13,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server import git, git_tree
-from mcp_server.git import Conflict, Diverged, GitFailed, HostileTree, Imported, Merged, NoSuchBranch, Repository
-from mcp_server.git_tree import HazardKind
+from mcp_server.repos import repository as git
+from mcp_server.repos import trees as git_tree
+from mcp_server.repos.repository import (
+    Conflict,
+    Diverged,
+    GitFailed,
+    HostileTree,
+    Imported,
+    Merged,
+    NoSuchBranch,
+    Repository,
+)
+from mcp_server.repos.trees import HazardKind
 
 CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-CLEAN |= {f"GIT_{who}_{what}": "user@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+CLEAN |= {
+    f"GIT_{who}_{what}": "user@example.invalid"
+    for who in ("AUTHOR", "COMMITTER")
+    for what in ("NAME", "EMAIL")
+}
 
 
 def sh(where: Path, *argv: str, stdin: str | bytes = b"", env: dict[str, str] | None = None) -> str:
     """The user's own git: not the one under test."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(["git", "-C", str(where), *argv], input=given, capture_output=True, env=CLEAN | (env or {}))
+    done = subprocess.run(
+        ["git", "-C", str(where), *argv], input=given, capture_output=True, env=CLEAN | (env or {})
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode("utf-8", "surrogateescape").strip()
 
@@ -85,7 +101,12 @@ def test_a_repository_is_configured_and_stays_so(tmp_path: Path):
     Repository.create(path)
     (path / "config").write_text("[core]\n\tbare = true\n")
     Repository.open(path)
-    wanted = {"core.fsync": "all", "gc.auto": "0", "core.logallrefupdates": "always", "http.getanyfile": "false"}
+    wanted = {
+        "core.fsync": "all",
+        "gc.auto": "0",
+        "core.logallrefupdates": "always",
+        "http.getanyfile": "false",
+    }
     wanted |= {"receive.fsckobjects": "true", "receive.denydeletes": "true", "receive.maxinputsize": "64m"}
     assert {key: sh(path, "config", key) for key in wanted} == wanted
     assert sh(path, "config", "--get-all", "receive.hideRefs").split() == ["refs/", "!refs/agents/"]
@@ -119,11 +140,17 @@ def test_objects_and_refs_are_flushed_to_the_disk(repo: Repository, tmp_path: Pa
     env = {"GIT_TRACE2_EVENT": str(trace)}
     sh(repo.path, "hash-object", "-w", "--stdin", stdin="new\n", env=env)
     sh(repo.path, "update-ref", "refs/agents/a/b", repo.main("main"), env=env)
-    flushed = [line for line in trace.read_text().splitlines() if '"fsync/hardware-flush"' in line and '"value":"0"' not in line]
+    flushed = [
+        line
+        for line in trace.read_text().splitlines()
+        if '"fsync/hardware-flush"' in line and '"value":"0"' not in line
+    ]
     assert len(flushed) >= 2
 
 
-def test_the_servers_environment_changes_nothing(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_servers_environment_changes_nothing(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     expected = repo.main("main")
     elsewhere = tmp_path / "elsewhere"
     monkeypatch.setenv("GIT_DIR", str(elsewhere))
@@ -199,7 +226,10 @@ def test_a_bare_source_and_a_linked_work_tree_can_be_imported(tmp_path: Path, us
 def test_a_repository_of_somebody_elses_can_be_imported_and_exported_to(tmp_path: Path, user: Path):
     for path in (user, *user.rglob("*")):
         os.chown(path, 54321, 54321, follow_symlinks=False)
-    assert "dubious ownership" in subprocess.run(["git", "-C", user, "log"], capture_output=True, text=True, env=CLEAN).stderr
+    assert (
+        "dubious ownership"
+        in subprocess.run(["git", "-C", user, "log"], capture_output=True, text=True, env=CLEAN).stderr
+    )
     repo = Repository.create(tmp_path / "t.git")
     repo.import_branch(user, "main")
     repo.export_branch(user, "main")
@@ -250,7 +280,9 @@ def test_of_many_racing_landers_one_wins_each_round(repo: Repository):
     with ThreadPoolExecutor(racers) as pool:
         for turn in range(3):
             start = threading.Barrier(racers)
-            made = [repo.commit(repo.tree_of(base), [base], f"{turn} {i}", "claude-1", 1) for i in range(racers)]
+            made = [
+                repo.commit(repo.tree_of(base), [base], f"{turn} {i}", "claude-1", 1) for i in range(racers)
+            ]
 
             def land(new: str, start=start, base=base) -> bool:
                 start.wait(timeout=30)
@@ -295,7 +327,18 @@ def test_resolve_takes_only_what_is_surely_one_commit(repo: Repository, user: Pa
     head = repo.main("main")
     assert repo.resolve(head) == repo.resolve(head[:10]) == head
     repo.set_ref("refs/heads/" + "abcdef1", head)  # git itself would take this for the branch
-    for wrong in ("abcdef1", "HEAD", "main", "--all", "", head[:4], head.upper(), head + "\n", "f" * 40, repo.tree_of(head)):
+    for wrong in (
+        "abcdef1",
+        "HEAD",
+        "main",
+        "--all",
+        "",
+        head[:4],
+        head.upper(),
+        head + "\n",
+        "f" * 40,
+        repo.tree_of(head),
+    ):
         assert repo.resolve(wrong) is None, wrong
 
 
@@ -306,7 +349,10 @@ def test_an_agent_has_main_and_its_own_commits_and_no_others(repo: Repository, u
     other = commit_files(user, {"a/one.txt": "other\n"})
     upload(repo, user, "claude-10")
     loose = repo.commit(repo.tree_of(base), [base], "on no ref", "claude-1", 1)
-    held = {agent: [repo.agent_has(agent, c) for c in (base, mine, other, loose)] for agent in ("claude-1", "claude-10", "new-1")}
+    held = {
+        agent: [repo.agent_has(agent, c) for c in (base, mine, other, loose)]
+        for agent in ("claude-1", "claude-10", "new-1")
+    }
     assert held["claude-1"] == [True, True, False, False]
     assert held["claude-10"] == [True, True, True, False]
     assert held["new-1"] == [True, False, False, False]
@@ -326,7 +372,13 @@ def test_a_refs_name_cannot_break_the_list_of_refs(repo: Repository):
 
 @pytest.mark.parametrize("bad", ["", "HEAD", "--help", "main", "a" * 39, "A" * 40, "a" * 40 + "\n"])
 def test_nothing_but_a_full_id_reaches_gits_command_line(repo: Repository, bad: str):
-    for use in (repo.ls_tree, repo.blob_size, repo.tree_of, lambda oid: repo.merge(oid, oid), lambda oid: repo.read(oid, "a")):
+    for use in (
+        repo.ls_tree,
+        repo.blob_size,
+        repo.tree_of,
+        lambda oid: repo.merge(oid, oid),
+        lambda oid: repo.read(oid, "a"),
+    ):
         with pytest.raises(ValueError, match="object id"):
             use(bad)
 
@@ -351,11 +403,16 @@ def both(repo: Repository, user: Path, ours: dict[str, str | None], theirs: dict
 def test_changes_to_different_files_merge(repo: Repository, user: Path):
     merged = both(repo, user, {"a/one.txt": "ours\n"}, {"b/two.txt": "theirs\n"})
     assert isinstance(merged, Merged)
-    assert (repo.read(merged.tree, "a/one.txt"), repo.read(merged.tree, "b/two.txt")) == (b"ours\n", b"theirs\n")
+    assert (repo.read(merged.tree, "a/one.txt"), repo.read(merged.tree, "b/two.txt")) == (
+        b"ours\n",
+        b"theirs\n",
+    )
 
 
 def test_contradicting_changes_conflict_and_name_their_paths(repo: Repository, user: Path):
-    merged = both(repo, user, {"a/one.txt": "ours\n", "b/two.txt": "o\n"}, {"a/one.txt": "theirs\n", "b/two.txt": "t\n"})
+    merged = both(
+        repo, user, {"a/one.txt": "ours\n", "b/two.txt": "o\n"}, {"a/one.txt": "theirs\n", "b/two.txt": "t\n"}
+    )
     assert merged == Conflict(("a/one.txt", "b/two.txt"))
 
 
@@ -403,7 +460,9 @@ def test_a_criss_cross_history_merges(repo: Repository, user: Path):
     for first, second, name in ((one, two, "x"), (two, one, "y")):
         sh(user, "checkout", "-q", "--detach", first)
         sh(user, "merge", "-q", "--no-ff", "-m", "cross", second)
-        crossed.append(commit_files(user, {name: name, "readme" if name == "x" else "b/two.txt": f"{name}\n"}))
+        crossed.append(
+            commit_files(user, {name: name, "readme" if name == "x" else "b/two.txt": f"{name}\n"})
+        )
         upload(repo, user, name=name)
     merged = repo.merge(*crossed)
     assert isinstance(merged, Merged)
@@ -420,7 +479,9 @@ def test_attributes_cannot_turn_a_conflict_into_a_merge(repo: Repository, user: 
 def test_is_ancestor(repo: Repository):
     base = repo.main("main")
     child = repo.commit(repo.tree_of(base), [base], "child", "claude-1", 1)
-    assert repo.is_ancestor(base, child) and repo.is_ancestor(base, base) and not repo.is_ancestor(child, base)
+    assert (
+        repo.is_ancestor(base, child) and repo.is_ancestor(base, base) and not repo.is_ancestor(child, base)
+    )
     with pytest.raises(GitFailed):
         repo.is_ancestor("f" * 40, child)
 
@@ -452,7 +513,10 @@ def test_a_rename_is_a_deletion_and_an_addition(repo: Repository, user: Path):
     sh(user, "mv", "a/one.txt", "b/moved.txt")
     head = commit_files(user, {})
     upload(repo, user)
-    assert sorted((change.status, change.path) for change in repo.diff(base, head)) == [("A", "b/moved.txt"), ("D", "a/one.txt")]
+    assert sorted((change.status, change.path) for change in repo.diff(base, head)) == [
+        ("A", "b/moved.txt"),
+        ("D", "a/one.txt"),
+    ]
 
 
 def test_read_many_keeps_the_order_and_tells_what_is_missing(repo: Repository, user: Path):
@@ -460,7 +524,17 @@ def test_read_many_keeps_the_order_and_tells_what_is_missing(repo: Repository, u
     commit_files(user, {odd: "odd\n", "empty": ""})
     head = upload(repo, user)
     wanted = ["readme", "no\nsuch", odd, "a", "empty", "b/two.txt", "", "../readme", "a\0b"]
-    assert repo.read_many([(head, path) for path in wanted]) == [b"hello\n", None, b"odd\n", None, b"", b"x\n", None, None, None]
+    assert repo.read_many([(head, path) for path in wanted]) == [
+        b"hello\n",
+        None,
+        b"odd\n",
+        None,
+        b"",
+        b"x\n",
+        None,
+        None,
+        None,
+    ]
     assert repo.read_many([]) == []
     assert repo.read(repo.tree_of(head), "readme") == b"hello\n"
 
@@ -474,7 +548,11 @@ def test_the_archive_holds_the_chosen_files_and_no_more(repo: Repository, user: 
     (user / "a/link").symlink_to("../readme")
     commit_files(user, {"a/run.sh": "#!/bin/sh\n", "oracle/case.sql": "select 1;\n", "a/\u00e9.txt": "e\n"})
     (user / "a/run.sh").chmod(0o755)
-    head = upload(repo, user) if not sh(user, "status", "--porcelain") else (commit_files(user, {}), upload(repo, user))[1]
+    head = (
+        upload(repo, user)
+        if not sh(user, "status", "--porcelain")
+        else (commit_files(user, {}), upload(repo, user))[1]
+    )
     packed = repo.archive(head, ["a/**", "oracle/**"], ["oracle/**"])
     found = members(packed)
     assert set(found) == {"a/one.txt", "a/run.sh", "a/link", "a/\u00e9.txt"}
@@ -503,7 +581,10 @@ def test_equal_keys_mean_equal_archives(repo: Repository, user: Path):
 
 @pytest.mark.parametrize(
     ("entry", "kind"),
-    [(("160000", "1" * 40, b"sub"), HazardKind.GITLINK), (("120000", b"/etc/passwd", b"link"), HazardKind.SYMLINK)],
+    [
+        (("160000", "1" * 40, b"sub"), HazardKind.GITLINK),
+        (("120000", b"/etc/passwd", b"link"), HazardKind.SYMLINK),
+    ],
 )
 def test_a_tree_that_cannot_be_files_is_not_archived(repo: Repository, entry, kind: HazardKind):
     bad = tree(repo, [entry, ("100644", b"fine\n", b"z")])
@@ -520,7 +601,11 @@ def test_a_tree_bomb_is_cut_off(repo: Repository):
         bomb = tree(repo, [("40000", bomb, b"%02d" % i) for i in range(16)])
     commit = repo.commit(bomb, [main], "bomb", "claude-1", 1)
     begun = time.monotonic()
-    for use in (lambda: repo.ls_tree(commit), lambda: repo.diff(main, commit), lambda: repo.merge(main, commit)):
+    for use in (
+        lambda: repo.ls_tree(commit),
+        lambda: repo.diff(main, commit),
+        lambda: repo.merge(main, commit),
+    ):
         with pytest.raises(git.TooLarge):
             use()
     assert time.monotonic() - begun < 60
@@ -590,7 +675,9 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize(("entry", "kind"), HOSTILE, ids=lambda value: value if isinstance(value, str) else None)
+@pytest.mark.parametrize(
+    ("entry", "kind"), HOSTILE, ids=lambda value: value if isinstance(value, str) else None
+)
 def test_a_hazard_is_named(repo: Repository, entry, kind: HazardKind):
     before, after = tree(repo, PLAIN[:2]), tree(repo, [*PLAIN[:2], entry])
     found = repo.hazards(repo.diff(before, after), after)
@@ -605,11 +692,16 @@ def test_a_harmless_change_has_no_hazard(repo: Repository, entry):
 
 
 def test_taking_a_hazard_away_is_none_but_git_configuration_stays_closed(repo: Repository):
-    before = tree(repo, [*PLAIN[:2], ("120000", b"/etc", b"link"), ("100644", b"x", b"README"), ("160000", "1" * 40, b"sub")])
+    before = tree(
+        repo,
+        [*PLAIN[:2], ("120000", b"/etc", b"link"), ("100644", b"x", b"README"), ("160000", "1" * 40, b"sub")],
+    )
     after = tree(repo, PLAIN[:2])
     assert repo.hazards(repo.diff(before, after), after) == []
     attributes = tree(repo, [*PLAIN[:2], ("100644", b"x", b".gitattributes")])
-    assert [hazard.kind for hazard in repo.hazards(repo.diff(attributes, after), after)] == [HazardKind.GIT_CONFIG]
+    assert [hazard.kind for hazard in repo.hazards(repo.diff(attributes, after), after)] == [
+        HazardKind.GIT_CONFIG
+    ]
 
 
 def test_what_collides_in_the_users_own_tree_is_not_the_agents_fault(repo: Repository):

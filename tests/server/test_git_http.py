@@ -17,14 +17,21 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from mcp_server import git, git_http, git_push, git_settings
-from mcp_server.git import Repository
+from mcp_server.edge.git_http import receive as git_push
+from mcp_server.edge.git_http import routes as git_http
+from mcp_server.repos import repository as git
+from mcp_server.repos import settings
+from mcp_server.repos.repository import Repository
 
 ZERO, ONE = "0" * 40, "1" * 40
 BOUND_S = 20.0
 CUT_OFF = 0  # instead of a status: the answer had no end
 CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-CLEAN |= {f"GIT_{who}_{what}": "user@example.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+CLEAN |= {
+    f"GIT_{who}_{what}": "user@example.invalid"
+    for who in ("AUTHOR", "COMMITTER")
+    for what in ("NAME", "EMAIL")
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,13 @@ class Served:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/git/engine.git"
 
-    def post(self, service: str, body: bytes, who: str = "claude-1:agent", headers: dict | None = None) -> tuple[int, bytes]:
+    def post(
+        self, service: str, body: bytes, who: str = "claude-1:agent", headers: dict | None = None
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
-        connection.request("POST", f"/git/engine.git/{service}", body, {"Authorization": f"Bearer {who}"} | (headers or {}))
+        connection.request(
+            "POST", f"/git/engine.git/{service}", body, {"Authorization": f"Bearer {who}"} | (headers or {})
+        )
         answer = connection.getresponse()
         try:
             return answer.status, answer.read()
@@ -63,7 +74,9 @@ class Served:
         return answer.status, answer.read()
 
 
-def run(where: Path, *argv: str, who: str = "claude-1:agent", stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def run(
+    where: Path, *argv: str, who: str = "claude-1:agent", stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
     """The agent's git."""
     command = ["git", "-C", str(where), "-c", f"http.extraHeader=Authorization: Bearer {who}", *argv]
     done = subprocess.run(command, input=stdin, capture_output=True, env=CLEAN, timeout=60)
@@ -105,7 +118,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
                 scope["principal"] = Who(*token.split(":"))
         await app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(with_principal, port=0, log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(with_principal, port=0, log_level="warning", timeout_graceful_shutdown=2)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started)
@@ -152,7 +167,9 @@ def test_an_agent_clones_and_fetches_in_both_protocols(served: Served, tmp_path:
     clone = tmp_path / "clone"
     assert sh(clone, "rev-parse", "HEAD") == served.repo.main("main")
     assert served.accesses == [("claude-1", "engine", "git-upload-pack", [], "ok")]
-    landed = served.repo.commit(served.repo.tree_of(served.repo.main("main")), [served.repo.main("main")], "l", "a-1", 1)
+    landed = served.repo.commit(
+        served.repo.tree_of(served.repo.main("main")), [served.repo.main("main")], "l", "a-1", 1
+    )
     served.repo.set_ref("refs/heads/main", landed)
     served.repo.set_ref("refs/salvage/S1", landed)
     sh(clone, "-c", f"protocol.version={version}", "fetch", "-q", "origin", "refs/salvage/S1", "main")
@@ -189,7 +206,9 @@ def test_an_agent_may_rewrite_its_own_refs_and_the_old_commit_stays(served: Serv
     assert served.repo.resolve(first) == first
 
 
-def test_a_first_push_uploads_its_own_commits_and_not_mains_history(served: Served, clone: Path, tmp_path: Path):
+def test_a_first_push_uploads_its_own_commits_and_not_mains_history(
+    served: Served, clone: Path, tmp_path: Path
+):
     history = tmp_path / "user"
     (history / "big").write_bytes(os.urandom(3_000_000))
     commit(history, "big")
@@ -220,7 +239,9 @@ def test_a_fetch_with_many_haves_comes_gzipped_and_works(served: Served, clone: 
     asked = packet(b"command=ls-refs\n") + b"0000"
     plain = served.post("git-upload-pack", asked, headers={"Git-Protocol": "version=2"})
     packed = served.post(
-        "git-upload-pack", gzip.compress(asked), headers={"Git-Protocol": "version=2", "Content-Encoding": "gzip"}
+        "git-upload-pack",
+        gzip.compress(asked),
+        headers={"Git-Protocol": "version=2", "Content-Encoding": "gzip"},
     )
     assert plain == packed and plain[0] == 200 and b"refs/heads/main" in plain[1]
 
@@ -238,7 +259,9 @@ def test_agents_push_at_the_same_time(served: Served, tmp_path: Path):
 
     with ThreadPoolExecutor(len(agents)) as pool:
         heads = dict(zip(agents, pool.map(work, agents), strict=True))
-    assert served.repo.heads("refs/agents/") == {f"refs/agents/{agent}/w": head for agent, head in heads.items()}
+    assert served.repo.heads("refs/agents/") == {
+        f"refs/agents/{agent}/w": head for agent, head in heads.items()
+    }
     assert [access[4] for access in served.accesses] == ["ok"] * 4 * len(agents)
 
 
@@ -274,7 +297,9 @@ def test_every_other_push_is_refused_in_words_and_leaves_nothing(served: Served,
     assert "only refs/agents/claude-1/* can be pushed" in done.stderr or "cannot be deleted" in done.stderr
     assert "remote: harness: nothing was pushed. main is moved by the MCP tool `push` alone" in done.stderr
     assert everything(served.repo) == before
-    assert [(access[2], access[3], access[4]) for access in served.accesses] == [("git-receive-pack", [], "refused")]
+    assert [(access[2], access[3], access[4]) for access in served.accesses] == [
+        ("git-receive-pack", [], "refused")
+    ]
 
 
 def test_one_foreign_ref_refuses_the_whole_push(served: Served, clone: Path):
@@ -285,7 +310,9 @@ def test_one_foreign_ref_refuses_the_whole_push(served: Served, clone: Path):
     assert everything(served.repo) == before
 
 
-@pytest.mark.parametrize("ref", ["refs/agents/claude-1/../codex-1/w", "refs/agents/claude-1/a..b", "refs/agents/claude-1/x.lock"])
+@pytest.mark.parametrize(
+    "ref", ["refs/agents/claude-1/../codex-1/w", "refs/agents/claude-1/a..b", "refs/agents/claude-1/x.lock"]
+)
 def test_a_ref_that_is_no_ref_is_refused_by_git(served: Served, ref: str):
     before = everything(served.repo)
     head = served.repo.main("main")
@@ -303,21 +330,31 @@ def empty_pack() -> bytes:
 def test_git_itself_refuses_what_the_first_guard_would_have_let_through(served: Served):
     """The second guard alone: the environment of a push, straight to git's backend, with main in the list."""
     head = served.repo.main("main")
-    argv, env = git_settings.http_backend(
+    argv, env = settings.http_backend(
         served.repo.path,
         "git-receive-pack",
-        {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/x-git-receive-pack-request", "REMOTE_USER": "claude-1"},
+        {
+            "REQUEST_METHOD": "POST",
+            "CONTENT_TYPE": "application/x-git-receive-pack-request",
+            "REMOTE_USER": "claude-1",
+        },
         git_http.hidden("claude-1", "POST"),
     )
 
     def push(ref: str) -> bytes:
         body = packet(f"{ZERO} {head} {ref}".encode() + b"\0 report-status") + b"0000" + empty_pack()
-        return subprocess.run([git.program(), *argv], input=body, capture_output=True, env=env, timeout=30).stdout
+        return subprocess.run(
+            [git.program(), *argv], input=body, capture_output=True, env=env, timeout=30
+        ).stdout
 
     for ref in ("refs/heads/other", "refs/agents/claude-10/w", "refs/tags/t"):
         assert f"ng {ref} deny updating a hidden ref".encode() in push(ref)
     assert b"ok refs/agents/claude-1/w" in push("refs/agents/claude-1/w")
-    assert set(served.repo.heads("refs/")) == {"refs/heads/main", "refs/import/main", "refs/agents/claude-1/w"}
+    assert set(served.repo.heads("refs/")) == {
+        "refs/heads/main",
+        "refs/import/main",
+        "refs/agents/claude-1/w",
+    }
 
 
 @pytest.mark.parametrize(
@@ -346,7 +383,9 @@ def test_what_no_honest_git_sends_is_a_bad_request(served: Served, body: bytes):
 
 def test_a_client_that_wants_no_report_still_hears_no(served: Served):
     head = served.repo.main("main")
-    status, words = served.post("git-receive-pack", packet(f"{head} {ZERO} refs/heads/main".encode()) + b"0000")
+    status, words = served.post(
+        "git-receive-pack", packet(f"{head} {ZERO} refs/heads/main".encode()) + b"0000"
+    )
     assert status == 403 and b"only refs/agents/claude-1/* can be pushed" in words
     assert served.repo.main("main") == head
 
@@ -386,7 +425,13 @@ def test_a_body_that_goes_on_and_on_is_cut_off(served: Served):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "body", "status"), [("gzip", b"no gzip", 400), ("gzip", gzip.compress(b"0fff" + b"x" * 99, mtime=0)[:-9], 400), ("br", b"", 415)], ids=["no gzip", "cut off", "unknown"]
+    ("encoding", "body", "status"),
+    [
+        ("gzip", b"no gzip", 400),
+        ("gzip", gzip.compress(b"0fff" + b"x" * 99, mtime=0)[:-9], 400),
+        ("br", b"", 415),
+    ],
+    ids=["no gzip", "cut off", "unknown"],
 )
 def test_a_body_that_cannot_be_unpacked_is_said_so(served: Served, encoding: str, body: bytes, status: int):
     assert served.post("git-receive-pack", body, headers={"Content-Encoding": encoding})[0] == status
@@ -429,7 +474,10 @@ def test_one_agent_cannot_take_all_the_places(served: Served, clone: Path):
     assert served.get("/git/engine.git/info/refs?service=git-upload-pack", "codex-1:agent")[0] == 200
     for connection in held:
         connection.close()
-    until(lambda: served.get("/git/engine.git/info/refs?service=git-upload-pack")[0] == 200, "the places to be free again")
+    until(
+        lambda: served.get("/git/engine.git/info/refs?service=git-upload-pack")[0] == 200,
+        "the places to be free again",
+    )
 
 
 # -- who may
@@ -487,12 +535,18 @@ def test_other_services_and_methods_are_not_served(served: Served):
 
 def test_a_list_is_read_the_same_in_whatever_pieces_it_comes():
     lines = [f"{ZERO} {ONE} refs/agents/a/{i}" for i in range(3)]
-    whole = packet(f"shallow {ONE}".encode()) + packet(f"{lines[0]}\0 report-status atomic agent=git/9 push-options\n".encode())
+    whole = packet(f"shallow {ONE}".encode()) + packet(
+        f"{lines[0]}\0 report-status atomic agent=git/9 push-options\n".encode()
+    )
     whole += packet(lines[1].encode()) + packet(lines[2].encode() + b"\n") + b"0000" + b"PACK..."
     end = len(whole) - len(b"PACK...")
     assert all(git_push.read(whole[:size]) is None for size in range(end))
     push = git_push.read(whole)
-    assert [command.ref for command in push.commands] == ["refs/agents/a/0", "refs/agents/a/1", "refs/agents/a/2"]
+    assert [command.ref for command in push.commands] == [
+        "refs/agents/a/0",
+        "refs/agents/a/1",
+        "refs/agents/a/2",
+    ]
     assert (push.capabilities, push.shallow, push.rest) == (("report-status", "atomic"), (ONE,), b"PACK...")
     again = git_push.read(git_push.write(push))
     assert again == push
@@ -501,14 +555,14 @@ def test_a_list_is_read_the_same_in_whatever_pieces_it_comes():
 
 def test_a_slow_client_is_given_up(served: Served):
     """Through the bridge by itself, so that the limit can be short."""
-    from mcp_server import git_cgi
+    from mcp_server.edge.git_http import cgi
 
     async def silent():
         await asyncio.sleep(BOUND_S)
 
     async def wait() -> int:
-        given = git_cgi.body({}, silent, 10, idle_s=0.05)
-        with pytest.raises(git_cgi.Unservable) as wrong:
+        given = cgi.body({}, silent, 10, idle_s=0.05)
+        with pytest.raises(cgi.Unservable) as wrong:
             await anext(given)
         return wrong.value.status
 

@@ -102,7 +102,10 @@ def test_a_write_that_raises_is_undone_alone(store: Store):
 
     async def three() -> list:
         group = Group(store)
-        return await asyncio.gather(*(group.write(act) for act in (putting("first"), putting("before"), wrong, putting("after"))), return_exceptions=True)
+        return await asyncio.gather(
+            *(group.write(act) for act in (putting("first"), putting("before"), wrong, putting("after"))),
+            return_exceptions=True,
+        )
 
     first, before, raised, after = asyncio.run(three())
     assert (first, before, after) == ("first", "before", "after") and isinstance(raised, LookupError)

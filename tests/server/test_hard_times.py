@@ -22,13 +22,17 @@ DISK = "24m"
 FAILING_DISK_BYTES = 64 << 20
 HOUR_MS = 3_600_000
 
-mounts = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="a small disk is mounted, which needs root")
+mounts = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mount") is None, reason="a small disk is mounted, which needs root"
+)
 
 
 @contextmanager
 def small_disk(where: Path) -> Iterator[Path]:
     where.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(where)], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(where)], capture_output=True, text=True
+    )
     if made.returncode:
         pytest.skip(f"nothing can be mounted here: {made.stderr.strip()}")
     try:
@@ -52,7 +56,9 @@ class FailingDisk:
         self._run("mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.where))
 
     def fail(self) -> None:
-        source = subprocess.run(["findmnt", "-no", "SOURCE", str(self.where)], check=True, capture_output=True, text=True).stdout.strip()
+        source = subprocess.run(
+            ["findmnt", "-no", "SOURCE", str(self.where)], check=True, capture_output=True, text=True
+        ).stdout.strip()
         trigger = Path("/sys/fs/ext4", Path(source).name, "trigger_fs_error")
         if not trigger.exists():
             pytest.skip("this kernel's ext4 has no faults on demand")
@@ -61,7 +67,9 @@ class FailingDisk:
     def mend(self) -> None:
         """As a person does: nothing may use it meanwhile."""
         self.unmount()
-        subprocess.run(["e2fsck", "-fy", str(self.image)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["e2fsck", "-fy", str(self.image)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         self.mount()
 
     def unmount(self) -> None:
@@ -107,16 +115,25 @@ def test_a_full_disk_is_told_in_words_breaks_nothing_and_ends_with_room(tmp_path
             (clone / "m01/big").write_bytes(os.urandom(1 << 16))
             toy.git("add", "-A", cwd=clone)
             toy.git("commit", "-qm", "big", cwd=clone)
-            assert "No space left" in toy.git("push", "origin", f"HEAD:refs/agents/one/{one.session}", cwd=clone, check=False)
+            assert "No space left" in toy.git(
+                "push", "origin", f"HEAD:refs/agents/one/{one.session}", cwd=clone, check=False
+            )
             with server.http() as http:
                 told = http.post("/api/sessions", json={"agent": "three", "kind": "command", "door": False})
                 assert (told.status_code, told.json()["error"]) == (503, "unavailable")
                 assert http.get("/api/audit/verify").json()["ok"] and http.get("/health").status_code == 200
             filler.unlink()
             with wide.running(server):
-                assert one.call("claim_task")["fence"] == claimed["fence"], "the lease that was told of is still there"
-                assert two.call("claim_task", task="M02")["fence"] == claimed["fence"] + 1, "what was refused took no fence"
-                assert settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["status"] == "landed"
+                assert one.call("claim_task")["fence"] == claimed["fence"], (
+                    "the lease that was told of is still there"
+                )
+                assert two.call("claim_task", task="M02")["fence"] == claimed["fence"] + 1, (
+                    "what was refused took no fence"
+                )
+                assert (
+                    settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["status"]
+                    == "landed"
+                )
             with server.http() as http:
                 assert http.get("/api/audit/verify").json()["problems"] == []
         finally:
@@ -132,10 +149,26 @@ def test_a_disk_that_takes_nothing_stops_the_start_in_one_line(tmp_path: Path, h
         server = Server(project, disk)
         server.stop()
         before = fill(disk) if hard == "full" else None
-        subprocess.run(["mount", "-o", f"remount,{'ro' if hard == 'read-only' else 'rw'}", str(disk)], check=True)
-        argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(disk), "--port", "0"]
+        subprocess.run(
+            ["mount", "-o", f"remount,{'ro' if hard == 'read-only' else 'rw'}", str(disk)], check=True
+        )
+        argv = [
+            sys.executable,
+            "-m",
+            "mcp_server",
+            "--config",
+            str(project / "harness.toml"),
+            "--state",
+            str(disk),
+            "--port",
+            "0",
+        ]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and done.stderr.startswith("cannot start: ") and "Traceback" not in done.stderr, done.stderr
+        assert (
+            done.returncode == 1
+            and done.stderr.startswith("cannot start: ")
+            and "Traceback" not in done.stderr
+        ), done.stderr
         assert "ead-only" in done.stderr or "full" in done.stderr or "No space" in done.stderr, done.stderr
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
         if before is not None:
@@ -148,7 +181,9 @@ def test_a_disk_that_takes_nothing_stops_the_start_in_one_line(tmp_path: Path, h
 
 
 @mounts
-@pytest.mark.skipif(not all(map(shutil.which, ("mkfs.ext4", "e2fsck", "findmnt"))), reason="needs the tools of ext4")
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("mkfs.ext4", "e2fsck", "findmnt"))), reason="needs the tools of ext4"
+)
 def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses_nothing(tmp_path: Path):
     disk = FailingDisk(tmp_path)
     try:
@@ -157,7 +192,11 @@ def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses
             one, two = server.agent("one"), server.agent("two")
             claimed = one.call("claim_task", task="M01")
             disk.fail()
-            for agent, tool, args in ((two, "claim_task", {"task": "M02"}), (one, "list_tasks", {}), (one, "release_task", {"fence": claimed["fence"], "outcome": "abandoned"})):
+            for agent, tool, args in (
+                (two, "claim_task", {"task": "M02"}),
+                (one, "list_tasks", {}),
+                (one, "release_task", {"fence": claimed["fence"], "outcome": "abandoned"}),
+            ):
                 answer = refused(agent.call(tool, **args), "unavailable")
                 assert "read-only" in answer["happened"] and "again" in answer["next"]
             with server.http() as http:
@@ -167,8 +206,12 @@ def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses
         disk.mend()
         server.start()
         try:
-            assert one.call("claim_task")["fence"] == claimed["fence"], "the lease that was told of is still there"
-            assert two.call("claim_task", task="M02")["fence"] == claimed["fence"] + 1, "what was refused took no fence"
+            assert one.call("claim_task")["fence"] == claimed["fence"], (
+                "the lease that was told of is still there"
+            )
+            assert two.call("claim_task", task="M02")["fence"] == claimed["fence"] + 1, (
+                "what was refused took no fence"
+            )
             with server.http() as http:
                 assert http.get("/api/audit/verify").json()["problems"] == []
         finally:
@@ -177,7 +220,9 @@ def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses
         disk.unmount()
 
 
-def test_a_clock_that_jumps_back_and_forth_revives_nothing_and_loses_nothing(server: Server, runner: toy.LocalRunner, tmp_path: Path, until):
+def test_a_clock_that_jumps_back_and_forth_revives_nothing_and_loses_nothing(
+    server: Server, runner: toy.LocalRunner, tmp_path: Path, until
+):
     one, two = server.agent("one"), server.agent("two")
     first = one.call("claim_task", task="T02")
     server.clock.ahead_ms -= HOUR_MS
@@ -195,7 +240,9 @@ def test_a_clock_that_jumps_back_and_forth_revives_nothing_and_loses_nothing(ser
     with server.http() as http:
         signed = http.get("/api/audit/verify").json()["checkpoints"]
         one.call("write_note", topic="clock", text="went back")
-        until(lambda: http.get("/api/audit/verify").json()["checkpoints"] > signed)  # though by the clock it is long before the last one
+        until(
+            lambda: http.get("/api/audit/verify").json()["checkpoints"] > signed
+        )  # though by the clock it is long before the last one
         assert http.get("/api/audit/verify").json()["problems"] == []
 
 
@@ -234,7 +281,7 @@ def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path):
 
 def test_every_git_process_syncs_all_that_it_writes(tmp_path: Path):
     """Read back by git itself, from a repository that the server has made."""
-    from mcp_server.git import Repository
+    from mcp_server.repos.repository import Repository
 
     made = Repository.create(tmp_path / "bare.git")
     assert toy.git("config", "--get", "core.fsync", cwd=made.path) == "all"

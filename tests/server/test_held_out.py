@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import app, config
+from mcp_server import config
 from mcp_server.bell import Bell
-from mcp_server.use_cases import running
+from mcp_server.edge import app
+from mcp_server.use_cases.oracle import asking
 from mcp_server.world import World
-from oracle import report
-from oracle.cases import BadCases
+from oracle.judging import report
+from oracle.suites.case_files import BadCases
 
 from . import toy, wide
 from .conftest import Agent, Server
 from .wide import refused, settled
 
 # On main the words in capitals pass and the others fail; no visible case has a Q in it.
-HIDDEN = {"hidden/zoo/okapi.txt": "-- case: gnu\nQUOKKA\n-- case: emu\nwombat quoll\n", "hidden/yak.txt": "QUETZAL\n"}
+HIDDEN = {
+    "hidden/zoo/okapi.txt": "-- case: gnu\nQUOKKA\n-- case: emu\nwombat quoll\n",
+    "hidden/yak.txt": "QUETZAL\n",
+}
 INPUTS = ["quokka", "wombat", "quoll", "quetzal"]
 NAMES = ["okapi", "zoo/", "gnu", "emu", "yak"]
 SUITE = 'held_out = ["../hidden/**/*.txt"]\n'
@@ -67,17 +71,43 @@ def test_no_answer_tells_an_agent_more_of_them_than_two_numbers(server: Server, 
     worse = one.commit(clone, {"m01/filter": "FROM=Q\nTO=q\n"})
     full = settled(one, "run_oracle", fence=fence, scope="full")
     told.append(full["text"])
-    assert full["suites"]["words"]["held_out"] == {"cases": 3, "passed": 0} and full["suites"]["words"]["counts"]["cases"] == 4
+    assert (
+        full["suites"]["words"]["held_out"] == {"cases": 3, "passed": 0}
+        and full["suites"]["words"]["counts"]["cases"] == 4
+    )
     ids = list(server.world.held_out["words"].cases)
-    globs = ["*", "held-out/*", "*held*", "words:held-out/*", "words:*", "../hidden/*", "*okapi*", ids[0], f"words:{ids[0]}", "[h]eld-out/?*"]
-    for asked in [{"scope": scope} for scope in ("task", "module", "fast")] + [{"cases": [glob]} for glob in globs] + [{"cases": globs}]:
+    globs = [
+        "*",
+        "held-out/*",
+        "*held*",
+        "words:held-out/*",
+        "words:*",
+        "../hidden/*",
+        "*okapi*",
+        ids[0],
+        f"words:{ids[0]}",
+        "[h]eld-out/?*",
+    ]
+    for asked in (
+        [{"scope": scope} for scope in ("task", "module", "fast")]
+        + [{"cases": [glob]} for glob in globs]
+        + [{"cases": globs}]
+    ):
         answer = settled(one, "run_oracle", fence=fence, **asked)
         told.append(answer["text"])
         if answer["status"] != "refused" and asked != {"scope": "task"} and asked != {"scope": "module"}:
-            assert "held_out" not in answer["suites"]["words"] and answer["suites"]["words"]["counts"]["cases"] <= 4, asked
+            assert (
+                "held_out" not in answer["suites"]["words"]
+                and answer["suites"]["words"]["counts"]["cases"] <= 4
+            ), asked
     pushed = refused(settled(one, "push", fence=fence, commit=worse, summary="Worse"), "regression")
     assert "2 held-out cases of words" in pushed["happened"]
-    told += [pushed["text"], one.call("read_progress")["text"], one.call("list_tasks")["text"], one.call("claim_task")["text"]]
+    told += [
+        pushed["text"],
+        one.call("read_progress")["text"],
+        one.call("list_tasks")["text"],
+        one.call("claim_task")["text"],
+    ]
     assert "(of 3 held-out ones 2)" in told[-3]
     for number, glob in enumerate(globs[1:3] + [ids[1]]):
         made = one.call("create_task", title=f"Find {number}", module="m02", brief="x", cases=[glob])
@@ -88,11 +118,24 @@ def test_no_answer_tells_an_agent_more_of_them_than_two_numbers(server: Server, 
         if claimed["status"] != "leased":
             break
         assert claimed["failing"] == 0
-        commit = one.commit(clone, {"m01/filter": "x\n", f"m02/{number}": "1\n"}) if number == 0 else one.commit(clone, {f"m02/{number}": "1\n"})
-        told += [claimed["text"], settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["text"]]
-        told.append(one.call("release_task", fence=claimed["fence"], outcome="blocked", note="held-out?")["text"])
+        commit = (
+            one.commit(clone, {"m01/filter": "x\n", f"m02/{number}": "1\n"})
+            if number == 0
+            else one.commit(clone, {f"m02/{number}": "1\n"})
+        )
+        told += [
+            claimed["text"],
+            settled(one, "push", fence=claimed["fence"], commit=commit, summary="x")["text"],
+        ]
+        told.append(
+            one.call("release_task", fence=claimed["fence"], outcome="blocked", note="held-out?")["text"]
+        )
     one.call("write_note", topic="t", text="x")
-    told += [one.call("read_notes")["text"], one.call("drop_database")["text"], one.call("read_progress")["text"]]
+    told += [
+        one.call("read_notes")["text"],
+        one.call("drop_database")["text"],
+        one.call("read_progress")["text"],
+    ]
     shown = [guess.lower() for guess in globs]  # what the agent itself wrote is no news to it
     for text in told:
         seen = text.lower()
@@ -111,14 +154,29 @@ def test_neither_git_nor_any_route_for_agents_has_them(server: Server, tmp_path:
     header = f"http.extraHeader=Authorization: Bearer {one.token}"
     toy.git("clone", "-q", "--mirror", "-c", header, f"{server.url}/git/toy.git", "mirror", cwd=tmp_path)
     for where in (tmp_path / "mirror", server.state / "repos/toy.git"):
-        names = toy.git("ls-remote" if where.name == "mirror" else "for-each-ref", *(["."] if where.name == "mirror" else []), cwd=where)
+        names = toy.git(
+            "ls-remote" if where.name == "mirror" else "for-each-ref",
+            *(["."] if where.name == "mirror" else []),
+            cwd=where,
+        )
         assert "refs/heads/main" in names
-        objects = subprocess.run(["git", "cat-file", "--batch-all-objects", "--batch"], cwd=where, capture_output=True, check=True).stdout
-        text = f"{names}\n{objects.decode('utf-8', 'replace')}".replace("../hidden/**/*.txt", "")  # harness.toml itself says where
+        objects = subprocess.run(
+            ["git", "cat-file", "--batch-all-objects", "--batch"], cwd=where, capture_output=True, check=True
+        ).stdout
+        text = f"{names}\n{objects.decode('utf-8', 'replace')}".replace(
+            "../hidden/**/*.txt", ""
+        )  # harness.toml itself says where
         assert "ABC" in text and give_away(server, text) == []
     with server.http() as admin:
         last = max(event["data"]["job"] for event in server.events(kind="job_done"))
-        routes = [f"/api/jobs/{last}", f"/api/jobs/{last}/tree.tar", "/api/status", "/api/events", "/api/tasks", "/api/commits"]
+        routes = [
+            f"/api/jobs/{last}",
+            f"/api/jobs/{last}/tree.tar",
+            "/api/status",
+            "/api/events",
+            "/api/tasks",
+            "/api/commits",
+        ]
         assert all(admin.get(route).status_code == 200 for route in routes)
         for route in routes:
             assert admin.get(route, headers={"Authorization": f"Bearer {one.token}"}).status_code == 403
@@ -132,19 +190,37 @@ def test_people_find_out_which_file_fails(server: Server):
             told = http.get(f"/api/jobs/{job}").json()
         world = server.world
         assert world is not None
-        failing = [case for case in world.held_out["words"].cases.values() if told["verdict"]["outcomes"][case.id] == "fail"]
-        assert told.get("held_out_failing", []) == [{"id": case.id, "file": case.file, "line": case.line} for case in sorted(failing, key=lambda case: case.id)]
+        failing = [
+            case
+            for case in world.held_out["words"].cases.values()
+            if told["verdict"]["outcomes"][case.id] == "fail"
+        ]
+        assert told.get("held_out_failing", []) == [
+            {"id": case.id, "file": case.file, "line": case.line}
+            for case in sorted(failing, key=lambda case: case.id)
+        ]
         assert http.get("/api/status").json()["suites"]["words"]["held_out"]["cases"] == 3
-    events = [event["data"] for event in server.events(kind="job_done") if "held_out_failing" in event["data"]]
+    events = [
+        event["data"] for event in server.events(kind="job_done") if "held_out_failing" in event["data"]
+    ]
     assert any("../hidden/zoo/okapi.txt:4" in event["held_out_failing"] for event in events)
 
 
 def lies(id: str) -> dict[str, dict]:
-    shown = {"id": id, "input": "QUOKKA", "candidate": {"output": "", "exit": 0}, "reference": {"output": "QUOKKA", "exit": 0}, "difference": "line 1"}
+    shown = {
+        "id": id,
+        "input": "QUOKKA",
+        "candidate": {"output": "", "exit": 0},
+        "reference": {"output": "QUOKKA", "exit": 0},
+        "difference": "line 1",
+    }
     return {
         "a failure shown": {"failures": [shown]},
         "in a cause": {"causes": [{"id": "0" * 8, "says": "QUOKKA", "count": 1, "cases": [id]}]},
-        "broken": {"status": "broken", "reason": f"the reference failed on case {id!r} (../hidden/yak.txt:1): QUOKKA"},
+        "broken": {
+            "status": "broken",
+            "reason": f"the reference failed on case {id!r} (../hidden/yak.txt:1): QUOKKA",
+        },
     }
 
 
@@ -154,12 +230,19 @@ def test_a_runner_that_would_give_one_away_is_not_passed_on(tmp_path: Path):
             [wanted] = http.post("/api/oracle/run", json={"fresh": True}).json()["jobs"].values()
             for _ in range(3):  # broken, it is tried again
                 job = claimed(server, wanted)
-                assert [case["hidden"] for case in job["cases"]] == [False] * 4 + [True] * 3, "the runner knows which they are"
+                assert [case["hidden"] for case in job["cases"]] == [False] * 4 + [True] * 3, (
+                    "the runner knows which they are"
+                )
                 id = job["cases"][-1]["id"]
                 outcomes = {case["id"]: "fail" if case["id"] == id else "pass" for case in job["cases"]}
                 verdict = {"status": "failed", "outcomes": outcomes} | lies(id)[lie]
-                assert http.post(f"/api/jobs/{wanted}/result", json={"runner": "r", "verdict": verdict}).status_code == 200
-            answer = running.answer(server.world, running.Started({"words": wanted}, job["commit"]))
+                assert (
+                    http.post(
+                        f"/api/jobs/{wanted}/result", json={"runner": "r", "verdict": verdict}
+                    ).status_code
+                    == 200
+                )
+            answer = asking.answer(server.world, asking.Started({"words": wanted}, job["commit"]))
             assert answer["status"] == "broken" and give_away(server, report.encode(answer)) == [], lie
 
 
@@ -219,7 +302,9 @@ def test_their_names_last_as_long_as_the_database_and_tell_nothing(tmp_path: Pat
     ]  # fmt: skip
     (tmp_path / "hidden/yak.txt").write_text("CHANGED\n")
     changed = start(made, tmp_path / "state").held_out["words"]
-    assert set(changed.cases) == set(first.cases) and changed.key != first.key, "what was measured with the old ones is measured again"
+    assert set(changed.cases) == set(first.cases) and changed.key != first.key, (
+        "what was measured with the old ones is measured again"
+    )
 
 
 def problems(project: Path, state: Path) -> str:
@@ -238,10 +323,14 @@ def test_what_is_wrong_with_them_is_told_by_file_and_line_before_anything_starts
 
 
 @pytest.mark.parametrize("how", ["tracked", "copied", "once"])
-def test_a_file_that_agents_could_read_in_the_repository_or_its_history_is_not_held_out(tmp_path: Path, how: str):
+def test_a_file_that_agents_could_read_in_the_repository_or_its_history_is_not_held_out(
+    tmp_path: Path, how: str
+):
     made = project(tmp_path)
     if how == "tracked":
-        (made / "harness.toml").write_text((made / "harness.toml").read_text().replace("../hidden/**/*.txt", "m01/*.txt"))
+        (made / "harness.toml").write_text(
+            (made / "harness.toml").read_text().replace("../hidden/**/*.txt", "m01/*.txt")
+        )
     name = "m01/animal.txt"
     (made / name).write_text(HIDDEN["hidden/yak.txt"])
     toy.git("add", "-A", cwd=made)
@@ -252,7 +341,10 @@ def test_a_file_that_agents_could_read_in_the_repository_or_its_history_is_not_h
     told = problems(made, tmp_path / "state")
     assert told == {
         "tracked": "m01/animal.txt:1: it is held out, and repository toy tracks it: agents read it there",
-    }.get(how, "../hidden/yak.txt:1: it is held out, and the history of repository toy holds its content: agents read it there")
+    }.get(
+        how,
+        "../hidden/yak.txt:1: it is held out, and the history of repository toy holds its content: agents read it there",
+    )
 
 
 def test_what_is_known_of_a_file_counts_for_nothing_once_its_content_has_changed(tmp_path: Path):
@@ -265,7 +357,9 @@ def test_what_is_known_of_a_file_counts_for_nothing_once_its_content_has_changed
             (tmp_path / "hidden/yak.txt").write_text(content)
             server.start()
             with wide.running(server):
-                assert settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"]["held_out"] == {"cases": 3, "passed": passed}
+                assert settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"][
+                    "held_out"
+                ] == {"cases": 3, "passed": passed}
 
 
 def test_a_run_that_waits_while_they_change_is_broken_and_the_next_one_has_the_new_ones(tmp_path: Path):
@@ -275,7 +369,10 @@ def test_a_run_that_waits_while_they_change_is_broken_and_the_next_one_has_the_n
         (tmp_path / "hidden/yak.txt").unlink()
         server.start()
         with wide.running(server):
-            assert settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"]["held_out"]["cases"] == 2
+            assert (
+                settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"]["held_out"]["cases"]
+                == 2
+            )
             with server.http() as http:
                 old = http.get(f"/api/jobs/{job['job']}").json()
         assert old["verdict"]["status"] == "broken" and "have changed" in old["verdict"]["reason"]

@@ -45,12 +45,31 @@ def record(ground: Ground, seeds: range, **steps: int) -> dict[str, int]:
     return seen
 
 
-def test_every_history_of_claims_expiries_releases_pushes_and_deaths_could_be_one_call_after_the_other(tmp_path: Path):
+def test_every_history_of_claims_expiries_releases_pushes_and_deaths_could_be_one_call_after_the_other(
+    tmp_path: Path,
+):
     with histories.ground(tmp_path) as ground:
         seen = record(ground, range(HISTORIES - HISTORIES // LANDING_SHARE))
         assert ground.verify() == []
-    wanted = {"claim leased", "claim held", "claim overlap", "claim no_task", "release released", "release held", "release not_leased"}
-    wanted |= {"push sent", "push stale_fence", "push held", "push not_leased", "gate refused", "expire True", "end None", "unread"}
+    wanted = {
+        "claim leased",
+        "claim held",
+        "claim overlap",
+        "claim no_task",
+        "release released",
+        "release held",
+        "release not_leased",
+    }
+    wanted |= {
+        "push sent",
+        "push stale_fence",
+        "push held",
+        "push not_leased",
+        "gate refused",
+        "expire True",
+        "end None",
+        "unread",
+    }
     assert wanted <= set(seen), f"nothing was tried of {wanted - set(seen)}"
 
 
@@ -91,11 +110,15 @@ def test_calls_that_overlap_in_time_may_be_ordered_either_way():
 
 
 def test_a_call_that_ended_before_another_began_came_first():
-    assert not history(("claim", ("two", "S2", "A1"), "held", 1, 2), ("claim", ("one", "S1", "A1"), CLAIMED, 3, 4))
+    assert not history(
+        ("claim", ("two", "S2", "A1"), "held", 1, 2), ("claim", ("one", "S1", "A1"), CLAIMED, 3, 4)
+    )
 
 
 def test_two_winners_have_no_order():
-    assert not history(("claim", ("one", "S1", "A1"), CLAIMED, 1, 4), ("claim", ("two", "S2", "A1"), CLAIMED, 2, 3))
+    assert not history(
+        ("claim", ("one", "S1", "A1"), CLAIMED, 1, 4), ("claim", ("two", "S2", "A1"), CLAIMED, 2, 3)
+    )
 
 
 def test_a_call_whose_answer_nobody_read_happened_at_any_later_time_or_never():

@@ -21,7 +21,12 @@ HISTORIES = max(40, int(os.environ.get("HARNESS_HISTORIES", "1000")) // 25)
 STEPS = 4
 ANSWER_S = 30
 KILLED = 0.2  # the share of calls whose client dies before the answer
-JUMPS_MS = (20_000, LEASE_MS - 1, LEASE_MS, LEASE_MS + 1)  # forward only: the server's own ticker ends what is overdue, at times we do not see
+JUMPS_MS = (
+    20_000,
+    LEASE_MS - 1,
+    LEASE_MS,
+    LEASE_MS + 1,
+)  # forward only: the server's own ticker ends what is overdue, at times we do not see
 TOOLS = {"claim": "claim_task", "call": "list_tasks", "release": "release_task", "push": "push"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + HISTORIES * 3)]
@@ -62,7 +67,11 @@ class Recorder:
         with self.lock:
             for number, step in enumerate(steps):
                 first = number == 0 or not step.is_known
-                self.calls.append(step if first else Call(step.what, step.args, step.answer, step.began, step.ended, len(self.calls) - 1))
+                self.calls.append(
+                    step
+                    if first
+                    else Call(step.what, step.args, step.answer, step.began, step.ended, len(self.calls) - 1)
+                )
 
     def begin(self, agent: str) -> None:
         began = self.now()
@@ -82,14 +91,33 @@ class Recorder:
         match chance.choice(("claim", "claim", "claim", "call", "release", "push", "push")):
             case "claim":
                 task = chance.choice((None, *TASKS))
-                self.request("claim", (agent, session, task), {"task": task} if task else {}, agent, token, killed=chance.random() < KILLED)
+                self.request(
+                    "claim",
+                    (agent, session, task),
+                    {"task": task} if task else {},
+                    agent,
+                    token,
+                    killed=chance.random() < KILLED,
+                )
             case "release" if self.fences:
                 fence, outcome = chance.choice(self.fences), chance.choice(("abandoned", "blocked"))
                 wanted = {"fence": fence, "outcome": outcome, "note": "because"}
-                self.request("release", (agent, fence, outcome), wanted, agent, token, killed=chance.random() < KILLED)
+                self.request(
+                    "release", (agent, fence, outcome), wanted, agent, token, killed=chance.random() < KILLED
+                )
             case "push" if self.fences:
-                fence, commit = chance.choice(self.fences), self.commits[agent, chance.choice("abc")][chance.randrange(COMMITS)]
-                self.request("push", (agent, fence, commit), {"fence": fence, "commit": commit, "summary": "Work"}, agent, token, killed=chance.random() < KILLED)
+                fence, commit = (
+                    chance.choice(self.fences),
+                    self.commits[agent, chance.choice("abc")][chance.randrange(COMMITS)],
+                )
+                self.request(
+                    "push",
+                    (agent, fence, commit),
+                    {"fence": fence, "commit": commit, "summary": "Work"},
+                    agent,
+                    token,
+                    killed=chance.random() < KILLED,
+                )
             case _:
                 self.request("call", (agent,), {}, agent, token, killed=chance.random() < KILLED)
 
@@ -104,7 +132,9 @@ class Recorder:
         if answer.get("status") == "leased":
             with self.lock:
                 self.fences.append(answer["fence"])
-        self.put(*([Call(what, args, told(what, answer), began, renewal.ended)] if what != "call" else []), renewal)
+        self.put(
+            *([Call(what, args, told(what, answer), began, renewal.ended)] if what != "call" else []), renewal
+        )
 
     def supervise(self, barrier: threading.Barrier) -> None:
         chance = random.Random(f"{self.seed} supervisor")
@@ -153,7 +183,9 @@ def told(what: str, answer: dict) -> object:
 
 def call(server: Server, token: str, tool: str, arguments: dict, *, killed: bool) -> dict | None:
     """One tools/call over a connection of its own. A killed client hangs up once its request is out."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}).encode()
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    ).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -173,11 +205,17 @@ def is_quiet(server: Server) -> bool:
     with server.http() as http:  # whoever has hung up already was let in before this one
         assert http.get("/health").status_code == 200
     ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith("asyncio_")}
-    at_work = [frame for ident, frame in sys._current_frames().items() if ident in ours and frame.f_code.co_name != "_worker"]
+    at_work = [
+        frame
+        for ident, frame in sys._current_frames().items()
+        if ident in ours and frame.f_code.co_name != "_worker"
+    ]
     if server._server.server_state.tasks or at_work:
         return False
     assert server.world is not None
-    asyncio.run_coroutine_threadsafe(server.world.group.write(lambda _: None), server.loop).result(ANSWER_S)  # after all that waits
+    asyncio.run_coroutine_threadsafe(server.world.group.write(lambda _: None), server.loop).result(
+        ANSWER_S
+    )  # after all that waits
     return True
 
 
@@ -189,8 +227,23 @@ def test_every_history_over_the_door_could_be_one_call_after_the_other(served: t
         recorder.record(until)
         verdict = check(recorder.calls, recorder.start, lease_model.step)
         assert verdict.ok, f"seed {seed}:\n{verdict}"
-        seen |= {f"{call.what} {call.answer if isinstance(call.answer, str) else 'done'}" if call.is_known else "unread" for call in recorder.calls}
-    wanted = {"claim done", "claim held", "claim overlap", "push done", "push stale_fence", "push not_leased", "release done", "release held", "unread"}
+        seen |= {
+            f"{call.what} {call.answer if isinstance(call.answer, str) else 'done'}"
+            if call.is_known
+            else "unread"
+            for call in recorder.calls
+        }
+    wanted = {
+        "claim done",
+        "claim held",
+        "claim overlap",
+        "push done",
+        "push stale_fence",
+        "push not_leased",
+        "release done",
+        "release held",
+        "unread",
+    }
     assert wanted <= seen, f"nothing was tried of {wanted - seen}"
     with server.http() as http:
         assert http.get("/api/audit/verify").json()["ok"]
@@ -204,7 +257,9 @@ def test_of_many_who_claim_one_task_at_once_exactly_one_gets_it(served: tuple[Se
         racers = [server.agent(f"racer{number}") for number in range(8)]
         barrier, answers = threading.Barrier(len(racers)), []
 
-        def race(token: str, task: str = task, barrier: threading.Barrier = barrier, answers: list = answers) -> None:
+        def race(
+            token: str, task: str = task, barrier: threading.Barrier = barrier, answers: list = answers
+        ) -> None:
             barrier.wait()
             answers.append(call(server, token, "claim_task", {"task": task}, killed=False))
 

@@ -9,32 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import app, config
-from mcp_server.auth import ADMIN, AGENT, Principal
+from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.config import Budget
 from mcp_server.core.landing import Submission
 from mcp_server.core.lease import Lease
 from mcp_server.core.task import State, Task
-from mcp_server.gateway.budgets import Scope
+from mcp_server.edge import app
+from mcp_server.edge.auth import ADMIN, AGENT, Principal
+from mcp_server.models.budgets import Scope
 from mcp_server.store import Store, meta, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import (
-    baseline,
-    claim,
-    leasing,
-    memory,
-    oracle_jobs,
-    oracle_tasks,
-    planning,
-    release,
-    spending,
-    status,
-    tip_check,
-)
+from mcp_server.use_cases.memory import notes
+from mcp_server.use_cases.oracle import baseline, tip_check
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
+from mcp_server.use_cases.people import spending, status
+from mcp_server.use_cases.tasks import claim, from_oracle, leasing, planning, release
 from mcp_server.world import World
 
 from . import toy, work
@@ -60,12 +53,42 @@ def grown(world: World, first: int, until: int) -> None:
         for number in range(first, until):
             id, who = f"T{number}", Principal(f"one-{number % 4}", AGENT)
             needs = (f"T{number - 1}",) if number % 10 else ()
-            task_rows.add(tx, Task(id, f"old {number}", "b", "count", "toy", ("count/**",), needs=needs, state=State.DONE))
-            lease_rows.add(tx, Lease(number, id, who.name, None, "toy", ("count/**",), number, number, ended_ms=number, end_reason="landed"))
-            made = submission_rows.add(tx, fence=number, task=id, agent=who.name, repo="toy", commit=f"{number:040x}", summary="s", now_ms=number)
-            submission_rows.put(tx, replace(made, state=Submission.LANDED, ended_ms=number, candidate=made.commit))
+            task_rows.add(
+                tx,
+                Task(id, f"old {number}", "b", "count", "toy", ("count/**",), needs=needs, state=State.DONE),
+            )
+            lease_rows.add(
+                tx,
+                Lease(
+                    number,
+                    id,
+                    who.name,
+                    None,
+                    "toy",
+                    ("count/**",),
+                    number,
+                    number,
+                    ended_ms=number,
+                    end_reason="landed",
+                ),
+            )
+            made = submission_rows.add(
+                tx,
+                fence=number,
+                task=id,
+                agent=who.name,
+                repo="toy",
+                commit=f"{number:040x}",
+                summary="s",
+                now_ms=number,
+            )
+            submission_rows.put(
+                tx, replace(made, state=Submission.LANDED, ended_ms=number, candidate=made.commit)
+            )
             world.record(tx, "landed", who, task=id, fence=number, commit=made.commit)
-            world.record(tx, "refusal", who, task=id, tool="push", code="conflict", happened="it was refused before")
+            world.record(
+                tx, "refusal", who, task=id, tool="push", code="conflict", happened="it was refused before"
+            )
             if number % 10 == 0:
                 session = people.add_session(tx, agent=who.name, kind="command", door=False, now_ms=number)
                 people.put_session(tx, replace(session, ended_ms=number, outcome="worked"))
@@ -137,12 +160,31 @@ def test_a_list_for_an_agent_with_room_for_the_open_ones_alone_looks_at_no_done_
     histories.hold(lambda world: planning.listed(world, ME))
 
 
-@pytest.mark.parametrize("look", [status.status, memory.state, oracle_tasks.close_passing, leasing.expire, tip_check.look])
-def test_what_is_asked_again_and_again_is_no_more_work_after_many_landings(histories: Histories, look: Callable[[World], object]):
+@pytest.mark.parametrize(
+    "look", [status.status, notes.state, from_oracle.close_passing, leasing.expire, tip_check.look]
+)
+def test_what_is_asked_again_and_again_is_no_more_work_after_many_landings(
+    histories: Histories, look: Callable[[World], object]
+):
     for world in (histories.little, histories.much):
         with world.store.write() as tx:
-            if "FAILS" not in task_rows.every(tx):  # it was made from the oracle: the ticker looks whether it is over
-                task_rows.add(tx, Task("FAILS", "f", "b", "shout", "toy", ("shout/**",), cases=("words:low/one",), suite="words", source="oracle:words:x"))
+            if "FAILS" not in task_rows.every(
+                tx
+            ):  # it was made from the oracle: the ticker looks whether it is over
+                task_rows.add(
+                    tx,
+                    Task(
+                        "FAILS",
+                        "f",
+                        "b",
+                        "shout",
+                        "toy",
+                        ("shout/**",),
+                        cases=("words:low/one",),
+                        suite="words",
+                        source="oracle:words:x",
+                    ),
+                )
     histories.hold(look)
 
 
@@ -151,13 +193,16 @@ def test_a_budget_of_minutes_is_no_more_work_after_many_landings(histories: Hist
         with world.store.read() as tx:
             for scope, name in ((Scope.RUN, ""), (Scope.TASK, "T1005")):
                 assert spending.standing(world, tx, [(scope, name, Budget(minutes=1))]) is not None
+
     histories.hold(look)
 
 
 # -- what is told of it
 
 
-def test_status_tells_all_landings_and_refusals_and_the_newest_sessions_and_counts_those_that_came_since(tmp_path: Path):
+def test_status_tells_all_landings_and_refusals_and_the_newest_sessions_and_counts_those_that_came_since(
+    tmp_path: Path,
+):
     world = opened(tmp_path)
     for first, until in ((1_000, 1_021), (1_021, 1_030)):
         grown(world, first, until)
@@ -167,12 +212,17 @@ def test_status_tells_all_landings_and_refusals_and_the_newest_sessions_and_coun
         by_agent = Counter(f"one-{number % 4}" for number in range(1_000, until))
         for row in told["agents"]:
             assert row["landings"] == row["refusals"] == by_agent[row["agent"]]
-    assert {row["agent"]: (row["session"], row["outcome"]) for row in told["agents"]} == {"one-0": ("S3", "worked"), "one-2": ("S2", "worked")}
+    assert {row["agent"]: (row["session"], row["outcome"]) for row in told["agents"]} == {
+        "one-0": ("S3", "worked"),
+        "one-2": ("S2", "worked"),
+    }
     with world.store.write() as tx:
         people.add_session(tx, agent="one-2", kind="command", door=False, now_ms=2_000)
     [now] = [row for row in status.status(world)["agents"] if row["agent"] == "one-2"]
-    assert (now["session"], now["live"], now["outcome"]) == ("S4", True, "worked"), "what became of the one before is told with it"
-    assert [one.task for one in memory.state(world).landed] == [f"T{number}" for number in range(1_022, 1_030)]
+    assert (now["session"], now["live"], now["outcome"]) == ("S4", True, "worked"), (
+        "what became of the one before is told with it"
+    )
+    assert [one.task for one in notes.state(world).landed] == [f"T{number}" for number in range(1_022, 1_030)]
     with suppress(Enough), world.store.write() as tx:
         world.record(tx, "landed", ME)
         raise Enough
@@ -211,7 +261,9 @@ def known(world: World) -> dict[str, Task]:
 
 
 @pytest.mark.parametrize("part", [False, True], ids=["a whole transaction", "a part of one"])
-def test_a_task_that_was_added_and_undone_is_unknown_and_its_number_is_given_again(tmp_path: Path, part: bool):
+def test_a_task_that_was_added_and_undone_is_unknown_and_its_number_is_given_again(
+    tmp_path: Path, part: bool
+):
     world = opened(tmp_path)
     before = known(world)
     with suppress(Enough), world.store.write() as tx, tx.part() if part else nullcontext():
@@ -238,7 +290,12 @@ def test_a_number_follows_the_greatest_whatever_else_the_ids_are(tmp_path: Path)
 
 def test_a_database_that_is_older_than_an_index_gets_it(tmp_path: Path):
     def names(tx) -> set[str]:
-        return {row[0] for row in tx.driver.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql NOT NULL")}
+        return {
+            row[0]
+            for row in tx.driver.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"
+            )
+        }
 
     store = Store.open(tmp_path / "state.db")
     with store.write() as tx:
@@ -260,7 +317,12 @@ SUITES = 12
 @pytest.fixture
 def suites(tmp_path: Path) -> Iterator[World]:
     one = toy.TOML[toy.TOML.index("[oracle.words]") : toy.TOML.index("[agents.worker]")]
-    more = "".join(one.replace("[oracle.words]", f"[oracle.more-{number}]").replace("tr a-z", f"LC_ALL=C.{number} tr a-z") for number in range(SUITES - 1))
+    more = "".join(
+        one.replace("[oracle.words]", f"[oracle.more-{number}]").replace(
+            "tr a-z", f"LC_ALL=C.{number} tr a-z"
+        )
+        for number in range(SUITES - 1)
+    )
     world = opened(tmp_path, toy.TOML.replace(one, one + more))
     yield world
     world.store.close()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import git_http, git_push
+from mcp_server.edge.git_http import receive as git_push
+from mcp_server.edge.git_http import routes
 
 from . import packs, toy
 from .hostile import Stand, standing, until
@@ -33,11 +34,33 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 
 FOREIGN = (
     "refs/heads/main refs/heads/new refs/heads/one refs/tags/v1 refs/landed/M01/1/1 refs/kept/202601 refs/candidates/1 refs/salvage/M01/1 refs/import/main "
-    "refs/notes/commits refs/replace/" + ONE + " refs/stash refs/bisect/bad refs/worktree/x refs/agents/two/w refs/agents/onetwo/w refs/agents/one refs/agents "
+    "refs/notes/commits refs/replace/"
+    + ONE
+    + " refs/stash refs/bisect/bad refs/worktree/x refs/agents/two/w refs/agents/onetwo/w refs/agents/one refs/agents "
     "HEAD FETCH_HEAD ORIG_HEAD main refs config refs/../HEAD refs/heads/../../config /etc/passwd ../../../etc/passwd REFS/AGENTS/ONE/x refs/agents/ONE/x "
     "refs/Agents/one/x refs//agents/one/x refs/agents//one/x ./refs/agents/one/x"
 ).split()
-NO_NAMES = ["refs/agents/one/../../heads/main", "refs/agents/one/../two/w", "refs/agents/one/.", "refs/agents/one/..", "refs/agents/one/a..b", "refs/agents/one/x.lock", "refs/agents/one/.x", "refs/agents/one/x/", "refs/agents/one//x", "refs/agents/one/x.", "refs/agents/one/@{1}", "refs/agents/one/x~1", "refs/agents/one/x^", "refs/agents/one/x:y", "refs/agents/one/x?", "refs/agents/one/*", "refs/agents/one/[x", "refs/agents/one/a\\b", "refs/agents/one/"]
+NO_NAMES = [
+    "refs/agents/one/../../heads/main",
+    "refs/agents/one/../two/w",
+    "refs/agents/one/.",
+    "refs/agents/one/..",
+    "refs/agents/one/a..b",
+    "refs/agents/one/x.lock",
+    "refs/agents/one/.x",
+    "refs/agents/one/x/",
+    "refs/agents/one//x",
+    "refs/agents/one/x.",
+    "refs/agents/one/@{1}",
+    "refs/agents/one/x~1",
+    "refs/agents/one/x^",
+    "refs/agents/one/x:y",
+    "refs/agents/one/x?",
+    "refs/agents/one/*",
+    "refs/agents/one/[x",
+    "refs/agents/one/a\\b",
+    "refs/agents/one/",
+]
 
 
 @pytest.mark.parametrize("ref", FOREIGN)
@@ -46,7 +69,11 @@ def test_no_other_ref_can_be_made_moved_or_deleted(stand: Stand, ref: str):
     with stand.untouched():
         for old, new in ((ZERO, main), (main, ZERO), (main, stand.git("rev-parse", "main^{tree}"))):
             status, words = stand.wire.push(ref, new, EMPTY_PACK, old=old)
-            assert not took((status, words), ref) and b"only refs/agents/one/* can be pushed" not in words or b"ng " + ref.encode() in words
+            assert (
+                not took((status, words), ref)
+                and b"only refs/agents/one/* can be pushed" not in words
+                or b"ng " + ref.encode() in words
+            )
 
 
 @pytest.mark.parametrize("ref", NO_NAMES)
@@ -80,7 +107,9 @@ def test_what_was_pushed_is_kept(stand: Stand):
     assert took(stand.wire.push(ref, first.oid, EMPTY_PACK, old=main), ref), "and forwards again"
     with stand.untouched():
         assert not took(stand.wire.push(ref, ZERO, b"", old=first.oid), ref)
-        assert not took(stand.wire.push(ref, main, EMPTY_PACK, old=main), ref), "another has moved it meanwhile"
+        assert not took(stand.wire.push(ref, main, EMPTY_PACK, old=main), ref), (
+            "another has moved it meanwhile"
+        )
         assert not took(stand.wire.push(ref, main, EMPTY_PACK, old=ZERO), ref)
 
 
@@ -89,13 +118,17 @@ def test_one_ref_too_many_refuses_them_all(stand: Stand, capability: str):
     main = stand.main()
     updates = [(stand.ref(), ZERO, main) for _ in range(10)]
     with stand.untouched():
-        body = commands([*updates, ("refs/heads/main", main, main)], capabilities=packs.CAPABILITIES + capability)
+        body = commands(
+            [*updates, ("refs/heads/main", main, main)], capabilities=packs.CAPABILITIES + capability
+        )
         answer = stand.wire.post(body + EMPTY_PACK)
         assert answer[0] == 200 and not any(took(answer, ref) for ref, _, _ in updates)
         too_many = [(stand.ref(), ZERO, main) for _ in range(git_push.COMMANDS_MAX + 1)]
         assert stand.wire.post(commands(too_many) + EMPTY_PACK)[0] == 400
         same = stand.ref()
-        twice = stand.wire.post(commands([(same, ZERO, main), (same, main, stand.git("rev-parse", "main^{tree}"))]) + EMPTY_PACK)
+        twice = stand.wire.post(
+            commands([(same, ZERO, main), (same, main, stand.git("rev-parse", "main^{tree}"))]) + EMPTY_PACK
+        )
         assert twice[0] == 400 and b"is pushed twice" in twice[1]
 
 
@@ -145,10 +178,27 @@ def test_a_shallow_push_is_refused_or_whole(stand: Stand, tmp_path: Path):
     """A clone without its history may push: what it leaves out the server has. What nobody has stays out."""
     header = f"http.extraHeader=Authorization: Bearer {stand.wire.token}"
     url = f"{stand.server.url}/git/toy.git"
-    toy.git("clone", "-q", "--depth", "1", "-c", header, "-c", "user.name=x", "-c", "user.email=x@x.invalid", url, "shallow", cwd=tmp_path)
+    toy.git(
+        "clone",
+        "-q",
+        "--depth",
+        "1",
+        "-c",
+        header,
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@x.invalid",
+        url,
+        "shallow",
+        cwd=tmp_path,
+    )
     toy.git("commit", "-q", "--allow-empty", "-m", "mine", cwd=tmp_path / "shallow")
     toy.git("push", "-q", "origin", f"HEAD:{stand.ref()}", cwd=tmp_path / "shallow")
-    assert stand.git("fsck", "--connectivity-only", "--no-dangling") == "" and not (stand.bare / "shallow").exists()
+    assert (
+        stand.git("fsck", "--connectivity-only", "--no-dangling") == ""
+        and not (stand.bare / "shallow").exists()
+    )
     rootless = packs.commit(stand.git("rev-parse", "main^{tree}"), [ONE])
     with stand.untouched():
         ref = stand.ref()
@@ -164,21 +214,32 @@ def test_push_options_and_certificates_are_not_understood(stand: Stand):
     """Said of the commands' own packet they are words like any other: what they would bring is never read."""
     main = stand.main()
     with stand.untouched():
-        cert = packet(b"push-cert\0report-status\n") + packet(b"certificate version 0.1\n") + packet(b"push-cert-end\n") + b"0000"
+        cert = (
+            packet(b"push-cert\0report-status\n")
+            + packet(b"certificate version 0.1\n")
+            + packet(b"push-cert-end\n")
+            + b"0000"
+        )
         assert stand.wire.post(cert + EMPTY_PACK)[0] == 400
         ref = stand.ref()
-        body = commands([(ref, ZERO, main)], capabilities=f"{packs.CAPABILITIES} push-options") + packet(b"ci.skip") + b"0000"
+        body = (
+            commands([(ref, ZERO, main)], capabilities=f"{packs.CAPABILITIES} push-options")
+            + packet(b"ci.skip")
+            + b"0000"
+        )
         assert not took(stand.wire.post(body + EMPTY_PACK), ref)
 
 
 def test_bodies_over_their_limits_are_cut_off(stand: Stand):
     with stand.untouched():
         head = commands([(stand.ref(), ZERO, ONE)])
-        bomb = gzip.compress(head + bytes(git_http.PUSH_BYTES_MAX + 1), compresslevel=9)
+        bomb = gzip.compress(head + bytes(routes.PUSH_BYTES_MAX + 1), compresslevel=9)
         assert len(bomb) < 100_000
         assert stand.wire.post(bomb, headers={"Content-Encoding": "gzip"})[0] in (0, 200, 413)
-        assert stand.wire.post(gzip.compress(bomb), headers={"Content-Encoding": "gzip"})[0] == 400, "packed twice is not understood"
-        assert stand.wire.post(b"x" * (git_http.FETCH_BYTES_MAX + 1), "git-upload-pack")[0] in (0, 200, 413)
+        assert stand.wire.post(gzip.compress(bomb), headers={"Content-Encoding": "gzip"})[0] == 400, (
+            "packed twice is not understood"
+        )
+        assert stand.wire.post(b"x" * (routes.FETCH_BYTES_MAX + 1), "git-upload-pack")[0] in (0, 200, 413)
         long = b"".join(packet(f"{ZERO} {ONE} refs/agents/one/{n}".encode()) for n in range(5_000))
         assert stand.wire.post(long)[0] in (0, 400)
 
@@ -190,7 +251,13 @@ def test_a_client_that_leaves_in_mid_pack_leaves_nothing(stand: Stand):
         for part in (0, 10, len(body) // 3, len(body) - 1):
             with begun(stand, len(body)) as connection:
                 connection.sendall(body[:part])
-        until(lambda: [event["data"]["status"] for event in stand.server.events(kind="git_push")].count("error") >= 2, "the server to see that they have gone")
+        until(
+            lambda: (
+                [event["data"]["status"] for event in stand.server.events(kind="git_push")].count("error")
+                >= 2
+            ),
+            "the server to see that they have gone",
+        )
 
 
 def begun(stand: Stand, size: int) -> socket.socket:
@@ -203,7 +270,7 @@ def begun(stand: Stand, size: int) -> socket.socket:
 
 def test_slow_uploads_take_the_places_of_their_agent_and_of_nobody_else(stand: Stand, tmp_path: Path):
     body = commands([(stand.ref(), ZERO, ONE)]) + b"PACK"
-    slow = [begun(stand, 10_000_000) for _ in range(git_http.REQUESTS_MAX)]
+    slow = [begun(stand, 10_000_000) for _ in range(routes.REQUESTS_MAX)]
     try:
         for connection in slow:
             for byte in body:
@@ -247,7 +314,12 @@ def test_a_fetch_is_not_shown_the_many_refs_of_others(stand: Stand, tmp_path: Pa
     trace = tmp_path / "trace"
     header = f"http.extraHeader=Authorization: Bearer {stand.server.agent('two').token}"
     env = os.environ | {"GIT_TRACE_PACKET": str(trace)}
-    subprocess.run(["git", "-c", header, "clone", "-q", f"{stand.server.url}/git/toy.git", tmp_path / "two"], env=env, check=True, timeout=120)
+    subprocess.run(
+        ["git", "-c", header, "clone", "-q", f"{stand.server.url}/git/toy.git", tmp_path / "two"],
+        env=env,
+        check=True,
+        timeout=120,
+    )
     assert "refs/heads/main" in trace.read_text() and "refs/agents/one/" not in trace.read_text()
     stand.good_upload()
 

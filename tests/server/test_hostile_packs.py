@@ -40,7 +40,12 @@ def one_delta(entry: bytes, size: int = 100) -> Lie:
 def cycle(_: list[Object]) -> bytes:
     """Two deltas that are each upon the other's result: nobody can make either."""
     steps = packs.delta(4, 4, packs.copy(0, 4))
-    return pack([packs.entry(REF_DELTA, steps, base=bytes.fromhex("1" * 40)), packs.entry(REF_DELTA, steps, base=bytes.fromhex("2" * 40))])
+    return pack(
+        [
+            packs.entry(REF_DELTA, steps, base=bytes.fromhex("1" * 40)),
+            packs.entry(REF_DELTA, steps, base=bytes.fromhex("2" * 40)),
+        ]
+    )
 
 
 LIES: dict[str, Lie] = {
@@ -53,24 +58,62 @@ LIES: dict[str, Lie] = {
     "cut after its head": lambda objects: pack(objects)[:12],
     "cut in its head": lambda objects: pack(objects)[:7],
     "nothing at all": lambda _: b"",
-    "of a version to come": lambda objects: with_checksum(b"PACK" + (9).to_bytes(4, "big") + pack(objects)[8:-20]),
+    "of a version to come": lambda objects: with_checksum(
+        b"PACK" + (9).to_bytes(4, "big") + pack(objects)[8:-20]
+    ),
     "no pack": lambda _: b"x" * 5000,
     "an object of no kind": lambda objects: pack([packs.entry(5, b"x"), *objects]),
     "an object of kind nought": lambda objects: pack([packs.entry(0, b"x"), *objects]),
     "the same object twice": lambda objects: pack([*objects, objects[0]]),
-    "an object that is longer than it says": lambda objects: pack([packs.entry(BLOB, b"x" * 100, size=10), *objects]),
-    "an object that is shorter than it says": lambda objects: pack([packs.entry(BLOB, b"x" * 10, size=100), *objects]),
-    "an object of nearly all memory there is": lambda objects: pack([packs.entry(BLOB, b"x" * 10, size=2**62), *objects]),
-    "a size without an end": lambda objects: with_checksum(b"PACK" + (2).to_bytes(4, "big") + (1).to_bytes(4, "big") + b"\xbf" * 4000),
+    "an object that is longer than it says": lambda objects: pack(
+        [packs.entry(BLOB, b"x" * 100, size=10), *objects]
+    ),
+    "an object that is shorter than it says": lambda objects: pack(
+        [packs.entry(BLOB, b"x" * 10, size=100), *objects]
+    ),
+    "an object of nearly all memory there is": lambda objects: pack(
+        [packs.entry(BLOB, b"x" * 10, size=2**62), *objects]
+    ),
+    "a size without an end": lambda objects: with_checksum(
+        b"PACK" + (2).to_bytes(4, "big") + (1).to_bytes(4, "big") + b"\xbf" * 4000
+    ),
     "what zlib did not make": lambda objects: with_checksum(pack(objects)[:12] + b"\x35" + b"no zlib" * 50),
-    "a delta upon nothing": lambda objects: pack([packs.entry(REF_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=bytes.fromhex("1" * 40)), *objects]),
-    "a delta upon itself": one_delta(packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(0))),
-    "a delta upon what is before the pack": one_delta(packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(1 << 40))),
-    "a delta upon the middle of an object": one_delta(packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(3))),
-    "a delta that copies from beyond its base": one_delta(packs.entry(REF_DELTA, packs.delta(100, 200, packs.copy(50, 200)), base=bytes.fromhex(packs.blob(b"b" * 100).oid))),
-    "a delta that is mistaken in its base": one_delta(packs.entry(REF_DELTA, packs.delta(99, 99, packs.copy(0, 99)), base=bytes.fromhex(packs.blob(b"b" * 100).oid))),
-    "a delta that makes more than it says": one_delta(packs.entry(REF_DELTA, packs.delta(100, 10, packs.copy(0, 100)), base=bytes.fromhex(packs.blob(b"b" * 100).oid))),
-    "a delta that ends in a step": one_delta(packs.entry(REF_DELTA, packs.delta(100, 100, b"\xff\x00"), base=bytes.fromhex(packs.blob(b"b" * 100).oid))),
+    "a delta upon nothing": lambda objects: pack(
+        [packs.entry(REF_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=bytes.fromhex("1" * 40)), *objects]
+    ),
+    "a delta upon itself": one_delta(
+        packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(0))
+    ),
+    "a delta upon what is before the pack": one_delta(
+        packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(1 << 40))
+    ),
+    "a delta upon the middle of an object": one_delta(
+        packs.entry(OFS_DELTA, packs.delta(4, 4, packs.copy(0, 4)), base=packs.back(3))
+    ),
+    "a delta that copies from beyond its base": one_delta(
+        packs.entry(
+            REF_DELTA,
+            packs.delta(100, 200, packs.copy(50, 200)),
+            base=bytes.fromhex(packs.blob(b"b" * 100).oid),
+        )
+    ),
+    "a delta that is mistaken in its base": one_delta(
+        packs.entry(
+            REF_DELTA, packs.delta(99, 99, packs.copy(0, 99)), base=bytes.fromhex(packs.blob(b"b" * 100).oid)
+        )
+    ),
+    "a delta that makes more than it says": one_delta(
+        packs.entry(
+            REF_DELTA,
+            packs.delta(100, 10, packs.copy(0, 100)),
+            base=bytes.fromhex(packs.blob(b"b" * 100).oid),
+        )
+    ),
+    "a delta that ends in a step": one_delta(
+        packs.entry(
+            REF_DELTA, packs.delta(100, 100, b"\xff\x00"), base=bytes.fromhex(packs.blob(b"b" * 100).oid)
+        )
+    ),
     "deltas in a circle": cycle,
 }
 
@@ -90,7 +133,9 @@ def test_what_follows_a_pack_is_not_stored(stand: Stand, kind: str):
     more = packs.blob(f"what follows {kind}".encode())
     commit, objects = stand.change({(b"followed",): (FILE, kind.encode())})
     ref = stand.ref()
-    answer = stand.wire.push(ref, commit.oid, pack(objects) + (pack([more]) if kind == "another pack" else b"rubbish" * 100))
+    answer = stand.wire.push(
+        ref, commit.oid, pack(objects) + (pack([more]) if kind == "another pack" else b"rubbish" * 100)
+    )
     assert answer[0] == 200
     assert packs.took(answer, ref) == (stand.refs().get(ref) == commit.oid)
     objects_now = stand.git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").split()
@@ -148,7 +193,9 @@ def test_a_delta_that_multiplies_is_refused_where_it_would_be_read(stand: Stand)
     steps = packs.copy(0, MIB) * 64
     first = packs.entry(OFS_DELTA, packs.delta(MIB, 64 * MIB, steps), base=packs.back(len(base.packed())))
     whole = packs.copy(0, 16 * MIB - 1) * 256
-    second = packs.entry(OFS_DELTA, packs.delta(64 * MIB, (16 * MIB - 1) * 256, whole), base=packs.back(len(first)))
+    second = packs.entry(
+        OFS_DELTA, packs.delta(64 * MIB, (16 * MIB - 1) * 256, whole), base=packs.back(len(first))
+    )
     with stand.untouched():
         commit, objects = honest(stand)
         ref = stand.ref()
@@ -174,28 +221,85 @@ def size_on_disk(stand: Stand) -> int:
 PERSON = b"x <x@example.invalid> 1700000000 +0000"
 
 
-def body(tree: str, parent: str, *, author: bytes = PERSON, committer: bytes = PERSON, more: bytes = b"") -> bytes:
-    return f"tree {tree}\nparent {parent}\n".encode() + b"author " + author + b"\ncommitter " + committer + b"\n" + more + b"\nwords\n"
+def body(
+    tree: str, parent: str, *, author: bytes = PERSON, committer: bytes = PERSON, more: bytes = b""
+) -> bytes:
+    return (
+        f"tree {tree}\nparent {parent}\n".encode()
+        + b"author "
+        + author
+        + b"\ncommitter "
+        + committer
+        + b"\n"
+        + more
+        + b"\nwords\n"
+    )
 
 
 BAD_COMMITS: dict[str, tuple[Callable[[str, str], bytes], bytes]] = {
-    "no tree": (lambda _, parent: b"parent " + parent.encode() + b"\nauthor " + PERSON + b"\ncommitter " + PERSON + b"\n\nw\n", b"bogus commit"),
+    "no tree": (
+        lambda _, parent: (
+            b"parent " + parent.encode() + b"\nauthor " + PERSON + b"\ncommitter " + PERSON + b"\n\nw\n"
+        ),
+        b"bogus commit",
+    ),
     "a tree that is no tree": (lambda _, parent: body(parent, parent), b"fatal"),
-    "a tree that is not there": (lambda _, parent: body("1" * 40, parent), b"did not receive expected object"),
+    "a tree that is not there": (
+        lambda _, parent: body("1" * 40, parent),
+        b"did not receive expected object",
+    ),
     "a parent that is not there": (lambda tree, _: body(tree, "1" * 40), b"did not receive expected object"),
     "a parent that is no commit": (lambda tree, _: body(tree, tree), b"fatal"),
-    "a parent without an id": (lambda tree, parent: body(tree, parent).replace(b"parent ", b"parent x", 1), b"bad parents"),
-    "no author": (lambda tree, parent: body(tree, parent).replace(b"author " + PERSON + b"\n", b""), b"missingAuthor"),
-    "two authors": (lambda tree, parent: body(tree, parent).replace(b"committer", b"author " + PERSON + b"\ncommitter"), b"multipleAuthors"),
-    "no committer": (lambda tree, parent: body(tree, parent).replace(b"committer " + PERSON + b"\n", b""), b"missingCommitter"),
-    "no date": (lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid>"), b"missingSpaceBeforeDate"),
-    "a date that is none": (lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> soon +0000"), b"badDate"),
-    "a date beyond all dates": (lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> 99999999999999999999999 +0000"), b"badDateOverflow"),
-    "a date with zeros": (lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> 0001 +0000"), b"zeroPaddedDate"),
-    "a zone that is none": (lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> 1 UTC"), b"badTimezone"),
-    "an author with brackets": (lambda tree, parent: body(tree, parent, author=b"x <x<y@example.invalid> 1 +0000"), b"badEmail"),
-    "an author without address": (lambda tree, parent: body(tree, parent, author=b"x 1 +0000"), b"missingEmail"),
-    "NUL in the head": (lambda tree, parent: body(tree, parent, author=b"x\0y <x@example.invalid> 1 +0000"), b"nulInHeader"),
+    "a parent without an id": (
+        lambda tree, parent: body(tree, parent).replace(b"parent ", b"parent x", 1),
+        b"bad parents",
+    ),
+    "no author": (
+        lambda tree, parent: body(tree, parent).replace(b"author " + PERSON + b"\n", b""),
+        b"missingAuthor",
+    ),
+    "two authors": (
+        lambda tree, parent: body(tree, parent).replace(b"committer", b"author " + PERSON + b"\ncommitter"),
+        b"multipleAuthors",
+    ),
+    "no committer": (
+        lambda tree, parent: body(tree, parent).replace(b"committer " + PERSON + b"\n", b""),
+        b"missingCommitter",
+    ),
+    "no date": (
+        lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid>"),
+        b"missingSpaceBeforeDate",
+    ),
+    "a date that is none": (
+        lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> soon +0000"),
+        b"badDate",
+    ),
+    "a date beyond all dates": (
+        lambda tree, parent: body(
+            tree, parent, author=b"x <x@example.invalid> 99999999999999999999999 +0000"
+        ),
+        b"badDateOverflow",
+    ),
+    "a date with zeros": (
+        lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> 0001 +0000"),
+        b"zeroPaddedDate",
+    ),
+    "a zone that is none": (
+        lambda tree, parent: body(tree, parent, author=b"x <x@example.invalid> 1 UTC"),
+        b"badTimezone",
+    ),
+    "an author with brackets": (
+        lambda tree, parent: body(tree, parent, author=b"x <x<y@example.invalid> 1 +0000"),
+        b"badEmail",
+    ),
+    "an author without address": (
+        lambda tree, parent: body(tree, parent, author=b"x 1 +0000"),
+        b"missingEmail",
+    ),
+    "NUL in the head": (
+        lambda tree, parent: body(tree, parent, author=b"x\0y <x@example.invalid> 1 +0000"),
+        b"nulInHeader",
+    ),
     "NUL in the words": (lambda tree, parent: body(tree, parent) + b"\0more", b"nulInCommit"),
     "no end of the head": (lambda tree, parent: b"tree " + tree.encode(), b"bogus commit"),
     "nothing": (lambda _, __: b"", b"fatal"),
@@ -230,10 +334,19 @@ def test_a_commit_of_a_thousand_parents_lands_as_one_with_one(stand: Stand):
 
 @pytest.mark.parametrize("kind", ["a tag", "a tag of a tag", "a tree", "a file"])
 def test_what_is_no_commit_cannot_be_submitted(stand: Stand, kind: str):
-    tag = Object(TAG, f"object {stand.main()}\ntype commit\ntag x\n".encode() + b"tagger " + PERSON + b"\n\nwords\n")
-    outer = Object(TAG, f"object {tag.oid}\ntype tag\ntag y\n".encode() + b"tagger " + PERSON + b"\n\nwords\n")
+    tag = Object(
+        TAG, f"object {stand.main()}\ntype commit\ntag x\n".encode() + b"tagger " + PERSON + b"\n\nwords\n"
+    )
+    outer = Object(
+        TAG, f"object {tag.oid}\ntype tag\ntag y\n".encode() + b"tagger " + PERSON + b"\n\nwords\n"
+    )
     blob = packs.blob(b"1")
-    made = {"a tag": [tag], "a tag of a tag": [tag, outer], "a tree": [blob, packs.tree([(FILE, b"x", blob.oid)])], "a file": [packs.blob(b"2")]}[kind]
+    made = {
+        "a tag": [tag],
+        "a tag of a tag": [tag, outer],
+        "a tree": [blob, packs.tree([(FILE, b"x", blob.oid)])],
+        "a file": [packs.blob(b"2")],
+    }[kind]
     assert made[-1].kind in (TAG, TREE, BLOB)
     ref = stand.ref()
     stand.wire.push(ref, made[-1].oid, pack(made))
@@ -243,7 +356,9 @@ def test_what_is_no_commit_cannot_be_submitted(stand: Stand, kind: str):
 def test_dates_and_authors_of_an_agent_count_for_nothing_on_main(stand: Stand):
     """Its commits may say what they like: the landed one is the server's, with the time of the submission."""
     change, objects = stand.change({(b"dated",): (FILE, b"1")})
-    old = packs.commit(change.body[5:45].decode(), [stand.main()], person=b"Somebody Else <root@example.invalid> 1 -1200")
+    old = packs.commit(
+        change.body[5:45].decode(), [stand.main()], person=b"Somebody Else <root@example.invalid> 1 -1200"
+    )
     ref = stand.ref()
     assert packs.took(stand.wire.push(ref, old.oid, pack([*objects[:-1], old])), ref)
     landed = stand.push(commit=old.oid)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import git_tree
+from mcp_server.repos import trees as git_tree
 
 from . import packs, toy
 from .hostile import MODULE, Files, Stand, nested, standing, wire_push
@@ -34,8 +34,14 @@ REFUSED_BY_GIT: dict[str, tuple[Files, bytes]] = {
     "with dots": (one(".git..."), b"hasDotgit"),
     "as an NTFS stream": (one(".git::$INDEX_ALLOCATION"), b"hasDotgit"),
     "behind a backslash": (one("a\\.git\\config"), b"hasDotgit"),
-    "a submodule's url that is an option": (one(".gitmodules", content=b'[submodule "x"]\n\tpath = x\n\turl = --upload-pack=x\n'), b"gitmodulesUrl"),
-    "a submodule's path that climbs": (one(".gitmodules", content=b'[submodule "../x"]\n\tpath = x\n\turl = ./x\n'), b"gitmodulesName"),
+    "a submodule's url that is an option": (
+        one(".gitmodules", content=b'[submodule "x"]\n\tpath = x\n\turl = --upload-pack=x\n'),
+        b"gitmodulesUrl",
+    ),
+    "a submodule's path that climbs": (
+        one(".gitmodules", content=b'[submodule "../x"]\n\tpath = x\n\turl = ./x\n'),
+        b"gitmodulesName",
+    ),
     ".gitmodules as a symlink": (one(".gitmodules", LINK, b"x"), b"gitmodulesSymlink"),
     "a slash in a name": (one("a/b"), b"fullPathname"),
     "no name": (one(""), b"empty filename"),
@@ -59,7 +65,9 @@ def test_what_git_refuses_leaves_nothing(stand: Stand, name: str):
         assert not packs.took(answer, ref) and words in answer[1], answer
 
 
-@pytest.mark.parametrize("order", ["twice the same name", "not in order", "a file and a directory of one name"])
+@pytest.mark.parametrize(
+    "order", ["twice the same name", "not in order", "a file and a directory of one name"]
+)
 def test_a_tree_out_of_order_is_refused_and_leaves_nothing(stand: Stand, order: str):
     blob = packs.blob(b"1")
     inner = packs.tree([(FILE, b"x", blob.oid)])
@@ -67,7 +75,11 @@ def test_a_tree_out_of_order_is_refused_and_leaves_nothing(stand: Stand, order: 
     entries = {
         "twice the same name": [(FILE, b"a", blob.oid), (FILE, b"a", blob.oid)],
         "not in order": [(FILE, b"b", blob.oid), (FILE, b"a", blob.oid)],
-        "a file and a directory of one name": [(FILE, b"a", blob.oid), (FILE, b"a.b", blob.oid), (DIRECTORY, b"a", inner.oid)],
+        "a file and a directory of one name": [
+            (FILE, b"a", blob.oid),
+            (FILE, b"a.b", blob.oid),
+            (DIRECTORY, b"a", inner.oid),
+        ],
     }[order]
     module = packs.tree(entries)
     made[module.oid] = module
@@ -75,17 +87,32 @@ def test_a_tree_out_of_order_is_refused_and_leaves_nothing(stand: Stand, order: 
     with stand.untouched():
         ref = stand.ref()
         answer = stand.wire.push(ref, commit.oid, packs.pack(objects))
-        assert not packs.took(answer, ref) and (b"duplicateEntries" in answer[1] or b"treeNotSorted" in answer[1]), answer
+        assert not packs.took(answer, ref) and (
+            b"duplicateEntries" in answer[1] or b"treeNotSorted" in answer[1]
+        ), answer
 
 
 # Git takes these, as any agent's work in progress; the gate refuses them.
 REFUSED_BY_THE_GATE: dict[str, tuple[Files, str, str]] = {
     "attributes": (one(".gitattributes", content=b"* merge=union\n"), "protected_path", "git_config"),
-    "attributes far below": ({(b"a", b"b", b"c", b".gitattributes"): (FILE, b"* filter=x ident export-subst working-tree-encoding=UTF-16\n")}, "protected_path", "git_config"),
+    "attributes far below": (
+        {
+            (b"a", b"b", b"c", b".gitattributes"): (
+                FILE,
+                b"* filter=x ident export-subst working-tree-encoding=UTF-16\n",
+            )
+        },
+        "protected_path",
+        "git_config",
+    ),
     "attributes as a symlink": (one(".gitattributes", LINK, b"README"), "protected_path", "git_config"),
     "attributes by another case": (one(".GitAttributes"), "protected_path", "git_config"),
     "attributes by a short name": (one("gitatt~1"), "protected_path", "git_config"),
-    "modules": (one(".gitmodules", content=b'[submodule "x"]\n\tpath = x\n\turl = ./x\n'), "protected_path", "git_config"),
+    "modules": (
+        one(".gitmodules", content=b'[submodule "x"]\n\tpath = x\n\turl = ./x\n'),
+        "protected_path",
+        "git_config",
+    ),
     "a full-width .git": (one("\uff0egit"), "protected_path", "git_config"),
     "a gitlink": (one("sub", GITLINK, "1" * 40), "protected_path", "gitlink"),
     "a gitlink where a file was": (one("README", GITLINK, "1" * 40), "protected_path", "gitlink"),
@@ -100,7 +127,11 @@ REFUSED_BY_THE_GATE: dict[str, tuple[Files, str, str]] = {
     "an endless symlink": (one("l", LINK, b"a/" * 3000), "protected_path", "symlink"),
     "a file that becomes a symlink": (one("README", LINK, b"/etc/passwd"), "protected_path", "symlink"),
     "two names by case": (one("readme"), "protected_path", "collision"),
-    "two directories by case": ({(b"A", b"x"): (FILE, b"1"), (b"a", b"y"): (FILE, b"2")}, "protected_path", "collision"),
+    "two directories by case": (
+        {(b"A", b"x"): (FILE, b"1"), (b"a", b"y"): (FILE, b"2")},
+        "protected_path",
+        "collision",
+    ),
     "two names by normal form": (one("caf\u00e9") | one("cafe\u0301"), "protected_path", "collision"),
     "two names by folding": (one("stra\u00dfe") | one("STRASSE"), "protected_path", "collision"),
     "two names on HFS+": (one("a\u200cb") | one("ab"), "protected_path", "collision"),
@@ -137,7 +168,16 @@ def test_what_the_gate_refuses_reaches_neither_main_nor_any_ref_of_the_servers(s
 
 
 def test_names_that_only_look_odd_land(stand: Stand):
-    odd = one('"x"') | one("a:b") | one("caf\u00e9") | one(".gitkeep") | one("n" * 255) | one("\u4e2d\u6587") | one("run", EXECUTABLE) | one("l", LINK, b"README")
+    odd = (
+        one('"x"')
+        | one("a:b")
+        | one("caf\u00e9")
+        | one(".gitkeep")
+        | one("n" * 255)
+        | one("\u4e2d\u6587")
+        | one("run", EXECUTABLE)
+        | one("l", LINK, b"README")
+    )
     ref, commit, answer = wire_push(stand, odd)
     assert packs.took(answer, ref), answer
     assert stand.push(commit=commit)["status"] == "landed"
@@ -172,10 +212,14 @@ def test_a_bad_name_that_the_user_has_may_be_changed_and_taken_away_and_is_told_
     ],
     ids=["gitlink", "symlink", "symlink below"],
 )
-def test_what_no_sandbox_can_be_given_is_refused_before_a_run_too(stand: Stand, files: Files, code: str, words: str):
+def test_what_no_sandbox_can_be_given_is_refused_before_a_run_too(
+    stand: Stand, files: Files, code: str, words: str
+):
     ref, commit, answer = wire_push(stand, files)
     assert packs.took(answer, ref), answer
-    assert words in refused(settled(stand.one, "run_oracle", fence=stand.fence, commit=commit), code)["happened"]
+    assert (
+        words in refused(settled(stand.one, "run_oracle", fence=stand.fence, commit=commit), code)["happened"]
+    )
 
 
 def test_a_tree_that_names_millions_of_files_is_refused_before_a_run_too(stand: Stand):
@@ -204,33 +248,55 @@ def test_a_renamed_directory_carries_no_other_agents_file_into_a_module(stand: S
     mine = two.clone(stand.clone.parent / "mover")
     (mine / "m05/sub").mkdir()
     toy.git("mv", "m05/README", "m05/sub/README", cwd=mine)
-    assert settled(two, "push", fence=first, commit=two.commit(mine, {}), summary="Move")["status"] == "landed"
+    assert (
+        settled(two, "push", fence=first, commit=two.commit(mine, {}), summary="Move")["status"] == "landed"
+    )
     with stand.server.http() as http:
         http.post("/api/tasks/M05/reopen", json={"reason": "again"}).raise_for_status()
     second = three.call("claim_task", task="M05")["fence"]
-    landed = settled(three, "push", fence=second, commit=three.commit(late, {"m05/new": "new\n"}), summary="Add")
+    landed = settled(
+        three, "push", fence=second, commit=three.commit(late, {"m05/new": "new\n"}), summary="Add"
+    )
     assert landed["status"] == "landed"
-    assert stand.git("ls-tree", "-r", "--name-only", landed["main"], "m05/").split() == ["m05/new", "m05/sub/README"]
+    assert stand.git("ls-tree", "-r", "--name-only", landed["main"], "m05/").split() == [
+        "m05/new",
+        "m05/sub/README",
+    ]
 
 
 def test_a_change_does_not_follow_a_file_out_of_its_lease(stand: Stand):
     """The file that B changes has been moved into another module meanwhile: B's change must not arrive there."""
     two, three = stand.server.agent("two"), stand.server.agent("three")
     with stand.server.http() as http:
-        wide_task = http.post("/api/tasks", json={"title": "Wide", "module": "m06", "brief": "b"}).json()["id"]
+        wide_task = http.post("/api/tasks", json={"title": "Wide", "module": "m06", "brief": "b"}).json()[
+            "id"
+        ]
     fence = two.call("claim_task", task=wide_task)["fence"]
     late = three.clone(stand.clone.parent / "late2")
     mine = two.clone(stand.clone.parent / "mover2")
     toy.git("mv", "m06/README", "m06/moved", cwd=mine)
-    assert settled(two, "push", fence=fence, commit=two.commit(mine, {}), summary="Move")["status"] == "landed"
+    assert (
+        settled(two, "push", fence=fence, commit=two.commit(mine, {}), summary="Move")["status"] == "landed"
+    )
     fence = three.call("claim_task", task="M06")["fence"]
-    answer = refused(settled(three, "push", fence=fence, commit=three.commit(late, {"m06/README": "m06\nsecond\nthird\nmine\n"}), summary="Change"), "conflict")
+    answer = refused(
+        settled(
+            three,
+            "push",
+            fence=fence,
+            commit=three.commit(late, {"m06/README": "m06\nsecond\nthird\nmine\n"}),
+            summary="Change",
+        ),
+        "conflict",
+    )
     assert "m06/README" in answer["happened"]
     three.call("release_task", fence=fence, outcome="abandoned")
 
 
 def test_files_and_directories_may_change_places_inside_the_lease_and_nowhere_else(stand: Stand):
-    ref, commit, answer = wire_push(stand, {(b"README", b"x"): (FILE, b"1")})  # a directory where the file was
+    ref, commit, answer = wire_push(
+        stand, {(b"README", b"x"): (FILE, b"1")}
+    )  # a directory where the file was
     assert packs.took(answer, ref) and stand.push(commit=commit)["status"] == "landed"
     assert stand.git("ls-tree", "-r", "--name-only", "main", f"{MODULE}/README/") == "m04/README/x"
     with stand.server.http() as http:
@@ -239,7 +305,11 @@ def test_files_and_directories_may_change_places_inside_the_lease_and_nowhere_el
     made: dict[str, Object] = {}
     above = stand.entries(stand.git("rev-parse", "main^{tree}"))
     blob = packs.blob(b"1")
-    root = packs.tree(packs.in_gits_order((FILE, name, blob.oid) if name == b"m07" else (mode, name, oid) for mode, name, oid in above))
+    root = packs.tree(
+        packs.in_gits_order(
+            (FILE, name, blob.oid) if name == b"m07" else (mode, name, oid) for mode, name, oid in above
+        )
+    )
     made |= {blob.oid: blob, root.oid: root}
     commit, objects = stand.commit(root.oid, made)  # a file where another module's directory was
     ref = stand.ref()

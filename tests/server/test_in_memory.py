@@ -8,8 +8,9 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_server import app, auth, config
+from mcp_server import config
 from mcp_server.bell import Bell
+from mcp_server.edge import app, auth
 
 from . import toy
 
@@ -27,9 +28,15 @@ async def _play(tmp_path: Path, mode: str) -> None:
         tokens = {name: auth.issue(tx, name, auth.AGENT, world.now_ms()) for name in ("one", "two")}
     served = app.build(world)
     async with served.router.lifespan_context(served):
-        assert len((await _client(served, tokens["one"], mode, lambda client: client.list_tools())).tools) == 10
-        first = await _client(served, tokens["one"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"}))
-        second = await _client(served, tokens["two"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"}))
+        assert (
+            len((await _client(served, tokens["one"], mode, lambda client: client.list_tools())).tools) == 10
+        )
+        first = await _client(
+            served, tokens["one"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"})
+        )
+        second = await _client(
+            served, tokens["two"], mode, lambda client: client.call_tool("claim_task", {"task": "T01"})
+        )
     assert first.structured_content["status"] == "leased"
     assert (second.is_error, second.structured_content["code"]) == (True, "held")
     world.store.close()

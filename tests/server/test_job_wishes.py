@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.use_cases import oracle_jobs
-from mcp_server.use_cases.oracle_jobs import ASKED, GATE, TRAIN, Wanted
+from mcp_server.use_cases.oracle import jobs
+from mcp_server.use_cases.oracle.jobs import ASKED, GATE, TRAIN, Wanted
 
 from . import toy
 from .test_crash import Desk
@@ -21,7 +21,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def want(desk: Desk, priority: int, by: str = "", **more) -> int:
-    return oracle_jobs.request(desk.world, Wanted("words", desk.main(), priority, by=by, **more)).id
+    return jobs.request(desk.world, Wanted("words", desk.main(), priority, by=by, **more)).id
 
 
 def taken(desk: Desk) -> list[int]:
@@ -30,7 +30,7 @@ def taken(desk: Desk) -> list[int]:
 
 def test_a_job_that_nobody_wants_any_more_is_not_run_until_somebody_wants_it_again(desk: Desk):
     job = want(desk, TRAIN, "train")
-    oracle_jobs.want_only(desk.world, "toy", "train", [])
+    jobs.want_only(desk.world, "toy", "train", [])
     assert taken(desk) == []
     assert want(desk, ASKED) == job and taken(desk) == [job]
 
@@ -39,7 +39,7 @@ def test_a_job_that_an_agent_asked_for_too_stays_at_his_priority(desk: Desk):
     job = want(desk, ASKED)
     assert want(desk, TRAIN, "train") == job
     other = want(desk, GATE, nonce="other")
-    oracle_jobs.want_only(desk.world, "toy", "train", [])
+    jobs.want_only(desk.world, "toy", "train", [])
     assert taken(desk) == [other, job]
 
 
@@ -47,5 +47,5 @@ def test_a_job_that_is_still_wanted_goes_first_and_a_wish_of_long_standing_befor
     late = want(desk, GATE, nonce="late")
     early = want(desk, GATE, "train", nonce="early", since_ms=1)
     first = want(desk, TRAIN, "train", nonce="first")
-    oracle_jobs.want_only(desk.world, "toy", "train", [first, early])
+    jobs.want_only(desk.world, "toy", "train", [first, early])
     assert taken(desk) == [first, early, late]

@@ -62,7 +62,14 @@ class Mortal:
     def start(self) -> None:
         fault = self.faults.pop(0) if self.faults else None
         self.state.mkdir(exist_ok=True)
-        argv = ["--config", str(self.project / "harness.toml"), "--state", str(self.state), "--port", str(self.port)]
+        argv = [
+            "--config",
+            str(self.project / "harness.toml"),
+            "--state",
+            str(self.state),
+            "--port",
+            str(self.port),
+        ]
         began = time.monotonic()
         self.pid = self.nursery.bear(argv, {faults.VARIABLE: fault} if fault else {}, self.state / "out")
         until(lambda: self.is_up() or not lives(self.pid))
@@ -103,7 +110,11 @@ class Mortal:
         until(lambda: not lives(self.pid))
 
     def http(self, role: str = "admin") -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {(self.state / 'tokens' / role).read_text().strip()}"}, timeout=60)
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {(self.state / 'tokens' / role).read_text().strip()}"},
+            timeout=60,
+        )
 
     def begin(self, agent: str) -> Agent:
         with self.http() as http:
@@ -152,7 +163,10 @@ def one_round(mortal: Mortal, number: int, clone: Path, one: Agent) -> str:
     commit = upload(one, clone, {f"m{number:02}/x": f"{number}\n"})
     landed = again(lambda: wide.settled(one, "push", fence=claimed["fence"], commit=commit, summary=task))
     assert landed["status"] == "landed", landed
-    assert again(lambda: wide.settled(one, "push", fence=claimed["fence"], commit=commit, summary=task)) == landed, "asked again, it is the same landing"
+    assert (
+        again(lambda: wide.settled(one, "push", fence=claimed["fence"], commit=commit, summary=task))
+        == landed
+    ), "asked again, it is the same landing"
     given_back = again(lambda: one.call("claim_task", task=other))
     half = upload(one, clone, {f"m{number + 1:02}/half": f"{number}\n"})
     released = again(lambda: one.call("release_task", fence=given_back["fence"], outcome="abandoned"))
@@ -168,7 +182,9 @@ def upload(one: Agent, clone: Path, files: dict[str, str]) -> str:
         (clone / name).write_text(text)
     toy.git("add", "-A", cwd=clone)
     toy.git("commit", "-qm", "work", cwd=clone)
-    again(lambda: toy.git("push", "-q", "-f", "origin", f"HEAD:refs/agents/{one.name}/{one.session}", cwd=clone))
+    again(
+        lambda: toy.git("push", "-q", "-f", "origin", f"HEAD:refs/agents/{one.name}/{one.session}", cwd=clone)
+    )
     return toy.git("rev-parse", "HEAD", cwd=clone)
 
 
@@ -183,13 +199,17 @@ def whole(mortal: Mortal, landings: list[tuple[str, str]]) -> None:
         assert http.get("/api/audit/verify").json()["problems"] == []
         commits = http.get("/api/commits").json()["commits"][1:]
         on_main = [(change["Task"], commit["commit"]) for commit in commits for change in commit["changes"]]
-        assert sorted(on_main) == sorted(landings) and [commit for _, commit in on_main] == [commit for _, commit in landings]
+        assert sorted(on_main) == sorted(landings) and [commit for _, commit in on_main] == [
+            commit for _, commit in landings
+        ]
         landed = http.get("/api/events", params={"kind": "landed", "limit": 10_000}).json()["events"]
         assert sorted((event["task"], event["data"]["commit"]) for event in landed) == sorted(landings)
         assert len({task for task, _ in landings}) == len(landings), "a task landed twice"
         for commit in commits:
             job = http.get(f"/api/jobs/{commit['trailers']['Oracle-Verdict'].partition('=')[2]}").json()
-            assert job["verdict"]["status"] != "broken" and job["commit"] == commit["tree"], "what is on main was tested"
+            assert job["verdict"]["status"] != "broken" and job["commit"] == commit["tree"], (
+                "what is on main was tested"
+            )
 
 
 @pytest.mark.timeout(400)
@@ -199,7 +219,9 @@ def test_a_server_killed_at_any_point_loses_and_repeats_nothing(mortal: Mortal, 
     runner = toy.LocalRunner(mortal.url, (mortal.state / "tokens/runner").read_text().strip())
     try:
         mortal.stop()
-        points = [point for point in faults.POINTS if point not in OF_TRAINS and not point.startswith("upkeep.")]  # those are test_upkeep's
+        points = [
+            point for point in faults.POINTS if point not in OF_TRAINS and not point.startswith("upkeep.")
+        ]  # those are test_upkeep's
         mortal.faults = list(points)
         mortal.start()
         with mortal.watched():
@@ -210,7 +232,7 @@ def test_a_server_killed_at_any_point_loses_and_repeats_nothing(mortal: Mortal, 
                 again(lambda one=one: end(mortal, one))
                 if mortal.deaths == len(points):
                     break
-        assert mortal.deaths == len(points), f"not reached: {points[mortal.deaths:]}"
+        assert mortal.deaths == len(points), f"not reached: {points[mortal.deaths :]}"
         whole(mortal, landings)
     finally:
         runner.close()
@@ -218,7 +240,9 @@ def test_a_server_killed_at_any_point_loses_and_repeats_nothing(mortal: Mortal, 
 
 def end(mortal: Mortal, one: Agent) -> None:
     with mortal.http("runner") as http:
-        http.post(f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}).raise_for_status()
+        http.post(
+            f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}
+        ).raise_for_status()
 
 
 @pytest.mark.timeout(120 + KILLS * 20)
@@ -226,7 +250,9 @@ def test_a_server_killed_at_random_under_load_loses_and_repeats_nothing(mortal: 
     """Agents claim, commit and push without a pause; the kills come at moments drawn from a seed."""
     chance, told, over = random.Random(7), {}, threading.Event()
     runner = toy.LocalRunner(mortal.url, (mortal.state / "tokens/runner").read_text().strip())
-    clones = {name: mortal.begin(name).clone(tmp_path / name) for name in (f"worker{n}" for n in range(WORKERS))}
+    clones = {
+        name: mortal.begin(name).clone(tmp_path / name) for name in (f"worker{n}" for n in range(WORKERS))
+    }
     wrong: list[BaseException] = []
 
     def work(name: str, clone: Path) -> None:
@@ -239,8 +265,18 @@ def test_a_server_killed_at_random_under_load_loses_and_repeats_nothing(mortal: 
                     again(lambda: new_task(mortal, clones, name))
                     continue
                 task, module = claimed["task"]["id"], claimed["task"]["module"]
-                commit = upload(one, clone, {f"{module}/{task}": f"{name}\n", f"{module}/filter": "FROM=a-z\nTO=A-Z\n"} if task == "M00" else {f"{module}/{task}": f"{name}\n"})
-                answer = again(lambda claimed=claimed, commit=commit, task=task: wide.settled(one, "push", fence=claimed["fence"], commit=commit, summary=task))
+                commit = upload(
+                    one,
+                    clone,
+                    {f"{module}/{task}": f"{name}\n", f"{module}/filter": "FROM=a-z\nTO=A-Z\n"}
+                    if task == "M00"
+                    else {f"{module}/{task}": f"{name}\n"},
+                )
+                answer = again(
+                    lambda claimed=claimed, commit=commit, task=task: wide.settled(
+                        one, "push", fence=claimed["fence"], commit=commit, summary=task
+                    )
+                )
                 assert answer["status"] == "landed", answer
                 told[task] = answer["main"]
         except BaseException as failed:  # noqa: BLE001 - told by the test's own thread
@@ -259,9 +295,15 @@ def test_a_server_killed_at_random_under_load_loses_and_repeats_nothing(mortal: 
             [thread.join() for thread in threads]
         assert not wrong, wrong
         with mortal.http() as http:
-            landings = [(change["Task"], commit["commit"]) for commit in http.get("/api/commits").json()["commits"][1:] for change in commit["changes"]]
+            landings = [
+                (change["Task"], commit["commit"])
+                for commit in http.get("/api/commits").json()["commits"][1:]
+                for change in commit["changes"]
+            ]
         whole(mortal, landings)
-        assert dict(landings) == told and len(told) > 0, "whoever was told of a landing finds it, and nobody else's work is there"
+        assert dict(landings) == told and len(told) > 0, (
+            "whoever was told of a landing finds it, and nobody else's work is there"
+        )
     finally:
         over.set()
         runner.close()
@@ -285,16 +327,32 @@ def test_a_killed_server_answers_again_within_a_moment(tmp_path: Path, capsys: p
         took_s.append(time.monotonic() - began)
     process.kill()
     with capsys.disabled():
-        print(f"\nafter kill -9 the server answers again within {min(took_s):.2f} s (at best; promised {RESTART_S}; load {os.getloadavg()[0]:.1f})")
+        print(
+            f"\nafter kill -9 the server answers again within {min(took_s):.2f} s (at best; promised {RESTART_S}; load {os.getloadavg()[0]:.1f})"
+        )
     assert min(took_s) < RESTART_S_MAX
 
 
 def test_every_point_is_in_the_code_once_and_no_other():
-    used = [name for path in SOURCES.rglob("*.py") for name in re.findall(r'faults\.reached\("([^"]+)"\)', path.read_text())]
+    used = [
+        name
+        for path in SOURCES.rglob("*.py")
+        for name in re.findall(r'faults\.reached\("([^"]+)"\)', path.read_text())
+    ]
     assert sorted(used) == sorted(faults.POINTS)
 
 
 def test_a_point_that_does_not_exist_stops_the_start(tmp_path: Path):
-    argv = [sys.executable, "-m", "mcp_server", "--config", str(tmp_path / "none"), "--state", str(tmp_path / "s")]
-    done = subprocess.run(argv, env=os.environ | {faults.VARIABLE: "gate.nowhere"}, capture_output=True, text=True)
+    argv = [
+        sys.executable,
+        "-m",
+        "mcp_server",
+        "--config",
+        str(tmp_path / "none"),
+        "--state",
+        str(tmp_path / "s"),
+    ]
+    done = subprocess.run(
+        argv, env=os.environ | {faults.VARIABLE: "gate.nowhere"}, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "gate.nowhere is no point" in done.stderr

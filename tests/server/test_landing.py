@@ -66,12 +66,21 @@ def test_a_direct_push_to_main_is_refused_and_logged(server: Server, tmp_path: P
     assert [event["data"]["code"] for event in server.events(kind="refusal")] == ["protected_ref"]
 
 
-def test_a_landing_shows_in_the_users_repository_and_leaves_branch_and_files_alone(server: Server, runner, tmp_path: Path, until):
+def test_a_landing_shows_in_the_users_repository_and_leaves_branch_and_files_alone(
+    server: Server, runner, tmp_path: Path, until
+):
     one = server.agent("one")
     fence = one.call("claim_task")["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), SHOUT)
     landed = one.call("push", fence=fence, commit=commit, summary="Shout")
     before = toy.git("rev-parse", "main", cwd=server.project)
-    until(lambda: toy.git("rev-parse", "-q", "--verify", "refs/remotes/harness/main", cwd=server.project, check=False) == landed["main"])
+    until(
+        lambda: (
+            toy.git(
+                "rev-parse", "-q", "--verify", "refs/remotes/harness/main", cwd=server.project, check=False
+            )
+            == landed["main"]
+        )
+    )
     assert toy.git("rev-parse", "main", cwd=server.project) == before != landed["main"]
     assert toy.git("status", "--porcelain", cwd=server.project) == ""

@@ -20,7 +20,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def end(agent: Agent, outcome: str = "crashed") -> dict:
     with agent.server.http("runner") as http:
-        return http.post(f"/api/sessions/{agent.session}/end", json={"outcome": outcome, "detail": "", "exit": 137}).json()
+        return http.post(
+            f"/api/sessions/{agent.session}/end", json={"outcome": outcome, "detail": "", "exit": 137}
+        ).json()
 
 
 def state(server: Server, task: str) -> dict:
@@ -106,7 +108,10 @@ def test_the_end_of_a_session_frees_its_task_at_once_and_only_once(server: Serve
     assert left == {"salvage": f"refs/salvage/M05/{first['fence']}", "task": "M05"}
     assert two.call("claim_task", task="M05")["salvage"]["commit"] == commit
     assert end(one) == {"salvage": None, "task": None}
-    assert ended(server, first["fence"]) == ["session_ended"] and len(server.events(kind="session_ended", agent="mortal")) == 1
+    assert (
+        ended(server, first["fence"]) == ["session_ended"]
+        and len(server.events(kind="session_ended", agent="mortal")) == 1
+    )
     assert end(two)["salvage"], "what was salvaged once is not lost when the heir dies without a commit"
 
 
@@ -132,7 +137,9 @@ def test_salvage_that_is_on_main_already_is_not_offered(server: Server, tmp_path
     end(two)
 
 
-def test_an_agent_without_a_session_holds_a_lease_by_its_token_and_loses_it_by_time(server: Server, tmp_path: Path):
+def test_an_agent_without_a_session_holds_a_lease_by_its_token_and_loses_it_by_time(
+    server: Server, tmp_path: Path
+):
     one = server.agent("remote", session=False)
     fence = one.call("claim_task", task="M08")["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), {"m08/x": "1\n"})
@@ -143,11 +150,15 @@ def test_an_agent_without_a_session_holds_a_lease_by_its_token_and_loses_it_by_t
     assert server.agent("local").call("claim_task", task="M08")["salvage"]["commit"] == commit
 
 
-def test_a_lease_in_the_gate_is_pinned_against_time_and_against_its_sessions_death(server: Server, tmp_path: Path):
+def test_a_lease_in_the_gate_is_pinned_against_time_and_against_its_sessions_death(
+    server: Server, tmp_path: Path
+):
     one, two = server.agent("finisher"), server.agent("waiting")
     fence = one.call("claim_task", task="M09")["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), {"m09/x": "1\n"})
-    assert one.call("push", fence=fence, commit=commit, summary="Last words")["status"] == "testing"  # no runner is there
+    assert (
+        one.call("push", fence=fence, commit=commit, summary="Last words")["status"] == "testing"
+    )  # no runner is there
     server.clock.ahead_ms += 10 * LEASE_MS
     refused(two.call("claim_task", task="M09"), "held")
     assert end(one)["task"] == "M09"
@@ -160,7 +171,9 @@ def test_a_lease_in_the_gate_is_pinned_against_time_and_against_its_sessions_dea
     assert event["fence"] == fence
 
 
-def test_a_dead_sessions_submission_that_is_refused_ends_its_lease_and_is_salvaged(server: Server, tmp_path: Path):
+def test_a_dead_sessions_submission_that_is_refused_ends_its_lease_and_is_salvaged(
+    server: Server, tmp_path: Path
+):
     one, two = server.agent("unlucky"), server.agent("lucky")
     fence = one.call("claim_task", task="M00")["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), {"m00/x": "not enough for low/*\n"})
@@ -211,7 +224,11 @@ def wait(condition, seconds: float = 30) -> None:
 
 def revoke(server: Server, name: str, **query: str) -> dict:
     with server.http() as http:
-        id = next(token["id"] for token in http.get("/api/tokens").json()["tokens"] if token["name"] == name and token["revoked_ms"] is None)
+        id = next(
+            token["id"]
+            for token in http.get("/api/tokens").json()["tokens"]
+            if token["name"] == name and token["revoked_ms"] is None
+        )
         return http.delete(f"/api/tokens/{id}", params=query).json()
 
 
@@ -237,7 +254,9 @@ def test_a_lease_lives_on_with_another_token_of_its_holder_or_when_a_client_hand
     assert revoke(server, "twice")["ended"] == ["M32"]
 
 
-def test_a_revoked_holder_whose_work_is_in_the_gate_loses_it_only_by_the_verdict(server: Server, tmp_path: Path, until):
+def test_a_revoked_holder_whose_work_is_in_the_gate_loses_it_only_by_the_verdict(
+    server: Server, tmp_path: Path, until
+):
     with wide.running(server) as runner:
         runner.hold.clear()
         one = server.agent("pinned", session=False)

@@ -58,7 +58,9 @@ def test_progress_tells_who_holds_what_and_what_is_blocked(server: Server):
     blocked = two.call("claim_task", task="M03")["fence"]
     two.call("release_task", fence=blocked, outcome="blocked", note="waits for\n# a heading")
     text = one.call("read_progress")["text"]
-    assert "M02" in text and "holder" in text and "waits for # a heading" in text and "\n# a heading" not in text
+    assert (
+        "M02" in text and "holder" in text and "waits for # a heading" in text and "\n# a heading" not in text
+    )
     one.call("release_task", fence=fence, outcome="abandoned")
     assert "holder" not in one.call("read_progress")["text"]
 

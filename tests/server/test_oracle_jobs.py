@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import app
+from mcp_server.edge import app
 
 from . import wide
 from .conftest import Agent, Server
@@ -31,7 +31,11 @@ def server(shared: Server) -> Server:
     """With nothing queued or running: whatever an earlier test left is answered, main's own run among it."""
     for _ in ("queued", "running"):
         while (job := claim(shared, "cleaner")) is not None:
-            verdict = {"status": "failed", "planted": [{"engine": "x", "caught": False}]} if job["kind"] == "check" else said("failed", **{case["id"]: "fail" for case in job["cases"]})
+            verdict = (
+                {"status": "failed", "planted": [{"engine": "x", "caught": False}]}
+                if job["kind"] == "check"
+                else said("failed", **{case["id"]: "fail" for case in job["cases"]})
+            )
             assert finish(shared, job["job"], verdict, runner="cleaner") == 200
         silence(shared)
     return shared
@@ -56,7 +60,10 @@ def none_left(server: Server) -> bool:
 
 def finish(server: Server, job: int, verdict: dict, runner: str = "r", reference: dict | None = None) -> int:
     with server.http("runner") as http:
-        return http.post(f"/api/jobs/{job}/result", json={"runner": runner, "verdict": verdict, "reference": reference or {}}).status_code
+        return http.post(
+            f"/api/jobs/{job}/result",
+            json={"runner": runner, "verdict": verdict, "reference": reference or {}},
+        ).status_code
 
 
 def look(server: Server, job: int) -> dict:
@@ -77,7 +84,10 @@ def asked(server: Server, where: Path) -> tuple[Agent, int, dict]:
 
 
 def said(status: str, **outcomes: str) -> dict:
-    return {"status": status, "outcomes": {name.replace("_", "/"): outcome for name, outcome in outcomes.items()}}
+    return {
+        "status": status,
+        "outcomes": {name.replace("_", "/"): outcome for name, outcome in outcomes.items()},
+    }
 
 
 ALL = dict.fromkeys(["low_0", "low_1", "up_0", "up_1"], "pass")
@@ -91,16 +101,29 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_verdict_that_contradicts_its_job_is_broken_and_never_passes(server: Server, tmp_path: Path, lie: str):
+def test_a_verdict_that_contradicts_its_job_is_broken_and_never_passes(
+    server: Server, tmp_path: Path, lie: str
+):
     one, fence, job = asked(server, tmp_path)
     for attempt in range(3):
-        assert finish(server, job["job"], LIES[lie] | {"counts": {"cases": 4, "executed": 4, "compared": 4, "passed": 4, "failed": 0}}) == 200
+        assert (
+            finish(
+                server,
+                job["job"],
+                LIES[lie] | {"counts": {"cases": 4, "executed": 4, "compared": 4, "passed": 4, "failed": 0}},
+            )
+            == 200
+        )
         again = claim(server) if attempt < 2 else None
         assert again is None or again["job"] == job["job"], "a broken run is tried again"
     told = look(server, job["job"])
     assert (told["state"], told["verdict"]["status"], told["verdict"]["outcomes"]) == ("done", "broken", {})
     assert told["verdict"]["counts"]["executed"] == 0 and "contradicts" in told["verdict"]["reason"]
-    assert [event["data"]["status"] for event in server.events(kind="job_done") if event["data"]["job"] == job["job"]] == ["broken"] * 3
+    assert [
+        event["data"]["status"]
+        for event in server.events(kind="job_done")
+        if event["data"]["job"] == job["job"]
+    ] == ["broken"] * 3
 
 
 def test_status_and_counts_follow_from_the_outcomes(server: Server, tmp_path: Path):
@@ -108,20 +131,38 @@ def test_status_and_counts_follow_from_the_outcomes(server: Server, tmp_path: Pa
     boast = {"cases": 4_000, "executed": 4_000, "compared": 4_000, "passed": 4_000, "failed": 0}
     assert finish(server, job["job"], said("failed", **ALL | {"low_1": "fail"}) | {"counts": boast}) == 200
     verdict = look(server, job["job"])["verdict"]
-    assert verdict["status"] == "failed" and verdict["counts"] == {"cases": 4, "executed": 4, "compared": 4, "passed": 3, "failed": 1}
+    assert verdict["status"] == "failed" and verdict["counts"] == {
+        "cases": 4,
+        "executed": 4,
+        "compared": 4,
+        "passed": 3,
+        "failed": 1,
+    }
 
 
 @pytest.mark.parametrize(
     "nonsense",
     [
-        {}, {"status": "great"}, {"status": "passed", "outcomes": ["x"]}, said("passed", low_0="maybe"), {"status": "passed", "counts": {"won": 1}}, {"status": "failed", "failures": ["x"]},
-        {"status": "failed", "failures": [dict.fromkeys(["id", "input", "candidate", "reference", "difference"], "")]}, {"status": "failed", "causes": 7},
+        {},
+        {"status": "great"},
+        {"status": "passed", "outcomes": ["x"]},
+        said("passed", low_0="maybe"),
+        {"status": "passed", "counts": {"won": 1}},
+        {"status": "failed", "failures": ["x"]},
+        {
+            "status": "failed",
+            "failures": [dict.fromkeys(["id", "input", "candidate", "reference", "difference"], "")],
+        },
+        {"status": "failed", "causes": 7},
         said("failed", low_0="fail") | {"causes": [{"id": "0123abcd", "says": "", "count": 1}]},
-        said("failed", low_0="fail") | {"causes": [{"id": "0123abcd", "says": "", "count": 1, "cases": ["low/1"]}]},
+        said("failed", low_0="fail")
+        | {"causes": [{"id": "0123abcd", "says": "", "count": 1, "cases": ["low/1"]}]},
     ],
     ids=str,
 )
-def test_what_is_no_verdict_is_turned_down_and_the_job_goes_on(server: Server, tmp_path: Path, nonsense: dict):
+def test_what_is_no_verdict_is_turned_down_and_the_job_goes_on(
+    server: Server, tmp_path: Path, nonsense: dict
+):
     _, _, job = asked(server, tmp_path)
     assert finish(server, job["job"], nonsense) == 400
     assert look(server, job["job"])["state"] == "running"
@@ -132,12 +173,31 @@ def test_causes_and_failures_reach_the_agent_and_the_answer_stays_small(server: 
     one, fence, job = asked(server, tmp_path)
     causes = [{"id": "0123abcd", "says": "no JOIN yet", "count": 2, "cases": ["low/0", "low/1"]}]
     side = {"output": "line\n" * 400, "exit": 0}
-    failures = [{"id": id, "input": "select 1;\n" * 400, "candidate": side | {"error": "x" * 1_000}, "reference": side, "difference": "y" * 500} for id in ("low/0", "low/1")]
-    assert finish(server, job["job"], said("failed", **ALL | {"low_0": "fail", "low_1": "fail"}) | {"causes": causes, "failures": failures}) == 200
+    failures = [
+        {
+            "id": id,
+            "input": "select 1;\n" * 400,
+            "candidate": side | {"error": "x" * 1_000},
+            "reference": side,
+            "difference": "y" * 500,
+        }
+        for id in ("low/0", "low/1")
+    ]
+    assert (
+        finish(
+            server,
+            job["job"],
+            said("failed", **ALL | {"low_0": "fail", "low_1": "fail"})
+            | {"causes": causes, "failures": failures},
+        )
+        == 200
+    )
     assert look(server, job["job"])["verdict"]["causes"] == causes
     told = one.call("run_oracle", fence=fence)
     words = told["suites"]["words"]
-    assert words["causes"] == [{"id": "0123abcd", "says": "no JOIN yet", "count": 2}] and [failure["id"] for failure in words["failures"]] == ["low/0", "low/1"]
+    assert words["causes"] == [{"id": "0123abcd", "says": "no JOIN yet", "count": 2}] and [
+        failure["id"] for failure in words["failures"]
+    ] == ["low/0", "low/1"]
     assert 2_500 < len(told["text"]) <= 4_000
 
 
@@ -154,7 +214,9 @@ def test_the_word_of_a_runner_that_lost_its_job_counts_for_nothing(server: Serve
     assert look(server, job["job"])["state"] == "running"
     assert finish(server, job["job"], said("passed", **ALL), runner="second") == 200
     assert one.call("run_oracle", fence=fence)["status"] == "passed"
-    assert finish(server, job["job"], said("failed", **dict.fromkeys(ALL, "fail")), runner="second") == 409, "a verdict is given once"
+    assert finish(server, job["job"], said("failed", **dict.fromkeys(ALL, "fail")), runner="second") == 409, (
+        "a verdict is given once"
+    )
 
 
 def test_a_runner_that_renews_keeps_its_job(server: Server, tmp_path: Path):
@@ -171,10 +233,18 @@ def test_whoever_asks_the_same_joins_and_a_known_pass_is_not_run_again(server: S
     assert one.call("run_oracle", fence=fence)["jobs"] == {"words": job["job"]} and none_left(server)
     finish(server, job["job"], said("failed", **ALL | {"low_0": "fail"}))
     assert one.call("run_oracle", fence=fence)["status"] == "failed"
-    assert one.call("run_oracle", fence=fence, cases=["up/*"])["suites"]["words"]["counts"] == {"cases": 2, "executed": 2, "compared": 2, "passed": 2, "failed": 0}
+    assert one.call("run_oracle", fence=fence, cases=["up/*"])["suites"]["words"]["counts"] == {
+        "cases": 2,
+        "executed": 2,
+        "compared": 2,
+        "passed": 2,
+        "failed": 0,
+    }
     assert one.call("run_oracle", fence=fence, cases=["low/*"])["status"] == "running"
     rest = claim(server)
-    assert rest is not None and [case["id"] for case in rest["cases"]] == ["low/0"], "low/1 is known to pass on this tree"
+    assert rest is not None and [case["id"] for case in rest["cases"]] == ["low/0"], (
+        "low/1 is known to pass on this tree"
+    )
     finish(server, rest["job"], said("passed", low_0="pass"))
     assert one.call("run_oracle", fence=fence, cases=["low/*"])["suites"]["words"]["counts"]["passed"] == 2
 
@@ -183,22 +253,35 @@ def test_a_fresh_run_runs_everything_whatever_is_known(server: Server, tmp_path:
     one, fence, job = asked(server, tmp_path)
     finish(server, job["job"], said("passed", **ALL))
     with server.http() as http:
-        [fresh] = http.post("/api/oracle/run", json={"commit": job["commit"], "fresh": True}).json()["jobs"].values()
+        [fresh] = (
+            http.post("/api/oracle/run", json={"commit": job["commit"], "fresh": True})
+            .json()["jobs"]
+            .values()
+        )
         assert http.post("/api/oracle/run", json={"commit": "f" * 40}).status_code == 404
         assert http.post("/api/oracle/run", json={"suite": "none"}).status_code == 404
     again = claim(server)
     assert again is not None and again["job"] == fresh != job["job"] and len(again["cases"]) == 4
 
 
-def test_the_tree_of_a_job_holds_nothing_protected_and_the_references_answers_are_kept(server: Server, tmp_path: Path):
+def test_the_tree_of_a_job_holds_nothing_protected_and_the_references_answers_are_kept(
+    server: Server, tmp_path: Path
+):
     _, _, job = asked(server, tmp_path)
     with server.http("runner") as http:
-        names = tarfile.open(fileobj=io.BytesIO(http.get(f"/api/jobs/{job['job']}/tree.tar").content)).getnames()
+        names = tarfile.open(
+            fileobj=io.BytesIO(http.get(f"/api/jobs/{job['job']}/tree.tar").content)
+        ).getnames()
         assert http.get("/api/jobs/999/tree.tar").status_code == 404
     assert "main.sh" in names and [name for name in names if name.endswith("/x")]
     assert not [name for name in names if name.startswith(("oracle", "tasks")) or name == "harness.toml"]
     assert job["known_reference"] == {}
-    finish(server, job["job"], said("failed", **ALL | {"low_0": "fail"}), reference={"low/0": {"output": "ABC\n", "exit": 0}, "not/ours": {"output": "", "exit": 0}})
+    finish(
+        server,
+        job["job"],
+        said("failed", **ALL | {"low_0": "fail"}),
+        reference={"low/0": {"output": "ABC\n", "exit": 0}, "not/ours": {"output": "", "exit": 0}},
+    )
     with server.http() as http:
         http.post("/api/oracle/run", json={"commit": job["commit"], "fresh": True})
     again = claim(server)
@@ -213,7 +296,12 @@ def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path,
     one.call("run_oracle", fence=fence)
     second = one.commit(clone, {"m39/x": "2\n"})
     one.call("push", fence=fence, commit=second, summary="x")
-    until(lambda: "testing" in [event["data"]["state"] for event in server.events(kind="submission", agent="hurried")])
+    until(
+        lambda: (
+            "testing"
+            in [event["data"]["state"] for event in server.events(kind="submission", agent="hurried")]
+        )
+    )
     jobs = [claim(server), claim(server)]
     assert [job is not None and job["commit"] == first for job in jobs] == [False, True]
 
@@ -223,7 +311,11 @@ def test_a_suite_is_checked_once_every_planted_engine_was_caught(server: Server)
         with server.http() as http:
             return http.get("/api/status").json()["suites"]["words"]["checked"]
 
-    for planted, good in (([], False), ([{"engine": "silent", "caught": True}, {"engine": "echo", "caught": False}], False), ([{"engine": "silent", "caught": True}], True)):
+    for planted, good in (
+        ([], False),
+        ([{"engine": "silent", "caught": True}, {"engine": "echo", "caught": False}], False),
+        ([{"engine": "silent", "caught": True}], True),
+    ):
         with server.http("runner") as http:
             [asked] = http.post("/api/oracle/check").json()
             assert http.post("/api/oracle/check").json() == [asked], "asked twice, run once"
@@ -285,5 +377,9 @@ def test_each_try_of_a_job_is_in_the_log_with_its_number_and_reason(server: Serv
     assert claim(server) is not None
     assert finish(server, job["job"], said("passed", **ALL)) == 200
     tries = [event["data"] for event in server.events(kind="job_done") if event["data"]["job"] == job["job"]]
-    assert [(told["attempt"], told["status"]) for told in tries] == [(1, "broken"), (2, "broken"), (3, "passed")]
+    assert [(told["attempt"], told["status"]) for told in tries] == [
+        (1, "broken"),
+        (2, "broken"),
+        (3, "passed"),
+    ]
     assert "disk" in tries[0]["reason"] and "silent" in tries[1]["reason"]

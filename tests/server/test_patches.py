@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mcp_server.git import Repository
+from mcp_server.repos.repository import Repository
 
 from . import wide
 from .conftest import NO_TLS, Agent, Server
@@ -43,7 +43,9 @@ def claimed(server: Server, number: int, *, name: str = "") -> tuple[Agent, int]
 
 def diff(path: str, before: str, after: str) -> str:
     """As Python makes it, with its own idea of a header."""
-    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"))
+    return "".join(
+        difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+    )
 
 
 def new(path: str, text: str, mode: str = "100644") -> str:
@@ -62,22 +64,31 @@ def test_a_patch_becomes_a_commit_of_the_agents_and_lands_as_one(server: Server)
     landed = settled(one, "push", fence=fence, patch=patch, summary="Patch it")
     assert landed["status"] == "landed", landed
     repo = repository(server)
-    assert (repo.read(landed["main"], "m01/README"), repo.read(landed["main"], "m01/deep/new.txt")) == (b"m01\n2nd\nthird\n", b"1\n2\n")
+    assert (repo.read(landed["main"], "m01/README"), repo.read(landed["main"], "m01/deep/new.txt")) == (
+        b"m01\n2nd\nthird\n",
+        b"1\n2\n",
+    )
     [event] = server.events(kind="patch_uploaded", agent=one.name)
     own = repo.tip(event["data"]["ref"])
-    assert event["data"]["ref"].startswith(f"refs/agents/{one.name}/patch-") and own == event["data"]["commit"]
-    assert repo.is_ancestor(base, own) and [commit.author for commit in repo.log("main", limit=1)] == [one.name]
+    assert (
+        event["data"]["ref"].startswith(f"refs/agents/{one.name}/patch-") and own == event["data"]["commit"]
+    )
+    assert repo.is_ancestor(base, own) and [commit.author for commit in repo.log("main", limit=1)] == [
+        one.name
+    ]
     assert landed == one.call("push", fence=fence, patch=patch, summary="Patch it")
     assert len(server.events(kind="patch_uploaded", agent=one.name)) == 1
 
 
 def test_a_whole_change_is_deleted_renamed_and_made_executable(server: Server):
     one, fence = claimed(server, 2)
-    patch = (
-        "diff --git a/m02/README b/m02/text\nold mode 100644\nnew mode 100755\nsimilarity index 100%\nrename from m02/README\nrename to m02/text\n"
-    )
+    patch = "diff --git a/m02/README b/m02/text\nold mode 100644\nnew mode 100755\nsimilarity index 100%\nrename from m02/README\nrename to m02/text\n"
     landed = settled(one, "push", fence=fence, patch=patch, summary="Move")
-    entries = {entry.path: entry.mode for entry in repository(server).ls_tree(landed["main"]) if entry.path.startswith("m02/")}
+    entries = {
+        entry.path: entry.mode
+        for entry in repository(server).ls_tree(landed["main"])
+        if entry.path.startswith("m02/")
+    }
     assert entries == {"m02/text": "100755"}
 
 
@@ -97,12 +108,17 @@ def test_a_patch_may_build_on_an_older_main_or_on_the_one_before(server: Server)
     above = diff("m04/README", "m04\n", "m04\nagain\n")
     refused(one.call("push", fence=fence, patch=above, base=first, summary="On main"), "conflict")
     landed = settled(one, "push", fence=fence, patch=above, base=event["data"]["commit"], summary="On mine")
-    assert landed["status"] == "landed" and repository(server).read(landed["main"], "m04/README") == b"m04\nagain\n"
+    assert (
+        landed["status"] == "landed"
+        and repository(server).read(landed["main"], "m04/README") == b"m04\nagain\n"
+    )
 
 
 def test_what_fails_the_oracle_is_refused_as_any_push_is_and_can_be_asked_about(server: Server):
     one, fence = claimed(server, 0)
-    failing = refused(settled(one, "push", fence=fence, patch=new("m00/x", "1"), summary="Nothing gained"), "oracle_failed")
+    failing = refused(
+        settled(one, "push", fence=fence, patch=new("m00/x", "1"), summary="Nothing gained"), "oracle_failed"
+    )
     assert "low/0" in failing["happened"]
     told = settled(one, "run_oracle", fence=fence)
     assert told["status"] == "failed" and told["suites"]["words"]["counts"]["failed"] == 2
@@ -138,7 +154,11 @@ def test_the_same_patch_from_many_calls_at_once_is_one_commit(server: Server):
 
 
 LINK = "diff --git a/m07/link b/m07/link\nnew file mode 120000\n--- /dev/null\n+++ b/m07/link\n@@ -0,0 +1 @@\n+{}\n\\ No newline at end of file\n"
-GITLINK = "diff --git a/m07/sub b/m07/sub\nnew file mode 160000\n--- /dev/null\n+++ b/m07/sub\n@@ -0,0 +1 @@\n+Subproject commit " + "a" * 40 + "\n"
+GITLINK = (
+    "diff --git a/m07/sub b/m07/sub\nnew file mode 160000\n--- /dev/null\n+++ b/m07/sub\n@@ -0,0 +1 @@\n+Subproject commit "
+    + "a" * 40
+    + "\n"
+)
 QUOTED = 'diff --git "a/m07/{0}" "b/m07/{0}"\nnew file mode 100644\n--- /dev/null\n+++ "b/m07/{0}"\n@@ -0,0 +1 @@\n+x\n'
 HOSTILE = {
     "above": (new("../x", "1"), "protected_path"),
@@ -157,8 +177,14 @@ HOSTILE = {
     "submodule": (GITLINK, "protected_path"),
     "the oracle's cases": (new("oracle/cases/up/easy.txt", "1"), "protected_path"),
     "another module": (new("m08/x", "1"), "outside_module"),
-    "out of another module": ("diff --git a/m08/README b/m07/stolen\nsimilarity index 100%\nrename from m08/README\nrename to m07/stolen\n", "outside_module"),
-    "mode of another's file": ("diff --git a/m08/README b/m08/README\nold mode 100644\nnew mode 100755\n", "outside_module"),
+    "out of another module": (
+        "diff --git a/m08/README b/m07/stolen\nsimilarity index 100%\nrename from m08/README\nrename to m07/stolen\n",
+        "outside_module",
+    ),
+    "mode of another's file": (
+        "diff --git a/m08/README b/m08/README\nold mode 100644\nnew mode 100755\n",
+        "outside_module",
+    ),
     "one name by case": (new("m07/a", "1") + new("m07/A", "1"), "protected_path"),
     "no such file": (diff("m07/none", "a\n", "b\n"), "conflict"),
     "other lines": (diff("m07/README", "first\nsecond\n", "first\n2nd\n"), "conflict"),
@@ -166,10 +192,20 @@ HOSTILE = {
     "prose": ("please change the README", "bad_request"),
     "nothing": ("", "bad_request"),
     "cut short": ("--- a/m07/README\n+++ b/m07/README\n@@ -1,3 +1,3 @@", "conflict"),
-    "binary": ("diff --git a/m07/x b/m07/x\nnew file mode 100644\nindex 0000000..1\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n", "bad_request"),
-    "binary, told only": ("diff --git a/m07/x b/m07/x\nBinary files /dev/null and b/m07/x differ\n", "bad_request"),
+    "binary": (
+        "diff --git a/m07/x b/m07/x\nnew file mode 100644\nindex 0000000..1\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n",
+        "bad_request",
+    ),
+    "binary, told only": (
+        "diff --git a/m07/x b/m07/x\nBinary files /dev/null and b/m07/x differ\n",
+        "bad_request",
+    ),
     "a NUL": (new("m07/x", "a\0b"), "bad_request"),
-    "no change": (diff("m07/README", README.format(7), "m07\n2nd\nthird\n") + diff("m07/README", "m07\n2nd\nthird\n", README.format(7)), "nothing_to_land"),
+    "no change": (
+        diff("m07/README", README.format(7), "m07\n2nd\nthird\n")
+        + diff("m07/README", "m07\n2nd\nthird\n", README.format(7)),
+        "nothing_to_land",
+    ),
     "too long": (new("m07/x", "x" * 600_000), "too_large"),
 }
 
@@ -180,20 +216,29 @@ def victim(server: Server) -> tuple[Agent, int]:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_patch_that_may_not_be_is_refused_with_its_code_and_leaves_nothing_behind(server: Server, victim: tuple[Agent, int], kind: str):
+def test_a_patch_that_may_not_be_is_refused_with_its_code_and_leaves_nothing_behind(
+    server: Server, victim: tuple[Agent, int], kind: str
+):
     one, fence = victim
     patch, code = HOSTILE[kind]
     before = kept(server)
     said = refused(one.call("push", fence=fence, patch=patch, summary="No"), code)
     assert str(server.state) not in said["text"] and "tmp_objdir" not in said["text"]
     assert kept(server) == before
-    assert not server.events(kind="patch_uploaded", agent=one.name) and not server.events(kind="submission", agent=one.name)
+    assert not server.events(kind="patch_uploaded", agent=one.name) and not server.events(
+        kind="submission", agent=one.name
+    )
     assert server.events(kind="refusal", agent=one.name)[-1]["data"]["code"] == code
 
 
-def test_a_refusal_names_the_file_and_the_line_of_the_hunk_that_does_not_fit(server: Server, victim: tuple[Agent, int]):
+def test_a_refusal_names_the_file_and_the_line_of_the_hunk_that_does_not_fit(
+    server: Server, victim: tuple[Agent, int]
+):
     one, fence = victim
-    said = refused(one.call("push", fence=fence, patch=diff("m07/README", "m07\nother\n", "m07\n2nd\n"), summary="No"), "conflict")
+    said = refused(
+        one.call("push", fence=fence, patch=diff("m07/README", "m07\nother\n", "m07\n2nd\n"), summary="No"),
+        "conflict",
+    )
     assert "m07/README:1" in said["happened"] and "read those files again" in said["next"]
 
 
@@ -211,8 +256,15 @@ def test_a_hundred_megabytes_are_turned_away_before_they_are_read(server: Server
         for _ in range(100):
             yield b"+" * 1_000_000
 
-    headers = {"Authorization": f"Bearer {one.token}", "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    with httpx2.Client(timeout=60, verify=NO_TLS) as http, suppress(httpx2.TransportError):  # the server need not hear it to the end
+    headers = {
+        "Authorization": f"Bearer {one.token}",
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+    }
+    with (
+        httpx2.Client(timeout=60, verify=NO_TLS) as http,
+        suppress(httpx2.TransportError),
+    ):  # the server need not hear it to the end
         assert http.post(f"{server.url}/mcp", content=endless(), headers=headers).status_code == 413
     assert kept(server) == before and one.call("list_tasks")["open"]
 
@@ -224,18 +276,30 @@ def test_a_patch_without_a_lease_is_refused_like_a_commit_without_one(server: Se
     refused(one.call("push", fence=999_999, patch=new("m09/x", "1"), summary="None"), "not_leased")
     one.call("release_task", fence=fence, outcome="abandoned")
     refused(one.call("push", fence=fence, patch=new("m09/x", "1"), summary="Late"), "stale_fence")
-    assert not [ref for ref in repository(server).heads("refs/agents") if "stranger" in ref or one.name in ref]
+    assert not [
+        ref for ref in repository(server).heads("refs/agents") if "stranger" in ref or one.name in ref
+    ]
 
 
-@pytest.mark.parametrize("given", [{}, {"patch": "x", "commit": "a" * 40}, {"commit": "a" * 40, "base": "b" * 40}, {"base": "b" * 40}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"patch": "x", "commit": "a" * 40}, {"commit": "a" * 40, "base": "b" * 40}, {"base": "b" * 40}],
+)
 def test_push_takes_either_a_commit_or_a_patch(server: Server, given: dict):
-    assert "either" in refused(server.agent("undecided").call("push", fence=1, summary="s", **given), "bad_request")["happened"]
+    assert (
+        "either"
+        in refused(server.agent("undecided").call("push", fence=1, summary="s", **given), "bad_request")[
+            "happened"
+        ]
+    )
 
 
 @pytest.mark.parametrize("base", ["a" * 40, "main", "--all", "", "HEAD"])
 def test_a_base_that_is_nobodys_commit_is_refused(server: Server, base: str):
     one, fence = claimed(server, 10)
-    said = refused(one.call("push", fence=fence, patch=new("m10/x", "1"), base=base, summary="s"), "commit_unknown")
+    said = refused(
+        one.call("push", fence=fence, patch=new("m10/x", "1"), base=base, summary="s"), "commit_unknown"
+    )
     assert repository(server).main("main") in said["next"]
 
 

@@ -18,13 +18,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mcp_server import app, config
-from mcp_server.auth import AGENT
+from mcp_server import config
 from mcp_server.core.landing import Submission as State
+from mcp_server.edge import app
+from mcp_server.edge.auth import AGENT
 from mcp_server.gate import Gate
 from mcp_server.store import events as event_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases import events, oracle_jobs
+from mcp_server.use_cases.oracle import jobs
+from mcp_server.use_cases.people import events
 from mcp_server.world import World
 
 from . import histories, power, toy
@@ -68,13 +70,23 @@ class Client:
         self.url, self._state, self.told = url, state, [Told()]
 
     def http(self, role: str = "admin") -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {(self._state / 'tokens' / role).read_text().strip()}"}, timeout=60)
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {(self._state / 'tokens' / role).read_text().strip()}"},
+            timeout=60,
+        )
 
     def mark(self, *, refs: dict[str, str] | None = None, main: str = "") -> None:
         before = self.told[-1]
         with self.http() as http:
             seen = http.get("/api/events", params={"limit": 1000}).json()["events"]
-            self.told.append(Told({event["seq"]: event["hash"] for event in seen}, before.refs | (refs or {}), main or before.main))
+            self.told.append(
+                Told(
+                    {event["seq"]: event["hash"] for event in seen},
+                    before.refs | (refs or {}),
+                    main or before.main,
+                )
+            )
             assert http.get("/health", params={"mark": str(len(self.told) - 1)}).status_code == 200
 
     def work(self, where: Path) -> None:
@@ -103,9 +115,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     root = tmp_path_factory.mktemp("power")
     project, state = toy.project(root / "project"), root / "state"
     state.mkdir()
-    argv = [sys.executable, "-m", "mcp_server", "--config", str(project / "harness.toml"), "--state", str(state), "--port", "0"]
+    argv = [
+        sys.executable,
+        "-m",
+        "mcp_server",
+        "--config",
+        str(project / "harness.toml"),
+        "--state",
+        str(state),
+        "--port",
+        "0",
+    ]
     with open(root / "out", "wb") as out:
-        running = subprocess.Popen(power.traced(root / "trace", argv), stdout=out, stderr=out, start_new_session=True)
+        running = subprocess.Popen(
+            power.traced(root / "trace", argv), stdout=out, stderr=out, start_new_session=True
+        )
     try:
         until((state / "server.json").exists)
         about = json.loads((state / "server.json").read_text())
@@ -124,11 +148,17 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return Recording(project, state, power.read(root / "trace", state), client.told)
 
 
-def states(recorded: Recording, count: int, seed: int, lies=lambda path: False) -> Iterator[tuple[str, Told, dict]]:
+def states(
+    recorded: Recording, count: int, seed: int, lies=lambda path: False
+) -> Iterator[tuple[str, Told, dict]]:
     """States after power losses at `count` moments: half of them where the most is unsynced, half anywhere."""
     chance = random.Random(seed)
-    risky = [number for number, op in enumerate(recorded.ops) if op.what in ("sync", "datasync", "move", "mark")]
-    cuts = sorted(chance.choice(risky) if number % 2 else chance.randrange(len(recorded.ops)) for number in range(count))
+    risky = [
+        number for number, op in enumerate(recorded.ops) if op.what in ("sync", "datasync", "move", "mark")
+    ]
+    cuts = sorted(
+        chance.choice(risky) if number % 2 else chance.randrange(len(recorded.ops)) for number in range(count)
+    )
     disk, told, done = Disk(recorded.state, lies), Told(), 0
     disk.do(Op("directory", str(recorded.state)))
     for cut in cuts:
@@ -137,7 +167,11 @@ def states(recorded: Recording, count: int, seed: int, lies=lambda path: False) 
                 told = recorded.told[op.at]
             disk.do(op)
         done = max(done, cut)
-        yield f"seed {seed}, before operation {cut} ({recorded.ops[cut].what} {Path(recorded.ops[cut].path).name})", told, disk.after_power_loss(chance)
+        yield (
+            f"seed {seed}, before operation {cut} ({recorded.ops[cut].what} {Path(recorded.ops[cut].path).name})",
+            told,
+            disk.after_power_loss(chance),
+        )
 
 
 def problems(recorded: Recording, told: Told, found: dict, where: Path) -> list[str]:
@@ -158,7 +192,11 @@ def problems(recorded: Recording, told: Told, found: dict, where: Path) -> list[
 def _lost(world: World, told: Told) -> list[str]:
     with world.store.read() as tx:
         there = {row.seq: row.hash for row in event_rows.all(tx)}
-    lost = [f"event {seq} was acknowledged and is lost" for seq, hash in told.events.items() if there.get(seq) != hash]
+    lost = [
+        f"event {seq} was acknowledged and is lost"
+        for seq, hash in told.events.items()
+        if there.get(seq) != hash
+    ]
     repo = world.repos["toy"]
     for ref, commit in told.refs.items():
         tip = repo.tip(ref)
@@ -172,11 +210,15 @@ def _lost(world: World, told: Told) -> list[str]:
 def _wrong(world: World) -> list[str]:
     wrong = [f"audit: {problem}" for problem in events.verify(world)["problems"]]
     bare = world.repos["toy"].path
-    walked = subprocess.run(["git", "rev-list", "--objects", "--all"], cwd=bare, capture_output=True, text=True)
+    walked = subprocess.run(
+        ["git", "rev-list", "--objects", "--all"], cwd=bare, capture_output=True, text=True
+    )
     if walked.returncode:
         return [*wrong, f"objects are missing: {walked.stderr.strip()[-200:]}"]
     named = "".join(line.split(" ")[0] + "\n" for line in walked.stdout.splitlines())
-    shown = subprocess.run(["git", "cat-file", "--batch"], cwd=bare, input=named.encode(), capture_output=True)
+    shown = subprocess.run(
+        ["git", "cat-file", "--batch"], cwd=bare, input=named.encode(), capture_output=True
+    )
     if shown.returncode or b" missing\n" in shown.stdout:
         wrong.append(f"objects cannot be read: {shown.stderr.decode().strip()[-200:]}")
     return wrong + _untested(world)
@@ -190,8 +232,11 @@ def _untested(world: World) -> list[str]:
         if not commit.parents:
             continue
         one = sent.get(commit.commit)
-        verdicts = [job for id in one.jobs.values() if (job := oracle_jobs.get(world, id))] if one else []
-        if not verdicts or any(job.verdict is None or job.verdict["status"] != "passed" or job.commit != commit.tree for job in verdicts):
+        verdicts = [job for id in one.jobs.values() if (job := jobs.get(world, id))] if one else []
+        if not verdicts or any(
+            job.verdict is None or job.verdict["status"] != "passed" or job.commit != commit.tree
+            for job in verdicts
+        ):
             untested.append(f"{commit.commit[:12]} is on main and was not tested")
     return untested
 
@@ -210,14 +255,20 @@ def _does_not_go_on(world: World) -> list[str]:
         landed = [one.task for one in submission_rows.landed(tx) if one.state is State.LANDED]
     twice = [f"{task} landed twice" for task in set(landed) if landed.count(task) > 1]
     on_main = [one.trailers.get("Task") for one in world.repos["toy"].log("main") if one.parents]
-    return stuck + twice + ([] if sorted(landed) == sorted(map(str, on_main)) else [f"landed {landed}, on main {on_main}"])
+    return (
+        stuck
+        + twice
+        + ([] if sorted(landed) == sorted(map(str, on_main)) else [f"landed {landed}, on main {on_main}"])
+    )
 
 
 def scratch() -> Path:
     return Path(tempfile.mkdtemp(prefix="harness-power-", dir=MEMORY if MEMORY.is_dir() else None))
 
 
-def campaign(recorded: Recording, count: int, seed: int = 1, lies=lambda path: False) -> Iterator[tuple[str, list[str]]]:
+def campaign(
+    recorded: Recording, count: int, seed: int = 1, lies=lambda path: False
+) -> Iterator[tuple[str, list[str]]]:
     for name, told, found in states(recorded, count, seed, lies):
         where = scratch()
         try:

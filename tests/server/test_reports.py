@@ -48,7 +48,10 @@ def test_a_report_completes_its_task_and_is_found_by_agents_and_people(server: S
     assert (done["status"], done["task"]) == ("reported", "R0")
     assert done == one.call("submit_report", fence=claimed["fence"], markdown=text)
     shown = task(server, "R0")
-    assert shown["state"] == "done" and (shown["report"]["agent"], shown["report"]["text"]) == ("reader", text)
+    assert shown["state"] == "done" and (shown["report"]["agent"], shown["report"]["text"]) == (
+        "reader",
+        text,
+    )
     assert "characters cut" in one.call("read_notes", topic="report/R0")["text"]
     assert read(one, "harness-report://R0") == text
     assert f"R0 Find out R0: reader, {len(text)} characters" in one.call("read_progress")["text"]
@@ -64,9 +67,17 @@ def test_a_report_stands_in_nobodys_way_and_changes_nothing(server: Server, tmp_
     assert other.call("claim_task", task="M01")["status"] == "leased"
     commit = one.commit(one.clone(tmp_path / "one"), {"m01/x": "1\n"})
     patch = "--- /dev/null\n+++ b/m01/x\n@@ -0,0 +1 @@\n+1\n"
-    assert "submit_report" in refused(one.call("push", fence=fence, patch=patch, summary="x"), "outside_module")["holds"]
+    assert (
+        "submit_report"
+        in refused(one.call("push", fence=fence, patch=patch, summary="x"), "outside_module")["holds"]
+    )
     with wide.running(server):
-        assert "submit_report" in refused(wide.settled(one, "push", fence=fence, commit=commit, summary="x"), "outside_module")["holds"]
+        assert (
+            "submit_report"
+            in refused(wide.settled(one, "push", fence=fence, commit=commit, summary="x"), "outside_module")[
+                "holds"
+            ]
+        )
     assert one.call("submit_report", fence=fence, markdown="found")["status"] == "reported"
 
 
@@ -78,14 +89,22 @@ def test_only_the_holder_of_a_report_task_hands_it_in_and_only_once(server: Serv
         refused(one.call("submit_report", fence=fence, markdown=text), code)
     assert task(server, "R2")["state"] == "leased" and task(server, "R2")["report"] is None
     assert one.call("submit_report", fence=fence, markdown="first")["status"] == "reported"
-    assert "reported" in refused(one.call("submit_report", fence=fence, markdown="second"), "stale_fence")["happened"]
+    assert (
+        "reported"
+        in refused(one.call("submit_report", fence=fence, markdown="second"), "stale_fence")["happened"]
+    )
     assert task(server, "R2")["report"]["text"] == "first"
 
 
 def test_a_task_that_asks_for_a_change_takes_no_report(server: Server):
     one = server.agent("writer")
     fence = one.call("claim_task", task="M02")["fence"]
-    assert "asks for a change" in refused(one.call("submit_report", fence=fence, markdown="done, I think"), "bad_request")["happened"]
+    assert (
+        "asks for a change"
+        in refused(one.call("submit_report", fence=fence, markdown="done, I think"), "bad_request")[
+            "happened"
+        ]
+    )
     assert task(server, "M02")["state"] == "leased"
 
 
@@ -101,9 +120,19 @@ def test_a_report_task_that_is_opened_again_has_its_newest_report(server: Server
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [('result = "reports"', "did you mean"), ('result = "report"\npaths = ["m01/x"]', "has no paths"), ('result = "report"\ncases = ["low/*"]', "has no cases")],
+    [
+        ('result = "reports"', "did you mean"),
+        ('result = "report"\npaths = ["m01/x"]', "has no paths"),
+        ('result = "report"\ncases = ["low/*"]', "has no cases"),
+    ],
 )
 def test_a_task_file_that_asks_for_both_is_refused_with_its_line(tmp_path: Path, line: str, said: str):
-    project = toy.repository(tmp_path, {"harness.toml": toy.TOML, "tasks/1.md": f'+++\nid = "T1"\ntitle = "t"\nmodule = "shout"\n{line}\n+++\nDo.\n'})
+    project = toy.repository(
+        tmp_path,
+        {
+            "harness.toml": toy.TOML,
+            "tasks/1.md": f'+++\nid = "T1"\ntitle = "t"\nmodule = "shout"\n{line}\n+++\nDo.\n',
+        },
+    )
     problems = config.load(project / "harness.toml")
     assert isinstance(problems, list) and any(said in str(problem) for problem in problems), problems

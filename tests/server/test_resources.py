@@ -10,7 +10,9 @@ from . import toy
 from .conftest import Agent, Server
 from .test_tools import in_client
 
-HELD_OUT = toy.TOML.replace('protect = ["oracle/**"', 'held_out = ["secret/**/*.txt"]\nprotect = ["oracle/**"')
+HELD_OUT = toy.TOML.replace(
+    'protect = ["oracle/**"', 'held_out = ["secret/**/*.txt"]\nprotect = ["oracle/**"'
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +57,14 @@ def read(agent: Agent, uri: str) -> str:
 def test_a_client_finds_its_way_from_the_top_to_a_file(server: Server, mode: str):
     one = server.agent(f"reader-{mode}")
     one.mode = mode
-    assert [resource.uri for resource in asked(one, lambda client: client.list_resources()).resources] == ["harness://toy/"]
+    assert [resource.uri for resource in asked(one, lambda client: client.list_resources()).resources] == [
+        "harness://toy/"
+    ]
     templates = asked(one, lambda client: client.list_resource_templates()).resource_templates
-    assert {template.uri_template for template in templates} == {"harness://{repo}/{+path}", "harness-report://{task}"}
+    assert {template.uri_template for template in templates} == {
+        "harness://{repo}/{+path}",
+        "harness-report://{task}",
+    }
     assert all(template.description for template in templates)
     top = read(one, "harness://toy/").split("\n")
     assert {"main.sh", "shout/", "oracle/", "harness.toml"} <= set(top) and "untracked" not in top
@@ -76,7 +83,15 @@ def test_what_is_read_is_main_and_no_upload(server: Server, tmp_path: Path):
         read(one, "harness://toy/shout/new")
 
 
-@pytest.mark.parametrize(("name", "said"), [("picture.bin", "binary file of 6 bytes"), ("latin.txt", "binary file of 4 bytes"), ("link", "symbolic link to README"), ("long.txt", "(120000 characters cut)")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("picture.bin", "binary file of 6 bytes"),
+        ("latin.txt", "binary file of 4 bytes"),
+        ("link", "symbolic link to README"),
+        ("long.txt", "(120000 characters cut)"),
+    ],
+)
 def test_what_is_no_short_text_is_told(server: Server, name: str, said: str):
     text = read(server.agent("looker"), f"harness://toy/shout/{name}")
     assert said in text and len(text) < 100_100
@@ -116,6 +131,13 @@ def test_every_read_is_logged_and_keeps_the_lease(server: Server):
     server.clock.ahead_ms += 50_000
     with pytest.raises(MCPError):
         read(one, "harness://toy/none")
-    calls = [event["data"] for event in server.events(kind="tool_call", agent="watched") if event["data"]["tool"] == "resources/read"]
-    assert [(call["args"]["uri"], call["status"]) for call in calls] == [("harness://toy/count/README", "ok"), ("harness://toy/none", "refused")]
+    calls = [
+        event["data"]
+        for event in server.events(kind="tool_call", agent="watched")
+        if event["data"]["tool"] == "resources/read"
+    ]
+    assert [(call["args"]["uri"], call["status"]) for call in calls] == [
+        ("harness://toy/count/README", "ok"),
+        ("harness://toy/none", "refused"),
+    ]
     assert one.call("claim_task")["fence"] == fence

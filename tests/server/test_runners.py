@@ -14,7 +14,15 @@ RUNNERS, JOBS = 3, 18
 class Runner(threading.Thread):
     """Claims and answers until there is nothing left; `dies_at` is the number of the job that it claims and never answers."""
 
-    def __init__(self, server: Server, name: str, together: threading.Barrier, done: threading.Event, *, dies_at: int | None = None):
+    def __init__(
+        self,
+        server: Server,
+        name: str,
+        together: threading.Barrier,
+        done: threading.Event,
+        *,
+        dies_at: int | None = None,
+    ):
         super().__init__(daemon=True)
         self.runner, self.taken, self.refused, self.left = name, [], [], None
         self._server, self._together, self._done, self._dies_at = server, together, done, dies_at
@@ -32,16 +40,24 @@ class Runner(threading.Thread):
                     self.left = job["job"]
                     return
                 verdict = {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}
-                told = http.post(f"/api/jobs/{job['job']}/result", json={"runner": self.runner, "verdict": verdict})
+                told = http.post(
+                    f"/api/jobs/{job['job']}/result", json={"runner": self.runner, "verdict": verdict}
+                )
                 (self.taken if told.status_code == 200 else self.refused).append(job["job"])
 
 
 def test_no_job_is_lost_and_none_is_answered_twice_though_a_runner_dies(tmp_path: Path, until: Callable):
     with wide.serving(tmp_path) as server:
         with server.http() as http:
-            asked = [http.post("/api/oracle/run", json={"fresh": True}).json()["jobs"]["words"] for _ in range(JOBS)]
+            asked = [
+                http.post("/api/oracle/run", json={"fresh": True}).json()["jobs"]["words"]
+                for _ in range(JOBS)
+            ]
         together, done = threading.Barrier(RUNNERS), threading.Event()
-        runners = [Runner(server, f"r{number}", together, done, dies_at=3 if number == 0 else None) for number in range(RUNNERS)]
+        runners = [
+            Runner(server, f"r{number}", together, done, dies_at=3 if number == 0 else None)
+            for number in range(RUNNERS)
+        ]
         [runner.start() for runner in runners]
         try:
             until(lambda: runners[0].left is not None)
@@ -56,7 +72,11 @@ def test_no_job_is_lost_and_none_is_answered_twice_though_a_runner_dies(tmp_path
         counts = Counter(job for runner in runners for job in runner.taken)
         assert set(counts) >= set(asked) and set(counts.values()) == {1}
         assert runners[0].left in runners[1].taken + runners[2].taken
-        ends = Counter(event["data"]["job"] for event in server.events(kind="job_done") if not event["data"].get("retried"))
+        ends = Counter(
+            event["data"]["job"]
+            for event in server.events(kind="job_done")
+            if not event["data"].get("retried")
+        )
         assert set(ends.values()) == {1} and set(asked) <= set(ends)
         with server.http("runner") as http:
             late = {"runner": "r0", "verdict": {"status": "failed", "outcomes": {}}}

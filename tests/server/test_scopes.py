@@ -7,7 +7,7 @@ import pytest
 
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.use_cases import scopes
+from mcp_server.use_cases.oracle import scopes
 
 from . import toy, wide
 from .conftest import Agent, Server
@@ -15,7 +15,9 @@ from .wide import refused, settled
 
 MANY = 640
 TOML = (
-    toy.TOML.replace('[modules.count]\nrepo = "toy"', '[modules.count]\ncases = ["n/00*", "letters:*"]\nrepo = "toy"')
+    toy.TOML.replace(
+        '[modules.count]\nrepo = "toy"', '[modules.count]\ncases = ["n/00*", "letters:*"]\nrepo = "toy"'
+    )
     + """
 [oracle.letters]
 kind = "differential"
@@ -34,7 +36,9 @@ command = "true"
 
 
 def entries(id: str, module: str, cases: list[str]) -> str:
-    return toy.task(id, module, cases=cases).replace('suite = "words"', 'suite = "words"' if any(":" not in case for case in cases) else "")
+    return toy.task(id, module, cases=cases).replace(
+        'suite = "words"', 'suite = "words"' if any(":" not in case for case in cases) else ""
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +95,18 @@ def test_a_whole_suite_can_be_named_and_a_command_suite_runs_whole(holding):
 
 
 def test_a_module_runs_its_own_cases(holding):
-    assert holding("three", "T04", scope="module") == {"words": numbers(*range(100)), "letters": ["a", "b", "c"]}
+    assert holding("three", "T04", scope="module") == {
+        "words": numbers(*range(100)),
+        "letters": ["a", "b", "c"],
+    }
 
 
 def test_a_module_that_names_none_runs_those_of_all_its_tasks(holding):
-    assert holding("four", "T03", scope="module") == {"words": numbers(*range(10, 20)), "letters": ["a", "b", "c"], "unit": []}
+    assert holding("four", "T03", scope="module") == {
+        "words": numbers(*range(10, 20)),
+        "letters": ["a", "b", "c"],
+        "unit": [],
+    }
 
 
 def test_full_runs_everything(holding):
@@ -107,7 +118,12 @@ def test_fast_has_the_tasks_own_cases_and_a_sample_that_is_the_agents_own(server
     found = holding("six", "T01", scope="fast")
     assert found == holding("six", "T01", scope="fast"), "the same every time"
     own = set(numbers(*range(10, 20)))
-    assert own <= set(found["words"]) and len(found["words"]) == 10 + (MANY - 10) // 10 and found["letters"] == ["a", "b", "c"] and found["unit"] == []
+    assert (
+        own <= set(found["words"])
+        and len(found["words"]) == 10 + (MANY - 10) // 10
+        and found["letters"] == ["a", "b", "c"]
+        and found["unit"] == []
+    )
     other = samples(server, "seven")
     assert len(set(found["words"]) - own) == len(other - own) and set(found["words"]) != other
 
@@ -136,9 +152,17 @@ def test_a_suite_that_is_none_is_refused_by_name_and_so_are_too_many_globs(serve
     one = server.agent("nine")
     fence = one.call("claim_task", task="T01")["fence"]
     one.commit(one.clone(tmp_path / "nine"), {"shout/x": "nine\n"})
-    assert "no suite 'slt'" in refused(one.call("run_oracle", fence=fence, cases=["slt:*"]), "bad_request")["happened"]
-    assert "more than" in refused(one.call("run_oracle", fence=fence, cases=["a"] * 300), "bad_request")["happened"]
-    told = refused(one.call("create_task", title="t", module="shout", brief="b", cases=["slt:*"]), "bad_request")
+    assert (
+        "no suite 'slt'"
+        in refused(one.call("run_oracle", fence=fence, cases=["slt:*"]), "bad_request")["happened"]
+    )
+    assert (
+        "more than"
+        in refused(one.call("run_oracle", fence=fence, cases=["a"] * 300), "bad_request")["happened"]
+    )
+    told = refused(
+        one.call("create_task", title="t", module="shout", brief="b", cases=["slt:*"]), "bad_request"
+    )
     assert "'slt'" in told["happened"] and "words, letters, unit" in told["happened"]
     made = one.call("create_task", title="t", module="shout", brief="b", cases=["letters:*"])
     assert made["status"] == "created"

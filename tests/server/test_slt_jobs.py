@@ -30,7 +30,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("slt")
     head, _, tail = toy.TOML.partition("[oracle.words]")
     toml = head + SUITE + "[agents" + tail.partition("[agents")[2]
-    files = {"harness.toml": toml, "main.sh": "true\n", "shout/x": "x\n", "tasks/1.md": toy.task("T01", "shout", cases=["x/*"]), **FILES}
+    files = {
+        "harness.toml": toml,
+        "main.sh": "true\n",
+        "shout/x": "x\n",
+        "tasks/1.md": toy.task("T01", "shout", cases=["x/*"]),
+        **FILES,
+    }
     made = Server(toy.repository(root / "project", files), root / "state", 0.3)
     yield made
     made.stop()
@@ -43,7 +49,12 @@ def asking(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ag
     fence = one.call("claim_task", task="T01")["fence"]
     commit = one.commit(one.clone(tmp_path_factory.mktemp("clone") / "work"), {"shout/x": "y\n"})
     while (job := claim(server, "cleaner")) is not None:
-        finish(server, job["job"], said("failed", **{case["id"]: "fail" for case in job["cases"]}), runner="cleaner")
+        finish(
+            server,
+            job["job"],
+            said("failed", **{case["id"]: "fail" for case in job["cases"]}),
+            runner="cleaner",
+        )
     return one, fence, commit
 
 
@@ -51,12 +62,17 @@ def ids(job: dict, key: str) -> list[str]:
     return [case["id"] for case in job[key]]
 
 
-def test_of_one_record_the_whole_file_runs_and_the_answer_is_about_the_record(server: Server, asking: tuple[Agent, int, str]):
+def test_of_one_record_the_whole_file_runs_and_the_answer_is_about_the_record(
+    server: Server, asking: tuple[Agent, int, str]
+):
     one, fence, _ = asking
     assert one.call("run_oracle", fence=fence, cases=["x/first/00007"])["status"] == "running"
     job = claim(server)
     assert (ids(job, "cases"), ids(job, "beside")) == (["x/first/00007"], ["x/first/00001", "x/first/00004"])
-    assert job["beside"][0]["input"] == "CREATE TABLE t(a INTEGER)\n" and job["cases"][0]["expect"] == "query I\n----\n1"
+    assert (
+        job["beside"][0]["input"] == "CREATE TABLE t(a INTEGER)\n"
+        and job["cases"][0]["expect"] == "query I\n----\n1"
+    )
 
     with server.http("runner") as http:
         tree = tarfile.open(fileobj=io.BytesIO(http.get(f"/api/jobs/{job['job']}/tree.tar").content))
@@ -69,11 +85,19 @@ def test_of_one_record_the_whole_file_runs_and_the_answer_is_about_the_record(se
 
     assert one.call("run_oracle", fence=fence, cases=["*"])["status"] == "running"
     rest = claim(server)
-    assert ids(rest, "cases") == [id for id in RECORDS if id != "x/first/00007"], "a record that has passed on this tree is not judged again"
+    assert ids(rest, "cases") == [id for id in RECORDS if id != "x/first/00007"], (
+        "a record that has passed on this tree is not judged again"
+    )
     assert ids(rest, "beside") == ["x/first/00007"], "and yet it runs, since what comes after it may need it"
     assert set(rest["known_reference"]) == set(answers), "the reference's answers to a whole file are known"
     assert finish(server, rest["job"], said("failed", **dict.fromkeys(ids(rest, "cases"), "fail"))) == 200
-    assert one.call("run_oracle", fence=fence, cases=["*"])["suites"]["words"]["counts"] == {"cases": 5, "executed": 5, "compared": 5, "passed": 1, "failed": 4}
+    assert one.call("run_oracle", fence=fence, cases=["*"])["suites"]["words"]["counts"] == {
+        "cases": 5,
+        "executed": 5,
+        "compared": 5,
+        "passed": 1,
+        "failed": 4,
+    }
     assert none_left(server)
 
 

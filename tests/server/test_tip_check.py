@@ -27,10 +27,16 @@ def land(server: Server, number: int, where: Path, files: dict[str, str]) -> str
 
 
 def runs(server: Server, commit: str) -> list[str]:
-    return sorted(event["data"]["suite"] for event in server.events(kind="job_done") if event["data"].get("commit") == commit)
+    return sorted(
+        event["data"]["suite"]
+        for event in server.events(kind="job_done")
+        if event["data"].get("commit") == commit
+    )
 
 
-def test_a_main_that_turned_red_by_itself_is_found_and_told_and_its_suite_is_distrusted_until_it_is_green(server: Server, tmp_path: Path, until):
+def test_a_main_that_turned_red_by_itself_is_found_and_told_and_its_suite_is_distrusted_until_it_is_green(
+    server: Server, tmp_path: Path, until
+):
     """The landed engine depends on something that no suite can see: a file of the machine."""
     mark, suites = tmp_path / "mark", [wide.module(n) for n in range(MODULES)]
     with several.runners(server, 2), server.http() as http:
@@ -40,16 +46,30 @@ def test_a_main_that_turned_red_by_itself_is_found_and_told_and_its_suite_is_dis
         mark.write_text("")
         second = land(server, 1, tmp_path, {"m01/x": "1\n"})
         [event] = until(lambda: server.events(kind="main_red"), 60)
-        assert (event["data"]["suite"], event["data"]["commit"], event["data"]["cases"]) == ("m00", second, ["same"])
-        until(lambda: runs(server, second) == sorted([*suites, "m00"]), 60)  # run once more before it is believed
+        assert (event["data"]["suite"], event["data"]["commit"], event["data"]["cases"]) == (
+            "m00",
+            second,
+            ["same"],
+        )
+        until(
+            lambda: runs(server, second) == sorted([*suites, "m00"]), 60
+        )  # run once more before it is believed
         shown = http.get("/api/status").json()["suites"]
-        assert shown["m00"]["red"]["count"] == 1 and shown["m00"]["passing"] == 0 and "red" not in shown["m01"]
+        assert (
+            shown["m00"]["red"]["count"] == 1 and shown["m00"]["passing"] == 0 and "red" not in shown["m01"]
+        )
         mark.unlink()
         pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": "1\n"}) for n in (2, 3)]
         assert {answer["status"] for answer in several.at_once(pushes)} == {"landed"}
         for n in (2, 3):
-            tree = next(event["data"]["tree"] for event in server.events(kind="submission", agent=f"agent-{n}") if "tree" in event["data"])
-            assert {"m00", f"m{n:02}"} <= set(runs(server, tree)), "nothing lands without a run of the red suite on its own tree"
+            tree = next(
+                event["data"]["tree"]
+                for event in server.events(kind="submission", agent=f"agent-{n}")
+                if "tree" in event["data"]
+            )
+            assert {"m00", f"m{n:02}"} <= set(runs(server, tree)), (
+                "nothing lands without a run of the red suite on its own tree"
+            )
         [event] = until(lambda: server.events(kind="main_green"), 60)
         assert event["data"]["suite"] == "m00"
         assert "red" not in http.get("/api/status").json()["suites"]["m00"]

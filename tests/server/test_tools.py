@@ -13,15 +13,26 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_server import tools
 from mcp_server.core.task import Task
+from mcp_server.edge.mcp_tools import tools
 from mcp_server.store import tasks as task_rows
 
 from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
 from .wide import refused, settled
 
-TOOLS = {"claim_task", "release_task", "run_oracle", "push", "submit_report", "list_tasks", "create_task", "read_progress", "read_notes", "write_note"}
+TOOLS = {
+    "claim_task",
+    "release_task",
+    "run_oracle",
+    "push",
+    "submit_report",
+    "list_tasks",
+    "create_task",
+    "read_progress",
+    "read_notes",
+    "write_note",
+}
 ANSWER_CHARACTERS = 8_000
 LATE_S = 20  # on a busy machine; far below the 45 s that is promised
 
@@ -37,17 +48,38 @@ def in_client(agent: Agent, act):
 
     async def connected():
         headers, url = {"Authorization": f"Bearer {agent.token}"}, f"{agent.server.url}/mcp"
-        async with httpx2.AsyncClient(headers=headers, timeout=60, verify=NO_TLS) as http, Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client:
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=60, verify=NO_TLS) as http,
+            Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client,
+        ):
             return await act(client)
 
     return asyncio.run(connected())
 
 
-def raw(agent: Agent, tool: str, arguments: dict, timeout: float = 60, body: bytes | None = None) -> httpx2.Response:
+def raw(
+    agent: Agent, tool: str, arguments: dict, timeout: float = 60, body: bytes | None = None
+) -> httpx2.Response:
     """One call as bytes on the wire, in the older era, so that nothing of the SDK's client is in between."""
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    headers = {"Authorization": f"Bearer {agent.token}", "Accept": "application/json, text/event-stream", "Content-Type": "application/json", "MCP-Protocol-Version": "2025-06-18"}
-    return httpx2.post(f"{agent.server.url}/mcp", content=body or json.dumps(call), headers=headers, timeout=timeout, verify=NO_TLS)
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
+    headers = {
+        "Authorization": f"Bearer {agent.token}",
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": "2025-06-18",
+    }
+    return httpx2.post(
+        f"{agent.server.url}/mcp",
+        content=body or json.dumps(call),
+        headers=headers,
+        timeout=timeout,
+        verify=NO_TLS,
+    )
 
 
 # -- what a client is shown
@@ -61,12 +93,19 @@ def test_every_tool_is_described_annotated_and_strict(server: Server, mode: str)
     assert {tool.name for tool in listed} == TOOLS
     for tool in listed:
         assert tool.description and tool.input_schema["additionalProperties"] is False
-        assert tool.annotations is not None and tool.annotations.idempotent_hint and tool.annotations.destructive_hint is False
+        assert (
+            tool.annotations is not None
+            and tool.annotations.idempotent_hint
+            and tool.annotations.destructive_hint is False
+        )
         assert tool.annotations.read_only_hint == tool.name.startswith(("read_", "list_"))
 
 
 def test_a_session_that_lists_the_tools_or_calls_one_is_known_to_have_seen_them(server: Server):
-    for name, act in {"lister": lambda client: client.list_tools(), "caller": lambda client: client.call_tool("list_tasks", {})}.items():
+    for name, act in {
+        "lister": lambda client: client.list_tools(),
+        "caller": lambda client: client.call_tool("list_tasks", {}),
+    }.items():
         one = server.agent(name)
         with server.http() as http:
             assert http.get(f"/api/sessions/{one.session}").json()["tools_listed"] is False
@@ -75,21 +114,37 @@ def test_a_session_that_lists_the_tools_or_calls_one_is_known_to_have_seen_them(
 
 
 @pytest.mark.parametrize(("mode", "number"), [("auto", 1), ("legacy", 2)])
-def test_a_whole_round_works_in_either_era_and_every_call_may_be_repeated(server: Server, tmp_path: Path, mode: str, number: int):
+def test_a_whole_round_works_in_either_era_and_every_call_may_be_repeated(
+    server: Server, tmp_path: Path, mode: str, number: int
+):
     one, task = server.agent(f"round-{mode}"), f"M{number:02}"
     one.mode = mode
     claimed = one.call("claim_task", task=task)
-    assert claimed["status"] == "leased" and claimed["task"]["id"] == task and claimed["paths"] == [f"m{number:02}/**"]
+    assert (
+        claimed["status"] == "leased"
+        and claimed["task"]["id"] == task
+        and claimed["paths"] == [f"m{number:02}/**"]
+    )
     again = one.call("claim_task", task=task)
     assert (again["fence"], one.call("claim_task")["fence"]) == (claimed["fence"], claimed["fence"])
-    assert json.loads(again["text"]) == {key: value for key, value in again.items() if key not in ("text", "is_error")}
+    assert json.loads(again["text"]) == {
+        key: value for key, value in again.items() if key not in ("text", "is_error")
+    }
     fence = claimed["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), {f"m{number:02}/new": "1\n"})
     first = settled(one, "run_oracle", fence=fence)
-    assert first["status"] == "failed" and first["suites"]["words"]["counts"] == {"cases": 4, "executed": 4, "compared": 4, "passed": 2, "failed": 2}
+    assert first["status"] == "failed" and first["suites"]["words"]["counts"] == {
+        "cases": 4,
+        "executed": 4,
+        "compared": 4,
+        "passed": 2,
+        "failed": 2,
+    }
     assert first == settled(one, "run_oracle", fence=fence)
     landed = settled(one, "push", fence=fence, commit=commit, summary="New")
-    assert landed["status"] == "landed" and landed == one.call("push", fence=fence, commit=commit, summary="New")
+    assert landed["status"] == "landed" and landed == one.call(
+        "push", fence=fence, commit=commit, summary="New"
+    )
     released = one.call("release_task", fence=fence, outcome="done")
     assert released["status"] == "released" and "landed" in released["note"]
     assert released == one.call("release_task", fence=fence, outcome="done")
@@ -102,7 +157,9 @@ def test_a_whole_round_works_in_either_era_and_every_call_may_be_repeated(server
     assert listed["done"] >= 1 and made[0]["task"] in [task["id"] for task in listed["tasks"]]
     assert task in one.call("read_progress")["text"]
     with server.http() as http:
-        assert [commit["trailers"].get("Task") for commit in http.get("/api/commits").json()["commits"]].count(task) == 1
+        assert [
+            commit["trailers"].get("Task") for commit in http.get("/api/commits").json()["commits"]
+        ].count(task) == 1
 
 
 def test_a_landing_tells_what_changed_against_main(server: Server, tmp_path: Path, until):
@@ -157,13 +214,25 @@ def test_an_unknown_argument_is_refused_by_name_logged_and_changes_nothing(serve
     answer = refused(one.call(tool, **RIGHT[tool], agent="admin"), "bad_request")
     assert "agent" in answer["happened"]
     [event] = server.events(kind="tool_call", agent=one.name)
-    assert (event["data"]["tool"], event["data"]["status"], event["data"]["code"]) == (tool, "refused", "bad_request")
+    assert (event["data"]["tool"], event["data"]["status"], event["data"]["code"]) == (
+        tool,
+        "refused",
+        "bad_request",
+    )
     assert event["data"]["args"]["arguments"]["agent"] == "admin"
     with server.http() as http:
-        assert not [row for row in http.get("/api/status").json()["agents"] if row["agent"] == one.name and row["task"]]
+        assert not [
+            row
+            for row in http.get("/api/status").json()["agents"]
+            if row["agent"] == one.name and row["task"]
+        ]
 
 
-@pytest.mark.parametrize(("tool", "arguments"), WRONG, ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values()))[:30])
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    WRONG,
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values()))[:30],
+)
 def test_arguments_of_a_wrong_type_or_missing_are_refused(server: Server, tool: str, arguments: dict):
     refused(server.agent("wrong").call(tool, **arguments), "bad_request")
 
@@ -172,13 +241,20 @@ def test_an_unknown_tool_is_refused_and_logged(server: Server):
     one = server.agent("explorer")
     answer = raw(one, "drop_database", {}).text
     assert "bad_request" in answer and "drop_database" in answer
-    assert [event["data"]["tool"] for event in server.events(kind="tool_call", agent="explorer")] == ["drop_database"]
+    assert [event["data"]["tool"] for event in server.events(kind="tool_call", agent="explorer")] == [
+        "drop_database"
+    ]
 
 
-@pytest.mark.parametrize("text", ["\\u0000 nul", "\\ud800 half a character", "\\ufffe", "a\\r\\nb", "\\u202e"])
+@pytest.mark.parametrize(
+    "text", ["\\u0000 nul", "\\ud800 half a character", "\\ufffe", "a\\r\\nb", "\\u202e"]
+)
 def test_any_text_that_json_can_carry_is_answered(server: Server, text: str):
     one = server.agent("poet")
-    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","arguments":{"topic":"odd","text":"%s"}}}' % text.encode()
+    body = (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note","arguments":{"topic":"odd","text":"%s"}}}'
+        % text.encode()
+    )
     answer = raw(one, "write_note", {}, body=body)
     assert answer.status_code in (200, 400) and "Error executing tool" not in answer.text
     assert one.call("read_notes", topic="odd")["is_error"] is False
@@ -213,7 +289,9 @@ def test_claims_are_refused_by_name_with_something_else_to_do(server: Server):
     assert one.call("release_task", fence=fence, outcome="abandoned")["status"] == "released"
 
 
-def test_a_lease_that_is_not_ones_own_or_over_is_refused_by_every_tool_that_takes_a_fence(server: Server, tmp_path: Path):
+def test_a_lease_that_is_not_ones_own_or_over_is_refused_by_every_tool_that_takes_a_fence(
+    server: Server, tmp_path: Path
+):
     one = server.agent("late")
     fence = one.call("claim_task", task="M06")["fence"]
     commit = one.commit(one.clone(tmp_path / "one"), {"m06/x": "1\n"})
@@ -234,18 +312,35 @@ def test_release_wants_a_landing_for_done_and_a_short_reason_for_blocked(server:
     refused(one.call("release_task", fence=fence, outcome="blocked", note="x" * 3_000), "too_large")
     assert one.call("claim_task")["fence"] == fence
     for _ in range(2):
-        assert one.call("release_task", fence=fence, outcome="blocked", note="the interface is missing")["status"] == "released"
+        assert (
+            one.call("release_task", fence=fence, outcome="blocked", note="the interface is missing")[
+                "status"
+            ]
+            == "released"
+        )
     blocked = refused(one.call("claim_task", task="M07"), "no_task")
     assert "the interface is missing" in blocked["holds"]
 
 
-def test_commits_that_the_server_does_not_have_or_that_are_no_full_ids_are_unknown(server: Server, tmp_path: Path):
+def test_commits_that_the_server_does_not_have_or_that_are_no_full_ids_are_unknown(
+    server: Server, tmp_path: Path
+):
     one, other = server.agent("pusher"), server.agent("stranger")
     fence = one.call("claim_task", task="M08")["fence"]
     refused(one.call("run_oracle", fence=fence), "commit_unknown")
     mine = one.commit(one.clone(tmp_path / "one"), {"m08/x": "1\n"})
     theirs = other.commit(other.clone(tmp_path / "other"), {"m08/x": "2\n"})
-    for wrong in ("a" * 40, theirs, mine[:12], mine.upper() if mine.upper() != mine else "A" * 40, "main", "--all", "", "x" * 5_000, toy.git("rev-parse", f"{mine}^{{tree}}", cwd=tmp_path / "one")):
+    for wrong in (
+        "a" * 40,
+        theirs,
+        mine[:12],
+        mine.upper() if mine.upper() != mine else "A" * 40,
+        "main",
+        "--all",
+        "",
+        "x" * 5_000,
+        toy.git("rev-parse", f"{mine}^{{tree}}", cwd=tmp_path / "one"),
+    ):
         refused(one.call("push", fence=fence, commit=wrong, summary="no"), "commit_unknown")
         if wrong:
             refused(one.call("run_oracle", fence=fence, commit=wrong), "commit_unknown")
@@ -298,13 +393,23 @@ def test_a_call_that_has_to_wait_sends_progress_and_answers_in_time_and_the_next
                 one.mode = mode
                 heard.clear()
                 began = time.monotonic()
-                result = in_client(one, lambda client, tool=tool, arguments=arguments: client.call_tool(tool, arguments, progress_callback=note))
+                result = in_client(
+                    one,
+                    lambda client, tool=tool, arguments=arguments: client.call_tool(
+                        tool, arguments, progress_callback=note
+                    ),
+                )
                 assert time.monotonic() - began < LATE_S
                 assert result.structured_content["status"] == word and len(heard) > 1
                 assert heard == sorted(heard)
         assert one.call("push", fence=fence, commit=commit, summary="x")["submission"] == 1
         refused(one.call("release_task", fence=fence, outcome="abandoned"), "held")
-        refused(one.call("push", fence=fence, commit=toy.git("rev-parse", "HEAD^", cwd=tmp_path / "one"), summary="x"), "held")
+        refused(
+            one.call(
+                "push", fence=fence, commit=toy.git("rev-parse", "HEAD^", cwd=tmp_path / "one"), summary="x"
+            ),
+            "held",
+        )
         runner.hold.set()
         assert settled(one, "push", fence=fence, commit=commit, summary="x")["status"] == "landed"
         runs = [job for job in runner.jobs if job["kind"] == "run"]
@@ -330,8 +435,16 @@ def test_a_call_dropped_at_any_moment_and_made_again_ends_in_the_same_state(serv
         assert one.call("release_task", fence=fence, outcome="done")["status"] == "released"
         toy.git("fetch", "-q", "origin", cwd=clone)
         toy.git("reset", "-q", "--hard", "origin/main", cwd=clone)
-    assert len(server.events(kind="landed", agent="dropper")) == 4 == len(server.events(kind="lease_granted", agent="dropper"))
-    assert "dropped" in [event["data"]["status"] for event in server.events(kind="tool_call", agent="dropper") if event["data"]["tool"] == "push"]
+    assert (
+        len(server.events(kind="landed", agent="dropper"))
+        == 4
+        == len(server.events(kind="lease_granted", agent="dropper"))
+    )
+    assert "dropped" in [
+        event["data"]["status"]
+        for event in server.events(kind="tool_call", agent="dropper")
+        if event["data"]["tool"] == "push"
+    ]
     drop(one, "write_note", {"topic": "dropped", "text": "once"}, 0.01)
     one.call("write_note", topic="dropped", text="once")
     assert one.call("read_notes", topic="dropped")["text"].count("once") == 1
@@ -373,7 +486,9 @@ def test_no_answer_is_longer_than_its_budget_and_each_says_what_was_cut(tmp_path
         assert server.world is not None
         with server.world.store.write() as tx:
             for number in range(500):
-                task_rows.add(tx, Task(f"N{number}", "t" * 190, "b", "m09", "toy", (f"m09/{'p' * 300}{number}",)))
+                task_rows.add(
+                    tx, Task(f"N{number}", "t" * 190, "b", "m09", "toy", (f"m09/{'p' * 300}{number}",))
+                )
         with server.http() as http:
             assert len(http.get("/api/tasks").json()["tasks"]) > 500
         for number in range(12):
@@ -382,7 +497,14 @@ def test_no_answer_is_longer_than_its_budget_and_each_says_what_was_cut(tmp_path
             answer = one.call(tool)
             assert len(answer["text"]) <= ANSWER_CHARACTERS and answer["text"].strip(), tool
         listed = one.call("list_tasks")
-        assert listed["left_out"] + len(listed["tasks"]) == sum(listed[state] for state in ("open", "leased", "done", "blocked")) and len(listed["tasks"]) > 10
-        assert "older notes" in one.call("read_notes")["text"] and "\N{SNOWMAN}" in one.call("read_notes")["text"]
+        assert (
+            listed["left_out"] + len(listed["tasks"])
+            == sum(listed[state] for state in ("open", "leased", "done", "blocked"))
+            and len(listed["tasks"]) > 10
+        )
+        assert (
+            "older notes" in one.call("read_notes")["text"]
+            and "\N{SNOWMAN}" in one.call("read_notes")["text"]
+        )
         assert len(one.call("claim_task", task="x" * 20_000)["text"]) <= ANSWER_CHARACTERS
         assert len(one.call("write_note", topic="x" * 20_000, text="x")["text"]) <= ANSWER_CHARACTERS

@@ -6,17 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.auth import AGENT, Principal
 from mcp_server.core.landing import Submission as State
+from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases import baseline, events, oracle_jobs, sessions, submit
+from mcp_server.use_cases.landing import submit
+from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.oracle import jobs as oracle_jobs
+from mcp_server.use_cases.people import events, sessions
 
 from . import toy, wide
 from .histories import claimed
 from .test_crash import Desk
 
-Says = Callable[[list[str]], str]  # of the paths in a tree: passed, failed, broken, or low if only the cases in `low` fail
+Says = Callable[
+    [list[str]], str
+]  # of the paths in a tree: passed, failed, broken, or low if only the cases in `low` fail
 
 
 @dataclass
@@ -38,7 +43,9 @@ class Yard:
         fence = claimed(world, who, f"M{number:02}")["fence"]
         if shared:
             with world.store.write() as tx:
-                tx.exec_driver_sql(f"""UPDATE leases SET paths = '["m{number:02}/**", "shared"]' WHERE fence = {fence}""")
+                tx.exec_driver_sql(
+                    f"""UPDATE leases SET paths = '["m{number:02}/**", "shared"]' WHERE fence = {fence}"""
+                )
         return submit.submit(world, who, fence, toy.git("rev-parse", "HEAD", cwd=self.clone), "x").id
 
     def settle(self) -> None:
@@ -55,8 +62,13 @@ class Yard:
             self.runs += 1
             status = says([entry.path for entry in self.desk.world.repos["toy"].ls_tree(job["commit"])])
             failing = {"passed": (), "low": ("low",), "failed": ("low", "up"), "broken": ()}[status]
-            outcomes = {case["id"]: "fail" if case["id"].startswith(failing) else "pass" for case in job["cases"]}
-            told = {"status": "failed" if failing else status, "outcomes": {} if status == "broken" else outcomes}
+            outcomes = {
+                case["id"]: "fail" if case["id"].startswith(failing) else "pass" for case in job["cases"]
+            }
+            told = {
+                "status": "failed" if failing else status,
+                "outcomes": {} if status == "broken" else outcomes,
+            }
             assert oracle_jobs.finish(self.desk.world, job["job"], "runner", told, {})
             self.settle()
         return most
@@ -84,7 +96,17 @@ def broken(_: list[str]) -> str:
 def yard(tmp_path: Path) -> Iterator[Yard]:
     wide.project(tmp_path / "project")
     desk, clone = Desk.open(tmp_path), tmp_path / "clone"
-    toy.git("clone", "-q", "-c", "user.name=x", "-c", "user.email=x@x.invalid", str(desk.bare), str(clone), cwd=tmp_path)
+    toy.git(
+        "clone",
+        "-q",
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@x.invalid",
+        str(desk.bare),
+        str(clone),
+        cwd=tmp_path,
+    )
     made = Yard(desk, clone, Gate(desk.world))
     baseline.measure_main(desk.world)
     made.answer(low)
@@ -106,7 +128,9 @@ def test_a_whole_batch_lands_with_one_run(yard: Yard):
     ids = waiting(yard, 4)
     before = yard.runs
     assert yard.answer(good) == 1 and yard.runs == before + 1
-    assert {yard.of(id).candidate for id in ids} == {yard.desk.main()} and yard.states(ids) == [State.LANDED] * 4
+    assert {yard.of(id).candidate for id in ids} == {yard.desk.main()} and yard.states(ids) == [
+        State.LANDED
+    ] * 4
     assert events.verify(yard.desk.world)["problems"] == []
 
 
@@ -131,7 +155,9 @@ def test_the_one_that_breaks_with_another_is_found_and_the_rest_lands(yard: Yard
     ids = [yard.push(number) for number in range(10, 16)]
     yard.settle()
     yard.answer(says)
-    assert [state for state in yard.states(ids) if state is not State.LANDED] == [State.REFUSED] and yard.of(ids[4]).refusal["code"] == "regression"
+    assert [state for state in yard.states(ids) if state is not State.LANDED] == [State.REFUSED] and yard.of(
+        ids[4]
+    ).refusal["code"] == "regression"
     assert yard.runs <= 1 + 6 + 7, "alone, then halves and what is left"
 
 
@@ -152,10 +178,19 @@ def test_a_change_that_undoes_what_another_mends_is_refused_though_main_never_ha
 def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yard: Yard):
     ids = waiting(yard, 3)
     with yard.desk.world.store.write() as tx:
-        tx.exec_driver_sql(f"UPDATE leases SET ended_ms = 1, end_reason = 'by hand' WHERE fence = {yard.of(ids[1]).fence}")
+        tx.exec_driver_sql(
+            f"UPDATE leases SET ended_ms = 1, end_reason = 'by hand' WHERE fence = {yard.of(ids[1]).fence}"
+        )
     yard.answer(good)
-    assert yard.states(ids) == [State.LANDED, State.REFUSED, State.LANDED] and yard.of(ids[1]).refusal["code"] == "stale_fence"
-    assert not [entry.path for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main()) if entry.path == "m12/x"]
+    assert (
+        yard.states(ids) == [State.LANDED, State.REFUSED, State.LANDED]
+        and yard.of(ids[1]).refusal["code"] == "stale_fence"
+    )
+    assert not [
+        entry.path
+        for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main())
+        if entry.path == "m12/x"
+    ]
 
 
 def test_a_younger_change_that_would_make_the_trains_run_worthless_waits_behind_it(yard: Yard):
@@ -163,15 +198,25 @@ def test_a_younger_change_that_would_make_the_trains_run_worthless_waits_behind_
     job = oracle_jobs.claim(world, "slow")
     young = yard.push(12)
     yard.settle()
-    assert yard.answer(good, most=1) == 1 and yard.of(young).state is State.PASSED, "good on the newest main, and yet it does not land"
-    assert job is not None and oracle_jobs.finish(world, job["job"], "slow", {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}, {})
+    assert yard.answer(good, most=1) == 1 and yard.of(young).state is State.PASSED, (
+        "good on the newest main, and yet it does not land"
+    )
+    assert job is not None and oracle_jobs.finish(
+        world,
+        job["job"],
+        "slow",
+        {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}},
+        {},
+    )
     yard.settle()
     assert yard.states([old, young]) == [State.LANDED, State.PASSED]
     yard.answer(good)
     assert yard.of(young).state is State.LANDED
 
 
-def test_one_that_does_not_merge_with_those_before_it_steps_aside_and_is_refused_once_they_have_landed(yard: Yard):
+def test_one_that_does_not_merge_with_those_before_it_steps_aside_and_is_refused_once_they_have_landed(
+    yard: Yard,
+):
     ids = [yard.push(10), yard.push(11, "one\n"), yard.push(12, "two\n")]
     yard.settle()
     assert yard.answer(good, most=3) == 3
@@ -190,6 +235,12 @@ def test_a_train_is_put_together_anew_after_a_crash_and_finds_its_run(yard: Yard
     yard.settle()
     again = oracle_jobs.claim(yard.desk.world, "runner")
     assert job is not None and again is not None and again["job"] == job["job"]
-    assert oracle_jobs.finish(yard.desk.world, job["job"], "runner", {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}, {})
+    assert oracle_jobs.finish(
+        yard.desk.world,
+        job["job"],
+        "runner",
+        {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}},
+        {},
+    )
     yard.settle()
     assert yard.states(ids) == [State.LANDED] * 4

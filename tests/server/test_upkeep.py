@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server import faults, git_settings, git_upkeep
+from mcp_server import faults
 from mcp_server.core import upkeep as core
-from mcp_server.git import HELD_MAX, GitFailed, Repository
-from mcp_server.use_cases import upkeep
+from mcp_server.repos import settings
+from mcp_server.repos import upkeep as git_upkeep
+from mcp_server.repos.repository import HELD_MAX, GitFailed, Repository
+from mcp_server.use_cases.landing import upkeep
 
 from . import packs, toy, wide
 from .conftest import Agent, Clock, Server
@@ -47,11 +49,20 @@ def is_sound(where: Path) -> bool:
 
 def scatter(where: Path, count: int, *, at: str = "refs/agents/old") -> list[str]:
     """So many commits on main, each in a pack and on a ref of its own, as pushes leave them."""
-    main, tree = toy.git("rev-parse", "refs/heads/main", cwd=where), toy.git("rev-parse", "refs/heads/main^{tree}", cwd=where)
+    main, tree = (
+        toy.git("rev-parse", "refs/heads/main", cwd=where),
+        toy.git("rev-parse", "refs/heads/main^{tree}", cwd=where),
+    )
     made = []
     for number in range(count):
         commit = packs.commit(tree, [main], words=b"%d\n" % number)
-        subprocess.run(["git", "index-pack", "--stdin"], input=packs.pack([commit]), cwd=where, check=True, capture_output=True)
+        subprocess.run(
+            ["git", "index-pack", "--stdin"],
+            input=packs.pack([commit]),
+            cwd=where,
+            check=True,
+            capture_output=True,
+        )
         made.append(commit.oid)
     crowd(where, at, made, count)
     return made
@@ -120,18 +131,26 @@ def test_the_refs_of_finished_work_go_after_their_time_and_their_commits_stay(se
     one.call("release_task", fence=fence, outcome="abandoned")
     assert upkeep.fold(server.world, "toy") == 0, "it is too early"
     with server.http("runner") as http:
-        http.post(f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}).raise_for_status()
+        http.post(
+            f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}
+        ).raise_for_status()
     grown_old(server)
     upkeep.run(server.world)
     [event] = server.events(kind="refs_kept")
     now = refs(bare(server))
     assert [ref for ref in now if ref.startswith(("refs/landed/", "refs/candidates/"))] == []
-    assert [ref for ref, commit in now.items() if ref.startswith(("refs/agents/", "refs/salvage/")) and commit != left] == []
+    assert [
+        ref
+        for ref, commit in now.items()
+        if ref.startswith(("refs/agents/", "refs/salvage/")) and commit != left
+    ] == []
     assert now["refs/salvage/M02/" + str(fence)] == left, "an open task still offers it"
     assert now[event["data"]["into"]] == event["data"]["commit"]
     for commit in (landed["head"], landed["main"], left):
         assert commit in toy.git("rev-list", "--all", cwd=bare(server))
-    assert landed["head"] in toy.git("log", "-1", "--format=%B", event["data"]["commit"], cwd=bare(server)), "its name is written down"
+    assert landed["head"] in toy.git("log", "-1", "--format=%B", event["data"]["commit"], cwd=bare(server)), (
+        "its name is written down"
+    )
     with server.http() as http:
         assert http.get("/api/audit/verify").json()["problems"] == []
         shown = http.get("/api/events", params={"commit": landed["head"]}).json()["events"]
@@ -141,7 +160,9 @@ def test_the_refs_of_finished_work_go_after_their_time_and_their_commits_stay(se
     land(server, two, "M03", two.clone(tmp_path / "two"))
 
 
-def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_of_an_open_task_is_not(server: Server, tmp_path: Path):
+def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_of_an_open_task_is_not(
+    server: Server, tmp_path: Path
+):
     where, repo = bare(server), server.world.repos["toy"]
     one = server.agent("one")
     clone = one.clone(tmp_path / "one")
@@ -149,7 +170,9 @@ def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_
     left = one.commit(clone, {"m02/left": "1\n"})
     one.call("release_task", fence=fence, outcome="abandoned")
     with server.http("runner") as http:
-        http.post(f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}).raise_for_status()
+        http.post(
+            f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}
+        ).raise_for_status()
     upkeep.run(server.world)
     before = repo.names()
     made = scatter(where, 3)
@@ -162,12 +185,16 @@ def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_
     events = server.events(kind="refs_kept")
     assert [event["data"]["refs"] for event in events[-2:]] == [core.FOLDED_MAX, len(made)]
     words = toy.git("log", "--format=%B", events[-1]["data"]["commit"], cwd=where)
-    assert all(f"{commit} {ref}" in words for ref, commit in many.items() if ref not in now), "each name is written down"
+    assert all(f"{commit} {ref}" in words for ref, commit in many.items() if ref not in now), (
+        "each name is written down"
+    )
     assert {left, *made} <= set(toy.git("rev-list", "--all", cwd=where).split())
     assert repo.names() < before + core.NAMES_MAX + core.GATHERED_MAX
     toy.git("update-ref", "refs/landed/Y/1", made[0], cwd=where)
     upkeep.run(server.world)
-    assert "refs/landed/Y/1" in refs(where) and server.events(kind="refs_kept") == events, "one more is not many"
+    assert "refs/landed/Y/1" in refs(where) and server.events(kind="refs_kept") == events, (
+        "one more is not many"
+    )
 
 
 def test_every_month_holds_what_it_folded_and_a_second_time_adds_to_it(server: Server):
@@ -198,7 +225,11 @@ def test_a_ref_that_was_moved_meanwhile_is_not_deleted(server: Server):
     repo.set_ref("refs/agents/old/0", three)
     with pytest.raises(GitFailed):
         repo.delete_refs({"refs/agents/old/0": one, "refs/agents/old/1": two})
-    assert repo.heads("refs/agents/old/") == {"refs/agents/old/0": three, "refs/agents/old/1": two, "refs/agents/old/2": three}
+    assert repo.heads("refs/agents/old/") == {
+        "refs/agents/old/0": three,
+        "refs/agents/old/1": two,
+        "refs/agents/old/2": three,
+    }
 
 
 def test_what_a_live_lease_and_an_open_session_name_stays_however_old(server: Server, tmp_path: Path):
@@ -223,13 +254,25 @@ def test_only_one_looks_after_a_repository_at_a_time(server: Server):
 
 
 def test_git_works_behind_everybody_else_and_dies_with_the_server(tmp_path: Path):
-    argv = [*git_settings.UNHURRIED, "sh", "-c", "nice; cat /proc/self/stat >/dev/null; grep -c . /proc/self/limits"]
+    argv = [
+        *settings.UNHURRIED,
+        "sh",
+        "-c",
+        "nice; cat /proc/self/stat >/dev/null; grep -c . /proc/self/limits",
+    ]
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.startswith("10\n")
-    code = f"import subprocess, sys; p = subprocess.Popen({[*git_settings.UNHURRIED, 'sleep', '600']!r}); print(p.pid, flush=True); sys.stdin.read()"
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    code = f"import subprocess, sys; p = subprocess.Popen({[*settings.UNHURRIED, 'sleep', '600']!r}); print(p.pid, flush=True); sys.stdin.read()"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    until(lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes() and b"setpriv" not in Path(f"/proc/{child}/cmdline").read_bytes())
+    until(
+        lambda: (
+            b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes()
+            and b"setpriv" not in Path(f"/proc/{child}/cmdline").read_bytes()
+        )
+    )
     parent.kill()
     parent.wait()
     until(lambda: not lives(child) or "Z (zombie)" in Path(f"/proc/{child}/status").read_text())
@@ -286,9 +329,13 @@ def test_a_server_killed_at_any_point_of_its_upkeep_goes_on_with_it(tmp_path: Pa
         made = scatter(bare(mortal), core.PACKS_MAX + 10)
         for log in (bare(mortal) / "logs/refs/agents/old").iterdir():
             os.utime(log, (1, 1))
-        crowd(bare(mortal), "refs/agents/young", made[:1], core.LOOSE_REFS_MAX + 10)  # these stay, so that there is work at each start
+        crowd(
+            bare(mortal), "refs/agents/young", made[:1], core.LOOSE_REFS_MAX + 10
+        )  # these stay, so that there is work at each start
         with contextlib.closing(sqlite3.connect(mortal.state / "state.db")) as database, database:
-            database.execute("DELETE FROM meta WHERE key LIKE 'last fold%'")  # it looked for refs a moment ago, before there were any
+            database.execute(
+                "DELETE FROM meta WHERE key LIKE 'last fold%'"
+            )  # it looked for refs a moment ago, before there were any
         mortal.faults = list(points)
         mortal.start()
         with mortal.watched():
@@ -319,7 +366,9 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def test_a_repack_killed_in_its_middle_leaves_a_sound_repository_and_no_rubbish_after_the_next_start(tmp_path: Path):
+def test_a_repack_killed_in_its_middle_leaves_a_sound_repository_and_no_rubbish_after_the_next_start(
+    tmp_path: Path,
+):
     """The processes of git are killed at the moment when half of a pack is on the disk."""
     project = wide.project(tmp_path / "project")
     repo = Repository.create(tmp_path / "r.git")
@@ -327,9 +376,11 @@ def test_a_repack_killed_in_its_middle_leaves_a_sound_repository_and_no_rubbish_
     made = scatter(repo.path, 30)
     for _ in range(40):  # something to be busy with: what compresses to nothing is done before anybody looks
         packed = packs.pack([packs.blob(os.urandom(200_000))])
-        subprocess.run(["git", "index-pack", "--stdin"], input=packed, cwd=repo.path, check=True, capture_output=True)
-    argv = [*git_settings.LIMITED, "git", f"--git-dir={repo.path}", "repack", "-q", "-d", "--geometric=2"]
-    going = subprocess.Popen(argv, env=git_settings.ENVIRONMENT, start_new_session=True)
+        subprocess.run(
+            ["git", "index-pack", "--stdin"], input=packed, cwd=repo.path, check=True, capture_output=True
+        )
+    argv = [*settings.LIMITED, "git", f"--git-dir={repo.path}", "repack", "-q", "-d", "--geometric=2"]
+    going = subprocess.Popen(argv, env=settings.ENVIRONMENT, start_new_session=True)
     until(lambda: half_packs(repo.path) or going.poll() is not None)
     if going.poll() is None:
         os.killpg(going.pid, signal.SIGKILL)
@@ -356,10 +407,19 @@ def test_counts_are_of_what_a_repack_would_join(tmp_path: Path):
         body = b"%d" % number
         oid = packs.blob(body).oid
         if oid.startswith(tuple(f"{n:02x}" for n in range(git_upkeep.SAMPLED))):
-            subprocess.run(["git", "hash-object", "-w", "--stdin"], input=body, cwd=repo.path, check=True, capture_output=True)
+            subprocess.run(
+                ["git", "hash-object", "-w", "--stdin"],
+                input=body,
+                cwd=repo.path,
+                check=True,
+                capture_output=True,
+            )
     assert repo.counts().loose > 100
     repo.repack()
     repo.pack_refs()
     after = repo.counts()
     assert (after.loose, after.refs) == (0, 0) and after.packs <= 2
-    assert repo.main("main") == toy.git("rev-parse", "refs/heads/main", cwd=repo.path) and repo.tip("refs/heads/none") is None
+    assert (
+        repo.main("main") == toy.git("rev-parse", "refs/heads/main", cwd=repo.path)
+        and repo.tip("refs/heads/none") is None
+    )

@@ -1,6 +1,6 @@
 """A toy project for server tests: `shout` and `count` modules, a differential suite, and a runner without containers.
 
-The runner stands in for harness.runner, whose own tests use containers; it speaks the same HTTP and the real oracle.
+The runner stands in for harness.oracle_runner.runner, whose own tests use containers; it speaks the same HTTP and the real oracle.
 """
 
 import io
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx2
 
-from oracle import judge, run
-from oracle.answer import Answer
-from oracle.spec import Case, Suite
+from oracle.judging import judge, run
+from oracle.judging.answer import Answer
+from oracle.suites.base import Case, Suite
 
 TOML = """
 [run]
@@ -66,9 +66,23 @@ tr "${FROM:-x}" "${TO:-x}"
 """
 
 
-def task(id: str, module: str, *, title: str = "", needs: Sequence[str] = (), cases: Sequence[str] = (), priority: int = 0) -> str:
+def task(
+    id: str,
+    module: str,
+    *,
+    title: str = "",
+    needs: Sequence[str] = (),
+    cases: Sequence[str] = (),
+    priority: int = 0,
+) -> str:
     listed = {"needs": list(needs), "cases": list(cases)}
-    return TASK.format(id=id, title=title or f"Task {id}", module=module, priority=priority, **{k: str(v).replace("'", '"') for k, v in listed.items()})
+    return TASK.format(
+        id=id,
+        title=title or f"Task {id}",
+        module=module,
+        priority=priority,
+        **{k: str(v).replace("'", '"') for k, v in listed.items()},
+    )
 
 
 def git(*args: str, cwd: Path, check: bool = True) -> str:
@@ -116,7 +130,9 @@ def local(command: str, cwd: Path) -> run.There:
     def there(cases: Sequence[Case]) -> dict[str, Answer]:
         found = {}
         for case in cases:
-            done = subprocess.run(["sh", "-c", command], input=case.input, cwd=cwd, capture_output=True, text=True)
+            done = subprocess.run(
+                ["sh", "-c", command], input=case.input, cwd=cwd, capture_output=True, text=True
+            )
             found[case.id] = Answer(done.stdout, done.returncode, done.stderr)
         return found
 
@@ -128,7 +144,13 @@ class LocalRunner:
 
     def __init__(self, url: str, token: str, name: str = "local"):
         self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)
-        self._name, self.broken, self.breaks, self.jobs, self.hold = name, 0, lambda job: True, [], threading.Event()
+        self._name, self.broken, self.breaks, self.jobs, self.hold = (
+            name,
+            0,
+            lambda job: True,
+            [],
+            threading.Event(),
+        )
         self.hold.set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -148,16 +170,31 @@ class LocalRunner:
                 continue
             if answer.status_code == 200:
                 self.hold.wait()
-                with suppress(httpx2.HTTPError):  # the server has gone: it will give the job to somebody again
+                with suppress(
+                    httpx2.HTTPError
+                ):  # the server has gone: it will give the job to somebody again
                     self._run(answer.json())
 
     def _run(self, job: dict) -> None:
         self.jobs.append(job)
         if self.broken and self.breaks(job):
             self.broken -= 1
-            verdict, reference = {"status": "broken", "reason": "the box broke", "counts": {}, "outcomes": {}, "failures": []}, {}
+            verdict, reference = (
+                {"status": "broken", "reason": "the box broke", "counts": {}, "outcomes": {}, "failures": []},
+                {},
+            )
         elif job["kind"] == "check":
-            verdict, reference = {"status": "passed", "reason": "", "counts": {}, "outcomes": {}, "failures": [], "planted": [{"engine": "silent", "caught": True, "status": "failed"}]}, {}
+            verdict, reference = (
+                {
+                    "status": "passed",
+                    "reason": "",
+                    "counts": {},
+                    "outcomes": {},
+                    "failures": [],
+                    "planted": [{"engine": "silent", "caught": True, "status": "failed"}],
+                },
+                {},
+            )
         else:
             verdict, reference = self._judge(job)
         result = {"runner": self._name, "verdict": verdict, "reference": reference}
@@ -171,5 +208,11 @@ class LocalRunner:
             tar = self._http.get(f"/api/jobs/{job['job']}/tree.tar").content
             tarfile.open(fileobj=io.BytesIO(tar)).extractall(scratch, filter="data")
             candidate = local(suite.candidate or "", Path(scratch))
-            done = run.differential(cases, candidate=candidate, judge=judge.by_output(suite.compare), reference=local(suite.reference or "", Path("/")), known=known)
+            done = run.differential(
+                cases,
+                candidate=candidate,
+                judge=judge.by_output(suite.compare),
+                reference=local(suite.reference or "", Path("/")),
+                known=known,
+            )
         return done.verdict.to_json(), {id: answer.to_json() for id, answer in done.reference.items()}

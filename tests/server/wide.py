@@ -20,7 +20,9 @@ def module(number: int) -> str:
 
 
 def toml() -> str:
-    modules = "".join(f'\n[modules.{module(n)}]\nrepo = "toy"\npaths = ["{module(n)}/**"]\n' for n in range(MODULES))
+    modules = "".join(
+        f'\n[modules.{module(n)}]\nrepo = "toy"\npaths = ["{module(n)}/**"]\n' for n in range(MODULES)
+    )
     head, _, tail = toy.TOML.partition("[modules.shout]")
     return head + modules + "\n[oracle.words]" + tail.partition("[oracle.words]")[2]
 

@@ -1,0 +1,1 @@
+"""The only door to containers: boxes, volumes, sandboxes and their hardening."""

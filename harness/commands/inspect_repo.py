@@ -1,0 +1,299 @@
+"""Looks at a repository by reading its files: languages, parts that can be worked on apart, and how it is tested.
+
+Rule: it runs nothing, asks no git and follows no link; a guess that is wrong costs the person one edited line.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mcp_server.core import paths
+
+FILES_MAX = 50_000  # enough to know a repository by; a monorepo of millions should not make `init` hang
+MODULES_MAX = 24  # more parts than this help nobody to start with
+LANGUAGES = {
+    ".py": "Python", ".rs": "Rust", ".go": "Go", ".ts": "TypeScript", ".tsx": "TypeScript", ".js": "JavaScript",
+    ".jsx": "JavaScript", ".mjs": "JavaScript", ".c": "C", ".h": "C", ".cc": "C++", ".cpp": "C++", ".hpp": "C++",
+    ".java": "Java", ".kt": "Kotlin", ".rb": "Ruby", ".php": "PHP", ".cs": "C#", ".swift": "Swift", ".ex": "Elixir",
+    ".hs": "Haskell", ".ml": "OCaml", ".zig": "Zig", ".scala": "Scala", ".lua": "Lua",
+}  # fmt: skip
+GENERATED = {"node_modules", "target", "venv", "dist", "build", "vendor", "__pycache__", "third_party"}
+NOT_PARTS = {
+    "tests",
+    "test",
+    "spec",
+    "docs",
+    "doc",
+    "examples",
+    "benchmarks",
+    "benches",
+    "fixtures",
+    "testdata",
+}
+TEST_DIRECTORIES = ("tests", "test", "spec")
+CONTAINERS = {"src", "lib", "crates", "packages", "internal", "pkg", "cmd", "apps", "app", "services"}
+SET_UP_FILES = {"setup.py", "conftest.py", "noxfile.py", "build.rs"}  # code, and yet no part of the product
+
+
+@dataclass(frozen=True)
+class Part:
+    """A proposed module."""
+
+    name: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """`results` and `canary` as a suite wants them; `packages` are the Debian packages that bring the tool."""
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+
+    language: str
+    command: str
+    results: str | None
+    packages: tuple[str, ...]
+    canary: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    name: str
+    branch: str
+    languages: tuple[tuple[str, int], ...]  # with their numbers of files, most first
+    parts: tuple[Part, ...]
+    tests: tuple[TestCommand, ...]  # best guess first
+    test_directories: tuple[str, ...]
+
+
+def inspect(root: Path) -> Inspection:
+    files = tuple(_files(root))
+    languages = Counter(LANGUAGES[f.suffix] for f in files if f.suffix in LANGUAGES)
+    ranked = tuple(sorted(languages.items(), key=lambda item: (-item[1], item[0])))
+    return Inspection(
+        name=root.resolve().name or "project",
+        branch=_branch(root),
+        languages=ranked,
+        parts=_parts(root, files),
+        tests=tuple(_test_commands(root, files, [language for language, _ in ranked])),
+        test_directories=tuple(
+            d for d in TEST_DIRECTORIES if any(f.parts[0] == d and len(f.parts) > 1 for f in files)
+        ),
+    )
+
+
+def _files(root: Path) -> Iterable[PurePosixPath]:
+    count = 0
+    for directory, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in GENERATED)
+        for name in sorted(files):
+            path = Path(directory, name)
+            if not path.is_symlink():
+                yield PurePosixPath(path.relative_to(root).as_posix())
+                count += 1
+            if count >= FILES_MAX:
+                return
+
+
+def _branch(root: Path) -> str:
+    """The branch that is checked out, read from HEAD; `main` where there is none to read."""
+    head = root / ".git" / "HEAD"
+    link = _text(root / ".git")  # in a linked work tree .git is a file that says where the directory is
+    if link.startswith("gitdir:"):
+        head = root / link.removeprefix("gitdir:").strip() / "HEAD"
+    found = re.fullmatch(r"ref: refs/heads/(\S+)\s*", _text(head))
+    return found[1] if found else "main"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# Parts: directories that hold code, each opened up further while it is a mere container or the only one.
+
+
+def _parts(root: Path, files: tuple[PurePosixPath, ...]) -> tuple[Part, ...]:
+    code = [f for f in files if f.suffix in LANGUAGES and f.name not in SET_UP_FILES]
+    members = [member for member in _workspace_members(root) if any(_is_below(f, member) for f in code)]
+    outside = [f for f in code if not any(_is_below(f, member) for member in members)]
+    globs = [*(f"{_literal(member)}/**" for member in members), *_split(outside, PurePosixPath("."))]
+    while len(globs) == 1 and globs[0].endswith("/**"):
+        opened = _split(code, PurePosixPath(globs[0].removesuffix("/**")))
+        if not opened or (len(opened) == 1 and opened[0].endswith("/*")):
+            break  # nothing but files in it: the whole directory is the better module
+        globs = opened
+    if len(globs) > MODULES_MAX:
+        globs = sorted({f"{glob.split('/')[0]}/**" for glob in globs if "/" in glob})[:MODULES_MAX]
+    return _named(globs)
+
+
+def _split(code: Iterable[PurePosixPath], directory: PurePosixPath) -> list[str]:
+    """Globs for what lies in a directory: one per subdirectory with code, and one for its own files."""
+    below = [f.relative_to(directory) for f in code if _is_below(f, directory)]
+    prefix = "" if directory == PurePosixPath(".") else f"{directory}/"
+    globs: list[str] = []
+    for name in sorted({f.parts[0] for f in below if len(f.parts) > 1} - NOT_PARTS):
+        globs += _split(code, directory / name) if name in CONTAINERS else [f"{prefix}{_literal(name)}/**"]
+    own = [f for f in below if len(f.parts) == 1]
+    if own:
+        globs += [f"{prefix}*"] if prefix else sorted({f"*{f.suffix}" for f in own})
+    return [glob for glob in globs if paths.validate(glob) is None]
+
+
+def _literal(name: str) -> str:
+    """A directory's name in a glob: `?` for what a glob cannot hold as itself."""
+    return re.sub(r"[*\[\]{}\\]", "?", name)
+
+
+def _is_below(path: PurePosixPath, directory: PurePosixPath | str) -> bool:
+    return path.is_relative_to(directory)
+
+
+def _workspace_members(root: Path) -> list[str]:
+    """Member directories that a Cargo or Node workspace declares."""
+    patterns = [*_cargo_members(root), *_node_members(root)]
+    found = [found for pattern in patterns if _is_inside(pattern) for found in sorted(root.glob(pattern))]
+    directories = (path.relative_to(root).as_posix() for path in found if path.is_dir())
+    return list(dict.fromkeys(directory for directory in directories if directory != "."))
+
+
+def _is_inside(pattern: str) -> bool:
+    return bool(pattern) and not pattern.startswith(("/", "!")) and ".." not in pattern.split("/")
+
+
+def _cargo_members(root: Path) -> list[str]:
+    workspace = _toml(root / "Cargo.toml").get("workspace", {})
+    return _strings(workspace.get("members") if isinstance(workspace, dict) else None)
+
+
+def _node_members(root: Path) -> list[str]:
+    declared = _json(root / "package.json").get("workspaces")
+    return _strings(declared.get("packages") if isinstance(declared, dict) else declared)
+
+
+def _named(globs: list[str]) -> tuple[Part, ...]:
+    """A name for each glob from the last directory in it, made different where two would be the same."""
+    parts: dict[str, Part] = {}
+    for glob in globs:
+        words = [as_name(word) for word in glob.split("/") if "*" not in word]
+        candidates = ["-".join(words[-n:]) for n in range(1, len(words) + 1)] or ["main"]
+        free = (name for name in candidates if name and name not in parts)
+        name = next(free, None) or next(
+            f"part-{n}" for n in range(1, len(globs) + 2) if f"part-{n}" not in parts
+        )
+        parts[name] = Part(name, (glob,))
+    return tuple(parts.values()) or (Part("main", ("src/**",)),)
+
+
+def as_name(text: str) -> str:
+    """The text as a name in a configuration, or an empty string."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:40]
+
+
+# Test commands: what each ecosystem's own files say, the language with the most files first.
+
+
+def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list[str]) -> list[TestCommand]:
+    top = {f.name for f in files if len(f.parts) == 1}
+    found = [
+        *_pytest(root, files, top),
+        *_cargo(root, top),
+        *(
+            [TestCommand("Go", "go test -v ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")]
+            if "go.mod" in top
+            else []
+        ),
+        *_npm(root),
+        *_make(root),
+    ]
+    order = {language: place for place, language in enumerate(languages)}
+    return sorted(found, key=lambda command: order.get(command.language, len(order)))
+
+
+def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list[TestCommand]:
+    says_so = "pytest.ini" in top or any(
+        "pytest" in _text(root / n) for n in ("pyproject.toml", "setup.cfg", "tox.ini")
+    )
+    has_tests = any(PYTHON_TEST.fullmatch(f.name) for f in files)
+    if not (says_so or has_tests):
+        return []
+    beside = next(
+        (
+            f.parts[0]
+            for f in files
+            if len(f.parts) > 1 and f.parts[0] in TEST_DIRECTORIES and PYTHON_TEST.fullmatch(f.name)
+        ),
+        "",
+    )
+    canary = str(PurePosixPath(beside, "test_{name}.py"))
+    return [TestCommand("Python", PYTEST, RESULTS_FILE, ("python3", "python3-pytest"), canary)]
+
+
+PYTHON_TEST = re.compile(r"test_.*\.py|.*_test\.py")
+RESULTS_FILE = "/tmp/results.xml"
+# After a file that cannot be imported the others, canaries among them, still run.
+PYTEST = f"python3 -m pytest -q -p no:cacheprovider --continue-on-collection-errors --junitxml={RESULTS_FILE}"
+
+
+def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
+    """Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries always fails."""
+    if "Cargo.toml" not in top:
+        return []
+    packages = (
+        [""]
+        if "package" in _toml(root / "Cargo.toml")
+        else [f"{_literal(member)}/" for member in _workspace_members(root)]
+    )
+    return [
+        TestCommand(
+            "Rust",
+            "cargo test --no-fail-fast",
+            "cargo",
+            ("cargo",),
+            f"{(packages or [''])[0]}tests/canary_{{name}}.rs",
+        )
+    ]
+
+
+def _npm(root: Path) -> list[TestCommand]:
+    scripts = _json(root / "package.json").get("scripts", {})
+    test = scripts.get("test") if isinstance(scripts, dict) else None
+    if not isinstance(test, str) or "no test specified" in test:  # what `npm init` writes
+        return []
+    language = "TypeScript" if (root / "tsconfig.json").exists() else "JavaScript"
+    if re.search(r"\bnode\b.*--test\b", test):
+        return [TestCommand(language, "npm test --silent -- --test-reporter=tap", "tap", ("nodejs", "npm"))]
+    return [TestCommand(language, "npm test", None, ("nodejs", "npm"))]
+
+
+def _make(root: Path) -> list[TestCommand]:
+    makefile = _text(root / "Makefile") or _text(root / "makefile")
+    target = re.search(r"^(test|check)\s*:(?!=)", makefile, re.M)
+    return [TestCommand("Make", f"make {target[1]}", None, ("make",))] if target else []
+
+
+def _toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def _json(path: Path) -> dict:
+    try:
+        value = json.loads(_text(path) or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _strings(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

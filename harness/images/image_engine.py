@@ -1,0 +1,145 @@
+"""Owns the engine's verbs for images: exists, tag, pull, import, build.
+
+Rule: it makes images and their names, and leaves no container behind.
+"""
+
+import contextlib
+import io
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from harness.boxes.containers import BoxBroke, Engine
+
+REGISTRY_ANSWER_S = 8.0  # a registry that cannot be reached must not delay the first run much
+PULL_READ_S = 60.0  # between two progress messages of a pull
+BUILD_READ_S = 900.0  # between two lines of a build: one package installation on a slow mirror
+TAIL_LINES = 40
+
+
+class ImageFailed(BoxBroke):
+    """The engine could not make an image; the message holds the build's last lines."""
+
+
+class ImageEngine:
+    """The image side of one engine, over the connection that the other door to Docker opens and closes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._api = engine._client.api
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the engine says of itself."""
+        with _failing("engine info"):
+            return self._api.info()
+
+    def exists(self, image: str) -> bool:
+        with _failing(f"image {image}"):
+            try:
+                self._api.inspect_image(image)
+            except docker.errors.ImageNotFound:
+                return False
+        return True
+
+    def tag(self, image: str, name: str) -> None:
+        repository, _, tag = name.rpartition(":")
+        with _failing(f"image {name}: tag"):
+            self._api.tag(image, repository, tag)
+
+    def names(self, prefix: str) -> list[str]:
+        """Every name that starts with the prefix."""
+        with _failing("list images"):
+            rows = self._api.images()
+        return sorted(name for row in rows for name in row["RepoTags"] or () if name.startswith(prefix))
+
+    def remove(self, name: str) -> bool:
+        """Removes the name, and the image with its last one; False while a container uses it."""
+        with _failing(f"image {name}: remove"):
+            try:
+                self._api.remove_image(name)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+                return False
+        return True
+
+    def registry_has(self, image: str) -> bool:
+        """True when the engine reaches a registry that offers the image, within REGISTRY_ANSWER_S."""
+        url = f"{self._api.base_url}/v{self._api.api_version}/distribution/{image}/json"
+        try:
+            return self._api.get(url, timeout=REGISTRY_ANSWER_S).status_code == 200
+        except requests.exceptions.RequestException:
+            return False
+
+    def pull(self, image: str) -> None:
+        repository, _, tag = image.rpartition(":")
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/create"
+        with _failing(f"image {image}: pull"):
+            answer = self._api.post(
+                url, params={"fromImage": repository, "tag": tag}, stream=True, timeout=PULL_READ_S
+            )
+            self._read(answer, f"image {image}: pull")
+
+    def import_tar(self, root_tar: Path, name: str) -> None:
+        """Makes an image of one layer from a root file system's tar."""
+        repository, _, tag = name.rpartition(":")
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/create"
+        query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": ['CMD ["bash"]']}
+        with _failing(f"image {name}: import"), root_tar.open("rb") as body:
+            answer = self._api.post(url, params=query, data=body, stream=True, timeout=BUILD_READ_S)
+            self._read(answer, f"image {name}: import")
+
+    def build(
+        self,
+        context_tar: bytes,
+        name: str,
+        *,
+        dockerfile: str,
+        args: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> None:
+        """Builds with the classic builder, which every engine has."""
+        with _failing(f"image {name}: build"):
+            answers = self._api.build(
+                fileobj=io.BytesIO(context_tar), custom_context=True, dockerfile=dockerfile, tag=name, buildargs=dict(args),
+                labels=dict(labels), network_mode=self._build_network(), rm=True, forcerm=True, decode=True, timeout=BUILD_READ_S,
+            )  # fmt: skip
+            _follow(answers, f"image {name}: build")
+
+    def _build_network(self) -> str:
+        """The host's own: a proxy or a resolver on its loopback answers there too, and an engine without a bridge can build."""
+        remapped = any("name=userns" in option for option in self.facts().get("SecurityOptions") or ())
+        return "default" if remapped else "host"
+
+    def _read(self, answer: requests.Response, what: str) -> None:
+        if answer.status_code != 200:
+            raise ImageFailed(f"{what}: {answer.text.strip()}")
+        _follow((json.loads(line) for line in answer.iter_lines() if line.strip()), what)
+
+
+def _follow(answers: Iterator[dict], what: str) -> None:
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    for answer in answers:
+        if "error" in answer:
+            raise ImageFailed("\n".join([*tail, f"{what}: {answer['error'].strip()}"]))
+        tail.extend(answer.get("stream", "").splitlines())
+
+
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise ImageFailed(f"{what}: {error.explanation or error}") from error
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+    ) as error:
+        raise ImageFailed(f"{what}: {error}") from error

@@ -1,0 +1,151 @@
+"""Owns what each image is made of: its files, the name that follows from them, the build context.
+
+Rule: a name is a hash of the Dockerfile, of all that it can copy and of the image below; nothing of this machine is in it.
+"""
+
+import hashlib
+import io
+import re
+import stat
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# "localhost/": a name that no registry elsewhere can ever answer for.
+PREFIX = "localhost/harness/"
+DEBIAN = "bookworm"
+ROOT = "rootfs"
+ROOT_SOURCES = ("images/rootfs",)
+HASH_DIGITS = 12
+COMMON = "images/common"
+HOST_CERTIFICATES = f"{COMMON}/ca/host.crt"
+NEVER_COPIED = re.compile(r"__pycache__|.*\.pyc|.*\.egg-info|.*~")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
+
+
+class BadRecipe(ValueError):
+    """An image or a package that cannot be: the message names it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An image: its directory below images/, the image below it, and what else of the tree its Dockerfile copies."""
+
+    directory: str
+    below: str
+    copies: tuple[str, ...] = ()
+
+    @property
+    def dockerfile(self) -> str:
+        return f"images/{self.directory}/Dockerfile"
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        return (f"images/{self.directory}", COMMON, *self.copies)
+
+
+_PYTHON = ("pyproject.toml", "constraints.txt")
+NPM_AGENTS = ("claude", "codex", "gemini", "opencode", "qwen")  # their programs are npm packages
+RECIPES: Mapping[str, Recipe] = {
+    "base": Recipe("base", ROOT),
+    "scripted": Recipe("scripted", "base", ("constraints.txt",)),
+    "node": Recipe("node", "base"),
+    **{kind: Recipe(kind, "node") for kind in NPM_AGENTS},
+    "oracle-candidate": Recipe("oracle-candidate", ROOT),
+    "oracle-reference": Recipe("oracle-reference", ROOT),
+    "oracle-command": Recipe("oracle-reference", ROOT),
+    "server": Recipe("server", ROOT, (*_PYTHON, "oracle", "mcp_server")),
+    "runner": Recipe("runner", "server", (*_PYTHON, "harness", "images")),
+}
+
+
+def recipe(kind: str) -> Recipe:
+    if kind not in RECIPES:
+        raise BadRecipe(f"there is no image {kind!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[kind]
+
+
+class ImageSource:
+    """The images' sources below one directory: a checkout, or the same layout inside the runner's own image."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(__file__).resolve().parents[2]
+        self._digests: dict[str, str] = {}
+
+    def name(self, kind: str, packages: Iterable[str] = ()) -> str:
+        """The name that the image has or will have, with these Debian packages on top; raises BadRecipe."""
+        wanted = sorted(set(packages))
+        for package in wanted:
+            if not PACKAGE.fullmatch(package):
+                raise BadRecipe(f"{package!r} is not the name of a Debian package")
+        digest = self._digest(kind)
+        if wanted:
+            digest = _hash([digest, *wanted])
+        return f"{PREFIX}{kind}:{digest[:HASH_DIGITS]}"
+
+    def declared(self, kind: str, args: Mapping[str, str]) -> dict[str, str]:
+        """Those build arguments that the image's Dockerfile declares, and the proxies, which every build knows."""
+        text = (self.root / recipe(kind).dockerfile).read_text()
+        declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
+        return {
+            key: value for key, value in args.items() if key in declared or key.lower().endswith("_proxy")
+        }
+
+    def context(self, kind: str, certificates: bytes) -> bytes:
+        """The build context as a tar: the same bytes for the same content, so that the builder's own cache is of use."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for path in self._files(recipe(kind).copied):
+                _add(
+                    tar,
+                    str(path.relative_to(self.root)),
+                    path.read_bytes(),
+                    0o755 if _is_executable(path) else 0o644,
+                )
+            if certificates:
+                _add(tar, HOST_CERTIFICATES, certificates, 0o644)
+        return out.getvalue()
+
+    def _digest(self, kind: str) -> str:
+        if kind not in self._digests:
+            made_of = [DEBIAN, *self._contents(ROOT_SOURCES)] if kind == ROOT else self._made_of(kind)
+            self._digests[kind] = _hash(made_of)
+        return self._digests[kind]
+
+    def _made_of(self, kind: str) -> list[str]:
+        made = recipe(kind)
+        return [kind, self.name(made.below), *self._contents(made.copied)]
+
+    def _contents(self, copied: Iterable[str]) -> Iterator[str]:
+        for path in self._files(copied):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield f"{path.relative_to(self.root)} {_is_executable(path)} {digest}"
+
+    def _files(self, copied: Iterable[str]) -> Iterator[Path]:
+        for entry in sorted(set(copied)):
+            top = self.root / entry
+            for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+                if path.is_file() and self._is_source(path):
+                    yield path
+
+    def _is_source(self, path: Path) -> bool:
+        """False for what tools leave behind, and for certificates: they belong to a machine, not to the source."""
+        inside = path.relative_to(self.root)
+        if inside.suffix == ".crt" and inside.is_relative_to(f"{COMMON}/ca"):
+            return False
+        return not any(NEVER_COPIED.fullmatch(part) for part in inside.parts)
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), mode, 0
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

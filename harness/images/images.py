@@ -1,0 +1,168 @@
+"""Owns having the images: finds each by its name on the engine, and makes the missing ones.
+
+Rule: an image that has its name is never built again, and nothing is said or done when none is missing.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.boxes.containers import Engine
+from harness.images.build_host import BuildHost
+from harness.images.image_engine import ImageEngine, ImageFailed
+from harness.images.image_source import DEBIAN, PREFIX, RECIPES, ROOT, BadRecipe, ImageSource, recipe
+from oracle.suites.base import Suite
+
+PULLED_ROOT = f"debian:{DEBIAN}-slim"
+LABEL = "harness.image"
+SANDBOXES = ("base", "scripted", "oracle-candidate", "oracle-reference")
+HOSTED = ("server", "runner")
+BOOTSTRAP_S_MAX = 900
+BUILD_LOCK = f"harness-images-{os.getuid()}.lock"
+
+
+@dataclass(frozen=True)
+class Order:
+    """An image that somebody needs: one of ours with Debian packages on top, or the user's own."""
+
+    kind: str = ""
+    packages: tuple[str, ...] = ()
+    users: str | None = None
+
+    def __str__(self) -> str:
+        return self.users or " + ".join([self.kind, *self.packages])
+
+
+def agent_order(kind: str, image: str | None = None) -> Order:
+    """The image that the agent's table names, else its kind's own, else the base."""
+    return Order(users=image) if image else Order(kind if kind in RECIPES else "base")
+
+
+def suite_order(suite: Suite, role: str) -> Order:
+    """For the suite's `candidate` or its `reference`; a suite of kind `command` has only a candidate."""
+    if role == "reference":
+        return Order("oracle-reference", tuple(suite.reference_packages))
+    if suite.image:
+        return Order(users=suite.image)
+    return Order("oracle-command" if suite.kind == "command" else "oracle-candidate", tuple(suite.packages))
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
+
+
+class Images:
+    """The images of one engine. `say` is told what takes long."""
+
+    def __init__(
+        self, engine: Engine, *, say: Callable[[str], None] = silent, source: ImageSource | None = None
+    ) -> None:
+        self._engine = ImageEngine(engine)
+        self._say = say
+        self._source = source or ImageSource()
+        self._host: BuildHost | None = None
+
+    def ensure(self, kind: str, packages: Iterable[str] = ()) -> str:
+        """The image's name, after the image was made if it was missing; raises ImageFailed."""
+        wanted = tuple(packages)
+        try:
+            name = self._source.name(kind, wanted)
+        except BadRecipe as bad:
+            raise ImageFailed(str(bad)) from bad
+        if self._engine.exists(name):
+            return name
+        with FileLock(Path(tempfile.gettempdir()) / BUILD_LOCK):
+            self._make(kind, wanted)
+        return name
+
+    def agent_image(self, kind: str, image: str | None = None) -> str:
+        return self.deliver(agent_order(kind, image))
+
+    def image_for(self, suite: Suite, role: str) -> str:
+        return self.deliver(suite_order(suite, role))
+
+    def deliver(self, order: Order) -> str:
+        """The ordered image's name, after it was made or pulled if it was missing."""
+        if order.users is None:
+            return self.ensure(order.kind, order.packages)
+        if not self._engine.exists(order.users):
+            self._say(f"image {order.users}: pulling")
+            self._engine.pull(
+                order.users if ":" in order.users.rpartition("/")[2] else f"{order.users}:latest"
+            )
+        return order.users
+
+    def is_here(self, order: Order) -> bool:
+        return self._engine.exists(order.users or self._source.name(order.kind, order.packages))
+
+    def registry_answers(self) -> bool:
+        return self._engine.registry_has(PULLED_ROOT)
+
+    def publish(self, kind: str) -> str:
+        """Makes the image, and names it `:latest` too, which is what compose.yaml knows it by."""
+        self._engine.tag(self.ensure(kind), f"{PREFIX}{kind}:latest")
+        return f"{PREFIX}{kind}:latest"
+
+    def prune(self) -> list[str]:
+        """Removes the names that no present source leads to; a suite's own set of packages is made again when needed."""
+        kept = {self._source.name(kind) for kind in (*RECIPES, ROOT)} | {
+            f"{PREFIX}{kind}:latest" for kind in HOSTED
+        }
+        return [name for name in self._engine.names(PREFIX) if name not in kept and self._engine.remove(name)]
+
+    def _make(self, kind: str, packages: tuple[str, ...] = ()) -> str:
+        """Builds it on top of what it needs; another process may have done so meanwhile."""
+        name = self._source.name(kind, packages)
+        if self._engine.exists(name):
+            return name
+        if kind == ROOT:
+            self._make_root(name)
+            return name
+        below = self._make(recipe(kind).below)
+        self._say(f"image {' + '.join([kind, *packages])}: building")
+        host = self._build_host()
+        ours = {"ROOTFS": self._source.name(ROOT), "BASE": below, "PACKAGES": " ".join(sorted(set(packages)))}
+        args = self._source.declared(kind, {**host.args, **ours})
+        context = self._source.context(kind, host.certificates)
+        self._engine.build(context, name, dockerfile=recipe(kind).dockerfile, args=args, labels={LABEL: kind})
+        return name
+
+    def _make_root(self, name: str) -> None:
+        """An ordinary base image where one can be had, else a root file system made of the distribution's packages."""
+        if not self._engine.exists(PULLED_ROOT) and self._engine.registry_has(PULLED_ROOT):
+            self._say(f"image {ROOT}: pulling {PULLED_ROOT}")
+            self._engine.pull(PULLED_ROOT)
+        if self._engine.exists(PULLED_ROOT):
+            self._engine.tag(PULLED_ROOT, name)
+            return
+        self._say(f"image {ROOT}: no image registry answers; bootstrapping Debian {DEBIAN} from its packages")
+        with tempfile.TemporaryDirectory(prefix="harness-rootfs-") as scratch:
+            tar = Path(scratch) / "root.tar"
+            self._bootstrap(tar)
+            self._engine.import_tar(tar, name)
+
+    def _bootstrap(self, tar: Path) -> None:
+        script = self._source.root / "images/rootfs/build"
+        environ = {
+            **os.environ,
+            **{key: value for key, value in self._build_host().args.items() if key == "DEBIAN_MIRROR"},
+        }
+        try:
+            subprocess.run(
+                [str(script), DEBIAN, str(tar)], env=environ, check=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BOOTSTRAP_S_MAX,
+            )  # fmt: skip
+        except subprocess.CalledProcessError as error:
+            raise ImageFailed(f"image {ROOT}: {script} failed:\n{error.stdout.strip()}") from error
+        except subprocess.TimeoutExpired as error:
+            raise ImageFailed(f"image {ROOT}: {script} took longer than {BOOTSTRAP_S_MAX} s") from error
+
+    def _build_host(self) -> BuildHost:
+        if self._host is None:
+            self._host = BuildHost.of(os.environ)
+        return self._host

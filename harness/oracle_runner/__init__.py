@@ -1,0 +1,1 @@
+"""The runner: claims oracle jobs, runs them in boxes and answers with what it saw."""

@@ -1,0 +1,215 @@
+"""Owns the work of one oracle job: which boxes it needs, in which order, and the check that the suite has teeth.
+
+Rule: reference and candidate never share a box, and no expected answer enters the candidate's.
+"""
+
+import contextlib
+import functools
+import io
+import tarfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.boxes.containers import BoxBroke
+from harness.oracle_runner import project_work
+from harness.oracle_runner.ahead import Ahead
+from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.warm_boxes import WarmBoxes
+from oracle import globs
+from oracle.judging import judge, run, verdict
+from oracle.judging.answer import Answer, sound
+from oracle.judging.verdict import Counts, Verdict
+from oracle.suites import teeth
+from oracle.suites.base import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
+from oracle.suites.sqllogictest import shrink
+from oracle.suites.sqllogictest import suite as slt
+from oracle.suites.sqllogictest import teeth as slt_teeth
+
+CANDIDATE, REFERENCE = "candidate", "reference"
+SHRINK_AT_LEAST_S = 0.1
+
+Json = dict[str, Any]
+Tree = Callable[[], bytes]
+
+
+class Work:
+    """Judges jobs in warm boxes; raises BoxBroke when a box, an image or the engine is to blame."""
+
+    def __init__(self, boxes: WarmBoxes, image_for: Callable[[Suite, str], str]) -> None:
+        self._boxes = boxes
+        self._image_for = image_for
+
+    def judge(self, job: Json, tree: Tree, reference_files: Tree) -> run.Ran:
+        """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they are needed."""
+        suite = Suite.from_json(job["suite"])
+        cases = [Case.from_json(case) for case in job["cases"]]
+        known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
+        match suite.kind, job["kind"]:
+            case "differential" | "sqllogictest", "run":
+                return self._differential(job, suite, cases, known, tree, reference_files)
+            case "differential" | "sqllogictest", "check":
+                return self._check(job, suite, cases, known, reference_files)
+            case "command", "run":
+                return run.Ran(self._project(job, suite, tree))
+            case "command", "check":
+                return run.Ran(self._check_project(job, suite, tree()))
+        return run.Ran(
+            verdict.broken(
+                f"a {job['kind']} of a suite of kind {suite.kind!r} is not known here", cases=len(cases)
+            )
+        )
+
+    def _differential(
+        self,
+        job: Json,
+        suite: Suite,
+        cases: Sequence[Case],
+        known: Mapping[str, Answer],
+        tree: Tree,
+        reference_files: Tree,
+    ) -> run.Ran:
+        if not cases:
+            return run.Ran(verdict.broken("the suite has no cases"))
+        budget_s = float(job.get("shrink_s", 0))
+        with contextlib.ExitStack() as held:
+            trusted = self._trusted(held, job, suite, reference_files)
+            everything = [*cases, *map(Case.from_json, job.get("beside", ()))]
+            known = {**known, **_written(suite, cases)}
+            unknown = [case for case in cases if case.id not in known]
+            reference = Ahead(held, _closed(suite, trusted(suite.reference), everything), unknown)
+            box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
+            candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
+            ran = run.differential(
+                cases, known=known, build=_placed(box, job, suite, tree), reference=reference,
+                judge=_judge(suite, trusted), candidate=_closed(suite, candidate, everything),
+                shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
+                trials_of=shrink.trials_of(suite, everything) if suite.kind == SQLLOGICTEST else None,
+            )  # fmt: skip
+            kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
+            return replace(ran, reference={**ran.reference, **kept})
+
+    def _trusted(
+        self, held: contextlib.ExitStack, job: Json, suite: Suite, files: Tree
+    ) -> Callable[[str | None], run.There]:
+        """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if it has any.
+
+        The box is taken on the first use, and held until the job ends: most jobs know every answer already.
+        """
+        taken: list[OracleBox] = []
+        alone = replace(suite, build=None, start="process", protocol=SHELL)  # these are the candidate's
+        source = bool(suite.reference_reads)
+
+        def there(command: str | None, cases: Sequence[Case]) -> Mapping[str, Answer]:
+            if not taken:
+                box = held.enter_context(self._boxes.taken(self._image_for(suite, REFERENCE), REFERENCE))
+                if source:
+                    _placed_trusted(box, job, alone, files)
+                taken.append(box)
+            return taken[0].answer(alone, command or "", cases, source=source, deadline_s=job["deadline_s"])
+
+        return lambda command: functools.partial(there, command)
+
+    def _check(
+        self,
+        job: Json,
+        suite: Suite,
+        cases: Sequence[Case],
+        known: Mapping[str, Answer],
+        reference_files: Tree,
+    ) -> run.Ran:
+        """Plants every wrong engine in the candidate's place. The candidate itself does not matter here."""
+        deadline_s = job["deadline_s"]
+        with contextlib.ExitStack() as held:
+            trusted = self._trusted(held, job, suite, reference_files)
+            judging = _judge(suite, trusted)
+            known = {**known, **_written(suite, cases)}
+            new = run.answers_of_reference(
+                cases, reference=_closed(suite, trusted(suite.reference), cases), known=known
+            )
+            answers = {**known, **new}
+            box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
+            rows = []
+            for engine in slt_teeth.engines(suite) if suite.kind == SQLLOGICTEST else teeth.ENGINES:
+                if isinstance(engine, teeth.WrongAnswers):
+                    decided = verdict.decide(
+                        cases, engine.answers(cases, answers), answers, judge=slt_teeth.knowing(judging)
+                    )
+                else:
+                    planted = _closed(
+                        suite, _candidate(box, suite, engine.command, deadline_s, source=False), cases
+                    )
+                    decided = verdict.decide(cases, run.collect(planted, cases), answers, judge=judging)
+                if decided.status == verdict.BROKEN:
+                    return run.Ran(decided)
+                rows.append(teeth.noticed(engine.name, decided))
+        counts = Counts(len(cases), len(cases), len(cases))
+        return run.Ran(
+            teeth.conclude(suite, rows, counts),
+            {name: answer for name, answer in new.items() if sound(answer)},
+        )
+
+    def _project(self, job: Json, suite: Suite, tree: Tree) -> Verdict:
+        with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
+            return project_work.judge(
+                box, suite, _placed(box, job, suite, tree), on_main=job.get("on_main", ())
+            )
+
+    def _check_project(self, job: Json, suite: Suite, tree: bytes) -> Verdict:
+        with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
+            return project_work.check(box, job, suite, tree)
+
+
+def _judge(suite: Suite, trusted: Callable[[str | None], run.There]) -> judge.Judge:
+    return slt.judge(suite) if suite.kind == SQLLOGICTEST else judge.of(suite, trusted(suite.comparator))
+
+
+def _written(suite: Suite, cases: Sequence[Case]) -> Mapping[str, Answer]:
+    """The answers that stand in the suite's own files, where those judge."""
+    return slt.expectations(suite, cases) if suite.kind == SQLLOGICTEST and not suite.reference else {}
+
+
+def _closed(suite: Suite, there: run.There, cases: Sequence[Case]) -> run.There:
+    return slt.whole_files(there, cases) if suite.kind == SQLLOGICTEST else there
+
+
+def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Built | None:
+    """The tree in the box, built; a box that holds just this tree, built, is used as it is."""
+    wanted = (job["repo"], job["tree_key"], suite.key())
+    if job["tree_key"] and box.placed == wanted:
+        return box.built
+    build = box.prepare(tree, suite)
+    box.placed = wanted if build is None or build.exit == 0 else None
+    return build
+
+
+def _placed_trusted(box: OracleBox, job: Json, suite: Suite, files: Tree) -> None:
+    """The files of main that the reference and the comparator read; suites that name the same ones share them. Raises BadSpec."""
+    key = job.get("reference_key")
+    wanted = (REFERENCE, job["repo"], key, suite.reference_reads)
+    if key and box.placed == wanted:
+        return
+    tar = files()
+    names = _files(tar)
+    if lacking := next(
+        (glob for glob in suite.reference_reads if not any(globs.matches(glob, name) for name in names)), None
+    ):
+        raise BadSpec(f"reference_reads: no file of main matches {lacking!r}")
+    box.prepare(tar, suite)
+    box.placed = wanted
+
+
+def _candidate(box: OracleBox, suite: Suite, command: str, deadline_s: float, *, source: bool) -> run.There:
+    def there(cases: Sequence[Case]) -> Mapping[str, Answer]:
+        answers = box.answer(suite, command, cases, source=source, deadline_s=deadline_s)
+        if not answers and not box.alive():
+            raise BoxBroke("the candidate's box is gone")
+        return answers
+
+    return there
+
+
+def _files(tree: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(tree)) as archive:
+        return [entry.name for entry in archive if entry.isfile()]

@@ -1,0 +1,191 @@
+"""Owns the oracle jobs of one runner: claim, run both sides in boxes apart, judge, answer.
+
+Rule: one job at a time; a box that broke makes the verdict broken and is never used again; a job that was lost is dropped;
+no job is claimed while the engine is away.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Engine
+from harness.client import ServerGone, ServerSaidNo
+from harness.oracle_runner import oracle_box
+from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.oracle_work import Work
+from harness.oracle_runner.warm_boxes import WarmBoxes
+from oracle.judging import run, verdict
+from oracle.judging.answer import Answer
+from oracle.judging.verdict import Verdict
+from oracle.suites.base import BadSpec, Suite
+
+CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
+RENEW_S = 5.0  # the server gives a job up after 30 s without
+RETRY_S = 0.5
+FINISH_TRIES = 20
+MEND_PAUSE_S = 2.0  # after a job that broke here: another runner may have its next try
+MEND_S_MAX = 60.0  # for an engine that worked before to work again; then the next job is told what is wrong
+
+Json = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+class Jobs(Protocol):
+    """What a runner needs of the server; raises ServerGone (may be tried again) and ServerSaidNo."""
+
+    def claim_job(self, runner: str, wait_s: float) -> Json | None: ...
+    def renew_job(self, job: int) -> object: ...
+    def job_tree(self, job: int) -> bytes: ...
+    def job_reference_files(self, job: int) -> bytes: ...
+    def finish_job(self, job: int, verdict: Json, reference: Json) -> object: ...
+
+
+class Runner:
+    """Runs jobs until it is told to stop. `labels` are put on every box, so that a sweep finds them."""
+
+    def __init__(
+        self,
+        client: Jobs,
+        engine: Engine,
+        image_for: Callable[[Suite, str], str],
+        name: str,
+        *,
+        labels: Mapping[str, str],
+        slots: int | None = None,
+        memory_mb: int = oracle_box.MEMORY_MB,
+        runtime: str | None = None,
+        renew_s: float = RENEW_S,
+    ) -> None:
+        self.client = client
+        # Two hosts may both have a "runner-1", and one that was killed comes back under its name: neither may speak for the other.
+        self._engine, self._name = engine, f"{name}-{uuid.uuid4().hex[:6]}"
+        self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
+        self._slots, self._renew_s = slots or oracle_box.cores(), renew_s
+        self._boxes = WarmBoxes(self._start)
+        self._work = Work(self._boxes, image_for)
+
+    def run(self, stop: threading.Event) -> None:
+        """Claims and runs one job after another; returns soon after `stop` is set, with every box removed."""
+        try:
+            while not stop.is_set():
+                if not self._engine.answers():
+                    log.warning("runner %s: the engine does not answer: no job is taken", self._name)
+                    stop.wait(RETRY_S)
+                    continue
+                try:
+                    job = self.client.claim_job(self._name, CLAIM_WAIT_S)
+                except (ServerGone, ServerSaidNo) as error:
+                    log.warning("runner %s: no job: %s", self._name, error)
+                    stop.wait(RETRY_S)
+                    continue
+                if job is not None and not self.serve(job, stop):
+                    self._mend(stop)
+        finally:
+            self.close()
+
+    def _mend(self, stop: threading.Event) -> None:
+        """Waits until a box starts again: a restart of the engine must not use up all tries of a job."""
+        until = time.monotonic() + MEND_S_MAX
+        while not stop.wait(MEND_PAUSE_S) and time.monotonic() < until:
+            try:
+                return self._boxes.prove()
+            except BoxBroke as error:
+                log.warning("runner %s: no job is taken: %s", self._name, error)
+
+    def close(self) -> None:
+        """Removes every box that was kept warm."""
+        self._boxes.close()
+
+    def serve(self, job: Json, stop: threading.Event) -> bool:
+        """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile; False when it broke here."""
+        began, whole = time.monotonic(), True
+        with self._renewed(job["job"], stop) as dropped:
+            try:
+                ran = self._work.judge(
+                    job,
+                    lambda: self.client.job_tree(job["job"]),
+                    lambda: self.client.job_reference_files(job["job"]),
+                )
+            except ServerSaidNo as error:
+                log.warning("runner %s: job %s dropped: %s", self._name, job["job"], error)
+                return True
+            except (ServerGone, BadSpec) as error:
+                ran = _broken(error, job)
+            except BoxBroke as error:
+                ran, whole = _broken(error, job), False
+            except Exception as error:  # a fault of ours: the job is told of it, and the runner lives on
+                log.exception("runner %s: job %s", self._name, job["job"])
+                ran, whole = _broken(error, job), False
+            if not dropped.is_set():
+                done = replace(ran.verdict, took_ms=round((time.monotonic() - began) * 1000))
+                self._answer(job["job"], done, ran.reference, stop)
+        return whole
+
+    def _answer(
+        self, job: int, done: Verdict, reference: Mapping[str, Answer], stop: threading.Event
+    ) -> None:
+        answers = {name: answer.to_json() for name, answer in reference.items()}
+        for _ in range(FINISH_TRIES):
+            try:
+                self.client.finish_job(job, done.to_json(), answers)
+                return
+            except ServerSaidNo as error:
+                log.warning("runner %s: the verdict of job %s was not wanted: %s", self._name, job, error)
+                return
+            except ServerGone:
+                if stop.wait(RETRY_S):
+                    return
+
+    @contextlib.contextmanager
+    def _renewed(self, job: int, stop: threading.Event) -> Iterator[threading.Event]:
+        """Keeps the job while it runs. The event it gives is set once the job is lost or the runner stops; its boxes are then killed."""
+        done, dropped = threading.Event(), threading.Event()
+        thread = threading.Thread(
+            target=self._beat, args=(job, done, dropped, stop), name=f"{self._name}-beat", daemon=True
+        )
+        thread.start()
+        try:
+            yield dropped
+        finally:
+            done.set()
+            thread.join()
+
+    def _beat(self, job: int, done: threading.Event, dropped: threading.Event, stop: threading.Event) -> None:
+        next_beat = time.monotonic() + self._renew_s
+        while not done.wait(RETRY_S):
+            if stop.is_set():
+                dropped.set()
+            elif time.monotonic() >= next_beat and not dropped.is_set():
+                next_beat = time.monotonic() + self._renew_s
+                try:
+                    self.client.renew_job(job)
+                except ServerSaidNo as error:
+                    log.warning("runner %s: job %s is lost: %s", self._name, job, error)
+                    dropped.set()
+                except ServerGone:
+                    continue  # it may come back; if not, the job is not ours any more and its answer will be refused
+            if dropped.is_set():  # each time: a box may just be starting
+                self._boxes.kill_busy()
+
+    def _start(self, image: str, role: str) -> OracleBox:
+        name = f"harness-oracle-{self._name}-{role}-{uuid.uuid4().hex[:12]}"
+        labels = {**self._labels, sandbox.KIND: f"oracle-{role}"}
+        spec = oracle_box.spec(
+            image,
+            name=name,
+            labels=labels,
+            slots=self._slots,
+            memory_mb=self._memory_mb,
+            runtime=self._runtime,
+        )
+        return OracleBox(self._engine.start(spec), self._slots)
+
+
+def _broken(error: Exception, job: Json) -> run.Ran:
+    return run.Ran(verdict.broken(f"{type(error).__name__}: {error}", cases=len(job["cases"])))

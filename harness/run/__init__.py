@@ -1,0 +1,1 @@
+"""One run, from the lock on its state to its end."""

@@ -1,0 +1,211 @@
+"""Owns the hands of a run: the images, the runner threads and one supervisor per agent.
+
+Rule: agents stop before runners, so that what is in the gate can still be judged; at the end nothing labelled is left.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from types import TracebackType
+
+from harness.boxes import sandbox
+from harness.boxes.containers import BoxBroke, Engine, Found, Swept
+from harness.client import ServerClient, ServerGone
+from harness.images.images import Images
+from harness.oracle_runner.runner import Runner
+from harness.run.place import Place
+from harness.run.plan import Plan, load_config
+from harness.run.server_process import stop_stray_server
+from harness.run.state import State
+from harness.sessions.session import STOP_GRACE_S
+from harness.sessions.site import Site
+from harness.sessions.supervisor import AgentState, Hired, Supervisor
+
+RUNNERS_STOP_S = 15.0
+STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What a killed run had left."""
+
+    swept: Swept
+    had_server: bool
+
+    def __str__(self) -> str:
+        server = " and its server" if self.had_server else ""
+        return f"{self.swept.boxes} boxes, {self.swept.volumes} volumes{server}"
+
+
+class Crew:
+    """Used `with`: what it started is stopped and removed when it is left."""
+
+    def __init__(
+        self, plan: Plan, client: ServerClient, runner_client: ServerClient, engine: Engine, *, say: Say
+    ) -> None:
+        self._plan, self._client, self._runner_client, self._engine, self._say = (
+            plan,
+            client,
+            runner_client,
+            engine,
+            say,
+        )
+        self._images = Images(engine, say=say)
+        self._supervisor: Supervisor | None = None
+        self._runners_stop = threading.Event()
+        self._runners: list[threading.Thread] = []
+        self._told: list[dict] | None = None
+        self.left_over = (
+            Swept()
+        )  # what the last sweep found; more than nothing means that somebody did not clean up
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop_agents()
+        self._runners_stop.set()
+        _join(self._runners, RUNNERS_STOP_S)
+        self.left_over = sweep(self._engine, self._plan.state)
+        if self.left_over.boxes or self.left_over.volumes:
+            self._say(
+                f"removed {self.left_over.boxes} boxes and {self.left_over.volumes} volumes that were left over"
+            )
+
+    def prepare_images(self) -> None:
+        """Makes what is missing before anybody waits for it."""
+        for _, spec in self._plan.agents():
+            self._images.agent_image(spec.kind, spec.image)
+        for suite in self._plan.config.suites.values():
+            for role in (
+                ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
+            ):
+                self._images.image_for(suite, role)
+
+    def start_runners(self) -> None:
+        for number in range(1, self._plan.config.run.oracle_slots + 1):
+            runner = _runner(number, self._runner_client, self._engine, self._images, self._plan.state)
+            self._runners.append(_thread(f"runner-{number}", runner.run, self._runners_stop))
+
+    def start_agents(self) -> None:
+        hired = [
+            Hired(name, spec, self._images.agent_image(spec.kind, spec.image))
+            for name, spec in self._plan.agents()
+        ]
+        self._supervisor = Supervisor(self._site(), hired)
+        self.tell()
+        self._supervisor.start()
+
+    def is_spent(self) -> bool:
+        """True when there were agents and the last one has stopped; a run without any serves connected clients."""
+        return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
+
+    def may_bring_tasks(self) -> bool:
+        """Whether an agent is left that may make tasks where none is."""
+        return self._supervisor is not None and self._supervisor.may_bring_tasks()
+
+    def states(self) -> list[AgentState]:
+        """What each agent does now, as its supervisor knows it."""
+        return self._supervisor.states() if self._supervisor is not None else []
+
+    def tell(self) -> None:
+        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came to a session."""
+        told = [
+            {name: value for name, value in asdict(state).items() if name != "session"}
+            for state in self.states()
+        ]
+        if told != self._told:
+            self._runner_client.tell_crew(told)
+            self._told = told
+
+    def stop_agents(self) -> None:
+        """Every session ends, its work saved; what does not end in time is removed as it is."""
+        if self._supervisor is not None and not self._supervisor.stop():
+            self._say("some agents did not end in time; their boxes were removed as they were")
+
+    def _site(self) -> Site:
+        config = self._plan.config
+        return Site(
+            engine=self._engine,
+            server=self._runner_client,
+            run=self._plan.state.label,
+            state=self._plan.state.root,
+            root=config.root,
+            repos=tuple((repo.name, repo.branch) for repo in config.repos.values()),
+            settings=config.run,
+        )
+
+
+@contextlib.contextmanager
+def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
+    """Runners for as long as one verb takes, where no run is up to have them."""
+    if not needed:
+        yield
+        return
+    state, slots = where.state_dir(), load_config(where.config_file()).run.oracle_slots
+    url, token = state.server_url(), state.token("runner")
+    if url is None or token is None:
+        raise ServerGone(f"the server wrote no runner token; see {state.server_log}")
+    stop = threading.Event()
+    with Engine.connect() as engine, ServerClient(url, token) as client:
+        images = Images(engine, say=lambda line: print(line, file=sys.stderr))
+        threads = [
+            _thread(f"runner-{number}", _runner(number, client, engine, images, state).run, stop)
+            for number in range(1, slots + 1)
+        ]
+        try:
+            yield
+        finally:
+            stop.set()
+            _join(threads, RUNNERS_STOP_S)
+            sweep(engine, state)
+
+
+def clear(engine: Engine, state: State, *, with_server: bool) -> Cleared:
+    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what they have not committed."""
+    stopping = [
+        _thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event())
+        for box in _agents(engine, state)
+    ]
+    _join(stopping, STRAY_STOP_S)
+    server = with_server and stop_stray_server(state.root)
+    return Cleared(sweep(engine, state), had_server=server)
+
+
+def _agents(engine: Engine, state: State) -> list[Found]:
+    return engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True)
+
+
+def _stop(engine: Engine, id: str) -> None:
+    with contextlib.suppress(BoxBroke):  # the sweep removes it as it is
+        box = engine.find(id)
+        if box is not None:
+            box.stop(STOP_GRACE_S)
+
+
+def sweep(engine: Engine, state: State) -> Swept:
+    """Removes every box and volume of the run on this state directory."""
+    return sandbox.sweep_run(engine, state.label)
+
+
+def _runner(number: int, client: ServerClient, engine: Engine, images: Images, state: State) -> Runner:
+    return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
+
+
+def _thread(name: str, work: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
+    thread = threading.Thread(target=work, args=(stop,), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(threads: list[threading.Thread], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,150 @@
+"""Owns waiting for oracle jobs, and the proof before a run that every oracle can fail.
+
+Rule: a job is asked after, never held; broken is neither passed nor failed.
+"""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from harness.client import ServerClient
+from harness.run.failure import Exit, Failed
+
+WAIT_S = 20.0  # for which the server is asked to wait with its answer
+POLL_S = 0.05
+MAIN_MOVES_MAX = 10
+JOB_MAX_S = 1800.0  # above any run_timeout_s in use, so that a lost runner ends the wait
+
+HELD_OUT = "held_out_failing"
+
+CANARY = "canary"  # the row of a check that tells whether the suite's canary is seen at all
+
+Json = dict[str, Any]
+
+
+def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
+    """The verdict of the job, with the files of the held-out cases that fail; raises Failed when it takes longer than `max_s`."""
+    deadline = time.monotonic() + max_s
+    while time.monotonic() < deadline:
+        seen = client.job(job, wait_s=WAIT_S)
+        if seen.get("verdict"):
+            return seen["verdict"] | ({HELD_OUT: seen[HELD_OUT]} if HELD_OUT in seen else {})
+        time.sleep(POLL_S)
+    raise Failed(f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?", Exit.INFRASTRUCTURE)
+
+
+def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
+    """Every suite's oracle must catch every planted wrong engine, or nothing starts."""
+    status = client.status()
+    for warning in status.get("warnings", []):
+        say(f"warning: {warning}")
+    unproven = sorted(name for name, suite in status.get("suites", {}).items() if not suite.get("checked"))
+    if not unproven:
+        return
+    say(f"checking that the oracle can fail: {', '.join(unproven)}")
+    for suite, verdict in check_all(client):
+        if verdict["status"] != "passed":
+            raise Failed(
+                _toothless(suite, verdict),
+                Exit.FAILED if verdict["status"] == "failed" else Exit.INFRASTRUCTURE,
+            )
+        say(f"oracle {suite}: {teeth(verdict)}")
+
+
+def check_all(client: ServerClient) -> list[tuple[str, Json]]:
+    """Starts the check of every suite and waits for all verdicts."""
+    jobs = client.check_oracle()
+    return [(started["suite"], wait(client, started["job"])) for started in jobs]
+
+
+def run_many(
+    client: ServerClient, asked: Sequence[tuple[str, str | None]], *, fresh: bool, at_once: int
+) -> list[Json]:
+    """The verdicts of (suite, commit) pairs in their order, `at_once` jobs under way at most."""
+
+    def one(pair: tuple[str, str | None]) -> Json:
+        suite, commit = pair
+        return wait(client, client.run_oracle(suite, commit, fresh=fresh)[suite])
+
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        return list(pool.map(one, asked))
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What several fresh runs of one suite on one commit have shown."""
+
+    verdicts: Sequence[Json]
+
+    @property
+    def judged(self) -> Sequence[Json]:
+        return [verdict for verdict in self.verdicts if verdict["status"] != "broken"]
+
+    def flaky(self) -> dict[str, int]:
+        """The cases whose outcomes differ, each with the number of runs in which it did not pass."""
+        cases = {case for verdict in self.judged for case in verdict["outcomes"]}
+        passes = Counter(
+            case
+            for verdict in self.judged
+            for case, outcome in verdict["outcomes"].items()
+            if outcome == "pass"
+        )
+        return {
+            case: len(self.judged) - passes[case]
+            for case in sorted(cases)
+            if 0 < passes[case] < len(self.judged)
+        }
+
+    def places(self) -> dict[str, str]:
+        """File and line of held-out cases, whose ids tell nothing."""
+        return {
+            case["id"]: f"{case['file']}:{case['line']}"
+            for verdict in self.judged
+            for case in verdict.get(HELD_OUT, [])
+        }
+
+
+def repeat(
+    client: ServerClient, suites: Sequence[str], commit: str | None, *, times: int, at_once: int
+) -> dict[str, Repeated]:
+    """Runs each suite so many times, without the cache of verdicts, all on the commit that the first of them was on."""
+    first = {name: client.run_oracle(name, commit, fresh=True)[name] for name in suites}
+    more = [(name, client.job(job)["commit"]) for name, job in first.items() for _ in range(times - 1)]
+    rest = iter(run_many(client, more, fresh=True, at_once=at_once))
+    return {
+        name: Repeated([*itertools.islice(rest, times - 1), wait(client, job)]) for name, job in first.items()
+    }
+
+
+def tasks(
+    client: ServerClient, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool
+) -> Json:
+    """Tasks from what fails on main, which is run first; it runs again where main moves meanwhile."""
+    client.run_oracle(suite)
+    for _ in range(MAIN_MOVES_MAX):
+        told = client.tasks_from_oracle(suite, module, limit=limit, dry_run=dry_run)
+        if "running" not in told:
+            return told
+        for job in told["running"].values():
+            wait(client, job)
+    raise Failed(f"main moved {MAIN_MOVES_MAX} times while it was run; try again")
+
+
+def teeth(verdict: Json) -> str:
+    planted = verdict.get("planted", [])
+    caught = sum(1 for engine in planted if engine.get("caught"))
+    return f"{caught} of {len(planted)} planted wrong engines caught"
+
+
+def _toothless(suite: str, verdict: Json) -> str:
+    if verdict["status"] == "broken":
+        return f"oracle {suite} could not be checked: {verdict.get('reason') or 'no reason given'}"
+    missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
+    if missed == [CANARY]:
+        return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
+    named = ", ".join(missed) or verdict.get("reason") or "no engine"
+    return f"oracle {suite} cannot fail: it did not catch {named}; a swarm would land anything, so nothing was started"

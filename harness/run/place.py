@@ -1,0 +1,131 @@
+"""Owns where a verb acts: which configuration, which state directory, which server, with which token.
+
+Rule: what was named explicitly wins; otherwise harness.toml is looked for here and above, and `.harness` beside it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.client import ServerClient, ServerGone
+from harness.run.failure import Exit, Failed
+from harness.run.server_process import start_server, stop_stray_server
+from harness.run.state import DIRECTORY_NAME, State, StateBusy
+
+CONFIG_NAME = "harness.toml"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="F", help="The harness.toml; default: looked for here and above."),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="D", help="The state directory; default: .harness beside harness.toml."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    config: Path | None = None
+    state: Path | None = None
+    server: str | None = None
+    token_file: Path | None = None
+    here: Path = Path(".")
+
+    def config_file(self) -> Path:
+        if self.config is not None:
+            return self.config.resolve()
+        here = self.here.resolve()
+        for directory in (here, *here.parents):
+            if (directory / CONFIG_NAME).is_file():
+                return directory / CONFIG_NAME
+        raise Failed(f"no {CONFIG_NAME} here or above; `harness init` writes one", Exit.USAGE)
+
+    def state_dir(self) -> State:
+        root = self.state if self.state is not None else self.config_file().parent / DIRECTORY_NAME
+        return State(root.resolve())
+
+    @property
+    def is_remote(self) -> bool:
+        return self.server is not None
+
+    def has_run(self) -> bool:
+        """True when a server with its runners is up already."""
+        return self.is_remote or self.state_dir().is_held()
+
+    def remote_client(self) -> ServerClient:
+        assert self.server is not None
+        if self.token_file is None:
+            raise Failed(
+                "--server needs --token-file (or HARNESS_TOKEN_FILE): the admin token of that server",
+                Exit.USAGE,
+            )
+        try:
+            token = self.token_file.read_text().strip()
+        except OSError as error:
+            raise Failed(
+                f"cannot read the token file {self.token_file}: {error.strerror}", Exit.USAGE
+            ) from error
+        return ServerClient(self.server, token)
+
+    @contextmanager
+    def running(self) -> Iterator[ServerClient]:
+        """The server of the run that is up now; fails when there is none."""
+        if self.is_remote:
+            with self.remote_client() as client:
+                yield client
+            return
+        state = self.state_dir()
+        url, token = state.server_url(), state.token("admin")
+        if url is None or token is None or not state.is_held():
+            raise Failed(f"no run is up on {state.root}; `harness up` starts one")
+        with ServerClient(url, token) as client:
+            yield client
+
+    @contextmanager
+    def served(self) -> Iterator[ServerClient]:
+        """The run's server, or, when none is up, one that lives as long as the verb: the past can always be asked."""
+        if self.has_run():
+            with self.running() as client:
+                yield client
+            return
+        state = self.state_dir()
+        if not state.database.exists():
+            raise Failed(f"nothing ever ran on {state.root}; `harness up` starts a run")
+        with self._short_lived(state) as client:
+            yield client
+
+    @contextmanager
+    def _short_lived(self, state: State) -> Iterator[ServerClient]:
+        config = self.config_file()
+        try:
+            with state.hold() as hold:
+                if hold.stale:  # a killed run's server may still serve this directory
+                    stop_stray_server(state.root)
+                server = start_server(config, state.root)
+                try:
+                    with admin_client(server.url, state) as client:
+                        yield client
+                finally:
+                    server.stop()
+        except StateBusy as busy:
+            raise Failed(str(busy)) from busy
+
+
+def admin_client(url: str, state: State) -> ServerClient:
+    token = state.token("admin")
+    if token is None:
+        raise ServerGone(f"the server wrote no admin token; see {state.server_log}")
+    return ServerClient(url, token)
+
+
+def place(context: typer.Context, config: Path | None = None, state: Path | None = None) -> Place:
+    """The place that the global options name, with what the verb's own options say on top."""
+    general = context.find_root().obj
+    assert isinstance(general, Place)
+    return replace(general, config=config or general.config, state=state or general.state)

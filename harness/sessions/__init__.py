@@ -1,0 +1,1 @@
+"""Agents' sessions: one thread for each agent, one sandbox for each session."""

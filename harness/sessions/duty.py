@@ -1,0 +1,102 @@
+"""Owns what an agent does next by its role: a session, waiting, or nothing more. Rule: pure; each answer but the first says why.
+
+Workers go on while there are tasks, and wait where none is free, or where a planner or reviewer may still make some. A planner
+has a session at the start, and another whenever no task is left, until one of them made none. A reviewer has one whenever
+something landed since its last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_server.core.role import Role
+
+
+@dataclass(frozen=True)
+class Board:
+    """The server's status, as far as it decides here."""
+
+    finished: bool
+    claimable: bool
+    tasks: int
+    landings: int
+    closed: Mapping[str, tuple[int, str]]  # accounts that give nothing: until when (ms), and why
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> "Board":
+        accounts: Sequence[Mapping[str, Any]] = status["accounts"]
+        closed = {
+            one["account"]: (one["until_ms"], one["reason"]) for one in accounts if one["state"] == "closed"
+        }
+        return cls(
+            status["finished"], status["claimable"], sum(status["tasks"].values()), status["landings"], closed
+        )
+
+
+@dataclass(frozen=True)
+class Others:
+    """Whether agents of the run that are not this one, and have not stopped, have these roles."""
+
+    workers: bool = False
+    planners: bool = False
+    reviewers: bool = False
+
+
+class Go:
+    """A session, now."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Go)
+
+
+@dataclass(frozen=True)
+class Later:
+    reason: str
+
+
+@dataclass(frozen=True)
+class Over:
+    reason: str
+
+
+def following(
+    role: Role, board: Board, last: Board | None, others: Others, *, waits_itself: bool = False
+) -> Go | Later | Over:
+    """`last`: the board when this agent's newest session that ended well began. `waits_itself`: an agent whom waiting costs nothing."""
+    match role:
+        case Role.WORKER:
+            return _worker(board, others, waits_itself)
+        case Role.PLANNER:
+            return _planner(board, last, others)
+        case Role.REVIEWER:
+            return _reviewer(board, last, others)
+
+
+def _worker(board: Board, others: Others, waits_itself: bool) -> Go | Later | Over:
+    if board.finished:
+        return (
+            Later("no task is left; others may still make some")
+            if others.planners or others.reviewers
+            else Over("no task is left")
+        )
+    return Go() if board.claimable or waits_itself else Later("no task is free now")
+
+
+def _planner(board: Board, last: Board | None, others: Others) -> Go | Later | Over:
+    if last is None:
+        return Go()
+    if not board.finished:
+        return (
+            Later("the tasks are being worked on")
+            if others.workers
+            else Over("it has planned, and no worker is left")
+        )
+    return Go() if board.tasks > last.tasks else Over("nothing is left to plan")
+
+
+def _reviewer(board: Board, last: Board | None, others: Others) -> Go | Later | Over:
+    if board.landings > (last.landings if last else 0):
+        return Go()
+    if board.finished and not others.planners:
+        return Over("everything that landed is reviewed")
+    return Later("nothing new has landed") if others.workers or others.planners else Over("no worker is left")

@@ -1,0 +1,229 @@
+"""Owns how a session's end is named and what follows from it. Rule: pure; values in, values out, `now_ms` as argument."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from harness.agents.base import Event, Mark
+from harness.sessions import limits
+from harness.sessions.limits import Cut
+from mcp_server.core.role import Role
+
+SAME_FAILURES_MAX = 3
+WAITS_S = (2.0, 10.0, 60.0)  # after the first, second, ... failure in a row; the last one is kept
+QUOTA_WAIT_S = 300.0  # when nobody said until when
+SIGKILLED = 137
+NOT_FOUND = (126, 127)
+FOR_GOOD = ("agent", "run")  # scopes of a budget that another session has no more of
+DETAIL_CHARACTERS_MAX = 300
+
+
+class Outcome(StrEnum):
+    WORKED = "worked"
+    IDLE = "idle"
+    QUOTA = "quota"
+    AUTH = "auth"
+    MISSING = "missing"
+    ASKED = "asked"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    BUDGET = "budget"
+    NO_TOOLS = "no_tools"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the harness saw of a session that has ended. cut: why it ended it itself, if it did."""
+
+    exit: int | None
+    cut: tuple[Cut, str] | None = None
+    out_of_memory: bool = False
+    entry: dict[str, str] | None = (
+        None  # the sandbox's own failures by name -> detail (no_command, clone_failed, unusable)
+    )
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the server knows of it."""
+
+    calls: int = 0  # tool calls
+    uploaded: bool = False  # it has commits of this session
+    tools_listed: bool = True
+    leases: int = 0  # it held
+    is_free: bool = False  # a task could have been claimed when it ended
+    quota: Mapping[str, Any] | None = None  # the pause that it left in: {"until_ms", "reason"}
+    over: Mapping[str, Any] | None = None  # the budget that is used up: {"scope", "note"}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], *, is_free: bool) -> "Known":
+        """From the server's answer on a session."""
+        return cls(
+            calls=facts["calls"], uploaded=bool(facts["head"]), tools_listed=facts["tools_listed"], leases=facts["leases"], is_free=is_free,
+            quota=facts["waiting_for_quota"], over=facts["over_budget"],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session's name for its end. fruitful: something came of it, or nothing could have, so a repetition is no failure.
+
+    for_good: no other session can end otherwise.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+    fruitful: bool = False
+    wait_until_ms: int | None = None
+    for_good: bool = False
+
+
+def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> Ended:
+    """First rule that holds wins: what the harness did, what the sandbox said, what vendor and gateway said, how the command ended."""
+    if seen.cut is not None:
+        return _cut(*seen.cut, known)
+    entry = seen.entry or {}
+    if "no_command" in entry:
+        return Ended(Outcome.MISSING, entry["no_command"])
+    for name in ("unusable", "clone_failed"):
+        if name in entry:
+            return Ended(Outcome.CRASHED, f"{name.replace('_', ' ')}: {entry[name]}")
+    if known.over is not None:
+        return _over(known.over, known)
+    if auth := _last(seen.events, Mark.AUTH):
+        return Ended(Outcome.AUTH, auth, known.uploaded)
+    if (quota := _quota(seen, known)) is not None:
+        return quota
+    if seen.exit != 0:
+        return _crash(seen, known)
+    return _by_itself(seen, known, role)
+
+
+def _cut(cut: Cut, why: str, known: Known) -> Ended:
+    match cut:
+        case Cut.STOP:
+            return Ended(Outcome.STOPPED, why, fruitful=True)
+        case Cut.TIME:
+            return Ended(Outcome.TIMEOUT, why, known.uploaded)
+        case Cut.DISK:
+            return Ended(Outcome.CRASHED, why, known.uploaded)
+        case Cut.NO_TOOLS:
+            return Ended(Outcome.NO_TOOLS, why, known.uploaded)
+        case Cut.QUIET:
+            return Ended(Outcome.IDLE, why, known.uploaded)
+        case Cut.BUDGET:
+            return _over(known.over or {"note": why}, known)
+
+
+def _over(over: Mapping[str, Any], known: Known) -> Ended:
+    return Ended(Outcome.BUDGET, str(over["note"]), known.uploaded, for_good=over.get("scope") in FOR_GOOD)
+
+
+def _quota(seen: Seen, known: Known) -> Ended | None:
+    """The gateway knows the reset where it said no itself; else what the CLI was told, and tells, has to do."""
+    if known.quota is not None:
+        return Ended(Outcome.QUOTA, str(known.quota["reason"]), known.uploaded, known.quota["until_ms"])
+    event = next((event for event in reversed(seen.events) if event.mark is Mark.QUOTA), None)
+    return (
+        Ended(Outcome.QUOTA, event.text, known.uploaded, event.wait_until_ms) if event is not None else None
+    )
+
+
+def _by_itself(seen: Seen, known: Known, role: str) -> Ended:
+    """The command ended as one that is content. A question is no harm where work was done: nobody waits for its answer."""
+    if known.uploaded or (known.calls and role != Role.WORKER):
+        return Ended(Outcome.WORKED, fruitful=True)
+    if asked := _last(seen.events, Mark.ASKED):
+        return Ended(Outcome.ASKED, asked)
+    if known.leases:
+        return Ended(Outcome.WORKED, fruitful=True)
+    if known.calls:
+        return Ended(
+            Outcome.IDLE,
+            "it took no task" if known.is_free else "no task was free",
+            fruitful=not known.is_free,
+        )
+    return Ended(Outcome.IDLE) if known.tools_listed else Ended(Outcome.NO_TOOLS, limits.no_tools())
+
+
+def _crash(seen: Seen, known: Known) -> Ended:
+    if seen.exit is None:
+        return Ended(Outcome.CRASHED, "the sandbox is gone", known.uploaded)
+    if seen.exit in NOT_FOUND and not known.calls:
+        return Ended(Outcome.MISSING, f"exit {seen.exit}: {_last(seen.events, Mark.ERROR, Mark.SAID)}")
+    if seen.out_of_memory:
+        return Ended(Outcome.CRASHED, "out of memory", known.uploaded)
+    killed = " (killed)" if seen.exit == SIGKILLED else ""
+    said = _last(seen.events, Mark.ERROR)
+    return Ended(Outcome.CRASHED, f"exit {seen.exit}{killed}" + (f": {said}" if said else ""), known.uploaded)
+
+
+def _last(events: Sequence[Event], *marks: Mark) -> str:
+    return next((event.text[:DETAIL_CHARACTERS_MAX] for event in reversed(events) if event.mark in marks), "")
+
+
+@dataclass(frozen=True)
+class Again:
+    """Start the next session after wait_s."""
+
+    wait_s: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Enough:
+    """Start no other session. gave_up: though there may be work."""
+
+    reason: str
+    gave_up: bool = True
+
+
+def after(history: Sequence[Ended], *, now_ms: int, waits_s: Sequence[float] = WAITS_S) -> Again | Enough:
+    """What follows the last session. A quota is waited out, and is no failure: the account heals by itself."""
+    last = history[-1]
+    if last.outcome is Outcome.STOPPED:
+        return Enough(last.detail or "stopped", gave_up=False)
+    if last.for_good:
+        return Enough(name(last))
+    if last.outcome is Outcome.QUOTA:
+        until_ms = now_ms + int(QUOTA_WAIT_S * 1000) if last.wait_until_ms is None else last.wait_until_ms
+        return Again(max(until_ms - now_ms, 0) / 1000, waiting_for_quota(until_ms, last.detail))
+    if last.fruitful:
+        return Again(0.0) if last.outcome is not Outcome.IDLE else Again(waits_s[0], name(last))
+    failures = _in_a_row(history)
+    same = [ended for ended in failures if _kind(ended) == _kind(last)]
+    if len(same) >= SAME_FAILURES_MAX:
+        return Enough(f"{len(same)} sessions in a row ended the same way: {name(last)}")
+    return Again(waits_s[min(len(failures), len(waits_s)) - 1], name(last))
+
+
+def waiting_for_quota(until_ms: int, why: str) -> str:
+    """The state of an agent that waits for its account."""
+    return f"waiting for quota until {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%MZ}" + (
+        f" ({why})" if why else ""
+    )
+
+
+def _in_a_row(history: Sequence[Ended]) -> list[Ended]:
+    """The failures since something last came of a session; quotas between them do not count."""
+    row: list[Ended] = []
+    for ended in reversed(history):
+        if ended.fruitful:
+            break
+        if ended.outcome is not Outcome.QUOTA:
+            row.append(ended)
+    return row
+
+
+def _kind(ended: Ended) -> tuple[Outcome, str]:
+    """What makes two failures the same: not the numbers, times and ids in their messages."""
+    return ended.outcome, re.sub(r"\b[0-9a-f-]{7,}\b|\d+", "#", ended.detail)
+
+
+def name(ended: Ended) -> str:
+    return f"{ended.outcome}: {ended.detail}" if ended.detail else str(ended.outcome)

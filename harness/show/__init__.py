@@ -1,0 +1,1 @@
+"""How a run is shown to people: lines, a live table and reports."""

@@ -1,0 +1,1 @@
+"""What serves HTTP: MCP tools, git, the model proxy, egress and the people's and runners' API."""

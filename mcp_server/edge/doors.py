@@ -1,0 +1,143 @@
+"""The doors: one Unix socket per session, opened and closed while the server runs, each telling which it is.
+
+Rule: a request that came through a door carries `scope["state"]["door"]`, its session; one over TCP has no such key.
+A door says which sandbox knocks and no more: what comes through is nobody until its token says who.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from weakref import WeakSet
+
+import uvicorn
+
+from mcp_server.edge.front import Front
+
+SOCKET = "door.sock"
+FRESH = "door.new"  # made under this name and renamed once it listens: a door that is there answers
+SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ROOT_MODE = 0o700  # the engine mounts a door as root; nobody else on the host has to get there
+DIRECTORY_MODE = 0o755  # the sandbox's user, whom the host does not know, enters it
+SOCKET_MODE = 0o666  # and connects
+GRACE_S = (
+    3.0  # for calls under way when a door closes; its session has ended, so nobody waits for the answers
+)
+POLL_S = 0.02
+# From 3.13 on asyncio would remove the socket by the name it was bound to, which is a number of ours by then.
+BOUND = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+
+Tunnel = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class _Door:
+    listener: asyncio.Server
+    connections: WeakSet = field(default_factory=WeakSet)
+
+
+class Doors:
+    """The doors of a uvicorn server that has started. Made and used in its event loop.
+
+    `tunnel` serves the connections that begin with CONNECT, given the session; without it the HTTP server refuses them.
+    """
+
+    def __init__(self, server: uvicorn.Server, root: Path):
+        self._server, self._root = server, Path(root)
+        self._doors: dict[str, _Door] = {}
+        self.tunnel: Tunnel | None = None
+
+    def is_open(self, session: str) -> bool:
+        return session in self._doors
+
+    async def open(self, session: str) -> Path:
+        """Opens the session's door and answers where it is; replaces what an earlier server or an earlier call left."""
+        if not SESSION.fullmatch(session):
+            raise ValueError(f"not the name of a session: {session!r}")
+        if not self._server.started:
+            raise RuntimeError("doors open once the server has started")
+        await self.close(session)
+        directory = self._root / session
+        self._root.mkdir(mode=ROOT_MODE, parents=True, exist_ok=True)
+        directory.mkdir(exist_ok=True)
+        directory.chmod(DIRECTORY_MODE)
+        await self._listen(session, directory)
+        return directory / SOCKET
+
+    async def close(self, session: str) -> None:
+        """The socket goes at once, calls under way have GRACE_S to end. A closed door is left as it is."""
+        door = self._doors.pop(session, None)
+        if door is None:
+            return
+        self._server.servers.remove(door.listener)
+        door.listener.close()
+        (self._root / session / SOCKET).unlink(missing_ok=True)
+        await self._part(door)
+
+    async def close_all(self) -> None:
+        await asyncio.gather(*(self.close(session) for session in list(self._doors)))
+
+    async def _listen(self, session: str, directory: Path) -> None:
+        opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(FRESH, dir_fd=opened)
+            short = f"/proc/self/fd/{opened}/{FRESH}"  # a socket's address has 108 bytes at most, a path may be longer
+            bound.bind(short)
+            os.chmod(short, SOCKET_MODE)
+            connections: WeakSet = WeakSet()
+            listener = await asyncio.get_running_loop().create_unix_server(
+                lambda: self._connection(session, connections),
+                sock=bound,
+                backlog=self._server.config.backlog,
+                **BOUND,
+            )
+            os.rename(FRESH, SOCKET, src_dir_fd=opened, dst_dir_fd=opened)
+        except BaseException:
+            bound.close()
+            raise
+        finally:
+            os.close(opened)
+        self._doors[session] = _Door(listener, connections)
+        self._server.servers.append(listener)  # so that the server, when it stops, stops accepting here too
+
+    def _connection(self, session: str, connections: WeakSet) -> asyncio.Protocol:
+        if self.tunnel is None:
+            return self._http(session, connections)
+        http = partial(self._http, session, connections)
+        front = Front(http, partial(self.tunnel, session), self._server.server_state.connections)
+        connections.add(front)
+        return front
+
+    def _http(self, session: str, connections: WeakSet) -> asyncio.Protocol:
+        """As uvicorn's own startup makes them, but for the state (uvicorn.server.Server.startup)."""
+        made = self._server.config.http_protocol_class(
+            config=self._server.config,
+            server_state=self._server.server_state,
+            app_state={**self._server.lifespan.state, "door": session},
+        )
+        connections.add(made)
+        return made
+
+    async def _part(self, door: _Door) -> None:
+        for connection in self._live(door):
+            connection.shutdown()
+        ends = asyncio.get_running_loop().time() + GRACE_S
+        while self._live(door) and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(POLL_S)
+        for connection in self._live(door):
+            connection.transport.abort()
+
+    def _live(self, door: _Door) -> list:
+        return [
+            connection
+            for connection in door.connections
+            if connection in self._server.server_state.connections
+        ]

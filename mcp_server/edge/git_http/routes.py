@@ -1,0 +1,240 @@
+"""Git over smart HTTP: one Starlette route; fetch for agents and the operator, push for agents.
+
+Rule: an agent pushes below refs/agents/<its name>/ and nowhere else. That is judged here on the command list, which git
+is then given rewritten; and for the same request every other ref is hidden from git, which itself refuses hidden refs.
+"""
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mcp_server.edge.git_http import cgi
+from mcp_server.edge.git_http import receive as git_push
+from mcp_server.repos import repository as git
+from mcp_server.repos import settings
+
+FETCH, PUSH = "git-upload-pack", "git-receive-pack"
+MAY = {"agent": (FETCH, PUSH), "admin": (FETCH,)}  # a runner gets its trees as a tar
+
+REQUEST_S = 600.0  # a clone of a large repository over a slow link
+REQUESTS_MAX = 8  # at once by one principal: a sandbox needs two
+FETCH_BYTES_MAX = 8 * 1024 * 1024  # what a fetch sends: the ids that the client has
+PUSH_BYTES_MAX = (
+    66 * 1024 * 1024
+)  # a little over receive.maxInputSize, so that git is first and says it better
+
+NOT_CACHED = {"cache-control": "no-cache, max-age=0, must-revalidate"}
+Update = tuple[str, str, str]  # ref, old, new
+log = logging.getLogger(__name__)
+
+
+class Principal(Protocol):
+    """What auth puts into scope["principal"]."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> str: ...
+
+
+# principal, repository, service, the updates that took place, "ok" | "refused" | "error". Called in a thread, once for
+# each fetch or push, before its answer ends: whoever has the answer finds the event too.
+OnAccess = Callable[[Principal, str, str, list[Update], str], None]
+
+
+@dataclass
+class _Access:
+    """What there will be to tell of a request."""
+
+    status: str = "error"
+    asked: tuple[git_push.Command, ...] = ()
+    counts: bool = True  # as a fetch or push: not the requests that only lead up to one
+
+
+@dataclass(frozen=True)
+class _Call:
+    request: Request
+    principal: Principal
+    repository: git.Repository
+    service: str
+    answer: cgi.Answer
+
+
+def route(repositories: Mapping[str, git.Repository], on_access: OnAccess) -> Route:
+    return Route("/git/{repo}.git/{rest:path}", GitHttp(repositories, on_access))
+
+
+class GitHttp:
+    """The endpoint, an ASGI application behind the authentication. Repositories by name."""
+
+    def __init__(self, repositories: Mapping[str, git.Repository], on_access: OnAccess):
+        self._repositories, self._on_access = repositories, on_access
+        self._running: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, principal = Request(scope, receive), scope["principal"]
+        repo, service = request.path_params["repo"], _service(request)
+        repository = self._repositories.get(repo)
+        if repository is None or service is None:
+            await _no(404, "no such repository, or not a request of git's smart HTTP protocol")(
+                scope, receive, send
+            )
+        elif service not in MAY.get(principal.role, ()) or not git.NAME.fullmatch(principal.name):
+            await self._tell(principal, repo, service, [], "refused")
+            await _no(403, f"{principal.name} may not do {service} here: pushing is for agents")(
+                scope, receive, send
+            )
+        elif self._running[principal.name] >= REQUESTS_MAX:
+            await _no(429, f"{principal.name} has {REQUESTS_MAX} git requests under way")(
+                scope, receive, send
+            )
+        else:
+            self._running[principal.name] += 1
+            try:
+                await self._serve(_Call(request, principal, repository, service, cgi.Answer(send)), repo)
+            finally:
+                self._running[principal.name] -= 1
+
+    async def _serve(self, call: _Call, repo: str) -> None:
+        access = _Access(counts=call.request.method == "POST")
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                await _carry_out(call, access)
+        except cgi.Unservable as wrong:
+            await _give_up(call.answer, wrong.status, wrong.words)
+        except git_push.Malformed as wrong:
+            await _give_up(call.answer, 400, str(wrong))
+        except TimeoutError:
+            await _give_up(call.answer, 408, f"this took more than {REQUEST_S:.0f} s")
+        except cgi.ClientGone:
+            log.info("%s left in the middle of %s of %s", call.principal.name, call.service, repo)
+        finally:
+            if access.counts:
+                updates = await asyncio.to_thread(_took_place, call, access.asked)
+                refused = access.status == "ok" and len(updates) < len(access.asked)
+                await self._tell(
+                    call.principal, repo, call.service, updates, "refused" if refused else access.status
+                )
+        if access.status != "error":
+            await call.answer.end()
+
+    async def _tell(
+        self, principal: Principal, repo: str, service: str, updates: list[Update], status: str
+    ) -> None:
+        await asyncio.to_thread(self._on_access, principal, repo, service, updates, status)
+
+
+async def _carry_out(call: _Call, access: _Access) -> None:
+    receive = call.request.receive
+    limit = PUSH_BYTES_MAX if call.service == PUSH else FETCH_BYTES_MAX
+    given = cgi.body(call.request.headers, receive, limit)
+    if call.request.method == "POST" and call.service == PUSH:
+        push = await _read_push(given)
+        access.asked = push.commands
+        access.counts = bool(push.commands)  # a push of nothing is how git asks whether it may push
+        if reasons := git_push.refused(call.principal.name, push.commands):
+            access.status = "refused"
+            async for _ in given:  # unheard, git would say that the connection broke, and nothing else
+                pass
+            return await _refuse(call, push, reasons)
+        given = _before(git_push.write(push), given)
+    elif call.request.method == "POST":
+        first = await anext(given, b"")
+        access.counts = not first[4:].startswith(b"command=ls-refs")
+        given = _before(first, given)
+    path, hide = call.request.path_params["rest"], hidden(call.principal.name, call.request.method)
+    argv, env = settings.http_backend(call.repository.path, path, _variables(call), hide)
+    argv, leaves = [git.program(), *argv], call.service == FETCH
+    content = await cgi.run(argv, env, given, receive, call.answer, may_leave=leaves)
+    access.status = "ok" if content else "error"
+
+
+def _service(request: Request) -> str | None:
+    """What is asked for; None for all that smart HTTP does not know, such as a file of the repository."""
+    rest = request.path_params["rest"]
+    if request.method == "GET" and rest == "info/refs":
+        asked = request.query_params.multi_items()
+        return next((service for service in (FETCH, PUSH) if asked == [("service", service)]), None)
+    return rest if request.method == "POST" and rest in (FETCH, PUSH) else None
+
+
+def _variables(call: _Call) -> dict[str, str]:
+    """The CGI request. Nothing in it is the client's own words but the protocol's version, of one digit."""
+    get = call.request.method == "GET"
+    version = re.fullmatch(r"version=[0-2]", call.request.headers.get("git-protocol", ""))
+    return {
+        "REQUEST_METHOD": call.request.method,
+        "QUERY_STRING": f"service={call.service}" if get else "",
+        "CONTENT_TYPE": "" if get else f"application/x-{call.service}-request",
+        "REMOTE_USER": call.principal.name,
+        "GIT_PROTOCOL": version[0] if version else "",
+        "GIT_COMMITTER_NAME": call.principal.name,
+        "GIT_COMMITTER_EMAIL": f"{call.principal.name}@{settings.EMAIL_DOMAIN}",
+    }
+
+
+def hidden(agent: str, method: str) -> list[str]:
+    """Before a push the branches are shown, or git would upload their whole history; in the push they are hidden."""
+    shown = ["!refs/heads/"] if method == "GET" else []
+    return ["refs/", *shown, f"!refs/agents/{agent}/"]
+
+
+async def _read_push(given: AsyncIterator[bytes]) -> git_push.Push:
+    received = b""
+    async for chunk in given:
+        received += chunk
+        if push := git_push.read(received):
+            return push
+    raise git_push.Malformed("the list of refs to push is cut short")
+
+
+async def _before(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in others:
+        yield chunk
+
+
+def _took_place(call: _Call, asked: tuple[git_push.Command, ...]) -> list[Update]:
+    now = call.repository.heads(f"refs/agents/{call.principal.name}/") if asked else {}
+    took = [
+        (command.ref, command.old, command.new) for command in asked if now.get(command.ref) == command.new
+    ]
+    for ref, _old, _new in took:  # before the event that tells of it
+        call.repository.sync_ref(ref)
+    return took
+
+
+async def _refuse(call: _Call, push: git_push.Push, reasons: dict[str, str]) -> None:
+    report = git_push.refusal(call.principal.name, push, reasons)
+    if report is None:
+        answer = _no(403, "; ".join(f"{ref}: {why}" for ref, why in reasons.items()))
+    else:
+        answer = Response(report, media_type=f"application/x-{PUSH}-result", headers=NOT_CACHED)
+    # Without a length, so that the client waits for the end, which is sent once the event is recorded.
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await call.answer.begin(answer.status_code, headers)
+    await call.answer.write(bytes(answer.body))
+
+
+async def _give_up(answer: cgi.Answer, status: int, words: str) -> None:
+    """Says why while that can be said; an answer under way stays without an end, and the client takes it for broken."""
+    if not answer.begun:
+        no = _no(status, words)
+        await answer.begin(no.status_code, no.raw_headers)
+        await answer.write(bytes(no.body))
+        await answer.end()
+
+
+def _no(status: int, words: str) -> PlainTextResponse:
+    """Plain text: git shows that, and nothing else, to its user."""
+    return PlainTextResponse(f"harness: {words}\n", status)

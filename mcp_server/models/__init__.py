@@ -1,0 +1,1 @@
+"""What is known of models and accounts: prices, quotas, budgets and usage. No request is made from here."""

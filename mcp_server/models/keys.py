@@ -1,0 +1,77 @@
+"""Owns the accounts' keys from the place they lie in to the header they are sent in.
+
+Rule: a key is shown by nothing but `reveal`; a file that others can read is not read.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+HIDDEN = "(key)"
+LENGTH_MAX = 4_096
+
+
+class BadKey(Exception):
+    """An account cannot be used: the sentence says why and what to do, without any of the key."""
+
+
+class Key:
+    """Prints as nothing, compares as itself, and cannot be pickled into anything."""
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str):
+        self.__text = text
+
+    def reveal(self) -> str:
+        return self.__text
+
+    def hidden_in(self, data: bytes) -> bytes:
+        """`data` without the key, should it be in there: vendors quote keys in their errors."""
+        return data.replace(self.__text.encode(), HIDDEN.encode())
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+    def __reduce__(self):
+        raise TypeError("a key is not written anywhere")
+
+
+def from_variable(environ: Mapping[str, str], name: str) -> Key | None:
+    """The key in an environment variable; None where it is unset or blank. Raises BadKey for what cannot be a header."""
+    text = environ.get(name, "").strip()
+    return _checked(text, f"the variable {name}") if text else None
+
+
+def from_file(path: Path) -> Key:
+    """Raises BadKey unless it is a file that its owner alone can read."""
+    try:
+        with os.fdopen(
+            os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
+        ) as file:  # a pipe would be waited for
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise BadKey(f"the key file {path} is no regular file")
+            if mode & OTHERS:
+                raise BadKey(
+                    f"the key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); chmod 600 it"
+                )
+            raw = file.read(LENGTH_MAX + 1)
+    except OSError as error:
+        raise BadKey(f"the key file {path} cannot be read: {error.strerror}") from None
+    try:
+        return _checked(raw.decode("ascii").strip(), f"the key file {path}")
+    except UnicodeDecodeError:
+        raise BadKey(f"the key file {path} does not hold a key in ASCII") from None
+
+
+def _checked(text: str, where: str) -> Key:
+    if not text:
+        raise BadKey(f"{where} is empty")
+    if len(text) > LENGTH_MAX or not text.isascii() or not text.isprintable() or " " in text:
+        raise BadKey(f"{where} does not hold a key: it has to be one line of printable ASCII")
+    return Key(text)

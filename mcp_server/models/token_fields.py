@@ -1,0 +1,175 @@
+"""Owns where each vendor tells its tokens, and what they mean here.
+
+Rule: pure, and never raises, whatever a JSON value holds. One meaning for all vendors: `input` is everything the model read,
+the cached parts included; `output` everything it wrote, reasoning included. (Anthropic reports input without cached parts,
+the others with them; Gemini output without thoughts.)
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mcp_server.models.apis import Form
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`known`: the vendor has told tokens. `complete`: the answer came to its end. Tokens of an incomplete one are a lower bound."""
+
+    input: int = 0
+    cached_read: int = 0
+    cached_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    model: str | None = None
+    known: bool = False
+    complete: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return self.input + self.output
+
+
+def _messages(usage: Usage, event: Any) -> Usage:
+    match event:
+        case {"type": "message_start", "message": dict(message)}:
+            return _messages_body(usage, message)
+        case {"type": "message_delta"}:  # cumulative; some providers tell the input only here
+            return _messages_told(usage, event.get("usage"))
+        case {"type": "message_stop"}:
+            return replace(usage, complete=True)
+    return usage
+
+
+def _messages_body(usage: Usage, message: dict) -> Usage:
+    return _named(_messages_told(usage, message.get("usage")), message.get("model"))
+
+
+def _messages_told(usage: Usage, told: Any) -> Usage:
+    if not isinstance(told, dict):
+        return usage
+    # Cumulative, so the largest counts: some providers say 0 in one of the two places.
+    plain = max(_count(told, "input_tokens"), usage.input - usage.cached_read - usage.cached_write)
+    read = max(_count(told, "cache_read_input_tokens"), usage.cached_read)
+    write = max(_count(told, "cache_creation_input_tokens"), usage.cached_write)
+    output = max(_count(told, "output_tokens"), usage.output)
+    thought = max(_count(_dict(told, "output_tokens_details"), "thinking_tokens"), usage.reasoning)
+    return replace(
+        usage,
+        input=plain + read + write,
+        cached_read=read,
+        cached_write=write,
+        output=output,
+        reasoning=thought,
+        known=True,
+    )
+
+
+def _chat(usage: Usage, chunk: Any) -> Usage:
+    if not isinstance(chunk, dict):
+        return usage
+    choices = chunk.get("choices")
+    finished = isinstance(choices, list) and any(
+        isinstance(one, dict) and one.get("finish_reason") for one in choices
+    )
+    return replace(_chat_body(usage, chunk), complete=usage.complete or finished)
+
+
+def _chat_body(usage: Usage, chunk: dict) -> Usage:
+    usage, told = _named(usage, chunk.get("model")), chunk.get("usage")
+    if not isinstance(told, dict):
+        return usage
+    prompt, completion = _dict(told, "prompt_tokens_details"), _dict(told, "completion_tokens_details")
+    return replace(
+        usage,
+        input=_count(told, "prompt_tokens"),
+        cached_read=_count(prompt, "cached_tokens", _count(told, "prompt_cache_hit_tokens")),
+        cached_write=_count(prompt, "cache_write_tokens"),
+        output=_count(told, "completion_tokens"),
+        reasoning=_count(completion, "reasoning_tokens"),
+        known=True,
+    )
+
+
+def _responses(usage: Usage, event: Any) -> Usage:
+    if not isinstance(event, dict) or not isinstance(event.get("response"), dict):
+        return usage
+    ended = event.get("type") in ("response.completed", "response.incomplete", "response.failed")
+    return replace(_responses_body(usage, event["response"]), complete=usage.complete or ended)
+
+
+def _responses_body(usage: Usage, response: dict) -> Usage:
+    usage, told = _named(usage, response.get("model")), response.get("usage")
+    if not isinstance(told, dict):
+        return usage
+    read, wrote = _dict(told, "input_tokens_details"), _dict(told, "output_tokens_details")
+    return replace(
+        usage,
+        input=_count(told, "input_tokens"),
+        cached_read=_count(read, "cached_tokens"),
+        cached_write=_count(read, "cache_write_tokens"),
+        output=_count(told, "output_tokens"),
+        reasoning=_count(wrote, "reasoning_tokens"),
+        known=True,
+    )
+
+
+def _generate(usage: Usage, chunk: Any) -> Usage:
+    if not isinstance(chunk, dict):
+        return usage
+    candidates = chunk.get("candidates")
+    finished = isinstance(candidates, list) and any(
+        isinstance(one, dict) and one.get("finishReason") for one in candidates
+    )
+    blocked = bool(_dict(chunk, "promptFeedback").get("blockReason"))
+    usage = replace(_named(usage, chunk.get("modelVersion")), complete=usage.complete or finished or blocked)
+    told = chunk.get("usageMetadata")
+    if not isinstance(told, dict):
+        return usage
+    thoughts = _count(told, "thoughtsTokenCount", usage.reasoning)
+    return replace(
+        usage,
+        input=_count(told, "promptTokenCount", usage.input) + _count(told, "toolUsePromptTokenCount"),
+        cached_read=_count(told, "cachedContentTokenCount", usage.cached_read),
+        output=_count(told, "candidatesTokenCount", max(0, usage.output - usage.reasoning)) + thoughts,
+        reasoning=thoughts,
+        known=True,
+    )
+
+
+MARKS = {
+    Form.MESSAGES: (b'"usage"', b"message_stop"),
+    Form.CHAT: (b'"usage"', b'"finish_reason"', b'"model"'),
+    Form.RESPONSES: (
+        b'"usage"',
+        b"response.created",
+        b"response.completed",
+        b"response.incomplete",
+        b"response.failed",
+    ),
+    Form.GENERATE: (b"usageMetadata", b"finishReason", b"promptFeedback"),
+}
+TAKE = {Form.MESSAGES: _messages, Form.CHAT: _chat, Form.RESPONSES: _responses, Form.GENERATE: _generate}
+BODY = {
+    Form.MESSAGES: _messages_body,
+    Form.CHAT: _chat_body,
+    Form.RESPONSES: _responses_body,
+    Form.GENERATE: _generate,
+}
+
+
+def _named(usage: Usage, model: Any) -> Usage:
+    return replace(usage, model=model[:200]) if isinstance(model, str) and model else usage
+
+
+def _count(told: dict, name: str, otherwise: int = 0) -> int:
+    value = told.get(name)
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+        else otherwise
+    )
+
+
+def _dict(told: dict, name: str) -> dict:
+    value = told.get(name)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,261 @@
+"""What git says about trees, as values: entries, changes, commits, and the hazards a hostile tree may hold. Pure.
+
+Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never repaired.
+"""
+
+import bisect
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mcp_server.core import names
+
+FILE_BYTES_MAX = 8 * 1024 * 1024  # sources, not data sets: every clone and every oracle run pays for it
+CHANGED_MAX = (
+    20_000  # files in one change: what is said of each of them is held in memory while they are judged
+)
+LINK_BYTES_MAX = names.PATH_BYTES_MAX
+
+FILE, EXECUTABLE, SYMLINK, GITLINK = (
+    "100644",
+    "100755",
+    "120000",
+    "160000",
+)  # git itself reads any mode as one of these
+ABSENT = "000000"
+TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    mode: str
+    oid: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path of a diff; `status` is git's letter: A added, D deleted, M modified, T another type."""
+
+    path: str
+    old_mode: str
+    new_mode: str
+    old_oid: str
+    new_oid: str
+    status: str
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    subject: str
+    body: str
+    trailers: Mapping[str, str] = field(default_factory=dict)
+    when_s: int = 0
+
+
+class HazardKind(StrEnum):
+    GITLINK = "gitlink"  # a submodule: its content is not in this repository
+    SYMLINK = "symlink"  # leaves the tree, or points into `.git`
+    GIT_CONFIG = "git_config"  # `.git`, what some file system takes for it, or a `.git*` file that git obeys
+    COLLISION = "collision"  # two names that are one on a case-folding or normalising file system
+    TOO_LARGE = "too_large"
+    NAME = "name"  # added by the change, and bad as core/names.py says
+
+
+@dataclass(frozen=True)
+class Hazard:
+    kind: HazardKind
+    path: str
+
+
+class HostileTree(Exception):
+    """A tree that cannot be handed out as files."""
+
+    def __init__(self, hazards: list[Hazard]):
+        super().__init__("; ".join(f"{hazard.kind}: {hazard.path}" for hazard in hazards))
+        self.hazards = hazards
+
+
+def key(chosen: Iterable[Entry]) -> str:
+    """A SHA-256 over paths, modes and contents: equal keys, equal files."""
+    made = hashlib.sha256()
+    for entry in chosen:
+        made.update(f"{entry.mode} {entry.oid} {entry.path}\0".encode("utf-8", "surrogateescape"))
+    return made.hexdigest()
+
+
+def overlaid(below: Iterable[Entry], above: Iterable[Entry]) -> list[Entry]:
+    """The entries of both as one tree, by path. Where a file of one is a directory of the other, or the same path, `above` holds."""
+    over = {entry.path: entry for entry in above}
+    directories = {path[:end] for path in over for end, sign in enumerate(path) if sign == "/"}
+
+    def is_free(path: str) -> bool:
+        parents = (path[:end] for end, sign in enumerate(path) if sign == "/")
+        return path not in over and path not in directories and not any(parent in over for parent in parents)
+
+    kept = {entry.path: entry for entry in below if is_free(entry.path)}
+    return sorted((*kept.values(), *over.values()), key=lambda entry: entry.path)
+
+
+def entries(listing: bytes) -> list[Entry]:
+    """Of `ls-tree -r -z`."""
+    found = []
+    for record in listing.split(b"\0")[:-1]:
+        about, path = record.split(b"\t", 1)
+        mode, _kind, oid = about.decode("ascii").split(" ")
+        found.append(Entry(mode, oid, _text(path)))
+    return found
+
+
+def changes(raw: bytes) -> list[Change]:
+    """Of `diff-tree -r -z --no-renames --no-abbrev`."""
+    fields = raw.split(b"\0")[:-1]
+    found = []
+    for about, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old_oid, new_oid, status = about.decode("ascii").removeprefix(":").split(" ")
+        found.append(Change(_text(path), old_mode, new_mode, old_oid, new_oid, status))
+    return found
+
+
+def commit_info(fields: list[bytes]) -> CommitInfo:
+    """Of the seven fields of LOG_FORMAT in git.py."""
+    commit, tree, parents, author, when_s, subject, message = (
+        part.decode("utf-8", "replace") for part in fields
+    )
+    _, _, body = message.rstrip("\n").partition("\n\n")
+    return CommitInfo(
+        commit, tree, tuple(parents.split()), author, subject, body, trailers(body), int(when_s)
+    )
+
+
+def trailers(body: str) -> dict[str, str]:
+    """The last paragraph, if every line of it is `Key: value`; where a key comes twice the last one holds."""
+    lines = body.rstrip("\n").rpartition("\n\n")[2].split("\n")
+    found = [TRAILER.fullmatch(line) for line in lines]
+    return {hit[1]: hit[2] for hit in found if hit} if all(found) else {}
+
+
+def hazards(
+    changed: Iterable[Change], all_paths: Iterable[str], links: Mapping[str, str], sizes: Mapping[str, int]
+) -> list[Hazard]:
+    """Everything in a diff that must not land.
+
+    `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes` those of
+    its changed files, both by object id. A path may have several hazards; collisions are looked for where nothing else is wrong.
+    """
+    changed = list(changed)
+    found = [
+        Hazard(HazardKind.GIT_CONFIG, change.path) for change in changed if names.is_git_config(change.path)
+    ]
+    remaining = [change for change in changed if change.new_mode != ABSENT]
+    for change in remaining:
+        found += [Hazard(kind, change.path) for kind in _hazards_of(change, links, sizes)]
+    return found or _collisions([change.path for change in remaining], all_paths)
+
+
+def moved(
+    ours: Iterable[Change], theirs: Iterable[Change], result: Iterable[Change], *, criss_cross: bool
+) -> list[str]:
+    """Paths at which a clean merge did something else than merge that one path, as it does when it follows a rename.
+
+    `ours` and `theirs` lead from the common ancestor, or from each of several, to the two sides; `result` leads from our
+    side to the merge. Where there are several ancestors, that one side deleted what the other touched proves nothing.
+    """
+    by_us, by_them = {change.path: change for change in ours}, {change.path: change for change in theirs}
+    in_result = {change.path: change for change in result}
+    found = set(in_result) - set(by_them)
+    for path, change in by_them.items():
+        done = in_result.get(path)
+        if path not in by_us:
+            found |= {path} if done is None or _new(done) != _new(change) else set()
+        elif not criss_cross and (change.new_mode == ABSENT) != (by_us[path].new_mode == ABSENT):
+            found.add(path)  # one changed what the other deleted
+    return sorted(found)
+
+
+def _new(change: Change) -> tuple[str, str]:
+    return change.new_mode, change.new_oid
+
+
+def stays_inside(path: str, target: str) -> bool:
+    """Whether a symlink at `path` can only ever lead to somewhere in its own tree, outside of `.git`.
+
+    Stricter than joining and normalising, which is wrong as soon as the target passes through another symlink: `..` is
+    allowed only at the front, where it climbs from the link's real directory. What follows only descends, and each
+    symlink met on the way keeps the same rule.
+    """
+    steps = target.split("/")
+    climbs = next((i for i, step in enumerate(steps) if step != ".."), len(steps))
+    descent = steps[climbs:]
+    return (
+        target != ""
+        and names.is_clean(target)
+        and not target.startswith("/")
+        and climbs <= path.count("/")
+        and ".." not in descent
+        and not names.is_git_config(target)
+    )
+
+
+def tar(files: Mapping[Entry, bytes]) -> bytes:
+    """A tar of these files in this order, with neither times nor owners: the same files, the same bytes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry, blob in files.items():
+            archive.addfile(_member(entry, blob), io.BytesIO(blob))
+    return packed.getvalue()
+
+
+def _member(entry: Entry, blob: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(entry.path)
+    if entry.mode == SYMLINK:
+        member.type, member.linkname = tarfile.SYMTYPE, _text(blob)
+        member.mode = 0o777
+    else:
+        member.size = len(blob)
+        member.mode = 0o755 if entry.mode == EXECUTABLE else 0o644
+    return member
+
+
+def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, int]) -> Iterable[HazardKind]:
+    if change.old_mode == ABSENT and names.is_bad(
+        change.path
+    ):  # what is on main already is the user's business
+        yield HazardKind.NAME
+    if change.new_mode == GITLINK:
+        yield HazardKind.GITLINK
+    elif change.new_mode == SYMLINK:
+        if sizes[change.new_oid] > LINK_BYTES_MAX or not stays_inside(change.path, links[change.new_oid]):
+            yield HazardKind.SYMLINK
+    elif sizes[change.new_oid] > FILE_BYTES_MAX:
+        yield HazardKind.TOO_LARGE
+
+
+def _collisions(changed: list[str], all_paths: Iterable[str]) -> list[Hazard]:
+    """Only those that the change takes part in: what collides in the user's own tree already is the user's business."""
+    in_order = sorted(changed)
+    return [
+        Hazard(HazardKind.COLLISION, a if _is_at_or_above(in_order, a) else b)
+        for a, b in names.collides(all_paths)
+        if _is_at_or_above(in_order, a) or _is_at_or_above(in_order, b)
+    ]
+
+
+def _is_at_or_above(in_order: list[str], name: str) -> bool:
+    """Whether one of the sorted paths is `name` or lies below it."""
+    at, below = bisect.bisect_left(in_order, name), bisect.bisect_left(in_order, f"{name}/")
+    return in_order[at : at + 1] == [name] or (
+        below < len(in_order) and in_order[below].startswith(f"{name}/")
+    )
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""The way of a change to the gate, and the repositories' upkeep."""

@@ -1,0 +1,136 @@
+"""What agents share besides code: notes, and progress rendered from state. Nobody edits progress."""
+
+from mcp_server.core import landing, progress
+from mcp_server.core.lease import Lease
+from mcp_server.core.refusal import Code, Refused
+from mcp_server.core.task import State
+from mcp_server.edge.auth import Principal
+from mcp_server.store import leases as lease_rows
+from mcp_server.store import notes as note_rows
+from mcp_server.store import reports as report_rows
+from mcp_server.store import submissions as submission_rows
+from mcp_server.use_cases.landing import waiting
+from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.use_cases.tasks import planning
+from mcp_server.world import World
+
+PROGRESS_BYTES = 6_000
+NOTES_CHARACTERS = 6_000
+NOTE_CHARACTERS_MAX = 4_000
+TOPIC_CHARACTERS_MAX = 100
+LANDED_SHOWN = 8
+
+
+def write_note(world: World, who: Principal, topic: str, text: str) -> dict | Refused:
+    if not 0 < len(topic) <= TOPIC_CHARACTERS_MAX or not 0 < len(text) <= NOTE_CHARACTERS_MAX:
+        limits = f"a topic has 1 to {TOPIC_CHARACTERS_MAX} characters and a text 1 to {NOTE_CHARACTERS_MAX}"
+        return Refused(
+            Code.BAD_REQUEST,
+            f"the note was not written: {len(topic)} and {len(text)} characters",
+            limits,
+            "shorten it and call again",
+        )
+    with world.store.write() as tx:
+        newest = note_rows.newest(tx, topic=topic, limit=1)
+        if not newest or (newest[0].topic, newest[0].agent, newest[0].text) != (topic, who.name, text):
+            note_rows.add(tx, note_rows.Note(topic, who.name, text, world.now_ms()))
+            world.record(tx, "note_written", who, topic=topic, text=text)
+    world.bell.ring()
+    return {"status": "written", "topic": topic}
+
+
+def read_notes(world: World, topic: str | None) -> str:
+    """The newest notes first, within the budget; says how many did not fit."""
+    with world.store.read() as tx:
+        found = note_rows.newest(tx, topic=topic)
+    lines, used = [], 0
+    for note in found:
+        line = f"{note.topic} ({note.agent}): {note.text}"
+        used += len(line) + 1
+        if used > NOTES_CHARACTERS:
+            lines.append(
+                f"... and {len(found) - len(lines)} older notes: read_notes(topic=...) narrows it down"
+            )
+            break
+        lines.append(line)
+    return "\n".join(lines) or "no notes" + (f" on {topic}" if topic else "")
+
+
+def read_progress(world: World) -> str:
+    return progress.render(state(world), now_ms=world.now_ms(), bytes_max=PROGRESS_BYTES)
+
+
+def state(world: World) -> progress.State:
+    """The run as it is now, in the words of core.progress."""
+    tasks, _ = planning.board(world)
+    with world.store.read() as tx:
+        leases = lease_rows.open_ones(tx)
+        landed = submission_rows.newest_landed(tx, limit=LANDED_SHOWN)
+        in_gate = [
+            progress.InGate(one.task, one.agent, **waiting.told(world, tx, one))
+            for one in submission_rows.pending(tx)
+        ]
+        reported = report_rows.newest(tx, limit=LANDED_SHOWN)
+    counts = tasks.counts()
+    blocked = sorted((task for task in tasks.undone if task.state is State.BLOCKED), key=lambda task: task.id)
+    measured = {name: baseline.of_main(world, name) for name in world.config.suites}
+    hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
+    outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
+    unseen = [measured[name][case] for name, cases in hidden.items() for case in cases]
+    return progress.State(
+        run=world.config.run.name,
+        open=counts[State.OPEN],
+        claimed=counts[State.LEASED],
+        done=counts[State.DONE],
+        blocked_count=counts[State.BLOCKED],
+        passing=outcomes.count("pass"),
+        cases=len(outcomes),
+        held_out_passing=unseen.count("pass"),
+        held_out=len(unseen),
+        held=[
+            progress.Held(
+                lease.agent,
+                lease.task,
+                tasks[lease.task].title,
+                tasks[lease.task].module,
+                lease.expires_ms,
+                _quota_until(world, lease),
+            )
+            for lease in leases
+        ],
+        blocked=[progress.Blocked(task.id, task.title, task.reason) for task in blocked],
+        failing=[group for name, cases in measured.items() for group in _failing(name, cases, hidden[name])],
+        flaky=[one for name in world.config.suites for one in _flaky(world, name)],
+        landed=[
+            progress.Landed(
+                one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0
+            )
+            for one in landed
+        ],
+        in_gate=in_gate,
+        reported=[
+            progress.Reported(one.task, tasks[one.task].title, one.agent, len(one.text), one.written_ms)
+            for one in reported
+        ],
+    )
+
+
+def _quota_until(world: World, lease: Lease) -> int | None:
+    wait = world.accounts.wait_of(lease.agent, lease.session, world.now_ms())
+    return wait.until_ms if wait is not None else None
+
+
+def _failing(suite: str, outcomes: dict[str, str], hidden: frozenset[str]) -> list[progress.FailingGroup]:
+    groups: dict[str, list[str]] = {}
+    for case in sorted(
+        case for case, outcome in outcomes.items() if outcome != "pass" and case not in hidden
+    ):
+        groups.setdefault(case.rpartition("/")[0], []).append(case)
+    return [progress.FailingGroup(suite, group, len(cases), tuple(cases)) for group, cases in groups.items()]
+
+
+def _flaky(world: World, suite: str) -> list[progress.Flaky]:
+    flaky = world.config.suites[suite].flaky
+    exempt = landing.exempt(flaky, world.today())
+    seen = flaky.keys() - case_sets.hidden(world, suite, flaky)
+    return [progress.Flaky(suite, case, flaky[case], case not in exempt) for case in seen]

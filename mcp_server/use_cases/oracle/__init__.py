@@ -1,0 +1,1 @@
+"""Oracle jobs, their verdicts and what main is known to pass."""

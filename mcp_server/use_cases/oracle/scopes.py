@@ -1,0 +1,77 @@
+"""What a run of the oracle covers: a task, a module, a sample, or everything.
+
+Rule: the choice is the same every time; only a run of everything has the held-out cases in it, and command suites run whole.
+"""
+
+import hashlib
+
+from mcp_server.core import case_globs
+from mcp_server.core.task import Task
+from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases.oracle import case_sets
+from mcp_server.world import World
+from oracle.suites.case_files import BadCases
+
+SAMPLE_MIN, SAMPLE_ONE_IN = (
+    50,
+    10,
+)  # cases of a fast run besides the task's own: a tenth of the rest, and never fewer
+Chosen = dict[str, tuple[str, ...] | None]
+"""Suites and the case ids of each; None means all of a suite's cases, the hidden ones too."""
+
+
+def chosen(
+    world: World, agent: str, repo: str, task: Task | None, *, scope: str, entries: tuple[str, ...] = ()
+) -> Chosen:
+    """`entries` win over the scope; without a task, or where it names no case, task and module mean everything."""
+    suites = world.suites_of(repo)
+    if entries:
+        return _named(world, suites, entries)
+    own = _named(world, suites, case_globs.qualified(task.cases, task.suite)) if task is not None else {}
+    if scope == "fast":
+        return {name: _sample(world, name, own.get(name) or (), agent) for name in suites}
+    if scope == "module" and task is not None:
+        own = _of_module(world, suites, task.module) or own
+    return dict.fromkeys(suites) if scope == "full" or not own else own
+
+
+def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
+    """A command suite runs whole once it is named; one whose cases cannot be read is asked for whole, and says so."""
+    found: Chosen = {}
+    for name in suites:
+        if world.config.suites[name].kind == "command":
+            if name in case_globs.suites_in(entries):
+                found[name] = None
+            continue
+        globs = case_globs.of_suite(entries, name, None)
+        try:
+            ids = case_sets.named(world, name, globs) if globs else ()
+        except BadCases:
+            ids = None
+        if ids != ():
+            found[name] = ids
+    return found
+
+
+def _of_module(world: World, suites: list[str], name: str) -> Chosen:
+    """The cases that the configuration gives to a module, or else those of all its tasks."""
+    module = world.config.modules.get(name)  # a task outlives its module where the file has changed since
+    if module is not None and module.cases:
+        return _named(world, suites, module.cases)
+    with world.store.read() as tx:
+        tasks = [task for task in task_rows.all(tx).values() if task.module == name]
+    return _named(
+        world,
+        suites,
+        tuple(entry for task in tasks for entry in case_globs.qualified(task.cases, task.suite)),
+    )
+
+
+def _sample(world: World, suite: str, own: tuple[str, ...], agent: str) -> tuple[str, ...] | None:
+    """A task's own cases and a part of the rest: the same for an agent every time, another for each agent."""
+    try:
+        ids = case_sets.named(world, suite, ("*",))
+    except BadCases:
+        return None
+    rest = sorted(set(ids) - set(own), key=lambda id: hashlib.sha256(f"{agent}\0{id}".encode()).digest())
+    return (*own, *rest[: max(SAMPLE_MIN, len(rest) // SAMPLE_ONE_IN)]) or None

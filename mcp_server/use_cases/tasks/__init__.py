@@ -1,0 +1,1 @@
+"""Tasks and leases: claim, renew, release, plan."""

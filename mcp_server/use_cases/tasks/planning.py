@@ -1,0 +1,215 @@
+"""Tasks as people and agents see and propose them: import from files, list, create, reopen."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from mcp_server.config import Config, TaskSpec
+from mcp_server.core import budget, case_globs, paths
+from mcp_server.core import task as tasks
+from mcp_server.core.refusal import Code, Refused
+from mcp_server.core.task import Event, State, Task, Tasks
+from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.store import Tx
+from mcp_server.store import tasks as rows
+from mcp_server.use_cases.tasks import leasing
+from mcp_server.world import World
+
+BRIEF_CHARACTERS_MAX = 8_000
+TITLE_CHARACTERS_MAX = 200
+LISTED_CHARACTERS = 6_500  # of the tasks in one answer of list_tasks; open ones first
+REASON_CHARACTERS = 200
+ORDER = (State.OPEN, State.LEASED, State.BLOCKED, State.DONE)  # in which tasks are listed
+GLOBS_MAX = 50  # paths, needs or cases of one proposal: every claim compares all paths with all others
+
+
+def import_tasks(world: World) -> None:
+    """Brings the configuration's tasks in. What a task asks for follows its file; what became of it does not."""
+    with world.store.write() as tx:
+        existing = rows.every(tx)
+        for spec in world.config.tasks:
+            task = of_spec(world.config, spec)
+            before = existing.get(task.id)
+            if before is None:
+                rows.add(tx, task)
+                world.record(
+                    tx, "task_created", task=task.id, title=task.title, module=task.module, source=task.source
+                )
+            elif before.source == "config" and before.state is not State.LEASED:
+                rows.put(
+                    tx,
+                    dataclasses.replace(
+                        task, state=before.state, reason=before.reason, salvage=before.salvage
+                    ),
+                )
+
+
+def of_spec(config: Config, spec: TaskSpec) -> Task:
+    module = config.modules[spec.module]
+    return Task(
+        id=spec.id,
+        title=spec.title,
+        brief=spec.brief,
+        module=spec.module,
+        repo=spec.repo or module.repo,
+        paths=tuple(spec.paths),
+        needs=tuple(spec.needs),
+        suite=spec.suite,
+        cases=tuple(spec.cases),
+        priority=spec.priority,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    title: str
+    module: str
+    brief: str
+    paths: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    suite: str | None = None
+
+
+def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
+    """A new task. Proposing again what exists under the same title and module answers with the existing one."""
+    with world.store.write() as tx:
+        same = rows.titled(tx, proposal.title, proposal.module)
+        if same is not None:
+            return same
+        if problem := _problem(world, rows.every(tx), proposal):
+            refused = Refused(
+                Code.BAD_REQUEST, problem, "no task was created", "call create_task again, corrected"
+            )
+            world.record(tx, "refusal", who, tool="create_task", code=str(refused.code), happened=problem)
+            return refused
+        module = world.config.modules[proposal.module]
+        bare = any(case_globs.split(entry)[0] is None for entry in proposal.cases)
+        suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if bare else None)
+        task = Task(
+            id=next_id(tx),
+            title=proposal.title,
+            brief=proposal.brief,
+            module=proposal.module,
+            repo=module.repo,
+            paths=proposal.paths or tuple(module.paths),
+            needs=proposal.needs,
+            suite=suite,
+            cases=proposal.cases,
+            source=who.name,
+        )
+        rows.add(tx, task)
+        world.record(
+            tx, "task_created", who, task=task.id, title=task.title, module=task.module, source=task.source
+        )
+    world.bell.ring()
+    return task
+
+
+def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
+    module = world.config.modules.get(proposal.module)
+    if module is None:
+        return f"there is no module {proposal.module!r}; modules are {', '.join(world.config.modules)}"
+    if (
+        not 0 < len(proposal.title) <= TITLE_CHARACTERS_MAX
+        or not 0 < len(proposal.brief) <= BRIEF_CHARACTERS_MAX
+    ):
+        return f"a title has 1 to {TITLE_CHARACTERS_MAX} characters and a brief 1 to {BRIEF_CHARACTERS_MAX}"
+    if max(len(proposal.paths), len(proposal.needs), len(proposal.cases)) > GLOBS_MAX:
+        return f"paths, needs and cases have at most {GLOBS_MAX} entries each"
+    if unknown := [need for need in proposal.needs if need not in existing]:
+        return f"it needs unknown tasks: {', '.join(unknown)}"
+    if proposal.suite is not None and proposal.suite not in world.config.suites:
+        return f"there is no oracle {proposal.suite!r}; there are {', '.join(world.config.suites)}"
+    if foreign := [
+        name for name in case_globs.suites_in(proposal.cases) if name not in world.suites_of(module.repo)
+    ]:
+        return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {', '.join(world.suites_of(module.repo))}"
+    for glob in proposal.paths:
+        if error := paths.validate(glob):
+            return f"path {glob!r}: {error}"
+    if proposal.paths and not paths.within(proposal.paths, tuple(module.paths)):
+        return f"its paths leave module {proposal.module}, which is {', '.join(module.paths)}"
+    return None
+
+
+def next_id(tx: Tx) -> str:
+    return f"T{rows.greatest_number(tx) + 1:02}"
+
+
+def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused:
+    """Makes a done or blocked task open again."""
+    with world.store.write() as tx:
+        task = rows.get(tx, id)
+        if task is None:
+            return Refused(
+                Code.UNKNOWN_TASK,
+                f"there is no task {id}",
+                "nothing was changed",
+                "harness tasks list shows them",
+            )
+        state = tasks.next_state(task.state, Event.REOPEN)
+        if state is None:
+            return Refused(
+                Code.BAD_REQUEST,
+                f"{id} is {task.state}",
+                "only done and blocked tasks can be reopened",
+                "nothing to do",
+            )
+        task = dataclasses.replace(task, state=state, reason=reason)
+        leasing.move(world, tx, task, who.name)
+        world.record(tx, "admin_action", who, task=id, action="reopen", reason=reason)
+    world.bell.ring()
+    return task
+
+
+def board(world: World) -> tuple[Tasks, dict[str, str]]:
+    """Every task, and the holder of each leased one."""
+    with world.store.write() as tx:
+        live = leasing.live(world, tx)
+        return rows.all(tx), {lease.task: lease.agent for lease in live}
+
+
+def listed(world: World, who: Principal) -> dict:
+    """`list_tasks`: open ones first, briefs left out; agents and people see the same."""
+    all_tasks, holders = board(world)
+    counts = all_tasks.counts()
+    shown = (summary(task, holders, all_tasks) for task in _in_order(all_tasks))
+    found = list(_fitting(shown) if who.role == AGENT else shown)
+    answer = {"tasks": found} | {str(state): counts[state] for state in ORDER}
+    left_out = {"left_out": len(all_tasks) - len(found)} if len(found) < len(all_tasks) else {}
+    return answer | left_out | {"finished": tasks.run_is_finished(all_tasks)}
+
+
+def _in_order(all_tasks: Tasks) -> Iterator[Task]:
+    """Those that are done come last, and are looked at only once somebody wants to see them."""
+    yield from sorted(all_tasks.undone, key=lambda task: (ORDER.index(task.state), -task.priority, task.id))
+    yield from sorted(
+        (task for task in all_tasks.values() if task.state is State.DONE),
+        key=lambda task: (-task.priority, task.id),
+    )
+
+
+def _fitting(listed: Iterator[dict]) -> Iterator[dict]:
+    """As many of them as an answer has room for."""
+    used = 0
+    for one in listed:
+        used += len(budget.encode(one)) + 1
+        if used > LISTED_CHARACTERS:
+            return
+        yield one
+
+
+def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict:
+    brief = {
+        "id": task.id,
+        "title": budget.cut(task.title, TITLE_CHARACTERS_MAX),
+        "module": task.module,
+        "state": str(task.state),
+    }
+    waits = tasks.missing_needs(task, all_tasks) if task.state is State.OPEN else []
+    extra = {
+        "holder": holders.get(task.id),
+        "waits_for": waits,
+        "reason": budget.cut(task.reason, REASON_CHARACTERS),
+    }
+    return brief | {name: value for name, value in extra.items() if value}

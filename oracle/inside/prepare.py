@@ -1,0 +1,125 @@
+"""Places a source tree in a box and builds it, as the user who owns the source: settings in argv, the tree's tar on stdin.
+
+Rule: when it has ended, nothing of that user runs any more and nobody else can write what it placed; standard library only.
+Started as `python3 -I -S -c <leftovers.py and this file> SETTINGS`; answers with one JSON line.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+from oracle.inside.leftovers import SystemV, empty, opened
+
+TAIL_BYTES = 4_000  # of the build's output: an agent reads it
+BUILD_TIMED_OUT = 124  # as coreutils' timeout says it
+PLACES = ("src", "home", "tmp")
+OPENED = (
+    "(",
+    "-type",
+    "d",
+    "!",
+    "-perm",
+    "-700",
+    "-exec",
+    "chmod",
+    "u+rwx",
+    "{}",
+    ";",
+    ")",
+)  # before find goes into it
+CLOSED = ("(", "-perm", "/022", "!", "-type", "l", "-exec", "chmod", "go-w", "{}", "+", ")")
+
+
+def main(settings):
+    if os.getuid() != settings["user"] or not os.getuid():
+        sys.exit("runs only as the user made for it: it kills every other process of its user")
+    work, shared = settings["work"], settings["shared"]
+    leave_nothing(shared)  # of an earlier build
+    opened(work)
+    if names := os.listdir(work):
+        subprocess.run(
+            ["rm", "-rf", "--", *(os.path.join(work, name) for name in names)],
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
+        empty(work)  # what that could not: directories that their owner had closed
+    for name in PLACES:
+        os.mkdir(os.path.join(work, name))
+    source = os.path.join(work, "src")
+    if status := subprocess.run(
+        ["tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", source]
+    ).returncode:
+        sys.exit(f"tar ended with {status}; {room(work)}")
+    for name, said in settings["written"].items():
+        write(os.path.join(source, name), said)
+    if settings["build"]:
+        print(
+            json.dumps({"placed": True}), flush=True
+        )  # whatever ends this process from here on is the build's doing
+    built = build(settings, work) if settings["build"] else None
+    leave_nothing(shared)
+    subprocess.run(["find", work, *OPENED, ",", *CLOSED], check=True)
+    for place in (work, source):  # a build may have shut others out, and with them every case
+        os.chmod(place, 0o755)
+    print(json.dumps({"build": built}), flush=True)
+
+
+def build(settings, work):
+    """Runs the suite's build; a daemon that it leaves behind holds no pipe of ours, because its output is a file."""
+    log = os.path.join(work, "build.log")
+    env = {
+        "LANG": "C.UTF-8",
+        **os.environ,
+        **settings["env"],
+        "HOME": os.path.join(work, "home"),
+        "TMPDIR": os.path.join(work, "tmp"),
+    }
+    with open(log, "w+b") as out:
+        running = subprocess.Popen(
+            ["/bin/sh", "-c", settings["build"]], cwd=os.path.join(work, "src"), env=env,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = running.wait(settings["timeout_s"])
+        except subprocess.TimeoutExpired:
+            kill_others()
+            running.wait()
+            status = BUILD_TIMED_OUT
+        out.seek(max(os.fstat(out.fileno()).st_size - TAIL_BYTES, 0))
+        return {"exit": status, "tail": out.read(TAIL_BYTES).decode("utf-8", "replace")}
+
+
+def room(place):
+    """tar does not say why it could not write on."""
+    seen = os.statvfs(place)
+    whole, free = (seen.f_frsize * blocks >> 20 for blocks in (seen.f_blocks, seen.f_bavail))
+    return f"the box has {whole} MB for a tree and what is built of it, {free} MB of it are free now"
+
+
+def write(path, said):
+    if os.path.isfile(path) and not os.path.islink(path):
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | stat.S_IWUSR)
+        with open(path, "w") as file:
+            file.write(said)
+
+
+def leave_nothing(shared):
+    """No process of this user, and nothing that a case or another tree's build could find where everybody may write."""
+    kill_others()
+    SystemV().clear()
+    for place in shared:
+        empty(place)
+
+
+def kill_others():
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main(json.loads(sys.argv[1]))

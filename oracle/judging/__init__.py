@@ -1,0 +1,1 @@
+"""From answers to verdicts: comparison, counting, causes, shrinking and what an agent is told."""

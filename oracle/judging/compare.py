@@ -1,0 +1,115 @@
+"""Owns when two outputs are the same; a comparison answers with the difference in words, or None."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from oracle.judging import json_values, numbers
+from oracle.suites.base import TOLERANCE
+
+SHOWN_CHARS = 120  # of one line in a difference
+# What a difference in words says of the expected output; without it, a failure is told by what the candidate did.
+EXPECTED = re.compile(
+    r" instead of .*| after the end of the expected output| where nothing was expected|, .* was expected|;? ?lacks .*",
+    re.DOTALL,
+)
+
+
+def difference(mode: str, candidate: str, reference: str, *, tolerance: float = TOLERANCE) -> str | None:
+    """How the candidate's output differs from the reference's, or None; raises KeyError for an unknown mode."""
+    return MODES[mode](candidate, reference, tolerance)
+
+
+def of_candidate(said: str) -> str:
+    """The part of a difference in words that tells of the candidate's output alone."""
+    return EXPECTED.sub("", said)
+
+
+def _exact(candidate: str, reference: str, _: float) -> str | None:
+    return None if candidate == reference else _line_by_line(candidate, reference, str.__eq__)
+
+
+def _lines(candidate: str, reference: str, _: float) -> str | None:
+    """Line by line, without white space at line ends and blank lines at the end."""
+    return _first_line(_trimmed(candidate), _trimmed(reference))
+
+
+def _unordered(candidate: str, reference: str, _: float) -> str | None:
+    """The same lines the same number of times, in any order."""
+    ours, theirs = Counter(_trimmed(candidate)), Counter(_trimmed(reference))
+    if ours == theirs:
+        return None
+    lacking, extra = theirs - ours, ours - theirs
+    said = [
+        f"{name} {sum(rows.values())} lines, the first {_shown(min(rows))}"
+        for name, rows in (("has extra", extra), ("lacks", lacking))
+        if rows
+    ]
+    return "; ".join(said)
+
+
+def _json(candidate: str, reference: str, tolerance: float) -> str | None:
+    """The same values, whatever their spelling; texts that are no JSON must be the same to the byte."""
+    if candidate == reference:
+        return None
+    try:
+        theirs = json_values.read(reference)
+    except json_values.NotJson as why:
+        return f"{_exact(candidate, reference, tolerance)} (compared as text, because the expected output is not JSON: {why})"
+    try:
+        return json_values.first_difference(json_values.read(candidate), theirs, tolerance)
+    except json_values.NotJson as why:
+        return f"not JSON: {why}"
+
+
+def _numbers(candidate: str, reference: str, tolerance: float) -> str | None:
+    """Line by line: free-standing numbers within the tolerance, all text around them exact."""
+    return _line_by_line(
+        candidate, reference, lambda ours, theirs: numbers.same_line(ours, theirs, tolerance)
+    )
+
+
+MODES: Mapping[str, Callable[[str, str, float], str | None]] = {
+    "exact": _exact, "lines": _lines, "unordered": _unordered, "json": _json, "numbers": _numbers,
+}  # fmt: skip
+
+
+def _trimmed(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _line_by_line(candidate: str, reference: str, same: Callable[[str, str], bool]) -> str | None:
+    """Every line, and whether the last one ends as a line does."""
+    if said := _first_line(
+        *(text.removesuffix("\n").split("\n") if text else [] for text in (candidate, reference)), same
+    ):
+        return said
+    ended, wanted = candidate.endswith("\n"), reference.endswith("\n")
+    if ended == wanted:
+        return None
+    return (
+        "the last line has a line end, and none was expected"
+        if ended
+        else "the last line has no line end, and one was expected"
+    )
+
+
+def _first_line(
+    ours: list[str], theirs: list[str], same: Callable[[str, str], bool] = str.__eq__
+) -> str | None:
+    for at, (got, wanted) in enumerate(zip(ours, theirs, strict=False), start=1):
+        if not same(got, wanted):
+            return f"line {at}: {_shown(got)} instead of {_shown(wanted)}"
+    if len(ours) == len(theirs):
+        return None
+    at = min(len(ours), len(theirs))
+    if len(ours) > len(theirs):
+        return f"line {at + 1}: {_shown(ours[at])} after the end of the expected output"
+    return f"line {at + 1}: the output ends, {_shown(theirs[at])} was expected"
+
+
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "...")

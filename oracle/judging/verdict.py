@@ -1,0 +1,287 @@
+"""Owns verdicts: passed, failed or broken. Rule: what was not executed, compared and found equal is never passed.
+
+Of a held-out case nothing is told but whether it passed: not its input, and not how it failed.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from oracle.judging import causes
+from oracle.judging.answer import Answer, sound
+from oracle.judging.judge import Judge, JudgeFailed, Pair, named
+from oracle.suites.base import Case
+
+PASSED, FAILED, BROKEN = "passed", "failed", "broken"
+FAILURES_MAX = 20
+OUTPUT_CHARS_MAX = 2_000  # of one output in a failure; the whole of it never leaves the runner
+BEFORE_CHARS_MAX = 500  # of an output that is shown from the middle: what stands before its first difference
+INPUT_CHARS_MAX = 4_000
+ERROR_CHARS_MAX = 1_000
+REASON_NAMES_MAX = 3
+
+
+@dataclass(frozen=True)
+class Built:
+    exit: int
+    tail: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    cases: int = 0
+    executed: int = 0
+    compared: int = 0
+    passed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`outcomes` and `counts` are of all cases; `failures` and `causes` of those that are not held out.
+
+    `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that failed because they did not run.
+    """
+
+    status: str
+    reason: str
+    counts: Counts
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    failures: Sequence[Mapping[str, Any]] = ()
+    build: Built | None = None
+    took_ms: int = 0
+    planted: Sequence[Mapping[str, Any]] | None = None
+    causes: Sequence[Mapping[str, Any]] = ()
+    held_out: Mapping[str, int] | None = None
+    missing: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        value = asdict(self) | {
+            "failures": list(self.failures),
+            "causes": list(self.causes),
+            "missing": list(self.missing),
+        }
+        return {
+            name: said
+            for name, said in value.items()
+            if said is not None or name not in ("planted", "held_out")
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        build = value.get("build")
+        return cls(
+            value["status"], value["reason"], Counts(**value["counts"]), dict(value["outcomes"]), tuple(value["failures"]),
+            Built(**build) if build else None, value["took_ms"], value.get("planted"), tuple(value.get("causes", ())), value.get("held_out"),
+            tuple(value.get("missing", ())),
+        )  # fmt: skip
+
+
+def broken(reason: str, *, cases: int = 0, build: Built | None = None) -> Verdict:
+    return Verdict(BROKEN, reason, Counts(cases=cases), build=build)
+
+
+def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
+    """A candidate that does not build fails every case: nothing ran, but that is its own doing, so it is not broken."""
+    reason = f"the build failed with exit status {build.exit}"
+    outcomes = {case.id: "fail" for case in cases}
+    return Verdict(
+        FAILED,
+        reason,
+        Counts(cases=len(cases), failed=len(cases)),
+        outcomes,
+        build=build,
+        held_out=_held_out(cases, ()),
+    )
+
+
+def told(
+    outcomes: Mapping[str, str], messages: Mapping[str, str], *, exit: int, build: Built | None = None
+) -> Verdict:
+    """The verdict on a project's own tests, from their outcomes by name."""
+    if not outcomes:
+        return broken("no test ran", build=build)
+    failed = [
+        causes.Failed(name, _first_line(messages.get(name, "")), messages.get(name, ""))
+        for name, outcome in sorted(outcomes.items()) if outcome != "pass"
+    ]  # fmt: skip
+    total = len(outcomes)
+    counts = Counts(total, total, total, total - len(failed), len(failed))
+    found = causes.grouped(failed)
+    by_name = {one.case: one for one in failed}
+    failures = [_told_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
+    reason = f"{len(failed)} of {total} tests fail" if failed else ""
+    return Verdict(
+        FAILED if failed else PASSED, reason, counts, dict(outcomes), failures, build, causes=found
+    )
+
+
+def decide(
+    cases: Sequence[Case],
+    candidate: Mapping[str, Answer],
+    reference: Mapping[str, Answer],
+    *,
+    judge: Judge,
+    build: Built | None = None,
+) -> Verdict:
+    """Compares answer by answer. Whatever keeps a case from being judged makes the whole verdict broken."""
+    problems = _problems(cases, candidate, reference)
+    pairs = [
+        Pair(case, candidate[case.id], reference[case.id])
+        for case in cases
+        if case.id in candidate and case.id in reference
+    ]
+    try:
+        differences = dict(zip((pair.case.id for pair in pairs), judge(pairs), strict=True))
+    except JudgeFailed as failed:
+        return broken(str(failed), cases=len(cases), build=build)
+    executed = sum(case.id in candidate and not candidate[case.id].late for case in cases)
+    compared = sum(not candidate[name].late for name in differences)
+    if not cases:
+        problems.append("the suite has no cases")
+    elif executed == 0 and not problems:
+        problems.append("no case was executed")
+    elif compared == 0 and not problems:
+        problems.append("no case was compared")
+    if problems:
+        return Verdict(BROKEN, _joined(problems), Counts(len(cases), executed, compared), build=build)
+    return _compared(cases, pairs, differences, Counts(len(cases), executed, compared), build)
+
+
+def _compared(
+    cases: Sequence[Case],
+    pairs: Sequence[Pair],
+    differences: Mapping[str, str | None],
+    counts: Counts,
+    build: Built | None,
+) -> Verdict:
+    outcomes = {name: "pass" if said is None else "fail" for name, said in differences.items()}
+    passed = [name for name, outcome in outcomes.items() if outcome == "pass"]
+    failed = len(outcomes) - len(passed)
+    shown = {
+        pair.case.id: pair for pair in pairs if outcomes[pair.case.id] == "fail" and not pair.case.hidden
+    }
+    smallest = sorted(shown, key=lambda name: (len(shown[name].case.input), name))
+    found = causes.grouped(
+        causes.Failed(name, differences[name] or "", shown[name].candidate.error) for name in smallest
+    )
+    return Verdict(
+        FAILED if failed else PASSED,
+        _reason(cases, outcomes),
+        replace(counts, passed=len(passed), failed=failed),
+        outcomes,
+        [failure(shown[name], differences[name] or "") for name in _spread(smallest, found)],
+        build,
+        causes=found,
+        held_out=_held_out(cases, passed),
+    )
+
+
+def with_held_out(visible: Verdict, hidden: Verdict) -> Verdict:
+    """One verdict from two that were reached one after the other, the second on held-out cases alone."""
+    counts = Counts(
+        **{name: number + getattr(hidden.counts, name) for name, number in asdict(visible.counts).items()}
+    )
+    reason = "; ".join(dict.fromkeys(filter(None, (visible.reason, hidden.reason))))
+    if BROKEN in (visible.status, hidden.status):
+        return Verdict(BROKEN, reason, replace(counts, passed=0, failed=0), build=visible.build)
+    status = FAILED if FAILED in (visible.status, hidden.status) else PASSED
+    outcomes = {**visible.outcomes, **hidden.outcomes}
+    return replace(
+        visible, status=status, reason=reason, counts=counts, outcomes=outcomes, held_out=hidden.held_out
+    )
+
+
+def _problems(
+    cases: Sequence[Case], candidate: Mapping[str, Answer], reference: Mapping[str, Answer]
+) -> list[str]:
+    found = []
+    slow = any(answer.timed_out for answer in candidate.values())
+    for case in cases:
+        if case.id not in reference:
+            found.append(f"the reference gave no answer to {named(case)}")
+        elif not sound(reference[case.id]):
+            how = reference[case.id].crash() or f"exit status {reference[case.id].exit}"
+            found.append(f"the reference failed on {named(case)}: {how}")
+        elif case.id not in candidate:
+            found.append(f"the candidate's answer to {named(case)} is missing")
+        elif candidate[case.id].late and not slow:  # with no case too slow, the machine was
+            found.append(f"the run's time was up before {named(case)}")
+    return found
+
+
+def _joined(problems: Sequence[str]) -> str:
+    problems = list(dict.fromkeys(problems))  # held-out cases all go by the same words
+    more = len(problems) - REASON_NAMES_MAX
+    return "; ".join(problems[:REASON_NAMES_MAX]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _reason(cases: Sequence[Case], outcomes: Mapping[str, str]) -> str:
+    said = []
+    for hidden, what in ((False, "cases differ from what is expected"), (True, "held-out cases fail")):
+        some = [case for case in cases if case.hidden is hidden]
+        if failed := sum(outcomes[case.id] == "fail" for case in some):
+            said.append(f"{failed} of {len(some)} {what}")
+    return "; ".join(said)
+
+
+def _held_out(cases: Sequence[Case], passed: Collection[str]) -> dict[str, int] | None:
+    hidden = {case.id for case in cases if case.hidden}
+    return {"cases": len(hidden), "passed": len(hidden.intersection(passed))} if hidden else None
+
+
+def _spread(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first of each cause, then the rest in their order: as many as a verdict shows."""
+    order = {name: at for at, name in enumerate(names)}
+    firsts = [min(cause["cases"], key=order.__getitem__) for cause in found]
+    return list(dict.fromkeys([*firsts, *names]))[:FAILURES_MAX]
+
+
+def _told_failure(one: causes.Failed, exit: int) -> dict[str, Any]:
+    ours = {"output": one.error[:OUTPUT_CHARS_MAX], "exit": exit}
+    return {
+        "id": one.case,
+        "input": "",
+        "candidate": ours,
+        "reference": {"output": "", "exit": 0},
+        "difference": one.difference,
+    }
+
+
+def _first_line(message: str) -> str:
+    return next((line for line in message.splitlines() if line.strip()), "failed")
+
+
+def failure(pair: Pair, difference: str) -> dict[str, Any]:
+    """A failing case as a verdict shows it; `crashed` where it gave no answer at all.
+
+    `from_line` is there where both outputs are long, and shown from the same line on.
+    """
+    ours, theirs = pair.candidate.output, pair.reference.output
+    start = _shown_from(ours, theirs)
+    told: dict[str, Any] = {
+        "id": pair.case.id,
+        "input": pair.case.input[:INPUT_CHARS_MAX],
+        "candidate": {"output": ours[start : start + OUTPUT_CHARS_MAX], "exit": pair.candidate.exit},
+        "reference": {"output": theirs[start : start + OUTPUT_CHARS_MAX], "exit": pair.reference.exit},
+        "difference": difference,
+    }
+    if pair.candidate.error:
+        told["candidate"]["error"] = pair.candidate.error[-ERROR_CHARS_MAX:]
+    if pair.candidate.crash():
+        told["crashed"] = True
+    if start:
+        told["from_line"] = ours.count("\n", 0, start) + 1
+    return told
+
+
+def _shown_from(ours: str, theirs: str) -> int:
+    """Where to begin, so that the first difference is in what is shown."""
+    low, high = 0, min(len(ours), len(theirs))
+    while low < high:  # by halves: the outputs may be a megabyte
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if ours[low:middle] == theirs[low:middle] else (low, middle - 1)
+    if low <= OUTPUT_CHARS_MAX - BEFORE_CHARS_MAX:
+        return 0
+    earliest = low - BEFORE_CHARS_MAX
+    return max(ours.find("\n", earliest, low) + 1, earliest)

@@ -1,0 +1,197 @@
+"""Owns what a suite and a case are; a suite's key covers every field, so no setting can change without its caches."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Self
+
+DIFFERENTIAL, SQLLOGICTEST, COMMAND = KINDS = ("differential", "sqllogictest", "command")
+STARTS = ("process", "fork")
+COMPARES = ("exact", "lines", "unordered", "json", "numbers", "command")
+SHELL, JSON = PROTOCOLS = ("shell", "json")
+TOLERANCE = 1e-9  # relative; a few units in the last place of a double
+CASE_TIMEOUT_S = 10.0
+RUN_TIMEOUT_S = 600.0
+
+
+class BadSpec(ValueError):
+    """A suite that cannot be read; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input; `file` and `line` say where a person finds it.
+
+    `expect` is what its file says of the answer, in the words of the file's format; it never enters a candidate's box.
+    A `hidden` case is held out: agents are told how many of those pass, and nothing else.
+    """
+
+    id: str
+    input: str
+    file: str
+    line: int
+    expect: str = ""
+    hidden: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(
+            value["id"],
+            value["input"],
+            value.get("file", ""),
+            value.get("line", 0),
+            value.get("expect", ""),
+            value.get("hidden", False),
+        )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is run, on what, and how answers are compared.
+
+    `start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart, but ten times sooner.
+    `reference_reads` are files of main that the reference and the `comparator` find in their directory.
+    `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine` what skipif and onlyif call it.
+    `held_out` are files beside harness.toml, in no repository: cases that agents never see.
+    `canary` is the path of a test file that each run of a command suite adds, with "{name}" in it; `flaky` maps cases to
+    the date (YYYY-MM-DD) up to which they count for nothing.
+    """
+
+    name: str
+    kind: str
+    repo: str
+    cases: tuple[str, ...] = ()
+    build: str | None = None
+    candidate: str | None = None
+    reference: str | None = None
+    command: str | None = None
+    results: str | None = None
+    start: str = "process"
+    compare: str = "exact"
+    tolerance: float = TOLERANCE
+    comparator: str | None = None
+    reference_reads: tuple[str, ...] = ()
+    protocol: str = "shell"
+    separator: str = "|"
+    null: str = "NULL"
+    engine: str | None = None
+    held_out: tuple[str, ...] = ()
+    canary: str | None = None
+    canary_text: str | None = None
+    flaky: dict[str, str] = field(default_factory=dict, hash=False)
+    protect: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("**",)
+    image: str | None = None
+    packages: tuple[str, ...] = ()
+    reference_packages: tuple[str, ...] = ()
+    case_timeout_s: float = CASE_TIMEOUT_S
+    run_timeout_s: float = RUN_TIMEOUT_S
+    env: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The suite as a JSON object (a dict, not text)."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` wrote; raises BadSpec for an unknown, missing or ill-typed field."""
+        known = {item.name: item for item in fields(cls)}
+        unknown = sorted(set(value) - set(known))
+        if unknown:
+            raise BadSpec(f"unknown suite field {unknown[0]!r}")
+        required = {
+            name
+            for name, item in known.items()
+            if item.default is MISSING and item.default_factory is MISSING
+        }
+        missing = sorted(required - set(value))
+        if missing:
+            raise BadSpec(f"suite field {missing[0]!r} is missing")
+        return cls(**{name: _typed(name, known[name].type, given) for name, given in value.items()})
+
+    def key(self) -> str:
+        """sha256 over the whole spec, in hex."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def problems(self) -> list[str]:
+        """Everything that makes the suite impossible to run, one sentence each; empty when it can run."""
+        found = []
+        if self.kind not in KINDS:
+            found.append(f"kind is {self.kind!r}; it can be {' or '.join(KINDS)}")
+        if self.compare not in COMPARES:
+            found.append(f"compare is {self.compare!r}; it can be {', '.join(COMPARES)}")
+        if self.start not in STARTS:
+            found.append(f"start is {self.start!r}; it can be {' or '.join(STARTS)}")
+        needed = {
+            DIFFERENTIAL: ("cases", "candidate", "reference"),
+            SQLLOGICTEST: ("cases", "candidate"),
+            COMMAND: ("command",),
+        }
+        for name in needed.get(self.kind, ()):
+            if not getattr(self, name):
+                found.append(f"a {self.kind} suite needs {name}")
+        if self.kind == SQLLOGICTEST:
+            found += self._session_problems()
+        for name in ("case_timeout_s", "run_timeout_s"):
+            if getattr(self, name) <= 0:
+                found.append(f"{name} must be above 0")
+        return found + self._compare_problems()
+
+    def _compare_problems(self) -> list[str]:
+        found = []
+        if self.compare == "command" and not self.comparator:
+            found.append(
+                'compare = "command" needs comparator: the command that says whether two outputs are the same'
+            )
+        if self.comparator and self.compare != "command":
+            found.append('comparator is used only with compare = "command"')
+        if not 0 <= self.tolerance < 1:  # which a NaN is not either
+            found.append("tolerance is relative: at least 0 and below 1")
+        if self.reference_reads and not self.reference and not self.comparator:
+            found.append("reference_reads are the files of a reference or a comparator, and there is neither")
+        return found
+
+    def _session_problems(self) -> list[str]:
+        found = []
+        if self.protocol not in PROTOCOLS:
+            found.append(f"protocol is {self.protocol!r}; it can be {' or '.join(PROTOCOLS)}")
+        if self.start != "process":
+            found.append('a sqllogictest suite starts its engine once for each file: start must be "process"')
+        if self.compare != "exact":
+            found.append(
+                "compare has no meaning for a sqllogictest suite: each record says how its answer is compared"
+            )
+        if not self.separator or "\n" in self.separator:
+            found.append(
+                "separator is what stands between two columns of a row: some text without a line end"
+            )
+        if "\n" in self.null:
+            found.append("null is how the engine writes NULL: a text without a line end")
+        return found
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    if kind == tuple[str, ...]:
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise BadSpec(f"suite field {name!r} must be a list of strings")
+    if kind is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        raise BadSpec(f"suite field {name!r} must be a number")
+    if kind == dict[str, str]:
+        if isinstance(value, Mapping) and all(
+            isinstance(item, str) for pair in value.items() for item in pair
+        ):
+            return dict(value)
+        raise BadSpec(f"suite field {name!r} must be a table of strings")
+    if not isinstance(value, kind):
+        raise BadSpec(f"suite field {name!r} must be a string")
+    return value

@@ -1,0 +1,129 @@
+"""Owns how case files become cases: every problem at once, each naming file and line; a bad file never yields a case."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from oracle import globs
+from oracle.suites.base import SQLLOGICTEST, Case, Suite
+from oracle.suites.case_files import plain, sections, sql
+from oracle.suites.sqllogictest import records as slt
+
+CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases
+FILE_BYTES_MAX = 16 << 20  # of many cases; the largest of SQLite's own sqllogictest files have 4 MB
+FORMATS: Mapping[str, ModuleType] = {".sql": sql}
+
+
+@dataclass(frozen=True)
+class Problem:
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class BadCases(ValueError):
+    """Case files that cannot be read; `problems` has all of them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def format_of(path: str) -> ModuleType:
+    """The format of this path in a differential suite; a format is a module with `read(text)` and `pieces(input)`."""
+    return FORMATS.get(_suffix(path), plain)
+
+
+def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Suite) -> list[Case]:
+    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every problem.
+
+    The suite's kind says how a file is read: each as .slt for sqllogictest, else by its suffix.
+    """
+    patterns = tuple(patterns)
+    found: dict[str, Case] = {}
+    problems: list[Problem] = []
+    for path, content in files:
+        pattern = next((glob for glob in patterns if globs.matches(glob, path)), None)
+        if pattern is None:
+            continue
+        for read in _read(path, content, globs.fixed_prefix(pattern), suite):
+            if isinstance(read, Problem):
+                problems.append(read)
+            elif read.id in found:
+                other = found[read.id]
+                problems.append(
+                    Problem(path, read.line, f"case {read.id!r} is already in {other.file}:{other.line}")
+                )
+                break  # in one file of the same name there may be ten thousand of them
+            else:
+                found[read.id] = read
+    if problems:
+        raise BadCases(problems)
+    return [found[name] for name in sorted(found)]
+
+
+def together(suite: Suite, cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
+    """The ids that have to run for the chosen ones to mean something: with one record of a sqllogictest file, all of it.
+
+    The records of a file are asked of one process, so that each finds what those before it have made.
+    """
+    asked = set(chosen)
+    if suite.kind != SQLLOGICTEST:
+        return [case.id for case in cases if case.id in asked]
+    files = {case.file for case in cases if case.id in asked}
+    return [case.id for case in cases if case.file in files]
+
+
+def given(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
+    """By case, what its answer depends on: its input, and with sqllogictest (whole files of cases) all records up to it."""
+    if suite.kind != SQLLOGICTEST:
+        return {case.id: case.input for case in cases}
+    files: dict[str, Any] = {}
+    found = {}
+    for case in sorted(cases, key=lambda case: (case.file, case.line)):
+        said = files.setdefault(case.file, hashlib.sha256())
+        said.update(repr((case.input, case.expect)).encode())
+        found[case.id] = said.hexdigest()
+    return found
+
+
+def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case | Problem]:
+    if len(content) > FILE_BYTES_MAX:
+        yield Problem(
+            path,
+            1,
+            f"the file has {len(content):,} bytes; at most {FILE_BYTES_MAX:,} are read as cases: split it",
+        )
+        return
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        yield Problem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
+        return
+    stem = path.removeprefix(prefix).removesuffix(_suffix(path))
+    for section in _sections(suite, path, text):
+        if section.problem:
+            yield Problem(path, section.line, section.problem)
+        elif (size := len(section.text.encode())) > CASE_BYTES_MAX:
+            yield Problem(
+                path, section.line, f"the case has {size:,} bytes; at most {CASE_BYTES_MAX:,} are allowed"
+            )
+        else:
+            name = f"{stem}/{section.name}" if section.name else stem
+            yield Case(name, section.text, path, section.line, section.expect)
+
+
+def _sections(suite: Suite, path: str, text: str) -> Iterable[sections.Section]:
+    return slt.read(text, suite) if suite.kind == SQLLOGICTEST else format_of(path).read(text)
+
+
+def _suffix(path: str) -> str:
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix}" if dot and stem else ""

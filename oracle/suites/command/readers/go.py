@@ -1,0 +1,115 @@
+"""Reads what `go test -v` prints, and `go test -json`, which is the same text in pieces (cmd/test2json).
+
+Rule: a package whose end is missing, or a test that began and did not end, failed; without -v a package is the test.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, Ended, Told
+
+PACKAGE = re.compile(r"^(ok|FAIL|\?) *\t(\S+)(.*)$")
+BEGINS = re.compile(r"^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)$")
+ENDS = re.compile(
+    r"--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$"
+)  # what the test printed last may stand before it
+
+
+@dataclass
+class _Package:
+    """The tests of one package, until the line that names it."""
+
+    begun: set[str] = field(default_factory=set)
+    ended: dict[str, str] = field(default_factory=dict)
+    words: dict[str, list[str]] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)  # since the last mark
+
+    def take(self, line: str) -> None:
+        if begins := BEGINS.match(line):
+            self.begun.add(begins[1])
+            self.lines = []
+        elif ends := ENDS.search(line):
+            status, name = ends.groups()
+            self.ended[name] = "FAIL" if "FAIL" in (status, self.ended.get(name)) else status
+            self.words[name], self.lines = self.lines, []
+            if status == "FAIL":
+                self.words[name] = self.lines = self.words[name]  # a panic speaks after the line of its test
+        elif line not in ("FAIL", "PASS"):
+            self.lines.append(line)
+
+    def tell(self, told: Told, package: str, *, ok: bool, rest: str, compiler: str) -> None:
+        for name in sorted(self.begun - set(self.ended)):
+            told.add(f"{package}.{name}", passed=False, message="it began and did not end")
+        for name, status in self.ended.items():
+            if status != "SKIP":
+                told.add(
+                    f"{package}.{name}", passed=status == "PASS", message="\n".join(self.words[name]).strip()
+                )
+        named = self.begun | set(self.ended)
+        if not ok and (not self.begun <= set(self.ended) or "FAIL" in self.ended.values()):
+            return  # its tests say so themselves
+        if not ok or (not named and "no tests to run" not in rest):
+            words = [compiler[-MESSAGE_CHARS_MAX // 2 :].strip()] if rest.endswith(" failed]") else self.lines
+            told.add(
+                package + AS_A_WHOLE,
+                passed=ok,
+                message="\n".join([rest.strip() or "no test of it failed, and yet it did", *words]),
+            )
+
+
+def read(ended: Ended) -> Told:
+    told = Told()
+    events, text = _events(ended.output)
+    _read_text(told, text, ended.error)
+    said: dict[str, list[str]] = {}
+    for event in events:
+        said.setdefault(event.get("Package", ""), []).append(str(event.get("Output", "")))
+    for words in said.values():
+        _read_text(told, "".join(words), ended.error)
+    for event in events:
+        if event.get("Action") == "fail" and event.get("Package"):
+            _failed(told, event["Package"], event.get("Test"))
+    if not told.outcomes and ended.exit != 0:
+        return Told(problem=f"the output has no result of go test (exit status {ended.exit})")
+    return told
+
+
+def _read_text(told: Told, text: str, compiler: str) -> None:
+    package = _Package()
+    for line in text.splitlines():
+        if found := PACKAGE.match(line):
+            if found[1] != "?":
+                package.tell(told, found[2], ok=found[1] == "ok", rest=found[3], compiler=compiler)
+            package = _Package()
+        else:
+            package.take(line)
+    if package.begun or package.ended:
+        told.contradicts("the results of a package have no end")
+
+
+def _failed(told: Told, package: str, test: str | None) -> None:
+    """The events say so too; they would count even if the text did not."""
+    if test:
+        told.add(f"{package}.{test}", passed=False)
+    elif not any(
+        outcome == "fail" and name.startswith((f"{package}.", package + AS_A_WHOLE))
+        for name, outcome in told.outcomes.items()
+    ):
+        told.add(package + AS_A_WHOLE, passed=False, message="no test of it failed, and yet it did")
+
+
+def _events(output: str) -> tuple[list[dict[str, Any]], str]:
+    """The events of `-json`, and the lines that are none."""
+    events, rest = [], []
+    for line in output.splitlines():
+        try:
+            event = json.loads(line) if line.startswith("{") else None
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and isinstance(event.get("Package", ""), str) and "Action" in event:
+            events.append(event)
+        else:
+            rest.append(line)
+    return events, "\n".join(rest)

@@ -1,0 +1,49 @@
+"""Reads JUnit XML, as pytest, gotestsum, nextest, surefire and many others write it.
+
+Rule: a file that declares entities is none; suites that count failures which no test shows contradict themselves.
+"""
+
+import xml.etree.ElementTree as ElementTree
+
+from oracle.suites.command.readers.base import AS_A_WHOLE, Ended, Told
+
+NOT_COLLECTED = "collection failure"  # as pytest says it of a file: its tests are not known by name
+
+
+def read(ended: Ended) -> Told:
+    if ended.collected is None:
+        return Told(problem=f"the results file was not written (exit status {ended.exit}){_said(ended)}")
+    if "<!DOCTYPE" in ended.collected or "<!ENTITY" in ended.collected:
+        return Told(problem="the results file declares entities, which no JUnit XML does")
+    try:
+        root = ElementTree.fromstring(ended.collected)
+    except ElementTree.ParseError as error:
+        return Told(problem=f"the results file is not XML: {error}")
+    told = Told()
+    for test in root.iter("testcase"):
+        if test.find("skipped") is not None:
+            continue
+        bad = [child for kind in ("failure", "error") for child in test.findall(kind)]
+        message = "\n".join(
+            filter(None, (part for child in bad for part in (child.get("message"), child.text)))
+        )
+        name = "::".join(filter(None, (test.get("classname"), test.get("name")))) or "unnamed"
+        whole = any(child.get("message") == NOT_COLLECTED for child in bad)
+        told.add(name + AS_A_WHOLE * whole, passed=not bad, message=message)
+    counted = sum(
+        _number(suite.get(word))
+        for suite in (root, *root.iter("testsuite"))
+        for word in ("failures", "errors")
+    )
+    if told.outcomes and counted and "fail" not in told.outcomes.values():
+        told.contradicts("the results file counts failures, and none of its tests shows one")
+    return told
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _said(ended: Ended) -> str:
+    last = ended.tail.strip().splitlines()[-1:]
+    return f": {last[0].strip()}" if last else ""

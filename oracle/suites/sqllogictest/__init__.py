@@ -1,0 +1,1 @@
+"""The suite kind `sqllogictest`: records of SQLite's .slt files."""
