@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.finished_engine import BUILD, CANDIDATE, REFERENCE, lay_out
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 # The distribution's own programs, which are those of the boxes too; in another PATH `python3` may be a script that looks for one.
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -55,7 +55,7 @@ class BareLoop:
                 loop.kill()
                 loop.wait()
         if failed:
-            raise Failed(f"the bare loop ended with status {failed[0]}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"the bare loop ended with status {failed[0]}", Exit.INFRASTRUCTURE)
         return time.monotonic() - began
 
     def _argv(self, share: str) -> list[str]:
@@ -83,7 +83,9 @@ def bare_loop(cases: Mapping[str, str]) -> Iterator[BareLoop]:
     """The faster of a shell's loop and a Python loop around posix_spawn."""
     for program in (CANDIDATE, REFERENCE):
         if shutil.which(program.split()[0], path=ENV["PATH"]) is None:
-            raise Failed(f"the bare loop needs {program.split()[0]} in {ENV['PATH']}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(
+                f"the bare loop needs {program.split()[0]} in {ENV['PATH']}", Exit.INFRASTRUCTURE
+            )
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as directory:
         root, cores = Path(directory), len(os.sched_getaffinity(0))
         lay_out(root)

@@ -19,7 +19,7 @@ from benchmarks import command, empty_server, lock_files, project
 from benchmarks.command import say
 from benchmarks.doors import Door, Load
 from benchmarks.report import Figure
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 RATIO_MAX = 2.0  # a claim over an empty tool, at the median
 CLAIMS_PER_S_MIN = 400.0
@@ -172,7 +172,7 @@ def _empty() -> Iterator[tuple[int, int]]:
         assert serving.stdout is not None
         line = serving.stdout.readline()
         if not line:
-            raise Failed("the empty server did not start", Exit.INFRASTRUCTURE)
+            raise VerbFailed("the empty server did not start", Exit.INFRASTRUCTURE)
         yield serving.pid, int(line)
     finally:
         serving.kill()

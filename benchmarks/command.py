@@ -16,7 +16,7 @@ from benchmarks.report import Figure
 from harness.boxes.containers import BoxBroke
 from harness.client import ServerGone, ServerSaidNo
 from harness.images.image_engine import ImageFailed
-from harness.run.failure import Exit, Failed, Interrupted
+from harness.run.failure import Exit, Interrupted, VerbFailed
 from harness.run.signals import StopSignal
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -52,7 +52,7 @@ def run(name: str, chosen: argparse.Namespace, measure: Measure) -> int:
             figures, machine = measure(chosen.quick)
     except Interrupted:
         return _failed(name, "interrupted; everything is removed", Exit.INTERRUPTED)
-    except Failed as failed:
+    except VerbFailed as failed:
         return _failed(name, str(failed), failed.exit)
     except (BoxBroke, ImageFailed, ServerGone, ServerSaidNo) as broke:
         return _failed(name, str(broke), Exit.INFRASTRUCTURE)

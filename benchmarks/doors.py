@@ -14,7 +14,7 @@ from benchmarks import empty_server, project
 from benchmarks.command import cpu_s
 from benchmarks.door_clients import Timed, Wire
 from benchmarks.project import Served
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 CALL_S = 60.0
 
@@ -182,5 +182,5 @@ class Door:
 async def _claimed(wire: Wire, number: int) -> Timed:
     timed = await wire.call("claim_task", task=project.task(number))
     if timed.answer.get("status") != "leased":
-        raise Failed(f"a free task was not given: {timed.answer}", Exit.INFRASTRUCTURE)
+        raise VerbFailed(f"a free task was not given: {timed.answer}", Exit.INFRASTRUCTURE)
     return timed

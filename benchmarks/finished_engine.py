@@ -21,7 +21,7 @@ from harness.oracle_runner.runner import Runner
 from harness.run import oracle_jobs
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "minisql"
 VERDICT_S_MAX = 600.0
@@ -137,7 +137,7 @@ def judging(
         _git(root, "init", "--quiet", "--initial-branch=main")
         (root / "harness.toml").write_text(HEAD + "".join(suites))
         commits = [_commit(root, files) for files in states]
-        state = State(root / DIRECTORY_NAME)
+        state = StateDirectory(root / DIRECTORY_NAME)
         state.prepare()
         server = start_server(root / "harness.toml", state.root)
         try:

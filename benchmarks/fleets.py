@@ -17,7 +17,7 @@ from harness.agents.base import Seat
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.client import ServerClient
-from harness.sessions.outcome import Ended
+from harness.sessions.outcome import SessionEnd
 from harness.sessions.session import SessionRun, Site
 from harness.sessions.supervisor import STOP_BOUND_S
 from mcp_server.config import AgentSpec
@@ -79,7 +79,7 @@ class Sandboxes:
     run: str
     agent: Agent
     _stop: threading.Event = field(default_factory=threading.Event)
-    _ends: list[Future[Ended]] = field(default_factory=list)
+    _ends: list[Future[SessionEnd]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # A client of its own: its connections are closed with it, and are not taken for a leak of the server.

@@ -23,10 +23,10 @@ from benchmarks.gateway_parts import EVENTS
 from benchmarks.project import REPO, make
 from benchmarks.report import Figure
 from benchmarks.server_memory import resident_mb
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 SOURCES = Path(__file__).resolve().parents[1]
 FIRST_BYTE_MS_MAX = 3.0
@@ -176,7 +176,7 @@ async def _first_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.write(head + BODY)
     got = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in got.split(b"\r\n", 1)[0]:
-        raise Failed(f"{head.splitlines()[0]!r} was answered with {got[:200]!r}", Exit.INFRASTRUCTURE)
+        raise VerbFailed(f"{head.splitlines()[0]!r} was answered with {got[:200]!r}", Exit.INFRASTRUCTURE)
     await reader.readuntil(b"\r\n")
     await reader.readexactly(1)
     first = time.perf_counter() - began
@@ -219,7 +219,7 @@ def standing() -> Iterator[dict[str, Way]]:
         key.touch(mode=0o600)
         key.write_text("sk-benchmark")
         config.write_text(config.read_text() + ACCOUNT.format(url=model, key=key))
-        state = State(root / DIRECTORY_NAME)
+        state = StateDirectory(root / DIRECTORY_NAME)
         state.prepare()
         server = start_server(config, state.root)
         stack.callback(server.stop)
@@ -246,7 +246,7 @@ def _part(*words: str) -> Iterator[tuple[str, int]]:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             if not url:
-                raise Failed(f"the {words[0]} did not start", Exit.INFRASTRUCTURE)
+                raise VerbFailed(f"the {words[0]} did not start", Exit.INFRASTRUCTURE)
             yield url, process.pid
         finally:
             process.terminate()

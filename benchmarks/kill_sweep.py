@@ -16,9 +16,9 @@ from benchmarks import project
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.server_process import SOURCES, stop_stray_server
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 UP_WITHIN_S = 300.0  # a first run may build the oracle's images
 SWEPT_WITHIN_S = 60.0
@@ -67,11 +67,11 @@ def measure(engine: Engine, sleepers: int) -> list[Figure]:
 
 
 @contextmanager
-def _project(engine: Engine, sleepers: int) -> Iterator[State]:
+def _project(engine: Engine, sleepers: int) -> Iterator[StateDirectory]:
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
         root = Path(directory).resolve() / "killed"
         project.make(root, sleepers=sleepers)
-        state = State(root / DIRECTORY_NAME)
+        state = StateDirectory(root / DIRECTORY_NAME)
         try:
             yield state
         finally:
@@ -79,7 +79,7 @@ def _project(engine: Engine, sleepers: int) -> Iterator[State]:
             sandbox.sweep_run(engine, state.label)
 
 
-def _killed(engine: Engine, state: State, sleepers: int) -> Things:
+def _killed(engine: Engine, state: StateDirectory, sleepers: int) -> Things:
     """Starts a run, and kills it once every agent is in its box; what it leaves."""
     with _up(state) as first:
         _wait(
@@ -88,14 +88,14 @@ def _killed(engine: Engine, state: State, sleepers: int) -> Things:
             "no box for every agent",
         )
         if first.poll() is not None:
-            raise Failed(f"the run ended before it was killed: {_rest(first)}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"the run ended before it was killed: {_rest(first)}", Exit.INFRASTRUCTURE)
         first.kill()
         first.wait()
     return things(engine, state)
 
 
 @contextmanager
-def _up(state: State) -> Iterator[subprocess.Popen[bytes]]:
+def _up(state: StateDirectory) -> Iterator[subprocess.Popen[bytes]]:
     argv = [
         sys.executable,
         "-m",
@@ -133,7 +133,7 @@ def _until_line(running: subprocess.Popen[bytes], words: str, within_s: float) -
                 return time.monotonic() - began
             if not chunk:
                 break
-    raise Failed(
+    raise VerbFailed(
         f"`harness up` did not say {words!r}: {told.decode(errors='replace')[-300:]}", Exit.INFRASTRUCTURE
     )
 
@@ -142,7 +142,7 @@ def _until_ended(running: subprocess.Popen[bytes]) -> None:
     try:
         running.communicate(timeout=END_WITHIN_S)
     except subprocess.TimeoutExpired as late:
-        raise Failed(
+        raise VerbFailed(
             f"`harness up` did not end within {END_WITHIN_S:.0f} s of an interrupt", Exit.INFRASTRUCTURE
         ) from late
 
@@ -152,16 +152,16 @@ def _rest(ended: subprocess.Popen[bytes]) -> str:
     return told.decode(errors="replace").strip()[-500:]
 
 
-def _works(state: State, pid: int) -> bool:
+def _works(state: StateDirectory, pid: int) -> bool:
     run = state.run()
     return run is not None and run.pid == pid and run.running
 
 
-def agents(engine: Engine, state: State) -> int:
+def agents(engine: Engine, state: StateDirectory) -> int:
     return len(engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True))
 
 
-def things(engine: Engine, state: State) -> Things:
+def things(engine: Engine, state: StateDirectory) -> Things:
     label = {sandbox.RUN: state.label}
     return Things(
         frozenset(box.id for box in engine.list(label)),
@@ -187,5 +187,5 @@ def _wait(condition: Callable[[], bool], within_s: float, otherwise: str) -> Non
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
-            raise Failed(f"{otherwise} within {within_s:.0f} s", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"{otherwise} within {within_s:.0f} s", Exit.INFRASTRUCTURE)
         time.sleep(POLL_S)

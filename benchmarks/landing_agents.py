@@ -10,7 +10,7 @@ import time
 from benchmarks.door_clients import Wire
 from benchmarks.landing_changes import Change, Draws
 from benchmarks.landing_site import Site
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 OF_THE_CHANGE = ("oracle_failed", "regression", "conflict")  # refusals that its author mends
 AGAIN = ("oracle_broken",)  # refusals that say nothing of the change
@@ -44,7 +44,7 @@ class Author:
         """A lease, and its base fetched."""
         lease = (await self._wire.call("claim_task")).answer
         if lease.get("status") != "leased":
-            raise Failed(f"{self.name} got no task: {lease}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"{self.name} got no task: {lease}", Exit.INFRASTRUCTURE)
         await asyncio.to_thread(
             self._site.clones.fetch, self._site.git_url, self._token, f"refs/main/{self.name}"
         )
@@ -64,7 +64,7 @@ class Author:
             if answer.get("code") in AGAIN:
                 tally.again += 1
             elif answer.get("status") != "testing":
-                raise Failed(f"push answered {self.name}: {answer}", Exit.INFRASTRUCTURE)
+                raise VerbFailed(f"push answered {self.name}: {answer}", Exit.INFRASTRUCTURE)
         landed = answer.get("status") == "landed"
         tally.told(self, time.monotonic(), landed=landed)
         return landed

@@ -21,7 +21,7 @@ from benchmarks.landing_project import MODULE_PREFIX, module
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
 from benchmarks.landing_site import LOOK_S, Site
 from benchmarks.landing_tally import History, Tally, Window
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 DISJOINT, WHOLE, LOCKS, SERIAL, BORS = "disjoint", "no closures", "lock files", "serial queue", "batches"
 OURS, RIVALS = (DISJOINT, WHOLE), (LOCKS, SERIAL, BORS)
@@ -97,7 +97,7 @@ async def _alone(site: Site) -> None:
     for number in range(ALONE):
         lease = await author.claim()
         if not await author.land(lease, Change(lease["task"]["module"], number)):
-            raise Failed("a good change alone did not land", Exit.INFRASTRUCTURE)
+            raise VerbFailed("a good change alone did not land", Exit.INFRASTRUCTURE)
         author.plan(lease)
     author.close()
 
@@ -111,7 +111,7 @@ def _ours(cell: Cell, stop: threading.Event) -> Found:
             _measured(working, cell, stop, lambda: cpu_s(site.served.server.pid))
         )
         if site.runners.broke is not None:
-            raise Failed(f"a runner lost the server: {site.runners.broke}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"a runner lost the server: {site.runners.broke}", Exit.INFRASTRUCTURE)
         main = site.landed.history(site.first, MODULE_PREFIX)
     return Found(cell, site.tally, window, main, share, server_cpu_s)
 
@@ -160,4 +160,4 @@ async def _goes_on(tasks: list[asyncio.Task], for_s: float, stop: threading.Even
         for task in done:
             task.result()  # nobody ends but by failing
         if stop.is_set():
-            raise Failed("another cell failed", Exit.INFRASTRUCTURE)
+            raise VerbFailed("another cell failed", Exit.INFRASTRUCTURE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.landing_changes import is_red
 from benchmarks.landing_tally import History, history
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 BRANCH = "refs/heads/main"
 ENV = {
@@ -138,5 +138,5 @@ def _data(text: str) -> str:
     return f"data {len(text.encode())}\n{text}"
 
 
-def _failed(what: str, problem: str) -> Failed:
-    return Failed(f"git {what}: {problem.strip()[-300:]}", Exit.INFRASTRUCTURE)
+def _failed(what: str, problem: str) -> VerbFailed:
+    return VerbFailed(f"git {what}: {problem.strip()[-300:]}", Exit.INFRASTRUCTURE)

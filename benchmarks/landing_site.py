@@ -12,7 +12,7 @@ from benchmarks.landing_git import Bare
 from benchmarks.landing_runners import Runners, runners
 from benchmarks.landing_tally import Tally
 from benchmarks.project import REPO, Served
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 MEASURED_S = 300.0  # how long main's own outcomes may take at the start
 LOOK_S = 0.25
@@ -51,7 +51,7 @@ def opened(modules: int, *, closures: bool, slots: int) -> Iterator[Site]:
         deadline = time.monotonic() + MEASURED_S
         while not all(suite["cases"] for suite in served.admin.status()["suites"].values()):
             if time.monotonic() > deadline:
-                raise Failed("the server did not measure main", Exit.INFRASTRUCTURE)
+                raise VerbFailed("the server did not measure main", Exit.INFRASTRUCTURE)
             time.sleep(LOOK_S)
         tally.runs.clear()
         yield Site(served, clones, tally, oracle, served.admin.status()["main"][REPO])

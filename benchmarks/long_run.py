@@ -25,7 +25,7 @@ from benchmarks.landing_site import Site
 from benchmarks.landing_sizes import Sizes
 from benchmarks.landing_tally import Tally, Window
 from benchmarks.report import Figure, shown
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 GROWTH_MAX = 1.3  # the last tenth over the first
 LANDINGS, QUICK_LANDINGS = 10_000, 20
@@ -96,7 +96,7 @@ async def _agent(site: Site, number: int, left: Iterator[int], session: int) -> 
         for change in share:
             lease = await author.claim()
             if not await author.land(lease, Change(lease["task"]["module"], change % FILES)):
-                raise Failed("a good change did not land", Exit.INFRASTRUCTURE)
+                raise VerbFailed("a good change did not land", Exit.INFRASTRUCTURE)
             await asyncio.to_thread(author.plan, lease)
         author.close()
         await asyncio.to_thread(author.end)

@@ -14,7 +14,7 @@ from benchmarks import command
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 LABEL = "bench-"
 
@@ -28,7 +28,7 @@ def main(name: str, description: str, measure: Measure) -> int:
 
 def _measured(measure: Measure, *, quick: bool) -> tuple[Sequence[Figure], dict[str, Any]]:
     if shutil.which("docker") is None or not Path("/proc/self/fd").exists():
-        raise Failed("this needs Linux and the docker command", Exit.INFRASTRUCTURE)
+        raise VerbFailed("this needs Linux and the docker command", Exit.INFRASTRUCTURE)
     with Engine.connect() as engine, _label(engine) as run:
         machine = command.about(engine=engine.version())
         return measure(engine, run, quick), machine

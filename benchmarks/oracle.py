@@ -15,7 +15,7 @@ from benchmarks.finished_engine import Judge, judging, suite, word_suite
 from benchmarks.report import Figure
 from harness.boxes.containers import Engine
 from harness.images.images import Images
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 TIMES_MAX = 1.15  # of the barest loop's time, for a first run of many cases
 AGAIN_MS_MAX = 50
@@ -107,7 +107,7 @@ def timed(judge: Judge, suite: str, cases: int) -> float:
     verdict = judge.verdict(job)
     took_s = time.monotonic() - began
     if verdict["status"] != "passed" or verdict["counts"]["executed"] != cases:
-        raise Failed(
+        raise VerbFailed(
             f"a verdict that nobody expected: {verdict['status']} {verdict['reason']} {verdict['counts']}",
             Exit.INFRASTRUCTURE,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.client import ServerClient
 from harness.run.place import admin_client
 from harness.run.server_process import ServerProcess, start_server
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 REPO, BRANCH = "bench", "main"
 USER = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
@@ -87,7 +87,7 @@ class Served:
     """A project with its server up."""
 
     root: Path
-    state: State
+    state: StateDirectory
     server: ServerProcess
     admin: ServerClient
 
@@ -107,7 +107,7 @@ def serving(make: Callable[[Path], Path]) -> Iterator[Served]:
     """A server over what `make` puts into the directory that it is given."""
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as directory:
         root = Path(directory).resolve() / REPO
-        config, state = make(root), State(root / DIRECTORY_NAME)
+        config, state = make(root), StateDirectory(root / DIRECTORY_NAME)
         state.prepare()
         server = start_server(config, state.root)
         try:

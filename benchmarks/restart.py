@@ -20,11 +20,11 @@ from typing import Any
 from benchmarks import command, empty_server, first_call, project
 from benchmarks.command import cpu_s, say
 from benchmarks.report import Figure
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
-from harness.run.state import DIRECTORY_NAME, State
-from mcp_server.audit import Audit, Key
+from harness.run.state import DIRECTORY_NAME, StateDirectory
+from mcp_server.audit import Audit, SigningKey
 from mcp_server.edge.app import REQUEST_BYTES_MAX
 from mcp_server.store import Store
 
@@ -58,7 +58,7 @@ def measure(size: Size) -> tuple[list[Figure], dict[str, Any]]:
     machine = command.about()
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as directory:
         config = project.make(Path(directory).resolve() / project.REPO, tasks=size.tasks)
-        state = State(config.parent / DIRECTORY_NAME)
+        state = StateDirectory(config.parent / DIRECTORY_NAME)
         token = _fill(config, state, size)
         starts: list[tuple[Start, Start]] = []
         for number in range(size.starts):
@@ -68,7 +68,7 @@ def measure(size: Size) -> tuple[list[Figure], dict[str, Any]]:
     return _figures(ours, empty, size), machine
 
 
-def _fill(config: Path, state: State, size: Size) -> str:
+def _fill(config: Path, state: StateDirectory, size: Size) -> str:
     """A server's state with so many tasks and events; answers with an agent's token."""
     state.prepare()
     server = start_server(config, state.root)
@@ -78,7 +78,9 @@ def _fill(config: Path, state: State, size: Size) -> str:
     finally:
         server.stop()
     store = Store.open(state.root / "state.db")
-    audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
+    audit = Audit(
+        store, SigningKey.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints"
+    )
     with store.write() as tx:
         for number in range(size.events):
             audit.record(
@@ -95,7 +97,7 @@ def _fill(config: Path, state: State, size: Size) -> str:
     return token
 
 
-def _started(config: Path, state: State, token: str) -> Start:
+def _started(config: Path, state: StateDirectory, token: str) -> Start:
     about = state.root / "server.json"
 
     def url(pid: int) -> str | None:
@@ -139,10 +141,10 @@ def _until_answered(
     try:
         while (at := url(process.pid)) is None:
             if process.poll() is not None or time.perf_counter() - began > ANSWER_S:
-                raise Failed(f"{module[0]} did not start", Exit.INFRASTRUCTURE)
+                raise VerbFailed(f"{module[0]} did not start", Exit.INFRASTRUCTURE)
             time.sleep(POLL_S)
         if not answers(at):
-            raise Failed(f"{module[0]} gave no answer", Exit.INFRASTRUCTURE)
+            raise VerbFailed(f"{module[0]} gave no answer", Exit.INFRASTRUCTURE)
         return Start(time.perf_counter() - began, cpu_s(process.pid))
     finally:
         process.send_signal(signal.SIGKILL)

@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from benchmarks.project import REPO, Served
 from benchmarks.report import Figure
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 RSS_MB_MAX = 150
 URL_BEHIND_A_DOOR = "http://127.0.0.1:8765/mcp"
@@ -100,7 +100,7 @@ async def _busy(pid: int, clients: list[Client], commit: str) -> float:
             await asyncio.sleep(SAMPLE_S)
             most_mb = max(most_mb, resident_mb(pid))
         if ended := [call for call in calls if call.done()]:
-            raise Failed(
+            raise VerbFailed(
                 f"{len(ended)} calls did not wait: {ended[0].exception() or ended[0].result()}",
                 Exit.INFRASTRUCTURE,
             )
@@ -115,4 +115,4 @@ def resident_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise Failed(f"process {pid} is gone", Exit.INFRASTRUCTURE)
+    raise VerbFailed(f"process {pid} is gone", Exit.INFRASTRUCTURE)

@@ -17,7 +17,7 @@ from benchmarks.project import Served
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 CALLS_WITHIN_S = 180.0  # 24 boxes with the SDK on two busy cores take some 30
 POLL_S = 0.1
@@ -110,9 +110,9 @@ class Starts:
             if names <= set(called):
                 return called
             if ended := fleet.early_end():
-                raise Failed(f"an agent ended before all had called: {ended}", Exit.INFRASTRUCTURE)
+                raise VerbFailed(f"an agent ended before all had called: {ended}", Exit.INFRASTRUCTURE)
             time.sleep(POLL_S)
-        raise Failed(
+        raise VerbFailed(
             f"{len(names - set(called))} of {len(names)} made no call within {CALLS_WITHIN_S:.0f} s",
             Exit.INFRASTRUCTURE,
         )

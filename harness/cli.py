@@ -29,7 +29,7 @@ from harness.commands import (
 )
 from harness.images.image_engine import ImageFailed
 from harness.images.image_source import BadRecipe
-from harness.run.failure import Exit, Failed, Interrupted
+from harness.run.failure import Exit, Interrupted, VerbFailed
 from harness.run.place import ConfigOption, Place, StateOption
 
 SERVER_VARIABLE = "HARNESS_SERVER"
@@ -87,7 +87,7 @@ def main() -> int:
     """Runs the verb of the command line; every ending otherwise than well is one line on stderr."""
     try:
         app(prog_name="harness")
-    except Failed as failed:
+    except VerbFailed as failed:
         return _ended(str(failed), failed.exit)
     except ServerSaidNo as no:
         return _ended(f"the server refused: {no}", Exit.FAILED)

@@ -32,7 +32,7 @@ class ServerSaidNo(Exception):
         self.message = message
 
 
-class Server(Protocol):
+class SessionServer(Protocol):
     """What sessions need of the server; ServerClient is it."""
 
     def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json: ...

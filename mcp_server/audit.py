@@ -69,14 +69,14 @@ class Event:
         )
 
 
-class Key:
+class SigningKey:
     """The Ed25519 key that signs checkpoints; its file is readable by its owner only."""
 
     def __init__(self, private: Ed25519PrivateKey):
         self._private = private
 
     @classmethod
-    def open(cls, path: Path) -> "Key":
+    def open(cls, path: Path) -> "SigningKey":
         """Reads the key, or makes one where there is none: a whole one under its name, or after a power loss none."""
         if path.exists():
             loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -100,7 +100,7 @@ class Key:
 class Audit:
     """Appends events inside the caller's transaction and publishes signed checkpoints."""
 
-    def __init__(self, store: Store, key: Key, published: Path):
+    def __init__(self, store: Store, key: SigningKey, published: Path):
         self._store, self._key, self._published = store, key, published
         self._signed_ms = 0
 
@@ -165,7 +165,7 @@ class Audit:
         """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of main."""
         with self._store.read() as tx:
             stored = rows.all_checkpoints(tx)
-            entries = [chain.Entry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
+            entries = [chain.ChainEntry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
             copies = dict(rows.copies(tx))
         lines = self._published.read_bytes().splitlines() if self._published.exists() else []
         published = [_value(line) for line in lines]
@@ -209,7 +209,7 @@ def _value(raw: bytes) -> object:
     return value if chain.canonical(value) == raw or isinstance(value, str) else raw
 
 
-def _copied_wrong(entries: list[chain.Entry], copies: dict[int, dict]) -> list[str]:
+def _copied_wrong(entries: list[chain.ChainEntry], copies: dict[int, dict]) -> list[str]:
     """Queries read the columns beside a body: whoever changes only these hides an event without breaking the chain."""
     found = []
     for entry in entries:

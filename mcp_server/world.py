@@ -14,7 +14,7 @@ from mcp_server.models.accounts import Accounts
 from mcp_server.models.ledger import Ledger
 from mcp_server.repos.held_out import HeldOut
 from mcp_server.repos.repository import Repository
-from mcp_server.store import Group, Store, Tx
+from mcp_server.store import CommitGroup, Store, Tx
 from mcp_server.tally import Tally
 
 MS_PER_MINUTE = 60_000
@@ -32,7 +32,7 @@ class World:
     repos: dict[str, Repository]
     audit: Audit
     bell: Bell
-    group: Group
+    group: CommitGroup
     now_ms: Callable[[], int]
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)  # by suite; a suite without is not in it
     # Of the model gateway, and true only while this process lives.

@@ -3,7 +3,7 @@
 from harness.agents.base import Adapter
 from harness.agents.claude import Claude
 from harness.agents.codex import Codex
-from harness.agents.command import Command
+from harness.agents.command import CommandAdapter
 from harness.agents.gemini import Gemini
 from harness.agents.opencode import Opencode
 from harness.agents.qwen import Qwen
@@ -12,7 +12,7 @@ from harness.agents.scripted import Scripted
 ADAPTERS: dict[str, Adapter] = {
     "claude": Claude(),
     "codex": Codex(),
-    "command": Command(),
+    "command": CommandAdapter(),
     "gemini": Gemini(),
     "opencode": Opencode(),
     "qwen": Qwen(),

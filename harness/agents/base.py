@@ -26,7 +26,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class AgentEvent:
     """One thing that an agent's output tells. Of a quota: `wait_until_ms` is when it ends, or `wait_s` how long it lasts from now on."""
 
     mark: Mark
@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ProjectFile:
     """A file or a directory of the project that the session needs below its home directory."""
 
     source: str  # relative to harness.toml
@@ -67,12 +67,12 @@ class Adapter(Protocol):
     def probe(self, spec: AgentSpec) -> str:
         """The program that the image must have."""
 
-    def wants(self, seat: Seat) -> tuple[Wanted, ...]: ...
+    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]: ...
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         """files: what was found of `wants`, by target."""
 
-    def parse(self, line: str) -> Event | None: ...
+    def parse(self, line: str) -> AgentEvent | None: ...
 
     def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:
         """True if a session that ended well was this agent's last, whatever tasks are open."""

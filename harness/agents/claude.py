@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.agents import said
-from harness.agents.base import HOME, TOKEN, Event, Launch, Mark, Seat
+from harness.agents.base import HOME, TOKEN, AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
@@ -39,7 +39,7 @@ class Claude(Client):
         }
         return Launch(argv, env, {MCP_FILE: tools(seat, clients.claude, "${HARNESS_TOKEN}")})
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         told = said.record(line)
         if told is None:
             return said.plain(line)
@@ -48,10 +48,10 @@ class Claude(Client):
                 servers = ", ".join(
                     f"{server.get('name')} {server.get('status')}" for server in told.get("mcp_servers") or ()
                 )
-                return Event(Mark.SAID, f"{told.get('model')}; tools: {servers or 'none'}")
+                return AgentEvent(Mark.SAID, f"{told.get('model')}; tools: {servers or 'none'}")
             case "system", "api_retry":
                 wait_s = float(told.get("retry_delay_ms") or 0) / 1000
-                return Event(
+                return AgentEvent(
                     Mark.SAID,
                     f"the model answered {told.get('error_status')}; try {told.get('attempt')} in {wait_s:.0f} s",
                 )
@@ -62,7 +62,7 @@ class Claude(Client):
         return None
 
 
-def turn(told: Mapping[str, Any]) -> Event | None:
+def turn(told: Mapping[str, Any]) -> AgentEvent | None:
     """What the model said or called; qwen tells it in the same form."""
     message = told.get("message")
     blocks = message.get("content") if isinstance(message, dict) else None
@@ -71,17 +71,17 @@ def turn(told: Mapping[str, Any]) -> Event | None:
     return next(iter(calls or found), None)
 
 
-def _block(block: Mapping[str, Any]) -> Event | None:
+def _block(block: Mapping[str, Any]) -> AgentEvent | None:
     match block.get("type"):
         case "text" if str(block.get("text", "")).strip():
-            return Event(Mark.SAID, str(block["text"]).strip()[: said.TEXT_MAX])
+            return AgentEvent(Mark.SAID, str(block["text"]).strip()[: said.TEXT_MAX])
         case "tool_use":
             event = said.call(block.get("name"), block.get("input"))
-            return Event(Mark.ASKED, event.text) if block.get("name") == "AskUserQuestion" else event
+            return AgentEvent(Mark.ASKED, event.text) if block.get("name") == "AskUserQuestion" else event
     return None
 
 
-def result(told: Mapping[str, Any]) -> Event:
+def result(told: Mapping[str, Any]) -> AgentEvent:
     """How the run ended. A failed one says `subtype: success` too, so `is_error` decides; what it says is under `result` or `error`."""
     used = told.get("usage") if isinstance(told.get("usage"), dict) else {}
     cached = sum(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.agents.base import URL, Seat, Wanted
+from harness.agents.base import URL, ProjectFile, Seat
 from harness.connect.clients import Door, Setting
 from mcp_server.config import AgentSpec
 
@@ -15,7 +15,7 @@ class Client:
     def probe(self, spec: AgentSpec) -> str:
         return self.kind
 
-    def wants(self, seat: Seat) -> tuple[Wanted, ...]:
+    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
         return ()
 
     def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:

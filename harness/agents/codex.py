@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.agents import said
-from harness.agents.base import Event, Launch, Mark, Seat
+from harness.agents.base import AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
@@ -55,7 +55,7 @@ class Codex(Client):
         )
         return Launch(argv, dict(seat.spec.env), {".codex/config.toml": config})
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         told = said.record(line)
         if told is None:
             return said.plain(line)
@@ -67,18 +67,18 @@ class Codex(Client):
                 return _done(item)
             case "turn.completed":
                 used = told.get("usage") if isinstance(told.get("usage"), dict) else {}
-                return Event(
+                return AgentEvent(
                     Mark.RESULT, said.tokens(used.get("input_tokens"), used.get("output_tokens")) or "done"
                 )
             case "turn.failed":
                 error = told.get("error")
                 return said.trouble(str(error.get("message") if isinstance(error, dict) else error))
             case "error":  # each try that failed; the last one is told again by turn.failed
-                return Event(Mark.SAID, str(told.get("message"))[: said.TEXT_MAX])
+                return AgentEvent(Mark.SAID, str(told.get("message"))[: said.TEXT_MAX])
         return None
 
 
-def _begun(item: Mapping[str, Any]) -> Event | None:
+def _begun(item: Mapping[str, Any]) -> AgentEvent | None:
     match item.get("type"):
         case "command_execution":
             return said.call("shell", str(item.get("command")))
@@ -87,13 +87,13 @@ def _begun(item: Mapping[str, Any]) -> Event | None:
     return None
 
 
-def _done(item: Mapping[str, Any]) -> Event | None:
+def _done(item: Mapping[str, Any]) -> AgentEvent | None:
     match item.get("type"):
         case "agent_message":
             text = str(item.get("text", "")).strip()[: said.TEXT_MAX]
-            return Event(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
+            return AgentEvent(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
         case "file_change":
             return said.call("edit", item.get("changes"))
         case "error":
-            return Event(Mark.SAID, str(item.get("message"))[: said.TEXT_MAX])
+            return AgentEvent(Mark.SAID, str(item.get("message"))[: said.TEXT_MAX])
     return None

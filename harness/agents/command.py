@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 
-from harness.agents.base import Event, Launch, Mark, Seat, Wanted
+from harness.agents.base import AgentEvent, Launch, Mark, ProjectFile, Seat
 from mcp_server.config import AgentSpec
 
 
-class Command:
+class CommandAdapter:
     def probe(self, spec: AgentSpec) -> str:
         return _argv(spec)[0]
 
-    def wants(self, seat: Seat) -> tuple[Wanted, ...]:
+    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
         return (
-            (Wanted(seat.spec.materials.replace("{agent}", seat.agent), "materials"),)
+            (ProjectFile(seat.spec.materials.replace("{agent}", seat.agent), "materials"),)
             if seat.spec.materials
             else ()
         )
@@ -23,8 +23,8 @@ class Command:
             env.setdefault("HARNESS_MODEL", seat.spec.model)
         return Launch(_argv(seat.spec), env, dict(files))
 
-    def parse(self, line: str) -> Event | None:
-        return Event(Mark.SAID, line) if line.strip() else None
+    def parse(self, line: str) -> AgentEvent | None:
+        return AgentEvent(Mark.SAID, line) if line.strip() else None
 
     def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:
         return False

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from harness.agents import said
-from harness.agents.base import TOKEN, Event, Launch, Mark, Seat
+from harness.agents.base import TOKEN, AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
@@ -42,28 +42,28 @@ class Gemini(Client):
         settings = {**SETTINGS, **json.loads(tools(seat, clients.gemini, "${HARNESS_TOKEN}"))}
         return Launch(argv, env, {".gemini/settings.json": json.dumps(settings, indent=2)})
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         told = said.record(line)
         if told is None:
             return said.plain(line)
         match told.get("type"):
             case "init":
-                return Event(Mark.SAID, str(told.get("model")))
+                return AgentEvent(Mark.SAID, str(told.get("model")))
             case "message" if told.get("role") == "assistant":
                 text = str(told.get("content") or "").strip()[: said.TEXT_MAX]
-                return Event(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
+                return AgentEvent(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
             case "tool_use":
                 return said.call(told.get("tool_name"), told.get("parameters"))
             case "error":
-                return Event(Mark.SAID, str(told.get("message"))[: said.TEXT_MAX])
+                return AgentEvent(Mark.SAID, str(told.get("message"))[: said.TEXT_MAX])
             case "result":
                 return _result(told)
         return None
 
 
-def _result(told: Mapping) -> Event:
+def _result(told: Mapping) -> AgentEvent:
     if told.get("status") != "success":
         error = told.get("error")
         return said.trouble(str(error.get("message") if isinstance(error, dict) else error))
     used = told.get("stats") if isinstance(told.get("stats"), dict) else {}
-    return Event(Mark.RESULT, said.tokens(used.get("input_tokens"), used.get("output_tokens")) or "done")
+    return AgentEvent(Mark.RESULT, said.tokens(used.get("input_tokens"), used.get("output_tokens")) or "done")

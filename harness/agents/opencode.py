@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.agents import said
-from harness.agents.base import Event, Launch, Mark, Seat
+from harness.agents.base import AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, tools
 from harness.connect import clients
 
@@ -55,7 +55,7 @@ class Opencode(Client):
         }
         return Launch(argv, {**QUIET, **seat.spec.env}, {CONFIG_FILE: json.dumps(config, indent=2)})
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         told = said.record(line)
         if told is None:
             return said.plain(line)
@@ -63,12 +63,12 @@ class Opencode(Client):
         match told.get("type"):
             case "text":
                 text = str(part.get("text") or "").strip()[: said.TEXT_MAX]
-                return Event(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
+                return AgentEvent(Mark.ASKED if text.endswith("?") else Mark.SAID, text) if text else None
             case "tool_use":
                 state = part.get("state")
                 return said.call(part.get("tool"), state.get("input") if isinstance(state, dict) else None)
             case "step_finish" if part.get("reason") == "stop":
-                return Event(Mark.RESULT, _used(part.get("tokens")) or "done")
+                return AgentEvent(Mark.RESULT, _used(part.get("tokens")) or "done")
             case "error":
                 return said.trouble(_message(told.get("error")))
         return None

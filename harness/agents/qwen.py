@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from harness.agents import claude, said
-from harness.agents.base import TOKEN, Event, Launch, Mark, Seat
+from harness.agents.base import TOKEN, AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, tools
 from harness.connect import clients
 
@@ -51,13 +51,13 @@ class Qwen(Client):
             server["discoveryTimeoutMs"] = DISCOVERY_MS
         return Launch(argv, env, {".qwen/settings.json": json.dumps(settings, indent=2)})
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         told = said.record(line)
         if told is None:
             return said.plain(line)
         match told.get("type"), told.get("subtype"):
             case "system", "init":
-                return Event(Mark.SAID, str(told.get("model")))
+                return AgentEvent(Mark.SAID, str(told.get("model")))
             case "assistant", _:
                 return claude.turn(told)
             case "result", _:

@@ -8,7 +8,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 
 TEXT_MAX = 2_000  # characters of one event
 BUDGET = re.compile(
@@ -34,22 +34,22 @@ _EPOCH = re.compile(r"(?:\||resets_at\W{1,4})(\d{10})\b")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
 
 
-def trouble(text: str) -> Event:
+def trouble(text: str) -> AgentEvent:
     """What the words mean with which a program gave up."""
     text = text.strip()[:TEXT_MAX] or "it gave no reason"
     if BUDGET.search(text):
-        return Event(Mark.ERROR, text)
+        return AgentEvent(Mark.ERROR, text)
     # A quota first: its words are the narrower ones, and vendors call a spent plan many things, "authentication" among them.
     if QUOTA.search(text):
-        return Event(Mark.QUOTA, text, until_ms(text), wait_s(text))
-    return Event(Mark.AUTH if AUTH.search(text) else Mark.ERROR, text)
+        return AgentEvent(Mark.QUOTA, text, until_ms(text), wait_s(text))
+    return AgentEvent(Mark.AUTH if AUTH.search(text) else Mark.ERROR, text)
 
 
-def ending(text: str, told: str = "") -> Event:
+def ending(text: str, told: str = "") -> AgentEvent:
     """What a program's last words mean when it ended well: nobody will answer a question. `told`: what it used."""
     text = text.strip()[:TEXT_MAX]
     said = " ".join(filter(None, (text, f"({told})" if told else "")))
-    return Event(Mark.ASKED if text.endswith("?") else Mark.RESULT, said)
+    return AgentEvent(Mark.ASKED if text.endswith("?") else Mark.RESULT, said)
 
 
 def until_ms(text: str) -> int | None:
@@ -86,15 +86,15 @@ def record(line: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def plain(line: str) -> Event | None:
+def plain(line: str) -> AgentEvent | None:
     """A line that is no record: what a program writes to its standard error, mostly."""
     line = line.strip()[:TEXT_MAX]
     if not line:
         return None
-    return Event(Mark.ERROR if line.lower().startswith(("error", "fatal")) else Mark.SAID, line)
+    return AgentEvent(Mark.ERROR if line.lower().startswith(("error", "fatal")) else Mark.SAID, line)
 
 
-def call(tool: object, arguments: object) -> Event:
+def call(tool: object, arguments: object) -> AgentEvent:
     """A tool call, its arguments cut short."""
     told = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return Event(Mark.TOOL, f"{tool} {told}"[:TEXT_MAX])
+    return AgentEvent(Mark.TOOL, f"{tool} {told}"[:TEXT_MAX])

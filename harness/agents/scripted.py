@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from harness.agents.base import HOME, Event, Launch, Mark, Seat, Wanted
+from harness.agents.base import HOME, AgentEvent, Launch, Mark, ProjectFile, Seat
 from mcp_server.config import AgentSpec
 
 PLAYER = "/opt/harness/player.py"
@@ -17,29 +17,29 @@ class Scripted:
     def probe(self, spec: AgentSpec) -> str:
         return "python3"
 
-    def wants(self, seat: Seat) -> tuple[Wanted, ...]:
+    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
         playbook = _named(seat.spec.playbook or "playbooks/{agent}.toml", seat)
-        wanted = [Wanted(playbook, PLAYBOOK)]
+        wanted = [ProjectFile(playbook, PLAYBOOK)]
         if seat.number > 1:
-            wanted.append(Wanted(_again(playbook), AGAIN, required=False))
+            wanted.append(ProjectFile(_again(playbook), AGAIN, required=False))
         if seat.spec.materials:
-            wanted.append(Wanted(_named(seat.spec.materials, seat), MATERIALS))
+            wanted.append(ProjectFile(_named(seat.spec.materials, seat), MATERIALS))
         return tuple(wanted)
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         playbook = AGAIN if AGAIN in files else PLAYBOOK
         return Launch(("python3", PLAYER, str(HOME / playbook)), dict(seat.spec.env), dict(files))
 
-    def parse(self, line: str) -> Event | None:
+    def parse(self, line: str) -> AgentEvent | None:
         """A line of the player: {"t", "step", "verb", "status", "detail"}."""
         try:
             step = json.loads(line)
         except ValueError:
-            return Event(Mark.SAID, line) if line.strip() else None
+            return AgentEvent(Mark.SAID, line) if line.strip() else None
         if not isinstance(step, dict) or "verb" not in step:
-            return Event(Mark.SAID, line)
+            return AgentEvent(Mark.SAID, line)
         text = " ".join(str(step[key]) for key in ("verb", "status", "detail") if step.get(key))
-        return Event(_mark(step), text)
+        return AgentEvent(_mark(step), text)
 
     def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:
         return True  # to play the same book twice would repeat its story, not its work

@@ -22,10 +22,10 @@ __all__ = [
     "Box",
     "BoxBroke",
     "BoxSpec",
-    "Ended",
+    "ExecResult",
     "Engine",
     "Found",
-    "State",
+    "BoxState",
     "Swept",
     "Volume",
 ]
@@ -58,7 +58,7 @@ class BoxBroke(Exception):
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExecResult:
     """How a command ended. exit is None only if timed_out."""
 
     exit: int | None
@@ -69,7 +69,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class State:
+class BoxState:
     running: bool
     exit: int | None
     out_of_memory: bool
@@ -110,11 +110,11 @@ class Box:
         self.id = box_id
         self.name = name
 
-    def state(self) -> State:
+    def state(self) -> BoxState:
         with _breaking(f"box {self.name}: inspect"):
             state = self._api.inspect_container(self.id)["State"]
         running = bool(state["Running"])
-        return State(running, None if running else state["ExitCode"], bool(state["OOMKilled"]))
+        return BoxState(running, None if running else state["ExitCode"], bool(state["OOMKilled"]))
 
     def alive(self) -> bool:
         """False also for a box that is gone; raises BoxBroke only if the engine does not answer."""
@@ -146,7 +146,7 @@ class Box:
         timeout_s: float,
         silence_s: float = math.inf,
         output_bytes_max: int = OUTPUT_BYTES_MAX,
-    ) -> Ended:
+    ) -> ExecResult:
         """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at output_bytes_max.
 
         What gives stdin is called while the command starts; timeout_s begins when it has given it.
@@ -176,11 +176,13 @@ class Box:
                 if not done:
                     self._reap(user)
                     talk.run(time.monotonic() + 1.0, ended=lambda: True)
-                    return Ended(None, talk.stdout, talk.stderr, timed_out=True, truncated=talk.truncated)
+                    return ExecResult(
+                        None, talk.stdout, talk.stderr, timed_out=True, truncated=talk.truncated
+                    )
             status = self._exec_status(exec_id, deadline)
         if status is None or (status in KILLED and self._has_died()):
             raise BoxBroke(f"box {self.name}: it died while a command ran in it")
-        return Ended(status, talk.stdout, talk.stderr, truncated=talk.truncated)
+        return ExecResult(status, talk.stdout, talk.stderr, truncated=talk.truncated)
 
     def _exec_status(self, exec_id: str, deadline: float) -> int | None:
         """The engine closes the stream a moment before it records the exit status."""

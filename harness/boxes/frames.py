@@ -23,7 +23,7 @@ QUIET_S = (
 )
 
 
-class Reader(Protocol):
+class FrameReader(Protocol):
     def read(self, amount: int, /) -> bytes: ...
 
 
@@ -179,7 +179,7 @@ class Log:
         stamps = [stamp for stamp in self._seen.values() if stamp]
         return int(datetime.fromisoformat(f"{min(stamps)[:19]}+00:00").timestamp()) if stamps else 0
 
-    def read(self, raw: Reader) -> Iterator[tuple[str, bytes]]:
+    def read(self, raw: FrameReader) -> Iterator[tuple[str, bytes]]:
         """Every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at most 16 KB of output."""
         before = dict(self._seen)
         while len(head := raw.read(HEADER.size)) == HEADER.size:

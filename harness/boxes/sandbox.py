@@ -32,7 +32,7 @@ TRIAL_PIDS = 16
 
 
 @dataclass(frozen=True)
-class Session:
+class SandboxSession:
     """What one session's box is made of. `door`: the directory with door.sock, on the host."""
 
     run: str  # the label's value; one for each state directory
@@ -82,7 +82,7 @@ def hardened(
     )  # type: ignore[arg-type]
 
 
-def box_of(session: Session, *, salvage: bool = False) -> BoxSpec:
+def box_of(session: SandboxSession, *, salvage: bool = False) -> BoxSpec:
     spec = session.spec
     return hardened(
         image=session.image,
@@ -104,7 +104,12 @@ def box_of(session: Session, *, salvage: bool = False) -> BoxSpec:
 
 
 def start(
-    engine: Engine, session: Session, *, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, str]
+    engine: Engine,
+    session: SandboxSession,
+    *,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    files: Mapping[str, str],
 ) -> Box:
     """A fresh workspace and a running box on it; nothing is left behind when that fails (BoxBroke)."""
     write_session(session, mode="work", argv=argv, env=env, files=files)
@@ -116,7 +121,7 @@ def start(
         raise
 
 
-def salvage(engine: Engine, session: Session) -> tuple[bool, list[bytes]]:
+def salvage(engine: Engine, session: SandboxSession) -> tuple[bool, list[bytes]]:
     """Saves what a dead box left in its workspace, in a fresh box on the same volume.
 
     True if nothing is known to be lost, and the lines that the salvage said.
@@ -131,7 +136,7 @@ def salvage(engine: Engine, session: Session) -> tuple[bool, list[bytes]]:
         box.remove()
 
 
-def remove(engine: Engine, session: Session, box: Box | None) -> None:
+def remove(engine: Engine, session: SandboxSession, box: Box | None) -> None:
     """Removes the session's box, workspace, token file and door directory; the socket itself was the server's."""
     if box is not None:
         box.remove()
@@ -144,7 +149,7 @@ def remove(engine: Engine, session: Session, box: Box | None) -> None:
 
 
 def write_session(
-    session: Session,
+    session: SandboxSession,
     *,
     mode: str,
     argv: Sequence[str] = (),
@@ -168,7 +173,7 @@ def write_session(
     written.replace(session.door / "session.json")
 
 
-def proxied(session: Session) -> dict[str, str]:
+def proxied(session: SandboxSession) -> dict[str, str]:
     """Where tools find the way out (docs/egress.md). What is at the door itself, and in the box, is reached without it."""
     proxy, direct = URL_INSIDE.replace("://", f"://agent:{session.token}@"), "127.0.0.1,localhost"
     return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.client import Json, ServerClient
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, JsonOption, StateOption, place
 from harness.show import lines, witness
 
@@ -125,5 +125,5 @@ def row(event: Json, start_ms: int) -> str:
 def _one(commits: list[Json], wanted: str) -> Json:
     found = [commit for commit in commits if commit["commit"].startswith(wanted)]
     if len(wanted) < COMMIT_DIGITS_MIN or not found:
-        raise Failed(f"no commit {wanted} on main (write at least {COMMIT_DIGITS_MIN} digits)")
+        raise VerbFailed(f"no commit {wanted} on main (write at least {COMMIT_DIGITS_MIN} digits)")
     return found[0]

@@ -16,7 +16,7 @@ from harness.boxes.containers import BoxBroke, Engine
 from harness.images.image_engine import ImageEngine
 from harness.images.images import SANDBOXES, Images, Order, agent_order, suite_order
 from harness.run.plan import problem_line
-from harness.run.state import State
+from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
 from mcp_server import config as configs
 from mcp_server.config import Config, steering
@@ -31,7 +31,7 @@ SLOW_STORAGE = ("vfs", "devicemapper")  # every container copies its image
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One thing that was looked at. `fix` says what to do when it is not ok."""
 
     name: str
@@ -40,7 +40,7 @@ class Check:
     fix: str = ""
 
 
-def checkup(config_file: Path | None, state: State) -> Iterator[Check]:
+def checkup(config_file: Path | None, state: StateDirectory) -> Iterator[Finding]:
     """Everything, in the order in which a person would mend it; config_file None = there is none yet."""
     yield git_version(shutil.which("git"))
     existing = next(place for place in (state.root, *state.root.parents) if place.is_dir())
@@ -48,12 +48,12 @@ def checkup(config_file: Path | None, state: State) -> Iterator[Check]:
     config, found = configuration(config_file)
     yield found
     for suite in config.suites.values() if config else ():
-        yield Check(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
+        yield Finding(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
     try:
         with Engine.connect() as engine:
             yield from _engine_checks(engine, config, state, existing)
     except BoxBroke as broke:
-        yield Check(
+        yield Finding(
             "engine",
             False,
             str(broke),
@@ -61,21 +61,21 @@ def checkup(config_file: Path | None, state: State) -> Iterator[Check]:
         )
 
 
-def git_version(git: str | None) -> Check:
+def git_version(git: str | None) -> Finding:
     needed = "install git {}.{} or newer".format(*OLDEST_GIT)
     if git is None:
-        return Check("git", False, "not found", needed)
+        return Finding("git", False, "not found", needed)
     said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     found = re.search(r"(\d+)\.(\d+)", said)
     ok = found is not None and tuple(map(int, found.groups())) >= OLDEST_GIT
-    return Check("git", ok, said, "" if ok else needed)
+    return Finding("git", ok, said, "" if ok else needed)
 
 
-def room(place: Path, name: str) -> Iterator[Check]:
+def room(place: Path, name: str) -> Iterator[Finding]:
     """Disk and inodes where `place` lies."""
     free_mb = shutil.disk_usage(place).free >> 20
     enough = free_mb >= DISK_FREE_MIN_MB
-    yield Check(
+    yield Finding(
         f"disk ({name})",
         enough,
         f"{free_mb} MB free on {place}",
@@ -85,20 +85,22 @@ def room(place: Path, name: str) -> Iterator[Check]:
     if stat.f_files:  # 0 where inodes are not counted (btrfs)
         enough = stat.f_favail >= INODES_FREE_MIN
         needed = f"at least {INODES_FREE_MIN} are needed: remove small files, or choose another file system"
-        yield Check(f"inodes ({name})", enough, f"{stat.f_favail} free on {place}", "" if enough else needed)
+        yield Finding(
+            f"inodes ({name})", enough, f"{stat.f_favail} free on {place}", "" if enough else needed
+        )
 
 
-def configuration(file: Path | None) -> tuple[Config | None, Check]:
+def configuration(file: Path | None) -> tuple[Config | None, Finding]:
     """The configuration and every problem of it, those of the files that it names included."""
     if file is None or not file.is_file():
-        return None, Check("config", False, "no harness.toml here or above", "`harness init` writes one")
+        return None, Finding("config", False, "no harness.toml here or above", "`harness init` writes one")
     loaded = configs.load(file)
     problems = loaded if isinstance(loaded, list) else configs.check_files(loaded, file.name)
     if problems:
-        return None, Check("config", False, "\n".join(map(problem_line, problems)), f"mend {file}")
+        return None, Finding("config", False, "\n".join(map(problem_line, problems)), f"mend {file}")
     assert isinstance(loaded, Config)
     told = f"{file}: {len(loaded.tasks)} tasks, {len(loaded.suites)} suites, {len(loaded.agents)} kinds of agents"
-    return loaded, Check("config", True, told)
+    return loaded, Finding("config", True, told)
 
 
 def writable(config: Config, repo: str) -> tuple[str, ...]:
@@ -123,16 +125,18 @@ def exposure(suite: Suite, agents: tuple[str, ...]) -> str:
     return f"{said}; agents may write what steers it: {some(open_ones)}" if open_ones else said
 
 
-def _engine_checks(engine: Engine, config: Config | None, state: State, existing: Path) -> Iterator[Check]:
-    yield Check("engine", True, f"Docker {engine.version()}")
+def _engine_checks(
+    engine: Engine, config: Config | None, state: StateDirectory, existing: Path
+) -> Iterator[Finding]:
+    yield Finding("engine", True, f"Docker {engine.version()}")
     facts = ImageEngine(engine).facts()
     driver, total_mb = str(facts.get("Driver")), int(facts.get("MemTotal", 0)) >> 20
     slow = driver in SLOW_STORAGE
-    yield Check(
+    yield Finding(
         "storage", not slow, driver, "use overlay2: each sandbox copies its whole image now" if slow else ""
     )
     enough = total_mb >= ENGINE_MEMORY_MIN_MB
-    yield Check(
+    yield Finding(
         "memory",
         enough,
         f"{total_mb} MB on the engine",
@@ -147,10 +151,12 @@ def _engine_checks(engine: Engine, config: Config | None, state: State, existing
         yield from _agents(engine, images, config, state, existing)
 
 
-def _images(images: Images, config: Config | None) -> Iterator[Check]:
+def _images(images: Images, config: Config | None) -> Iterator[Finding]:
     for order in _orders(config):
         here = images.is_here(order)
-        yield Check(f"image {order}", here, "there" if here else "missing", "" if here else _image_fix(order))
+        yield Finding(
+            f"image {order}", here, "there" if here else "missing", "" if here else _image_fix(order)
+        )
 
 
 def _orders(config: Config | None) -> list[Order]:
@@ -172,14 +178,16 @@ def _image_fix(order: Order) -> str:
     )
 
 
-def _agents(engine: Engine, images: Images, config: Config, state: State, existing: Path) -> Iterator[Check]:
+def _agents(
+    engine: Engine, images: Images, config: Config, state: StateDirectory, existing: Path
+) -> Iterator[Finding]:
     """Whether each kind of agent could start: its program in its image, its files in the project."""
     checks = Preflight(engine, run=state.label, state=existing, root=config.root)
     for spec in config.agents.values():
         order = agent_order(spec.kind, spec.image)
         if spec.count and images.is_here(order):
             problem = checks.problem(Seat(f"{spec.name}-1", spec), images.deliver(order))
-            yield Check(
+            yield Finding(
                 f"agents.{spec.name}",
                 problem is None,
                 problem or f"{spec.kind}, {spec.count} of them",

@@ -18,7 +18,7 @@ from rich.table import Table
 from harness.client import Json, ServerClient, ServerGone, ServerSaidNo
 from harness.connect import clients, writing
 from harness.connect.clients import CLIENTS, Door, Setting
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
 
 
@@ -47,7 +47,7 @@ def connect(
 ) -> None:
     """Mint a token for NAME, and print the client's configuration and the git commands."""
     if sum([write, stdio, list_, revoke is not None]) > 1:
-        raise Failed("--write, --stdio, --list and --revoke are four things: choose one", Exit.USAGE)
+        raise VerbFailed("--write, --stdio, --list and --revoke are four things: choose one", Exit.USAGE)
     where, name = place(context, config, state), name or getpass.getuser()
     if stdio:
         return _serve(where, name)
@@ -69,9 +69,9 @@ def _check(client: str, *, write: bool) -> None:
     if client not in CLIENTS:
         near = difflib.get_close_matches(client, CLIENTS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(CLIENTS)}"
-        raise Failed(f"no client {client!r}; {hint}", Exit.USAGE)
+        raise VerbFailed(f"no client {client!r}; {hint}", Exit.USAGE)
     if write and CLIENTS[client](Door("", "", "")).file is None:
-        raise Failed(
+        raise VerbFailed(
             "--write needs --client: where another one has its configuration, nobody knows", Exit.USAGE
         )
 
@@ -106,7 +106,7 @@ class _Dial:
 
     def __exit__(self, *_: object) -> None:
         with (
-            contextlib.suppress(ServerGone, ServerSaidNo, Failed),
+            contextlib.suppress(ServerGone, ServerSaidNo, VerbFailed),
             self._where.running() as server,
         ):  # the run may have ended first
             self._hand_in(server)
@@ -151,7 +151,7 @@ def _revoke(server: ServerClient, named: str) -> None:
         )
     ]
     if not found:
-        raise Failed(f"no live token {named!r}; `harness connect --list` shows them")
+        raise VerbFailed(f"no live token {named!r}; `harness connect --list` shows them")
     for token in found:
         ended = server.revoke_token(token["id"])
         tasks = "".join(
@@ -169,7 +169,7 @@ def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
     assert setting.file is not None
     try:
         written = writing.write(Path(setting.file).expanduser(), setting.merged)
-    except Failed:
+    except VerbFailed:
         server.revoke_token(issued["id"], keeps_lease=True)  # nobody has it
         raise
     print(

@@ -24,15 +24,15 @@ from harness.client import Json
 from harness.commands import audit
 from harness.run import oracle_jobs
 from harness.run import run as runs
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import CONFIG_NAME, place
-from harness.run.plan import Plan, load_config
+from harness.run.plan import RunPlan, load_config
 from harness.run.run import Run, Why
 from harness.run.server_process import SOURCES
 from harness.run.signals import StopSignal
-from harness.run.state import DIRECTORY_NAME, State, now_ms
+from harness.run.state import DIRECTORY_NAME, StateDirectory, now_ms
 from harness.show import demo_report, incidents, report
-from harness.show.demo_report import Measured
+from harness.show.demo_report import DemoFigures
 from harness.show.report import Figures, Judged
 from harness.show.table import PlainLines
 
@@ -55,7 +55,7 @@ def demo(
 ) -> None:
     """Watch six agents build a SQL engine against sqlite3, without a model and without a key."""
     if place(context).is_remote:
-        raise Failed("the demo brings its own server; leave --server away", Exit.USAGE)
+        raise VerbFailed("the demo brings its own server; leave --server away", Exit.USAGE)
     console = Console(highlight=False)
     with _directory(keep=keep) as directory:
         plan = prepared(directory, state)
@@ -73,11 +73,11 @@ def demo(
     raise typer.Exit(Exit.FAILED if unmet else Exit.DONE)
 
 
-def prepared(directory: Path, state: Path | None) -> Plan:
+def prepared(directory: Path, state: Path | None) -> RunPlan:
     """A copy of the example as a user's repository, and the plan for a run on it."""
     source = SOURCES / EXAMPLE / "project"
     if not source.is_dir():
-        raise Failed(
+        raise VerbFailed(
             f"the example is not there: {source}; the demo runs from a source tree", Exit.INFRASTRUCTURE
         )
     project = directory / "minisql"
@@ -85,7 +85,9 @@ def prepared(directory: Path, state: Path | None) -> Plan:
     config = project / CONFIG_NAME
     config.write_text(with_absolute_paths(config.read_text(), source))
     make_user_repository(project)
-    return Plan(config, load_config(config), State((state or project / DIRECTORY_NAME).resolve()), port=0)
+    return RunPlan(
+        config, load_config(config), StateDirectory((state or project / DIRECTORY_NAME).resolve()), port=0
+    )
 
 
 def with_absolute_paths(config: str, source: Path) -> str:
@@ -104,7 +106,9 @@ def make_user_repository(project: Path) -> None:
             ["git", *USER, *words], cwd=project, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise Failed(f"git {words[0]} failed in {project}: {done.stderr.strip()}", Exit.INFRASTRUCTURE)
+            raise VerbFailed(
+                f"git {words[0]} failed in {project}: {done.stderr.strip()}", Exit.INFRASTRUCTURE
+            )
 
 
 @contextmanager
@@ -143,8 +147,8 @@ class Audience:
 
     run: Run
     engine: Engine
-    watch: incidents.Watch = field(default_factory=incidents.Watch)
-    seen: list[incidents.Kind] = field(default_factory=list)
+    watch: incidents.IncidentWatch = field(default_factory=incidents.IncidentWatch)
+    seen: list[incidents.IncidentKind] = field(default_factory=list)
 
     def __call__(self, event: Json) -> None:
         for incident in self.watch.feed(event):
@@ -165,7 +169,7 @@ class Audience:
                     self.run.view.say(f"   >>> the container of {name} is killed ({found.name})")
 
 
-def _played(plan: Plan, console: Console) -> tuple[Why, Measured]:
+def _played(plan: RunPlan, console: Console) -> tuple[Why, DemoFigures]:
     began, start_ms = time.monotonic(), now_ms()
     with StopSignal() as stop, CountingEngine.connect() as engine, Stage(console, start_ms) as view:
         with runs.opened(plan, view, stop, engine) as run:
@@ -180,14 +184,14 @@ def _played(plan: Plan, console: Console) -> tuple[Why, Measured]:
     figures = replace(
         figures, containers_left=left, containers_started=started, wall_s=round(time.monotonic() - began, 1)
     )
-    return why, Measured(figures, tuple(dict.fromkeys(audience.seen)), _all_tasks(plan), judged)
+    return why, DemoFigures(figures, tuple(dict.fromkeys(audience.seen)), _all_tasks(plan), judged)
 
 
-def _all_tasks(plan: Plan) -> int:
+def _all_tasks(plan: RunPlan) -> int:
     return len(plan.config.tasks)
 
 
-def _measured(run: Run, plan: Plan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
+def _measured(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
     """The figures, and with them the verdict of every commit of main, run afresh."""
     events, history = (
         list(audit.every(run.client)),

@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from harness.commands.checkup import Check, checkup
-from harness.run.failure import Exit, Failed
+from harness.commands.checkup import Finding, checkup
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 
 def doctor(
@@ -18,7 +18,7 @@ def doctor(
 ) -> None:
     """Check engine, images, disk, inodes, configuration and agents; exit 2 for a bad configuration, 1 for anything else."""
     where = place(context, config, state)
-    checks: list[Check] = []
+    checks: list[Finding] = []
     console = Console()
     for check in checkup(*_places(where)):
         checks.append(check)
@@ -31,21 +31,21 @@ def doctor(
     raise typer.Exit(_exit(checks))
 
 
-def _places(where: Place) -> tuple[Path | None, State]:
+def _places(where: Place) -> tuple[Path | None, StateDirectory]:
     """The configuration file if there is one, and the state directory that a run would use."""
     try:
         return where.config_file(), where.state_dir()
-    except Failed:
-        return None, State((where.state or where.here / DIRECTORY_NAME).resolve())
+    except VerbFailed:
+        return None, StateDirectory((where.state or where.here / DIRECTORY_NAME).resolve())
 
 
-def _line(check: Check) -> str:
+def _line(check: Finding) -> str:
     mark = "ok  " if check.ok else "FAIL"
     told = f"{mark} {check.name}: {check.detail}"
     return f"{told}\n     -> {check.fix}" if check.fix and not check.ok else told
 
 
-def _exit(checks: list[Check]) -> Exit:
+def _exit(checks: list[Finding]) -> Exit:
     failed = {check.name for check in checks if not check.ok}
     if "config" in failed:
         return Exit.USAGE

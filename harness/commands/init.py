@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.inspect_repo import Inspection, TestCommand, as_name, inspect
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from mcp_server.config import steering
 
 CONFIG = Path("harness.toml")
@@ -34,10 +34,12 @@ def init(
 def write(root: Path, *, force: bool) -> list[Path]:
     """Both files, or Failed and neither."""
     if not (root / ".git").exists():
-        raise Failed(f"{root} is not the top of a git repository; run `git init` there first", Exit.USAGE)
+        raise VerbFailed(f"{root} is not the top of a git repository; run `git init` there first", Exit.USAGE)
     there = [str(path) for path in (CONFIG, FIRST_TASK) if (root / path).exists()]
     if there and not force:
-        raise Failed(f"{' and '.join(there)} already there; --force writes over what is there", Exit.USAGE)
+        raise VerbFailed(
+            f"{' and '.join(there)} already there; --force writes over what is there", Exit.USAGE
+        )
     found = inspect(root)
     texts = {root / CONFIG: config_text(found), root / FIRST_TASK: task_text(found)}
     for path, text in texts.items():

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from harness.agents import ADAPTERS
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, Place, StateOption, place
 from harness.run.plan import load_config
-from harness.run.state import State
+from harness.run.state import StateDirectory
 from harness.sessions import transcript
 from harness.sessions.transcript import Parse
 
@@ -49,17 +49,17 @@ def logs(
             sys.stderr.write(f"--- {file}\n")
 
 
-def _chosen(state: State, agent: str, session: str | None) -> Path:
+def _chosen(state: StateDirectory, agent: str, session: str | None) -> Path:
     if agent in OTHER_LOGS:
         found = [file for file in [state.logs / f"{agent}.log"] if file.exists()]
     else:
         found = [log for log in state.session_logs(agent) if session in (None, log.stem)]
     if not found:
-        raise Failed(_missing(state, agent, session), Exit.FAILED)
+        raise VerbFailed(_missing(state, agent, session), Exit.FAILED)
     return found[-1]
 
 
-def _missing(state: State, agent: str, session: str | None) -> str:
+def _missing(state: StateDirectory, agent: str, session: str | None) -> str:
     agents = state.agents_with_logs()
     if agent in agents:
         sessions = ", ".join(log.stem for log in state.session_logs(agent)) or "none"
@@ -73,7 +73,7 @@ def _parser(where: Place, agent: str) -> Parse | None:
     """How this agent's lines are read; None where nobody can tell what kind of agent it is."""
     try:
         spec = load_config(where.config_file()).spec_of(agent)
-    except Failed:
+    except VerbFailed:
         return None
     kind = (
         spec.kind if spec is not None else agent.rpartition("-")[0]

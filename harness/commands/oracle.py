@@ -9,7 +9,7 @@ import typer
 
 from harness.run import oracle_jobs
 from harness.run.crew import runners_at_hand
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.oracle_jobs import Repeated
 from harness.run.place import ConfigOption, JsonOption, StateOption, place
 
@@ -62,7 +62,7 @@ def run(
     with where.served() as client, runners_at_hand(where, needed=needed):
         suites = [suite] if suite else sorted(client.status().get("suites", {}))
         if not suites:
-            raise Failed("no [oracle.NAME] is configured", Exit.USAGE)
+            raise VerbFailed("no [oracle.NAME] is configured", Exit.USAGE)
         if repeat > 1:
             runs = oracle_jobs.repeat(client, suites, commit, times=repeat, at_once=AT_ONCE)
             print(jsons.dumps(_differences(runs), indent=2) if json else "\n".join(_repeated(runs)))

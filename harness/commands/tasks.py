@@ -10,7 +10,7 @@ from rich.table import Table
 
 from harness.run import oracle_jobs
 from harness.run.crew import runners_at_hand
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, JsonOption, StateOption, place
 
 app = typer.Typer(no_args_is_help=True)
@@ -153,4 +153,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text()
     except OSError as error:
-        raise Failed(f"cannot read {file}: {error.strerror}", Exit.USAGE) from error
+        raise VerbFailed(f"cannot read {file}: {error.strerror}", Exit.USAGE) from error

@@ -15,13 +15,13 @@ from rich.console import Console
 from harness.boxes.containers import Engine
 from harness.run import plan as plans
 from harness.run import run as runs
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.place import ConfigOption, Place, StateOption, place
-from harness.run.plan import Plan, Remote
+from harness.run.plan import Remote, RunPlan
 from harness.run.run import Why
 from harness.run.server_process import SOURCES
 from harness.run.signals import StopSignal
-from harness.run.state import State, now_ms
+from harness.run.state import StateDirectory, now_ms
 from harness.show.table import headline, view
 
 DETACH_WAIT_S = 900.0  # the first start builds images
@@ -57,19 +57,19 @@ def up(
     raise typer.Exit(exit)
 
 
-def planned(where: Place, wishes: list[str], port: int | None, *, stay: bool) -> Plan:
+def planned(where: Place, wishes: list[str], port: int | None, *, stay: bool) -> RunPlan:
     """The plan, with every problem of configuration and command line told before anything starts."""
     file = where.config_file()
     config = plans.with_counts(plans.load_config(file), wishes)
     remote = _remote(where) if where.is_remote else None
-    return Plan(file, config, where.state_dir(), config.run.port if port is None else port, remote, stay)
+    return RunPlan(file, config, where.state_dir(), config.run.port if port is None else port, remote, stay)
 
 
 def _remote(where: Place) -> Remote:
     """The server that is up already; its doors must be on this machine, or no sandbox could reach it."""
     state = where.state_dir()
     if not state.database.exists():
-        raise Failed(
+        raise VerbFailed(
             f"{state.root} is not that server's state directory; name it with --state: agents enter by its doors",
             Exit.USAGE,
         )
@@ -78,7 +78,7 @@ def _remote(where: Place) -> Remote:
         return Remote(client.url, client.token)
 
 
-def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
+def run(plan: RunPlan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     """One run with a view; its summary is printed, its exit status returned."""
     start_ms = now_ms()
     with (
@@ -100,7 +100,7 @@ def run(plan: Plan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     return why, _exit(why, status)
 
 
-def summary(status: dict, why: Why, state: State, took_ms: int) -> str:
+def summary(status: dict, why: Why, state: StateDirectory, took_ms: int) -> str:
     refused = (
         ", ".join(f"{code} {count}" for code, count in sorted(status.get("refusals", {}).items())) or "none"
     )
@@ -125,7 +125,7 @@ def _exit(why: Why, status: dict) -> Exit:
     return Exit.FAILED
 
 
-def _argv(plan: Plan, where: Place, wishes: list[str]) -> list[str]:
+def _argv(plan: RunPlan, where: Place, wishes: list[str]) -> list[str]:
     """This command again, without --detach, and with every path spelled out: it runs in another directory."""
     remote = (
         ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())]
@@ -138,11 +138,11 @@ def _argv(plan: Plan, where: Place, wishes: list[str]) -> list[str]:
     return [sys.executable, "-m", "harness", *remote, "up", *place, *agents, *stay, "--plain"]
 
 
-def _detach(state: State, argv: list[str]) -> None:
+def _detach(state: StateDirectory, argv: list[str]) -> None:
     """Starts `argv` in a session of its own, and returns once its agents are started."""
     state.prepare()
     if state.is_held():
-        raise Failed(f"a run is already up on {state.root}; `harness status` shows it")
+        raise VerbFailed(f"a run is already up on {state.root}; `harness status` shows it")
     from_byte = state.up_log.stat().st_size if state.up_log.exists() else 0
     with state.up_log.open("ab") as log:
         child = subprocess.Popen(
@@ -158,7 +158,7 @@ def _detach(state: State, argv: list[str]) -> None:
             _ended_early(child.returncode, state.up_log, from_byte)
             return
         time.sleep(DETACH_POLL_S)
-    raise Failed(
+    raise VerbFailed(
         f"not running after {DETACH_WAIT_S:.0f} s; process {child.pid} goes on; see {state.up_log}",
         Exit.INFRASTRUCTURE,
     )
@@ -172,6 +172,6 @@ def _ended_early(status: int, log: Path, from_byte: int) -> None:
     print("\n".join(tail), file=sys.stderr if status else sys.stdout)
     if status:
         known = status in set(Exit)
-        raise Failed(
+        raise VerbFailed(
             f"the run ended with status {status}; see {log}", Exit(status) if known else Exit.INFRASTRUCTURE
         )

@@ -14,7 +14,7 @@ from tomlkit.items import AbstractTable, InlineTable
 INDENT = 2
 
 
-class Unreadable(Exception):
+class UnreadableConfig(Exception):
     """The file is not what it should be; the message says where."""
 
 
@@ -24,14 +24,14 @@ def json(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
         document = jsons.loads(before, object_pairs_hook=_distinct) if before.strip() else {}
     except ValueError as wrong:
         hint = "; its comments would be lost" if re.search(r"^\s*(//|/\*)", before, re.MULTILINE) else ""
-        raise Unreadable(f"it is not plain JSON: {wrong}{hint}") from wrong
+        raise UnreadableConfig(f"it is not plain JSON: {wrong}{hint}") from wrong
     if not isinstance(document, dict):
-        raise Unreadable("it is JSON, but no object")
+        raise UnreadableConfig("it is JSON, but no object")
     table = document
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise Unreadable(f"its {key!r} is no object")
+            raise UnreadableConfig(f"its {key!r} is no object")
     table[keys[-1]] = entry
     indent = re.search(r"^([ \t]+)\S", before, re.MULTILINE)
     return jsons.dumps(document, indent=indent[1] if indent else INDENT, ensure_ascii=False) + "\n"
@@ -42,14 +42,14 @@ def toml(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
     try:
         document = tomlkit.parse(before)
     except TOMLKitError as wrong:
-        raise Unreadable(f"it is not TOML: {wrong}") from wrong
+        raise UnreadableConfig(f"it is not TOML: {wrong}") from wrong
     table: Any = document
     for key in keys[:-1]:
         if key not in table:
             table.add(key, tomlkit.table(is_super_table=True))
         table = table[key]
         if not isinstance(table, AbstractTable | dict):
-            raise Unreadable(f"its {key!r} is no table")
+            raise UnreadableConfig(f"its {key!r} is no table")
     made = tomlkit.inline_table() if isinstance(table, InlineTable) else tomlkit.table()
     made.update(entry)
     table[keys[-1]] = made

@@ -29,7 +29,7 @@ from mcp.types import (
 
 from harness.client import ServerGone, ServerSaidNo
 from harness.connect.clients import Door
-from harness.run.failure import Failed
+from harness.run.failure import VerbFailed
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 120.0  # every call is answered within 45 s, with pings meanwhile
@@ -40,7 +40,7 @@ AWAY = (
     MCPError,
     ServerGone,
     ServerSaidNo,
-    Failed,
+    VerbFailed,
 )  # how a server that is not there shows itself
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Dial(Protocol):
     def __call__(self, *, afresh: bool) -> Door: ...
 
 
-class Gone(Exception):
+class StdioClosed(Exception):
     """The server cannot be reached; the message says why and what to do."""
 
 
@@ -61,8 +61,8 @@ async def serve(dial: Dial) -> None:
     """Serves MCP on this process's stdin and stdout until the client hangs up. Raises Failed where no server is there at the start."""
     try:
         server = await proxy(dial)
-    except Gone as gone:
-        raise Failed(str(gone)) from gone
+    except StdioClosed as gone:
+        raise VerbFailed(str(gone)) from gone
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
@@ -82,7 +82,7 @@ async def proxy(dial: Dial) -> Server:
                     params.name, params.arguments or {}, progress_callback=progress
                 ),
             )
-        except Gone as gone:
+        except StdioClosed as gone:
             return CallToolResult(content=[TextContent(type="text", text=str(gone))], is_error=True)
 
     async def list_resources(
@@ -101,7 +101,7 @@ async def proxy(dial: Dial) -> Server:
     async def listed(act: Act[T]) -> T:
         try:
             return await ask(dial, act)
-        except Gone as gone:
+        except StdioClosed as gone:
             raise MCPError(code=INTERNAL_ERROR, message=str(gone)) from gone
 
     name, version, instructions = await ask(dial, _about)
@@ -124,7 +124,7 @@ async def ask(dial: Dial, act: Act[T]) -> T:
     except _SaidNo as no:
         raise no.error from None
     except AWAY as broke:
-        raise Gone(
+        raise StdioClosed(
             f"the harness server does not answer ({_leaf(broke)}); call again when it is up: every call may be repeated"
         ) from broke
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.connect.merging import Unreadable
-from harness.run.failure import Exit, Failed
+from harness.connect.merging import UnreadableConfig
+from harness.run.failure import Exit, VerbFailed
 
 BACKUP = ".before-harness"
 
@@ -30,13 +30,13 @@ def write(file: Path, merged: Callable[[str], str]) -> Written:
         file.parent.mkdir(parents=True, exist_ok=True)
         backup = None if before is None else _replaced(file.with_name(file.name + BACKUP), before)
         return Written(_replaced(file, text.encode()), backup)
-    except (Unreadable, UnicodeDecodeError) as wrong:
-        raise Failed(
+    except (UnreadableConfig, UnicodeDecodeError) as wrong:
+        raise VerbFailed(
             f"{file} was not changed: {wrong}. Mend it, or put the entry there by hand (the same command without --write prints it)",
             Exit.USAGE,
         ) from wrong
     except OSError as wrong:
-        raise Failed(
+        raise VerbFailed(
             f"{wrong.filename or file} cannot be written: {wrong.strerror}; nothing was changed",
             Exit.INFRASTRUCTURE,
         ) from wrong

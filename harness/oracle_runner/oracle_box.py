@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from harness.boxes import sandbox
-from harness.boxes.containers import IDLE, Box, BoxBroke, BoxSpec, Ended, Stdin
+from harness.boxes.containers import IDLE, Box, BoxBroke, BoxSpec, ExecResult, Stdin
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
 from oracle.suites.base import SQLLOGICTEST, Case, Suite
@@ -189,7 +189,7 @@ class OracleBox:
             min(shares, key=lambda share: sum(map(len, share))).append(session)
         timeout_s = deadline_s + suite.case_timeout_s + BATCH_MARGIN_S
 
-        def one(slot: int) -> Ended:
+        def one(slot: int) -> ExecResult:
             here = settings | {"cwd": SOURCE if source else scratch(slot)}
             asked = [[asdict(record) for record in session] for session in shares[slot]]
             ended = self._run(slot, here, asked, timeout_s, script="session.py")
@@ -204,7 +204,7 @@ class OracleBox:
                 for line in _lines(ended)
             }
 
-    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> readers.Ended | None:
+    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> readers.CommandResult | None:
         """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live to tell."""
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
@@ -221,7 +221,7 @@ class OracleBox:
         if not lines:
             return None
         answer = _answer(lines[-1])
-        return readers.Ended(
+        return readers.CommandResult(
             answer.exit, answer.output, answer.error, lines[-1].get("collected"), answer.timed_out, answer.truncated,
             unplanted=bool(lines[-1].get("unplanted")),
         )  # fmt: skip
@@ -254,7 +254,7 @@ class OracleBox:
         timeout_s: float,
         *,
         script: str = "batch.py",
-    ) -> Ended:
+    ) -> ExecResult:
         user = FIRST_SLOT + slot
         given = [dict(settings) | {"user": user, "scratch": scratch(slot)}, *cases]
         stdin = "\n".join(json.dumps(line) for line in given).encode()
@@ -288,7 +288,7 @@ def _with_imports(script: str) -> Iterable[str]:
     yield OWN_IMPORT.sub("", text)
 
 
-def _said(ended: Ended) -> str:
+def _said(ended: ExecResult) -> str:
     """Its last words; the engine's own are on stdout."""
     return (ended.stderr + ended.stdout)[-500:].decode("utf-8", "replace").strip()
 
@@ -297,7 +297,7 @@ def _user(uid: int) -> str:
     return f"{uid}:{uid}"
 
 
-def _built(ended: Ended, suite: Suite) -> Built | None:
+def _built(ended: ExecResult, suite: Suite) -> Built | None:
     lines = (
         _lines(ended, needs="build") if ended.exit == 0 else []
     )  # killed in its middle, whatever it seems to say
@@ -311,7 +311,7 @@ def _built(ended: Ended, suite: Suite) -> Built | None:
     raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {said}")
 
 
-def _lines(ended: Ended, *, needs: str = "id") -> list[dict[str, Any]]:
+def _lines(ended: ExecResult, *, needs: str = "id") -> list[dict[str, Any]]:
     """The JSON objects among the output's lines; the last one may be cut off where the executor was killed."""
     found = []
     for line in ended.stdout.splitlines():

@@ -20,7 +20,7 @@ from harness.oracle_runner.warm_boxes import WarmBoxes
 from oracle import globs
 from oracle.judging import judge, run, verdict
 from oracle.judging.answer import Answer, sound
-from oracle.judging.verdict import Counts, Verdict
+from oracle.judging.verdict import CaseCounts, Verdict
 from oracle.suites import teeth
 from oracle.suites.base import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
 from oracle.suites.sqllogictest import shrink
@@ -144,7 +144,7 @@ class Work:
                 if decided.status == verdict.BROKEN:
                     return run.Ran(decided)
                 rows.append(teeth.noticed(engine.name, decided))
-        counts = Counts(len(cases), len(cases), len(cases))
+        counts = CaseCounts(len(cases), len(cases), len(cases))
         return run.Ran(
             teeth.conclude(suite, rows, counts),
             {name: answer for name, answer in new.items() if sound(answer)},

@@ -17,9 +17,9 @@ from harness.client import ServerClient, ServerGone
 from harness.images.images import Images
 from harness.oracle_runner.runner import Runner
 from harness.run.place import Place
-from harness.run.plan import Plan, load_config
+from harness.run.plan import RunPlan, load_config
 from harness.run.server_process import stop_stray_server
-from harness.run.state import State
+from harness.run.state import StateDirectory
 from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
 from harness.sessions.supervisor import AgentState, Hired, Supervisor
@@ -46,7 +46,7 @@ class Crew:
     """Used `with`: what it started is stopped and removed when it is left."""
 
     def __init__(
-        self, plan: Plan, client: ServerClient, runner_client: ServerClient, engine: Engine, *, say: Say
+        self, plan: RunPlan, client: ServerClient, runner_client: ServerClient, engine: Engine, *, say: Say
     ) -> None:
         self._plan, self._client, self._runner_client, self._engine, self._say = (
             plan,
@@ -168,7 +168,7 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
             sweep(engine, state)
 
 
-def clear(engine: Engine, state: State, *, with_server: bool) -> Cleared:
+def clear(engine: Engine, state: StateDirectory, *, with_server: bool) -> Cleared:
     """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what they have not committed."""
     stopping = [
         _thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event())
@@ -179,7 +179,7 @@ def clear(engine: Engine, state: State, *, with_server: bool) -> Cleared:
     return Cleared(sweep(engine, state), had_server=server)
 
 
-def _agents(engine: Engine, state: State) -> list[Found]:
+def _agents(engine: Engine, state: StateDirectory) -> list[Found]:
     return engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True)
 
 
@@ -190,12 +190,14 @@ def _stop(engine: Engine, id: str) -> None:
             box.stop(STOP_GRACE_S)
 
 
-def sweep(engine: Engine, state: State) -> Swept:
+def sweep(engine: Engine, state: StateDirectory) -> Swept:
     """Removes every box and volume of the run on this state directory."""
     return sandbox.sweep_run(engine, state.label)
 
 
-def _runner(number: int, client: ServerClient, engine: Engine, images: Images, state: State) -> Runner:
+def _runner(
+    number: int, client: ServerClient, engine: Engine, images: Images, state: StateDirectory
+) -> Runner:
     return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
 
 

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class Failed(Exception):
+class VerbFailed(Exception):
     """The verb cannot do what was asked; `str` is the one line that the person reads."""
 
     def __init__(self, message: str, exit: Exit = Exit.FAILED) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.client import ServerClient
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 WAIT_S = 20.0  # for which the server is asked to wait with its answer
 POLL_S = 0.05
@@ -34,7 +34,9 @@ def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
         if seen.get("verdict"):
             return seen["verdict"] | ({HELD_OUT: seen[HELD_OUT]} if HELD_OUT in seen else {})
         time.sleep(POLL_S)
-    raise Failed(f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?", Exit.INFRASTRUCTURE)
+    raise VerbFailed(
+        f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?", Exit.INFRASTRUCTURE
+    )
 
 
 def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
@@ -48,7 +50,7 @@ def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
     say(f"checking that the oracle can fail: {', '.join(unproven)}")
     for suite, verdict in check_all(client):
         if verdict["status"] != "passed":
-            raise Failed(
+            raise VerbFailed(
                 _toothless(suite, verdict),
                 Exit.FAILED if verdict["status"] == "failed" else Exit.INFRASTRUCTURE,
             )
@@ -131,7 +133,7 @@ def tasks(
             return told
         for job in told["running"].values():
             wait(client, job)
-    raise Failed(f"main moved {MAIN_MOVES_MAX} times while it was run; try again")
+    raise VerbFailed(f"main moved {MAIN_MOVES_MAX} times while it was run; try again")
 
 
 def teeth(verdict: Json) -> str:

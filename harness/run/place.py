@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from harness.client import ServerClient, ServerGone
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.server_process import start_server, stop_stray_server
-from harness.run.state import DIRECTORY_NAME, State, StateBusy
+from harness.run.state import DIRECTORY_NAME, StateBusy, StateDirectory
 
 CONFIG_NAME = "harness.toml"
 
@@ -44,11 +44,11 @@ class Place:
         for directory in (here, *here.parents):
             if (directory / CONFIG_NAME).is_file():
                 return directory / CONFIG_NAME
-        raise Failed(f"no {CONFIG_NAME} here or above; `harness init` writes one", Exit.USAGE)
+        raise VerbFailed(f"no {CONFIG_NAME} here or above; `harness init` writes one", Exit.USAGE)
 
-    def state_dir(self) -> State:
+    def state_dir(self) -> StateDirectory:
         root = self.state if self.state is not None else self.config_file().parent / DIRECTORY_NAME
-        return State(root.resolve())
+        return StateDirectory(root.resolve())
 
     @property
     def is_remote(self) -> bool:
@@ -61,14 +61,14 @@ class Place:
     def remote_client(self) -> ServerClient:
         assert self.server is not None
         if self.token_file is None:
-            raise Failed(
+            raise VerbFailed(
                 "--server needs --token-file (or HARNESS_TOKEN_FILE): the admin token of that server",
                 Exit.USAGE,
             )
         try:
             token = self.token_file.read_text().strip()
         except OSError as error:
-            raise Failed(
+            raise VerbFailed(
                 f"cannot read the token file {self.token_file}: {error.strerror}", Exit.USAGE
             ) from error
         return ServerClient(self.server, token)
@@ -83,7 +83,7 @@ class Place:
         state = self.state_dir()
         url, token = state.server_url(), state.token("admin")
         if url is None or token is None or not state.is_held():
-            raise Failed(f"no run is up on {state.root}; `harness up` starts one")
+            raise VerbFailed(f"no run is up on {state.root}; `harness up` starts one")
         with ServerClient(url, token) as client:
             yield client
 
@@ -96,12 +96,12 @@ class Place:
             return
         state = self.state_dir()
         if not state.database.exists():
-            raise Failed(f"nothing ever ran on {state.root}; `harness up` starts a run")
+            raise VerbFailed(f"nothing ever ran on {state.root}; `harness up` starts a run")
         with self._short_lived(state) as client:
             yield client
 
     @contextmanager
-    def _short_lived(self, state: State) -> Iterator[ServerClient]:
+    def _short_lived(self, state: StateDirectory) -> Iterator[ServerClient]:
         config = self.config_file()
         try:
             with state.hold() as hold:
@@ -114,10 +114,10 @@ class Place:
                 finally:
                     server.stop()
         except StateBusy as busy:
-            raise Failed(str(busy)) from busy
+            raise VerbFailed(str(busy)) from busy
 
 
-def admin_client(url: str, state: State) -> ServerClient:
+def admin_client(url: str, state: StateDirectory) -> ServerClient:
     token = state.token("admin")
     if token is None:
         raise ServerGone(f"the server wrote no admin token; see {state.server_log}")

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.run.failure import Exit, Failed
-from harness.run.state import State
+from harness.run.failure import Exit, VerbFailed
+from harness.run.state import StateDirectory
 from mcp_server import config as configs
-from mcp_server.config import AgentSpec, Config, Problem
+from mcp_server.config import AgentSpec, Config, ConfigProblem
 
 ADDABLE_KINDS = ("claude", "codex", "gemini", "opencode", "qwen")  # need no table: their kind says everything
 COUNT_MAX = 64
@@ -27,10 +27,10 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     config_file: Path
     config: Config
-    state: State
+    state: StateDirectory
     port: int
     remote: Remote | None = None
     stay: bool = False  # go on when no task is left: for a host that stays up for a team
@@ -49,7 +49,7 @@ class Plan:
         ]
 
 
-class BadConfig(Failed):
+class BadConfig(VerbFailed):
     """The configuration has problems; `lines` are all of them."""
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -61,14 +61,14 @@ class BadConfig(Failed):
 def load_config(file: Path) -> Config:
     """The configuration, or BadConfig with every problem."""
     if not file.is_file():
-        raise Failed(f"{file} does not exist; `harness init` writes one", Exit.USAGE)
+        raise VerbFailed(f"{file} does not exist; `harness init` writes one", Exit.USAGE)
     found = configs.load(file)
     if isinstance(found, Config):
         return found
     raise BadConfig([problem_line(problem) for problem in found])
 
 
-def problem_line(problem: Problem) -> str:
+def problem_line(problem: ConfigProblem) -> str:
     hint = f" ({problem.suggestion})" if problem.suggestion else ""
     return f"{problem.file}:{problem.line}: {problem.message}{hint}"
 
@@ -82,9 +82,9 @@ def with_counts(config: Config, wishes: Iterable[str]) -> Config:
         if not named and name in ADDABLE_KINDS:
             agents[name] = AgentSpec(name=name, kind=name, count=count)
         elif not named:
-            raise Failed(_unknown(name, agents), Exit.USAGE)
+            raise VerbFailed(_unknown(name, agents), Exit.USAGE)
         elif len(named) > 1:
-            raise Failed(
+            raise VerbFailed(
                 f"--agent {wish}: several tables have that kind: {', '.join(named)}; name one of them",
                 Exit.USAGE,
             )
@@ -96,7 +96,7 @@ def with_counts(config: Config, wishes: Iterable[str]) -> Config:
 def _parsed(wish: str) -> tuple[str, int]:
     name, equals, count = wish.partition("=")
     if not (name and equals and count.isdigit() and int(count) <= COUNT_MAX):
-        raise Failed(
+        raise VerbFailed(
             f"--agent {wish}: write kind=N with N from 0 to {COUNT_MAX}, for example --agent claude=2",
             Exit.USAGE,
         )

@@ -15,11 +15,11 @@ from harness.boxes.containers import Engine
 from harness.client import ServerClient, ServerGone
 from harness.run import crew, oracle_jobs
 from harness.run.crew import Crew
-from harness.run.failure import Exit, Failed
-from harness.run.plan import Plan, Remote
+from harness.run.failure import Exit, VerbFailed
+from harness.run.plan import Remote, RunPlan
 from harness.run.server_process import ServerProcess, start_server
 from harness.run.signals import StopSignal
-from harness.run.state import Hold, RunFile, State, StateBusy, now_ms
+from harness.run.state import Hold, RunFile, StateBusy, StateDirectory, now_ms
 from harness.show.table import View
 
 POLL_S = 0.25  # how often the event log is read; also the resolution of what a person sees
@@ -44,7 +44,7 @@ class Why(StrEnum):
 class Run:
     """An open run: the server answers, images are there, runners work; agents start when told."""
 
-    plan: Plan
+    plan: RunPlan
     client: ServerClient
     view: View
     stop: StopSignal
@@ -115,14 +115,14 @@ class Run:
     def _bear(self, gone: ServerGone, *, silent_s: float) -> None:
         given_up = self.server is not None and self.server.gone.is_set()
         if given_up or silent_s > SERVER_GONE_MAX_S:
-            raise Failed(f"{gone}; {self._server_log()}", Exit.INFRASTRUCTURE) from gone
+            raise VerbFailed(f"{gone}; {self._server_log()}", Exit.INFRASTRUCTURE) from gone
 
     def _server_log(self) -> str:
         return f"see {self.plan.state.server_log}" if self.server is not None else "is that server still up?"
 
 
 @contextmanager
-def opened(plan: Plan, view: View, stop: StopSignal, engine: Engine) -> Iterator[Run]:
+def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Iterator[Run]:
     """Locks the state directory, proves the oracles, starts the agents, and leaves nothing behind."""
     with ExitStack() as stack:
         hold = _held(plan.state, stack)
@@ -145,7 +145,7 @@ def opened(plan: Plan, view: View, stop: StopSignal, engine: Engine) -> Iterator
         yield run
 
 
-def recover(plan: Plan, hold: Hold, engine: Engine, *, say: Callable[[str], None]) -> None:
+def recover(plan: RunPlan, hold: Hold, engine: Engine, *, say: Callable[[str], None]) -> None:
     """Clears what a run left that never said goodbye: its server, boxes and volumes."""
     if hold.stale is None:
         return
@@ -166,14 +166,14 @@ def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> N
         say(f"ended {len(lost)} sessions that were cut off")
 
 
-def _held(state: State, stack: ExitStack) -> Hold:
+def _held(state: StateDirectory, stack: ExitStack) -> Hold:
     try:
         return stack.enter_context(state.hold())
     except StateBusy as busy:
-        raise Failed(str(busy)) from busy
+        raise VerbFailed(str(busy)) from busy
 
 
-def _server(plan: Plan, stack: ExitStack) -> ServerProcess | None:
+def _server(plan: RunPlan, stack: ExitStack) -> ServerProcess | None:
     if plan.remote is not None:
         return None
     server = start_server(plan.config_file, plan.state.root, port=plan.port)
@@ -181,12 +181,12 @@ def _server(plan: Plan, stack: ExitStack) -> ServerProcess | None:
     return server
 
 
-def _remote(plan: Plan) -> Remote:
+def _remote(plan: RunPlan) -> Remote:
     assert plan.remote is not None
     return plan.remote
 
 
-def _clients(plan: Plan, url: str) -> tuple[ServerClient, ServerClient]:
+def _clients(plan: RunPlan, url: str) -> tuple[ServerClient, ServerClient]:
     """One client with the admin's token, one with the runner's (a remote server is given one token for both)."""
     if plan.remote is not None:
         return ServerClient(url, plan.remote.token), ServerClient(url, plan.remote.token)

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 
 from harness.client import ServerGone
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -78,14 +78,14 @@ class ServerProcess:
         said = self.log.read_bytes()[self._log_start :].decode(errors="replace").strip().splitlines()
         return said[-1] if said else f"it ended with status {self._child.returncode}"
 
-    def _ended_early(self) -> ServerGone | Failed:
+    def _ended_early(self) -> ServerGone | VerbFailed:
         _, _, problems = (
             self.log.read_bytes()[self._log_start :].decode(errors="replace").rpartition(f"{PROBLEMS}\n")
         )
         if self._child.returncode != UNUSABLE or not problems:
             return ServerGone(f"the server did not start: {self._last_line()}; see {self.log}")
         count = len(problems.splitlines())
-        return Failed(
+        return VerbFailed(
             f"{problems}{count} {'problem' if count == 1 else 'problems'}; nothing was started", Exit.USAGE
         )
 
@@ -112,7 +112,7 @@ class ServerProcess:
             self._child = self._launch(httpx2.URL(self.url).port or 0)
             try:
                 self._await_health()
-            except (ServerGone, Failed):
+            except (ServerGone, VerbFailed):
                 continue  # counted; the next turn of the loop sees the dead child
 
 

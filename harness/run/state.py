@@ -33,7 +33,7 @@ class RunFile:
 
 
 @dataclass(frozen=True)
-class State:
+class StateDirectory:
     root: Path
 
     @property
@@ -131,7 +131,7 @@ class State:
 class Hold:
     """The held directory; only its holder writes run.json."""
 
-    def __init__(self, state: State, stale: RunFile | None) -> None:
+    def __init__(self, state: StateDirectory, stale: RunFile | None) -> None:
         self._state = state
         self.stale = stale
 
@@ -153,7 +153,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _busy(state: State) -> str:
+def _busy(state: StateDirectory) -> str:
     run = state.run()
     who = f"process {run.pid}" if run else "another process"
     return f"{who} already uses {state.root}; `harness status` shows it, `harness down` stops it"

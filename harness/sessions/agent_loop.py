@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.agents import adapter
-from harness.agents.base import Event, Mark, Seat
+from harness.agents.base import AgentEvent, Mark, Seat
 from harness.boxes.containers import BoxBroke
 from harness.client import ServerGone, ServerSaidNo
 from harness.sessions import duty, outcome, preflight, project_files, prompt
-from harness.sessions.duty import Board, Go, Later, Others, Over
-from harness.sessions.outcome import Again, Ended, Enough, Outcome
+from harness.sessions.duty import Go, Later, NoMoreDuty, Others, RunView
+from harness.sessions.outcome import Again, Enough, SessionEnd, SessionOutcome
 from harness.sessions.session import SessionRun
 from harness.sessions.site import Site
 from mcp_server.config import AgentSpec
 from mcp_server.core.role import Role
 
 LOOK_EVERY_S = 2.0  # while an agent waits: is there anything to do?
-WELL = (Outcome.WORKED, Outcome.IDLE)
+WELL = (SessionOutcome.WORKED, SessionOutcome.IDLE)
 
 
 class Doing(StrEnum):
@@ -62,7 +62,7 @@ class Hired:
         return Role(self.spec.role)
 
 
-OnEvent = Callable[[str, Event], None]
+OnEvent = Callable[[str, AgentEvent], None]
 
 
 class AgentLoop:
@@ -70,7 +70,7 @@ class AgentLoop:
 
     def __init__(
         self, site: Site, hired: Hired, checks: preflight.Preflight, stop: threading.Event, *,
-        board: Callable[[bool], Board | None], others: Callable[[], Others], on_event: OnEvent,
+        board: Callable[[bool], RunView | None], others: Callable[[], Others], on_event: OnEvent,
     ) -> None:  # fmt: skip
         self._site, self._hired, self._checks, self._stop, self._on_event = (
             site,
@@ -80,8 +80,8 @@ class AgentLoop:
             on_event,
         )
         self._board, self._others = board, others
-        self._history: list[Ended] = []
-        self._last: Board | None = None
+        self._history: list[SessionEnd] = []
+        self._last: RunView | None = None
         self._current: SessionRun | None = None
         self.state = AgentState(hired.agent, hired.spec.kind, hired.role, Doing.STARTING, since_ms=_now_ms())
         self.thread = threading.Thread(target=self._run, name=f"agent-{hired.agent}", daemon=True)
@@ -120,7 +120,7 @@ class AgentLoop:
         while not self._stop.is_set():
             step, board = self._step()
             match step:
-                case Over(reason):
+                case NoMoreDuty(reason):
                     return Enough(reason, gave_up=False)
                 case Later(reason):
                     self._now(Doing.WAITING, reason)
@@ -131,12 +131,12 @@ class AgentLoop:
                         return enough
         return Enough("stop requested", gave_up=False)
 
-    def _step(self) -> tuple[Go | Later | Over, Board | None]:
+    def _step(self) -> tuple[Go | Later | NoMoreDuty, RunView | None]:
         """What is to be done, and on what board that was decided. Nobody stops on an old board."""
         step, board = self._step_on(self._board(False))
-        return self._step_on(self._board(True)) if isinstance(step, Over) else (step, board)
+        return self._step_on(self._board(True)) if isinstance(step, NoMoreDuty) else (step, board)
 
-    def _step_on(self, board: Board | None) -> tuple[Go | Later | Over, Board | None]:
+    def _step_on(self, board: RunView | None) -> tuple[Go | Later | NoMoreDuty, RunView | None]:
         if board is None:
             return Go(), None  # the server is away: the session waits for it, and tells
         step = duty.following(
@@ -147,7 +147,7 @@ class AgentLoop:
             return Later(outcome.waiting_for_quota(*closed)), board
         return step, board
 
-    def _one(self, board: Board | None) -> Enough | None:
+    def _one(self, board: RunView | None) -> Enough | None:
         """One session and the wait after it; why, if it was the last."""
         seat = self._seat()
         self._now(Doing.STARTING)
@@ -155,7 +155,7 @@ class AgentLoop:
             files = project_files.gather(self._site.root, adapter(seat.spec.kind).wants(seat))
             ended = self._session(replace(seat, prompt=self._prompt()), files)
         except (ServerGone, ServerSaidNo, project_files.BadFiles) as error:
-            ended, files = Ended(Outcome.CRASHED, f"no session: {error}"), {}
+            ended, files = SessionEnd(SessionOutcome.CRASHED, f"no session: {error}"), {}
         self._history.append(ended)
         self.state = replace(self.state, last=outcome.name(ended))
         if ended.outcome in WELL:
@@ -168,7 +168,7 @@ class AgentLoop:
             case Again(wait_s, reason):
                 return self._wait(wait_s, reason)
 
-    def _session(self, seat: Seat, files: dict[str, str]) -> Ended:
+    def _session(self, seat: Seat, files: dict[str, str]) -> SessionEnd:
         self._current = SessionRun(
             self._site, seat, self._hired.image, stop=self._stop,
             on_session=lambda session: self._now(Doing.WORKING, session=session), on_event=self._hear,
@@ -184,7 +184,7 @@ class AgentLoop:
         if wait_s > 0:
             self._now(Doing.WAITING, reason)
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, LOOK_EVERY_S)):
-            if isinstance(step := self._step()[0], Over):
+            if isinstance(step := self._step()[0], NoMoreDuty):
                 return Enough(step.reason, gave_up=False)
         return None
 
@@ -204,7 +204,7 @@ class AgentLoop:
             return str(bad)
         return None
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: AgentEvent) -> None:
         if event.mark is not Mark.RESULT:
             self.state = replace(self.state, said=event.text)
         self._on_event(self._hired.agent, event)

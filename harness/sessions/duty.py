@@ -13,7 +13,7 @@ from mcp_server.core.role import Role
 
 
 @dataclass(frozen=True)
-class Board:
+class RunView:
     """The server's status, as far as it decides here."""
 
     finished: bool
@@ -23,7 +23,7 @@ class Board:
     closed: Mapping[str, tuple[int, str]]  # accounts that give nothing: until when (ms), and why
 
     @classmethod
-    def of(cls, status: Mapping[str, Any]) -> "Board":
+    def of(cls, status: Mapping[str, Any]) -> "RunView":
         accounts: Sequence[Mapping[str, Any]] = status["accounts"]
         closed = {
             one["account"]: (one["until_ms"], one["reason"]) for one in accounts if one["state"] == "closed"
@@ -55,13 +55,13 @@ class Later:
 
 
 @dataclass(frozen=True)
-class Over:
+class NoMoreDuty:
     reason: str
 
 
 def following(
-    role: Role, board: Board, last: Board | None, others: Others, *, waits_itself: bool = False
-) -> Go | Later | Over:
+    role: Role, board: RunView, last: RunView | None, others: Others, *, waits_itself: bool = False
+) -> Go | Later | NoMoreDuty:
     """`last`: the board when this agent's newest session that ended well began. `waits_itself`: an agent whom waiting costs nothing."""
     match role:
         case Role.WORKER:
@@ -72,31 +72,35 @@ def following(
             return _reviewer(board, last, others)
 
 
-def _worker(board: Board, others: Others, waits_itself: bool) -> Go | Later | Over:
+def _worker(board: RunView, others: Others, waits_itself: bool) -> Go | Later | NoMoreDuty:
     if board.finished:
         return (
             Later("no task is left; others may still make some")
             if others.planners or others.reviewers
-            else Over("no task is left")
+            else NoMoreDuty("no task is left")
         )
     return Go() if board.claimable or waits_itself else Later("no task is free now")
 
 
-def _planner(board: Board, last: Board | None, others: Others) -> Go | Later | Over:
+def _planner(board: RunView, last: RunView | None, others: Others) -> Go | Later | NoMoreDuty:
     if last is None:
         return Go()
     if not board.finished:
         return (
             Later("the tasks are being worked on")
             if others.workers
-            else Over("it has planned, and no worker is left")
+            else NoMoreDuty("it has planned, and no worker is left")
         )
-    return Go() if board.tasks > last.tasks else Over("nothing is left to plan")
+    return Go() if board.tasks > last.tasks else NoMoreDuty("nothing is left to plan")
 
 
-def _reviewer(board: Board, last: Board | None, others: Others) -> Go | Later | Over:
+def _reviewer(board: RunView, last: RunView | None, others: Others) -> Go | Later | NoMoreDuty:
     if board.landings > (last.landings if last else 0):
         return Go()
     if board.finished and not others.planners:
-        return Over("everything that landed is reviewed")
-    return Later("nothing new has landed") if others.workers or others.planners else Over("no worker is left")
+        return NoMoreDuty("everything that landed is reviewed")
+    return (
+        Later("nothing new has landed")
+        if others.workers or others.planners
+        else NoMoreDuty("no worker is left")
+    )

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 from harness.boxes.containers import Box, BoxBroke
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 from harness.sessions import transcript
 from harness.sessions.transcript import Parse
 
@@ -19,17 +19,17 @@ EVENTS_MAX = 500
 ENTRY_FAILURES = ("no_command", "clone_failed", "unusable")
 DECISIVE = (Mark.QUOTA, Mark.AUTH, Mark.ASKED)
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[AgentEvent], None]
 
 
 class Hearing:
     """Follows one box in a thread of its own; `over` is set once it has ended. What it heard is read after that, but for the times."""
 
-    def __init__(self, session: Session, log: Path, parse: Parse, on_event: OnEvent) -> None:
+    def __init__(self, session: SandboxSession, log: Path, parse: Parse, on_event: OnEvent) -> None:
         self._session, self._log, self._parse, self._on_event = session, log, parse, on_event
         self._clones = 0
-        self._recent: deque[Event] = deque(maxlen=EVENTS_MAX)
-        self._decisive: list[Event] = []  # never pushed out by chatter
+        self._recent: deque[AgentEvent] = deque(maxlen=EVENTS_MAX)
+        self._decisive: list[AgentEvent] = []  # never pushed out by chatter
         self.entry: dict[str, str] = {}  # the sandbox's own failures by name -> detail
         self.heard: Counter[str] = Counter()  # events by mark
         self.saved = False
@@ -44,13 +44,13 @@ class Hearing:
         thread.start()
         return thread
 
-    def events(self) -> tuple[Event, ...]:
+    def events(self) -> tuple[AgentEvent, ...]:
         """Those that decide how the session ended, or else the last ones."""
         return tuple(self._decisive) or tuple(self._recent)
 
     def tell(self, mark: Mark, text: str) -> None:
         """Something about the session that its box did not say itself."""
-        self._on_event(Event(mark, text))
+        self._on_event(AgentEvent(mark, text))
 
     def write(self, lines: bytes) -> None:
         with self._opened() as log:
@@ -102,7 +102,7 @@ class Hearing:
             self.saved = bool(said.get("saved"))
 
 
-def _at(event: Event, now_ms: int) -> Event:
+def _at(event: AgentEvent, now_ms: int) -> AgentEvent:
     """With the moment that a wait from now on ends at."""
     return event if event.wait_s is None else replace(event, wait_until_ms=now_ms + int(event.wait_s * 1000))
 

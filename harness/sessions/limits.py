@@ -16,7 +16,7 @@ class Cut(StrEnum):
 
 
 @dataclass(frozen=True)
-class Limits:
+class SessionLimits:
     """Seconds. tools_s: within which the command has to have listed our tools once it runs; None if it need not."""
 
     session_s: float
@@ -35,7 +35,7 @@ class Life:
     over: str | None = None
 
 
-def passed(limits: Limits, life: Life) -> tuple[Cut, str] | None:
+def passed(limits: SessionLimits, life: Life) -> tuple[Cut, str] | None:
     """The limit that ends the session now, and the sentence for people."""
     if life.age_s >= limits.session_s:
         return Cut.TIME, str(Cut.TIME)

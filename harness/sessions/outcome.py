@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 from harness.sessions import limits
 from harness.sessions.limits import Cut
 from mcp_server.core.role import Role
@@ -21,7 +21,7 @@ FOR_GOOD = ("agent", "run")  # scopes of a budget that another session has no mo
 DETAIL_CHARACTERS_MAX = 300
 
 
-class Outcome(StrEnum):
+class SessionOutcome(StrEnum):
     WORKED = "worked"
     IDLE = "idle"
     QUOTA = "quota"
@@ -45,7 +45,7 @@ class Seen:
     entry: dict[str, str] | None = (
         None  # the sandbox's own failures by name -> detail (no_command, clone_failed, unusable)
     )
-    events: tuple[Event, ...] = ()
+    events: tuple[AgentEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,33 +70,33 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Ended:
+class SessionEnd:
     """A session's name for its end. fruitful: something came of it, or nothing could have, so a repetition is no failure.
 
     for_good: no other session can end otherwise.
     """
 
-    outcome: Outcome
+    outcome: SessionOutcome
     detail: str = ""
     fruitful: bool = False
     wait_until_ms: int | None = None
     for_good: bool = False
 
 
-def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> Ended:
+def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> SessionEnd:
     """First rule that holds wins: what the harness did, what the sandbox said, what vendor and gateway said, how the command ended."""
     if seen.cut is not None:
         return _cut(*seen.cut, known)
     entry = seen.entry or {}
     if "no_command" in entry:
-        return Ended(Outcome.MISSING, entry["no_command"])
+        return SessionEnd(SessionOutcome.MISSING, entry["no_command"])
     for name in ("unusable", "clone_failed"):
         if name in entry:
-            return Ended(Outcome.CRASHED, f"{name.replace('_', ' ')}: {entry[name]}")
+            return SessionEnd(SessionOutcome.CRASHED, f"{name.replace('_', ' ')}: {entry[name]}")
     if known.over is not None:
         return _over(known.over, known)
     if auth := _last(seen.events, Mark.AUTH):
-        return Ended(Outcome.AUTH, auth, known.uploaded)
+        return SessionEnd(SessionOutcome.AUTH, auth, known.uploaded)
     if (quota := _quota(seen, known)) is not None:
         return quota
     if seen.exit != 0:
@@ -104,66 +104,80 @@ def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> Ended:
     return _by_itself(seen, known, role)
 
 
-def _cut(cut: Cut, why: str, known: Known) -> Ended:
+def _cut(cut: Cut, why: str, known: Known) -> SessionEnd:
     match cut:
         case Cut.STOP:
-            return Ended(Outcome.STOPPED, why, fruitful=True)
+            return SessionEnd(SessionOutcome.STOPPED, why, fruitful=True)
         case Cut.TIME:
-            return Ended(Outcome.TIMEOUT, why, known.uploaded)
+            return SessionEnd(SessionOutcome.TIMEOUT, why, known.uploaded)
         case Cut.DISK:
-            return Ended(Outcome.CRASHED, why, known.uploaded)
+            return SessionEnd(SessionOutcome.CRASHED, why, known.uploaded)
         case Cut.NO_TOOLS:
-            return Ended(Outcome.NO_TOOLS, why, known.uploaded)
+            return SessionEnd(SessionOutcome.NO_TOOLS, why, known.uploaded)
         case Cut.QUIET:
-            return Ended(Outcome.IDLE, why, known.uploaded)
+            return SessionEnd(SessionOutcome.IDLE, why, known.uploaded)
         case Cut.BUDGET:
             return _over(known.over or {"note": why}, known)
 
 
-def _over(over: Mapping[str, Any], known: Known) -> Ended:
-    return Ended(Outcome.BUDGET, str(over["note"]), known.uploaded, for_good=over.get("scope") in FOR_GOOD)
-
-
-def _quota(seen: Seen, known: Known) -> Ended | None:
-    """The gateway knows the reset where it said no itself; else what the CLI was told, and tells, has to do."""
-    if known.quota is not None:
-        return Ended(Outcome.QUOTA, str(known.quota["reason"]), known.uploaded, known.quota["until_ms"])
-    event = next((event for event in reversed(seen.events) if event.mark is Mark.QUOTA), None)
-    return (
-        Ended(Outcome.QUOTA, event.text, known.uploaded, event.wait_until_ms) if event is not None else None
+def _over(over: Mapping[str, Any], known: Known) -> SessionEnd:
+    return SessionEnd(
+        SessionOutcome.BUDGET, str(over["note"]), known.uploaded, for_good=over.get("scope") in FOR_GOOD
     )
 
 
-def _by_itself(seen: Seen, known: Known, role: str) -> Ended:
+def _quota(seen: Seen, known: Known) -> SessionEnd | None:
+    """The gateway knows the reset where it said no itself; else what the CLI was told, and tells, has to do."""
+    if known.quota is not None:
+        return SessionEnd(
+            SessionOutcome.QUOTA, str(known.quota["reason"]), known.uploaded, known.quota["until_ms"]
+        )
+    event = next((event for event in reversed(seen.events) if event.mark is Mark.QUOTA), None)
+    return (
+        SessionEnd(SessionOutcome.QUOTA, event.text, known.uploaded, event.wait_until_ms)
+        if event is not None
+        else None
+    )
+
+
+def _by_itself(seen: Seen, known: Known, role: str) -> SessionEnd:
     """The command ended as one that is content. A question is no harm where work was done: nobody waits for its answer."""
     if known.uploaded or (known.calls and role != Role.WORKER):
-        return Ended(Outcome.WORKED, fruitful=True)
+        return SessionEnd(SessionOutcome.WORKED, fruitful=True)
     if asked := _last(seen.events, Mark.ASKED):
-        return Ended(Outcome.ASKED, asked)
+        return SessionEnd(SessionOutcome.ASKED, asked)
     if known.leases:
-        return Ended(Outcome.WORKED, fruitful=True)
+        return SessionEnd(SessionOutcome.WORKED, fruitful=True)
     if known.calls:
-        return Ended(
-            Outcome.IDLE,
+        return SessionEnd(
+            SessionOutcome.IDLE,
             "it took no task" if known.is_free else "no task was free",
             fruitful=not known.is_free,
         )
-    return Ended(Outcome.IDLE) if known.tools_listed else Ended(Outcome.NO_TOOLS, limits.no_tools())
+    return (
+        SessionEnd(SessionOutcome.IDLE)
+        if known.tools_listed
+        else SessionEnd(SessionOutcome.NO_TOOLS, limits.no_tools())
+    )
 
 
-def _crash(seen: Seen, known: Known) -> Ended:
+def _crash(seen: Seen, known: Known) -> SessionEnd:
     if seen.exit is None:
-        return Ended(Outcome.CRASHED, "the sandbox is gone", known.uploaded)
+        return SessionEnd(SessionOutcome.CRASHED, "the sandbox is gone", known.uploaded)
     if seen.exit in NOT_FOUND and not known.calls:
-        return Ended(Outcome.MISSING, f"exit {seen.exit}: {_last(seen.events, Mark.ERROR, Mark.SAID)}")
+        return SessionEnd(
+            SessionOutcome.MISSING, f"exit {seen.exit}: {_last(seen.events, Mark.ERROR, Mark.SAID)}"
+        )
     if seen.out_of_memory:
-        return Ended(Outcome.CRASHED, "out of memory", known.uploaded)
+        return SessionEnd(SessionOutcome.CRASHED, "out of memory", known.uploaded)
     killed = " (killed)" if seen.exit == SIGKILLED else ""
     said = _last(seen.events, Mark.ERROR)
-    return Ended(Outcome.CRASHED, f"exit {seen.exit}{killed}" + (f": {said}" if said else ""), known.uploaded)
+    return SessionEnd(
+        SessionOutcome.CRASHED, f"exit {seen.exit}{killed}" + (f": {said}" if said else ""), known.uploaded
+    )
 
 
-def _last(events: Sequence[Event], *marks: Mark) -> str:
+def _last(events: Sequence[AgentEvent], *marks: Mark) -> str:
     return next((event.text[:DETAIL_CHARACTERS_MAX] for event in reversed(events) if event.mark in marks), "")
 
 
@@ -183,18 +197,20 @@ class Enough:
     gave_up: bool = True
 
 
-def after(history: Sequence[Ended], *, now_ms: int, waits_s: Sequence[float] = WAITS_S) -> Again | Enough:
+def after(
+    history: Sequence[SessionEnd], *, now_ms: int, waits_s: Sequence[float] = WAITS_S
+) -> Again | Enough:
     """What follows the last session. A quota is waited out, and is no failure: the account heals by itself."""
     last = history[-1]
-    if last.outcome is Outcome.STOPPED:
+    if last.outcome is SessionOutcome.STOPPED:
         return Enough(last.detail or "stopped", gave_up=False)
     if last.for_good:
         return Enough(name(last))
-    if last.outcome is Outcome.QUOTA:
+    if last.outcome is SessionOutcome.QUOTA:
         until_ms = now_ms + int(QUOTA_WAIT_S * 1000) if last.wait_until_ms is None else last.wait_until_ms
         return Again(max(until_ms - now_ms, 0) / 1000, waiting_for_quota(until_ms, last.detail))
     if last.fruitful:
-        return Again(0.0) if last.outcome is not Outcome.IDLE else Again(waits_s[0], name(last))
+        return Again(0.0) if last.outcome is not SessionOutcome.IDLE else Again(waits_s[0], name(last))
     failures = _in_a_row(history)
     same = [ended for ended in failures if _kind(ended) == _kind(last)]
     if len(same) >= SAME_FAILURES_MAX:
@@ -209,21 +225,21 @@ def waiting_for_quota(until_ms: int, why: str) -> str:
     )
 
 
-def _in_a_row(history: Sequence[Ended]) -> list[Ended]:
+def _in_a_row(history: Sequence[SessionEnd]) -> list[SessionEnd]:
     """The failures since something last came of a session; quotas between them do not count."""
-    row: list[Ended] = []
+    row: list[SessionEnd] = []
     for ended in reversed(history):
         if ended.fruitful:
             break
-        if ended.outcome is not Outcome.QUOTA:
+        if ended.outcome is not SessionOutcome.QUOTA:
             row.append(ended)
     return row
 
 
-def _kind(ended: Ended) -> tuple[Outcome, str]:
+def _kind(ended: SessionEnd) -> tuple[SessionOutcome, str]:
     """What makes two failures the same: not the numbers, times and ids in their messages."""
     return ended.outcome, re.sub(r"\b[0-9a-f-]{7,}\b|\d+", "#", ended.detail)
 
 
-def name(ended: Ended) -> str:
+def name(ended: SessionEnd) -> str:
     return f"{ended.outcome}: {ended.detail}" if ended.detail else str(ended.outcome)

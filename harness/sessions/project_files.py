@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.agents.base import Wanted
+from harness.agents.base import ProjectFile
 
 FILES_BYTES_MAX = 64 << 20  # they travel in session.json and lie in the sandbox's memory
 
@@ -12,7 +12,7 @@ class BadFiles(Exception):
     """The project's files for a session cannot be taken along; the message says which and why."""
 
 
-def missing_files(root: Path, wants: Iterable[Wanted]) -> str | None:
+def missing_files(root: Path, wants: Iterable[ProjectFile]) -> str | None:
     return next(
         (
             f"{root / want.source} does not exist"
@@ -23,7 +23,7 @@ def missing_files(root: Path, wants: Iterable[Wanted]) -> str | None:
     )
 
 
-def gather(root: Path, wants: Iterable[Wanted]) -> dict[str, str]:
+def gather(root: Path, wants: Iterable[ProjectFile]) -> dict[str, str]:
     """The texts of all wanted files, by their names below the home directory."""
     found: dict[str, str] = {}
     for want in wants:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from harness.agents import adapter
-from harness.agents.base import Event, Launch, Mark, Seat
+from harness.agents.base import AgentEvent, Launch, Mark, Seat
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, BoxBroke
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 from harness.client import ServerGone, ServerSaidNo
 from harness.sessions.hearing import Hearing
-from harness.sessions.outcome import Ended, Known, Seen, classify
+from harness.sessions.outcome import Known, Seen, SessionEnd, classify
 from harness.sessions.site import Site, limits_of
-from harness.sessions.watching import Watch
+from harness.sessions.watching import SessionWatch
 
 STOP_GRACE_S = 20  # for entry to end the agent and save what is left; then SIGKILL and a salvage box
 SERVER_WAIT_S = 60.0  # a server that restarts is back long before
@@ -28,7 +28,7 @@ class SessionRun:
 
     def __init__(
         self, site: Site, seat: Seat, image: str, *, stop: threading.Event,
-        on_session: Callable[[str], None] = lambda session: None, on_event: Callable[[Event], None] = lambda event: None,
+        on_session: Callable[[str], None] = lambda session: None, on_event: Callable[[AgentEvent], None] = lambda event: None,
     ) -> None:  # fmt: skip
         self._site, self._seat, self._image, self._stop = site, seat, image, stop
         self._on_session, self._on_event = on_session, on_event
@@ -40,7 +40,7 @@ class SessionRun:
         if self._box is not None:
             self._box.kill()
 
-    def run(self, files: dict[str, str]) -> Ended:
+    def run(self, files: dict[str, str]) -> SessionEnd:
         """How it ended. Raises ServerGone or ServerSaidNo if the server gives no session."""
         launch = self._adapter.launch(self._seat, files)
         made = self._patiently(
@@ -64,14 +64,14 @@ class SessionRun:
                 self._remove(session, hearing)
         return ended
 
-    def _session(self, made: dict[str, Any]) -> Session:
-        return Session(
+    def _session(self, made: dict[str, Any]) -> SandboxSession:
+        return SandboxSession(
             run=self._site.run, session=made["session"], agent=self._seat.agent, token=made["token"], spec=self._seat.spec,
             door=self._site.state / "doors" / made["door"], image=self._image, repos=self._site.repos, runtime=self._site.runtime,
             egress=made.get("egress", False),
         )  # fmt: skip
 
-    def _in_box(self, session: Session, launch: Launch, hearing: Hearing) -> Seen:
+    def _in_box(self, session: SandboxSession, launch: Launch, hearing: Hearing) -> Seen:
         try:
             box = self._box = sandbox.start(
                 self._site.engine, session, argv=launch.argv, env=launch.env, files=launch.files
@@ -92,14 +92,14 @@ class SessionRun:
             self._salvage(session, box, hearing)
         return Seen(status, cut, out_of_memory, dict(hearing.entry), hearing.events())
 
-    def _watch(self, session: Session, hearing: Hearing) -> Watch:
+    def _watch(self, session: SandboxSession, hearing: Hearing) -> SessionWatch:
         site, spec = self._site, self._seat.spec
-        return Watch(
+        return SessionWatch(
             hearing, site.server, session.session, site.state, limits=limits_of(site.settings, spec), disk_mb=spec.disk_mb,
             stop=self._stop, look_every_s=site.look_every_s, disk_every_s=site.disk_every_s,
         )  # fmt: skip
 
-    def _salvage(self, session: Session, box: Box, hearing: Hearing) -> None:
+    def _salvage(self, session: SandboxSession, box: Box, hearing: Hearing) -> None:
         try:
             box.kill()  # nothing else may write to the workspace now
             saved, lines = sandbox.salvage(self._site.engine, session)
@@ -109,7 +109,7 @@ class SessionRun:
         except BoxBroke as broke:
             hearing.tell(Mark.ERROR, f"salvage: {broke}")
 
-    def _tell(self, session: Session, seen: Seen, hearing: Hearing) -> Ended:
+    def _tell(self, session: SandboxSession, seen: Seen, hearing: Hearing) -> SessionEnd:
         """Names the end and tells the server, which ends the lease at once. The box is dead by now."""
         server, id, heard = self._site.server, session.session, dict(hearing.heard)
         ended = classify(seen, Known(), self._seat.spec.role)
@@ -126,7 +126,7 @@ class SessionRun:
             hearing.tell(Mark.ERROR, f"the server did not take the session's end: {error}")
         return ended
 
-    def _remove(self, session: Session, hearing: Hearing) -> None:
+    def _remove(self, session: SandboxSession, hearing: Hearing) -> None:
         try:
             sandbox.remove(self._site.engine, session, self._box)
         except BoxBroke as broke:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from harness.boxes.containers import BoxBroke
 from harness.boxes.sandbox import KIND, RUN
-from harness.client import Server, ServerGone, ServerSaidNo
+from harness.client import ServerGone, ServerSaidNo, SessionServer
 from harness.sessions import preflight
 from harness.sessions.agent_loop import LOOK_EVERY_S, AgentLoop, AgentState, Doing, Hired, OnEvent
-from harness.sessions.duty import Board, Others
+from harness.sessions.duty import Others, RunView
 from harness.sessions.site import Site
 from mcp_server.core.role import Role
 
@@ -24,18 +24,18 @@ __all__ = ["AgentState", "Doing", "Hired", "Supervisor"]
 class Boards:
     """The newest board; one question to the server serves all agents that ask at about the same time."""
 
-    def __init__(self, server: Server, seen_s: float = SEEN_S) -> None:
+    def __init__(self, server: SessionServer, seen_s: float = SEEN_S) -> None:
         self._server, self._seen_s = server, seen_s
         self._lock = threading.Lock()
-        self._seen: tuple[float, Board] | None = None
+        self._seen: tuple[float, RunView] | None = None
 
-    def newest(self, fresh: bool) -> Board | None:
+    def newest(self, fresh: bool) -> RunView | None:
         """At most seen_s old, or asked for just now. None while the server does not answer."""
         with self._lock:
             if not fresh and self._seen is not None and time.monotonic() - self._seen[0] < self._seen_s:
                 return self._seen[1]
             try:
-                board = Board.of(self._server.status())
+                board = RunView.of(self._server.status())
             except (ServerGone, ServerSaidNo):
                 return None
             self._seen = time.monotonic(), board

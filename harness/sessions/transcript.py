@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 
 ENTRY = '{"harness":'
 STDERR = "! "  # how a log marks what came on stderr
 
-Parse = Callable[[str], Event | None]
+Parse = Callable[[str], AgentEvent | None]
 
 
 def entry(line: str) -> dict | None:
@@ -21,17 +21,17 @@ def entry(line: str) -> dict | None:
         return None
 
 
-def event(line: str, parse: Parse) -> Event | None:
+def event(line: str, parse: Parse) -> AgentEvent | None:
     """Of one line on stdout. An adapter that meets what it was not made for has heard plain text."""
     said = entry(line)
     if said is not None:
-        return Event(
+        return AgentEvent(
             Mark.SAID, f"sandbox: {said['harness']}" + (f": {said['detail']}" if said.get("detail") else "")
         )
     try:
         return parse(line)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return Event(Mark.SAID, line)
+        return AgentEvent(Mark.SAID, line)
 
 
 def readable(logged: str, parse: Parse) -> str | None:

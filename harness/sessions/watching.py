@@ -7,10 +7,10 @@ from pathlib import Path
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box
-from harness.client import Server, ServerGone, ServerSaidNo
+from harness.client import ServerGone, ServerSaidNo, SessionServer
 from harness.sessions import limits
 from harness.sessions.hearing import Hearing
-from harness.sessions.limits import Cut, Life, Limits
+from harness.sessions.limits import Cut, Life, SessionLimits
 
 TICK_S = 0.2  # how soon a stop or a limit is noticed
 LOOK_EVERY_S = 5.0  # between two questions to the server
@@ -21,11 +21,11 @@ DISK_ALARM_SHARE = (
 )
 
 
-class Watch:
+class SessionWatch:
     """Looks until the box has ended or has to be."""
 
     def __init__(
-        self, hearing: Hearing, server: Server, session: str, state: Path, *, limits: Limits, disk_mb: int, stop: threading.Event,
+        self, hearing: Hearing, server: SessionServer, session: str, state: Path, *, limits: SessionLimits, disk_mb: int, stop: threading.Event,
         look_every_s: float = LOOK_EVERY_S, disk_every_s: float = DISK_EVERY_S,
     ) -> None:  # fmt: skip
         self._hearing, self._limits, self._stop = hearing, limits, stop
@@ -59,7 +59,7 @@ class _Look:
     While the server is away nothing is known, so the agent is neither without tools nor quiet.
     """
 
-    def __init__(self, server: Server, session: str, over: threading.Event, every_s: float) -> None:
+    def __init__(self, server: SessionServer, session: str, over: threading.Event, every_s: float) -> None:
         self._server, self._session, self._over, self._every_s = server, session, over, every_s
         self.tools_listed, self.over = True, None
         self._quiet_since_s = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.show.incidents import Kind
+from harness.show.incidents import IncidentKind
 from harness.show.report import Figures, Judged, broken, passing, red
 
 REFUSALS_SHOWN = (
@@ -24,9 +24,9 @@ REFUSALS_SHOWN = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class DemoFigures:
     figures: Figures
-    seen: Sequence[Kind]
+    seen: Sequence[IncidentKind]
     tasks: int
     judged: Sequence[Judged]
 
@@ -39,7 +39,7 @@ class Measured:
         }
 
 
-def unmet(measured: Measured) -> list[str]:
+def unmet(measured: DemoFigures) -> list[str]:
     """Every promise that this run did not keep, one sentence each."""
     figures = measured.figures
     checks = [
@@ -63,7 +63,7 @@ def unmet(measured: Measured) -> list[str]:
     ]
     checks += [(False, f"the oracle broke: {reason}") for reason in broken(measured.judged)]
     missing = [code for code in REFUSALS_SHOWN if not figures.refused.get(code)]
-    unseen = [str(kind) for kind in Kind if kind not in measured.seen]
+    unseen = [str(kind) for kind in IncidentKind if kind not in measured.seen]
     checks += [
         (not missing, f"never refused: {', '.join(missing)}"),
         (not unseen, f"never happened: {', '.join(unseen)}"),

@@ -13,7 +13,7 @@ from harness.show.lines import clipped
 Event = Mapping[str, Any]
 
 
-class Kind(StrEnum):
+class IncidentKind(StrEnum):
     RACE = "claim race"
     OVERLAP = "overlap"
     OUTSIDE = "outside module"
@@ -26,12 +26,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Incident:
-    kind: Kind
+    kind: IncidentKind
     headline: str
 
 
 @dataclass
-class Watch:
+class IncidentWatch:
     """What has been seen so far; `feed` answers with the incidents that an event completes."""
 
     holder: dict[str, str] = field(default_factory=dict)  # task -> who holds or last held it
@@ -46,55 +46,59 @@ class Watch:
         return [found] if found else []
 
 
-def _granted(watch: Watch, event: Event, data: Event) -> Incident | None:
+def _granted(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
     task, agent = event["task"], event["agent"]
     watch.holder[task] = agent
     died = watch.orphaned.pop(task, None)
     if died in (None, agent):
         return None  # an agent that comes back to its own task shows less than one that takes over
     return Incident(
-        Kind.RESUMED,
+        IncidentKind.RESUMED,
         f"{agent} resumes {task}, which {died} held when its session died; its commits are handed on",
     )
 
 
-def _lease_ended(watch: Watch, event: Event, data: Event) -> None:
+def _lease_ended(watch: IncidentWatch, event: Event, data: Event) -> None:
     if data.get("reason") == "session_ended" and data.get("salvage"):
         watch.orphaned[event["task"]] = event["agent"]
 
 
-def _landed(watch: Watch, event: Event, data: Event) -> Incident | None:
+def _landed(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
     task = event["task"]
     if watch.failed.pop(task, None) is None:
         return None
-    return Incident(Kind.FIXED, f"{event['agent']} mended {task} after the oracle's no, and it landed")
+    return Incident(
+        IncidentKind.FIXED, f"{event['agent']} mended {task} after the oracle's no, and it landed"
+    )
 
 
-def _refused(watch: Watch, event: Event, data: Event) -> Incident | None:
+def _refused(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
     agent, task, said = event.get("agent"), event.get("task"), clipped(data.get("happened", ""), 110)
     match data.get("code"):
         case "held":
             winner = watch.holder.get(task or "", "another")
-            return Incident(Kind.RACE, f"{agent} wanted {task}, {winner} has it: one winner")
+            return Incident(IncidentKind.RACE, f"{agent} wanted {task}, {winner} has it: one winner")
         case "overlap":
-            return Incident(Kind.OVERLAP, f"{agent} is refused {task}: {said}")
+            return Incident(IncidentKind.OVERLAP, f"{agent} is refused {task}: {said}")
         case "outside_module":
-            return Incident(Kind.OUTSIDE, f"{agent}: {said}")
+            return Incident(IncidentKind.OUTSIDE, f"{agent}: {said}")
         case "oracle_failed":
             watch.failed[task or ""] = str(agent)
             return None
         case "regression":
             return Incident(
-                Kind.REGRESSION, f"{agent}'s {task} passes alone and breaks main together: {said}"
+                IncidentKind.REGRESSION, f"{agent}'s {task} passes alone and breaks main together: {said}"
             )
         case "stale_fence":
-            return Incident(Kind.STALE, f"{agent} comes late: {said}")
+            return Incident(IncidentKind.STALE, f"{agent} comes late: {said}")
         case "protected_ref":
-            return Incident(Kind.DIRECT, f"{agent} tried `git push` to main, past the gate, and was refused")
+            return Incident(
+                IncidentKind.DIRECT, f"{agent} tried `git push` to main, past the gate, and was refused"
+            )
     return None
 
 
-_STEPS: dict[str, Callable[[Watch, Event, Event], Incident | None]] = {
+_STEPS: dict[str, Callable[[IncidentWatch, Event, Event], Incident | None]] = {
     "lease_granted": _granted,
     "lease_ended": _lease_ended,
     "landed": _landed,

@@ -56,7 +56,7 @@ def _destinations(source: Source, key: str, written: tuple[str, ...]) -> list[st
     found: list[str | None] = []
     for text in written:
         parsed = destination.parse(text)
-        if isinstance(parsed, destination.Unfit):
+        if isinstance(parsed, destination.UnfitDestination):
             hint = "each name stands for itself alone" if "*" in text else 'such as "packages.example:443"'
             source.problem((SECTION, key), f"egress.{key}: {text!r}: {parsed.reason}", hint, value=text)
             found.append(None)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
-from mcp_server.config.spec import AccountSpec, Budget, Gateway
+from mcp_server.config.spec import AccountSpec, Budget, GatewaySettings
 
 APIS = ("anthropic", "openai", "gemini")
 BUDGETS = {"budget": (), "agent_budget": ("agent",), "session_budget": ("session",), "task_budget": ("task",)}
@@ -20,21 +20,21 @@ ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
-def read_gateway(source: Source, document: Mapping[str, Any]) -> Gateway:
+def read_gateway(source: Source, document: Mapping[str, Any]) -> GatewaySettings:
     """The section, or what holds without it."""
     whole = document.get("gateway", {})
     if not isinstance(whole, Mapping):
         source.problem(("gateway",), "gateway must be a table", "write [gateway] on a line of its own")
-        return Gateway()
+        return GatewaySettings()
     accounts = {
         name: account
         for name, table in _accounts(source, whole).items()
         if (account := _account(source, name, table))
     }
     plain = {key: value for key, value in whole.items() if key not in ("accounts", "budget")}
-    gateway = read(Gateway, source, ("gateway",), plain, accounts=accounts, **_budgets(source, whole))
+    gateway = read(GatewaySettings, source, ("gateway",), plain, accounts=accounts, **_budgets(source, whole))
     if gateway is None:
-        return Gateway()
+        return GatewaySettings()
     if not 0 <= gateway.patience_s <= PATIENCE_S_MAX:
         source.problem(
             ("gateway", "patience_s"),

@@ -11,7 +11,7 @@ from mcp_server.config import prompts
 from mcp_server.config.positions import scan
 from mcp_server.config.reading import Source
 from mcp_server.config.sections import read_sections
-from mcp_server.config.spec import Config, Problem, Run
+from mcp_server.config.spec import Config, ConfigProblem, RunSettings
 from mcp_server.config.tasks import read_tasks, toml_problem
 from mcp_server.core import paths
 from oracle import globs
@@ -21,9 +21,9 @@ FILE_NAME = "harness.toml"
 
 def parse(
     text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()
-) -> Config | list[Problem]:
+) -> Config | list[ConfigProblem]:
     """`task_files`: name -> text. The problems come in the order of files and lines."""
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -45,18 +45,18 @@ def parse(
     )
 
 
-def load(path: Path) -> Config | list[Problem]:
+def load(path: Path) -> Config | list[ConfigProblem]:
     """The configuration at `path`; task files are looked for from its directory. Raises nothing for a bad file."""
     text = _text(path, path.name)
-    if isinstance(text, Problem):
+    if isinstance(text, ConfigProblem):
         return [text]
     root = path.resolve().parent
     task_files: dict[str, str] = {}
-    unreadable: list[Problem] = []
+    unreadable: list[ConfigProblem] = []
     for found in sorted(root.glob(_tasks_glob(text))):
         name = found.relative_to(root).as_posix()
         task = _text(found, name)
-        if isinstance(task, Problem):
+        if isinstance(task, ConfigProblem):
             unreadable.append(task)
         else:
             task_files[name] = task
@@ -66,11 +66,11 @@ def load(path: Path) -> Config | list[Problem]:
     return parsed
 
 
-def check_files(config: Config, file: str = FILE_NAME) -> list[Problem]:
+def check_files(config: Config, file: str = FILE_NAME) -> list[ConfigProblem]:
     """What the configuration names and the disk does not have: to be asked where the agents are to be started."""
     text = _text(config.root / file, file)
-    positions = scan("" if isinstance(text, Problem) else text)
-    problems: list[Problem] = []
+    positions = scan("" if isinstance(text, ConfigProblem) else text)
+    problems: list[ConfigProblem] = []
     source = Source(file, positions, problems)
     for repo in config.repos.values():
         if not (config.root / repo.path).is_dir():
@@ -114,20 +114,20 @@ def _tasks_glob(text: str) -> str:
     try:
         run = tomllib.loads(text).get("run", {})
     except tomllib.TOMLDecodeError:
-        return Run.tasks
-    glob = run.get("tasks", Run.tasks) if isinstance(run, dict) else Run.tasks
-    return glob if isinstance(glob, str) and paths.validate(glob) is None else Run.tasks
+        return RunSettings.tasks
+    glob = run.get("tasks", RunSettings.tasks) if isinstance(run, dict) else RunSettings.tasks
+    return glob if isinstance(glob, str) and paths.validate(glob) is None else RunSettings.tasks
 
 
-def _text(path: Path, name: str) -> str | Problem:
+def _text(path: Path, name: str) -> str | ConfigProblem:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return Problem(
+        return ConfigProblem(
             name, 1, f"there is no file {path}", "`harness init` writes one by looking at the repository"
         )
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return Problem(name, line, "the file is not UTF-8", "save it as UTF-8")
+        return ConfigProblem(name, line, "the file is not UTF-8", "save it as UTF-8")
     except OSError as error:
-        return Problem(name, 1, f"the file cannot be read: {error.strerror}")
+        return ConfigProblem(name, 1, f"the file cannot be read: {error.strerror}")

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
 from mcp_server.config.positions import Keys, Positions
-from mcp_server.config.spec import Problem
+from mcp_server.config.spec import ConfigProblem
 
 T = TypeVar("T")
 NAMED_MAX = 20  # names listed where none is near
@@ -30,7 +30,7 @@ class Source:
 
     file: str
     positions: Positions
-    problems: list[Problem]
+    problems: list[ConfigProblem]
     lines_before: int = 0
 
     def line(self, keys: Keys, value: object = None) -> int:
@@ -39,7 +39,7 @@ class Source:
         return self.positions.line(keys, value) + self.lines_before
 
     def problem(self, keys: Keys, message: str, suggestion: str = "", value: object = None) -> None:
-        self.problems.append(Problem(self.file, self.line(keys, value), message, suggestion))
+        self.problems.append(ConfigProblem(self.file, self.line(keys, value), message, suggestion))
 
 
 def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **given: Any) -> T | None:

@@ -13,7 +13,7 @@ from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import APIS, read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
-from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, Gateway, Module, Repo, Run
+from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
 from mcp_server.core import paths
 from mcp_server.core.role import Role
 from oracle.suites.base import Suite
@@ -55,12 +55,12 @@ NEEDED_BY_KIND = {"scripted": "playbook", "command": "command"}
 class Sections:
     """What was read; `declared` holds every name in the file, be its table right or wrong."""
 
-    run: Run | None = None
+    run: RunSettings | None = None
     repos: dict[str, Repo] = field(default_factory=dict)
     modules: dict[str, Module] = field(default_factory=dict)
     suites: dict[str, Suite] = field(default_factory=dict)
     agents: dict[str, AgentSpec] = field(default_factory=dict)
-    gateway: Gateway = field(default_factory=Gateway)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     egress: Egress = field(default_factory=Egress)
     declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -121,12 +121,12 @@ def _check_name(source: Source, keys: Keys, name: str) -> None:
         source.problem(keys, f"{name!r} cannot be a name", f"use {rule}")
 
 
-def _run(source: Source, document: Mapping[str, Any]) -> Run | None:
+def _run(source: Source, document: Mapping[str, Any]) -> RunSettings | None:
     table = document.get("run", {})
     if not isinstance(table, Mapping):
         source.problem(("run",), "run must be a table", "write [run] on a line of its own")
         return None
-    run = read(Run, source, ("run",), table)
+    run = read(RunSettings, source, ("run",), table)
     if run is None:
         return None
     _check_above_zero(source, ("run",), run)
@@ -230,7 +230,7 @@ def _with_only_repo(table: Mapping[str, Any], repos: tuple[str, ...]) -> Mapping
     return {**table, "repo": repos[0]} if "repo" not in table and len(repos) == 1 else table
 
 
-def _check_above_zero(source: Source, keys: Keys, value: Run | AgentSpec) -> None:
+def _check_above_zero(source: Source, keys: Keys, value: RunSettings | AgentSpec) -> None:
     for name in ABOVE_ZERO:
         number = getattr(value, name, None)
         if number is not None and number <= 0:

@@ -22,7 +22,7 @@ AGENT_KINDS = ("scripted", "command", *VENDOR_OF_KIND)
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConfigProblem:
     """One thing to mend; `str` is the line that a person reads."""
 
     file: str
@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSettings:
     """`prompt` is the text that all agents are told, or its file; the limits hold for agents without ones of their own."""
 
     name: str
@@ -96,7 +96,7 @@ class AccountSpec:
 
 
 @dataclass(frozen=True)
-class Gateway:
+class GatewaySettings:
     """How models are reached. `budget` is the run's; the other budgets hold for each of their kind without one of its own."""
 
     patience_s: float = 240.0  # codex and qwen give a stream up after 240 to 300 s without an event
@@ -184,13 +184,13 @@ class TaskSpec:
 @dataclass(frozen=True)
 class Config:
     root: Path
-    run: Run
+    run: RunSettings
     repos: dict[str, Repo]
     modules: dict[str, Module]
     suites: dict[str, Suite]
     agents: dict[str, AgentSpec]
     tasks: list[TaskSpec]
-    gateway: Gateway = Gateway()
+    gateway: GatewaySettings = GatewaySettings()
     egress: Egress = Egress()
 
     @cached_property

@@ -13,7 +13,7 @@ from mcp_server.config.gateway import read_budget
 from mcp_server.config.positions import Positions, scan
 from mcp_server.config.reading import Source, read
 from mcp_server.config.sections import Sections, check_globs, check_known
-from mcp_server.config.spec import RESULTS, Budget, Problem, TaskSpec
+from mcp_server.config.spec import RESULTS, Budget, ConfigProblem, TaskSpec
 from mcp_server.core import case_globs, paths
 
 FENCES = {"+++": "toml", "---": "yaml"}
@@ -47,7 +47,9 @@ class ReadTask:
     source: Source
 
 
-def read_tasks(task_files: Mapping[str, str], sections: Sections, problems: list[Problem]) -> list[TaskSpec]:
+def read_tasks(
+    task_files: Mapping[str, str], sections: Sections, problems: list[ConfigProblem]
+) -> list[TaskSpec]:
     """In the order of the file names. Problems of and between the tasks are added to `problems`."""
     tasks: list[ReadTask] = []
     declared: dict[str, str] = {}  # every id, and where, even of tasks that are wrong otherwise
@@ -64,7 +66,7 @@ def read_tasks(task_files: Mapping[str, str], sections: Sections, problems: list
 
 
 def _read_task(
-    file: str, text: str, sections: Sections, problems: list[Problem], declared: dict[str, str]
+    file: str, text: str, sections: Sections, problems: list[ConfigProblem], declared: dict[str, str]
 ) -> ReadTask | None:
     parts = _split(file, text, problems)
     if parts is None:
@@ -104,15 +106,19 @@ def _declare(source: Source, task: str, declared: dict[str, str]) -> None:
         declared[task] = f"{source.file}:{source.line(('id',))}"
 
 
-def _split(file: str, text: str, problems: list[Problem]) -> tuple[Source, Mapping[str, Any], str] | None:
+def _split(
+    file: str, text: str, problems: list[ConfigProblem]
+) -> tuple[Source, Mapping[str, Any], str] | None:
     lines = text.replace("\r\n", "\n").split("\n")
     fence = lines[0].rstrip()
     if fence not in FENCES:
-        problems.append(Problem(file, 1, "the task has no front matter", EXAMPLE))
+        problems.append(ConfigProblem(file, 1, "the task has no front matter", EXAMPLE))
         return None
     end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == fence), None)
     if end is None:
-        problems.append(Problem(file, 1, f"the front matter is never closed by a line {fence}", EXAMPLE))
+        problems.append(
+            ConfigProblem(file, 1, f"the front matter is never closed by a line {fence}", EXAMPLE)
+        )
         return None
     head, brief = "\n".join(lines[1:end]), "\n".join(lines[end + 1 :]).strip()
     parsed = _toml(file, head, problems) if FENCES[fence] == "toml" else _yaml(file, head, problems)
@@ -122,7 +128,7 @@ def _split(file: str, text: str, problems: list[Problem]) -> tuple[Source, Mappi
     return Source(file, positions, problems, lines_before=1), values, brief
 
 
-def _toml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Mapping[str, Any]] | None:
+def _toml(file: str, head: str, problems: list[ConfigProblem]) -> tuple[Positions, Mapping[str, Any]] | None:
     try:
         values = tomllib.loads(head)
     except tomllib.TOMLDecodeError as error:
@@ -131,27 +137,29 @@ def _toml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Map
     return scan(head), values
 
 
-def toml_problem(file: str, text: str, error: tomllib.TOMLDecodeError, *, lines_before: int = 0) -> Problem:
+def toml_problem(
+    file: str, text: str, error: tomllib.TOMLDecodeError, *, lines_before: int = 0
+) -> ConfigProblem:
     """The parser's message with its place taken out of the words and put where a line number belongs."""
     place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
     line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     message = str(error)[: place.start()] if place else str(error)
     hint = 'a string needs quotes: key = "value"' if "Invalid value" in message else ""
-    return Problem(file, line + lines_before, f"not TOML: {message[:1].lower()}{message[1:]}", hint)
+    return ConfigProblem(file, line + lines_before, f"not TOML: {message[:1].lower()}{message[1:]}", hint)
 
 
-def _yaml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Mapping[str, Any]] | None:
+def _yaml(file: str, head: str, problems: list[ConfigProblem]) -> tuple[Positions, Mapping[str, Any]] | None:
     try:
         node = yaml.compose(head, Loader=yaml.SafeLoader)
         values = yaml.safe_load(head) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 2
-        problems.append(Problem(file, line, f"not YAML: {getattr(error, 'problem', None) or error}"))
+        problems.append(ConfigProblem(file, line, f"not YAML: {getattr(error, 'problem', None) or error}"))
         return None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         problems.append(
-            Problem(file, 2, "the front matter is no table of keys and values", "write key: value")
+            ConfigProblem(file, 2, "the front matter is no table of keys and values", "write key: value")
         )
         return None
     positions = Positions(head.split("\n"))
@@ -159,7 +167,7 @@ def _yaml(file: str, head: str, problems: list[Problem]) -> tuple[Positions, Map
         first, last = key.start_mark.line + 1, max(key.start_mark.line, value.end_mark.line) + 1
         if (key.value,) in positions.spans:
             problems.append(
-                Problem(file, first + 1, f"the key {key.value!r} occurs twice", "keep one of them")
+                ConfigProblem(file, first + 1, f"the key {key.value!r} occurs twice", "keep one of them")
             )
         positions.add((key.value,), first, min(last, len(positions.lines)))
     return positions, values

@@ -20,7 +20,7 @@ DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ChainEntry:
     seq: int
     body: Any
     hash: str
@@ -74,7 +74,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root)
 
 
-def verify(entries: Iterable[Entry], checkpoints: Iterable[Checkpoint] = ()) -> list[str]:
+def verify(entries: Iterable[ChainEntry], checkpoints: Iterable[Checkpoint] = ()) -> list[str]:
     """Every sign of tampering, each naming the entry and the deed; empty for an untouched log.
 
     Without checkpoints a rewritten chain and a cut tail cannot be seen; with them both are, below the last checkpoint.
@@ -105,14 +105,14 @@ def verify(entries: Iterable[Entry], checkpoints: Iterable[Checkpoint] = ()) -> 
     return problems + _against_checkpoints(hashes, last, checkpoints)
 
 
-def _follows(prev: str, entry: Entry) -> bool:
+def _follows(prev: str, entry: ChainEntry) -> bool:
     try:
         return entry.hash == entry_hash(prev, entry.seq, entry.body)
     except (ValueError, TypeError):  # a body that is no JSON value was never written by us
         return False
 
 
-def _out_of_place(entry: Entry, hashes: dict[int, str]) -> str:
+def _out_of_place(entry: ChainEntry, hashes: dict[int, str]) -> str:
     if entry.seq < 1:
         return f"seq {entry.seq}: inserted: numbers begin at 1"
     if hashes[entry.seq] == entry.hash:

@@ -56,45 +56,45 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class Unfit:
+class UnfitDestination:
     """Why a text is no destination."""
 
     reason: str
 
 
-def parse(text: str) -> Destination | Unfit:
+def parse(text: str) -> Destination | UnfitDestination:
     """`text` is HOST:PORT as a person writes it or as CONNECT carries it."""
     if len(text) > TEXT_CHARACTERS_MAX:
-        return Unfit("it is too long")
+        return UnfitDestination("it is too long")
     if any(ord(character) <= 0x20 or 0x7F <= ord(character) <= 0xA0 for character in text):
-        return Unfit("it has spaces or control characters")
+        return UnfitDestination("it has spaces or control characters")
     if "@" in text:
-        return Unfit("it has user information; write HOST:PORT alone")
+        return UnfitDestination("it has user information; write HOST:PORT alone")
     if "[" in text or text.count(":") > 1:
-        return Unfit("addresses are not taken, only names")
+        return UnfitDestination("addresses are not taken, only names")
     host, _, port = text.partition(":")
     if not PORT.fullmatch(port) or int(port) > PORT_MAX:
-        return Unfit("it needs a port from 1 to 65535, such as packages.example:443")
+        return UnfitDestination("it needs a port from 1 to 65535, such as packages.example:443")
     found = _host(host)
-    return found if isinstance(found, Unfit) else Destination(found, int(port))
+    return found if isinstance(found, UnfitDestination) else Destination(found, int(port))
 
 
-def _host(text: str) -> str | Unfit:
+def _host(text: str) -> str | UnfitDestination:
     try:
         # Also brings full-width digits and other dots to ASCII, so that what follows sees what a resolver would.
         mapped = idna.uts46_remap(text, std3_rules=True, transitional=False).lower()
         host = mapped if mapped.isascii() else idna.encode(mapped).decode("ascii")
     except (idna.IDNAError, UnicodeError, ValueError, IndexError):
-        return Unfit("the host is not a name that can be looked up")
+        return UnfitDestination("the host is not a name that can be looked up")
     host = host.removesuffix(".")
     labels = host.split(".")
     if NUMBER.fullmatch(labels[-1]):
-        return Unfit("addresses are not taken, only names")
+        return UnfitDestination("addresses are not taken, only names")
     if len(host) > HOST_CHARACTERS_MAX or not all(LABEL.fullmatch(label) for label in labels):
-        return Unfit("the host is not a name that can be looked up")
+        return UnfitDestination("the host is not a name that can be looked up")
     for label in labels:
         if label.startswith("xn--") and not _is_a_label(label):
-            return Unfit("the host is not a name that can be looked up")
+            return UnfitDestination("the host is not a name that can be looked up")
     return host
 
 

@@ -11,7 +11,7 @@ NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
 NAME_CHARS_MAX = 200  # of one of them
 
 
-class Submission(StrEnum):
+class SubmissionState(StrEnum):
     """The life of one `push`. PASSED: good by itself, but on another main. LANDING: the intent is recorded, and only the ref
     knows whether it landed."""
 
@@ -23,11 +23,11 @@ class Submission(StrEnum):
     REFUSED = "refused"
 
 
-FINAL = frozenset({Submission.LANDED, Submission.REFUSED})
+FINAL = frozenset({SubmissionState.LANDED, SubmissionState.REFUSED})
 
 
 @dataclass(frozen=True)
-class Suite:
+class SuiteOutcomes:
     """One suite's part in a landing: outcomes on main, on the candidate, and the globs that the task names.
 
     `exempt` cases count for nothing; of `hidden` ones only their number is told, and no glob names them.
@@ -63,7 +63,7 @@ def boundary(
     return None
 
 
-def ratchet(suites: Iterable[Suite]) -> Refused | None:
+def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
     """No case that passes on main fails afterwards, and the cases that the task names pass.
 
     A case that passed on main and has no outcome on the candidate counts as failing: a run that skips it proves nothing.
@@ -82,12 +82,12 @@ def ratchet(suites: Iterable[Suite]) -> Refused | None:
     return None
 
 
-def _lost(suite: Suite) -> set[str]:
+def _lost(suite: SuiteOutcomes) -> set[str]:
     passing = {case for case, outcome in suite.on_main.items() if outcome == "pass"}
     return {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
 
 
-def _regression(suite: Suite, lost: set[str]) -> Refused:
+def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
     counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
     told = f": {some(seen)}" if seen else ""
@@ -104,7 +104,7 @@ def _regression(suite: Suite, lost: set[str]) -> Refused:
     )
 
 
-def unmet(suite: Suite) -> set[str]:
+def unmet(suite: SuiteOutcomes) -> set[str]:
     """Named cases without a pass; a glob that names nothing at all is itself unmet."""
     failing, seen = set(), suite.on_candidate.keys() - suite.hidden
     for glob in suite.named:

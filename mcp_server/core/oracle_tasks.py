@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_server.core import budget, case_globs, paths
-from mcp_server.core.task import State, Task
+from mcp_server.core.task import Task, TaskState
 from oracle.judging import side_by_side
 
 SOURCE = "oracle"
@@ -18,13 +18,13 @@ TITLE_CHARACTERS = 120
 NAMED_MAX = 10  # cases that a brief names; claim_task lists those that still fail
 INPUT_CHARACTERS, SIDES_CHARACTERS, ERROR_CHARACTERS = 1_500, 2_500, 600
 PATH = re.compile(r"[\w./@+~-]*[\w@+~-]")
-UNFINISHED = (State.OPEN, State.LEASED, State.BLOCKED)
+UNFINISHED = (TaskState.OPEN, TaskState.LEASED, TaskState.BLOCKED)
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Measured:
+class SuiteRun:
     """A run of one suite on main: its outcomes, its causes, and examples of failures; `ignored` cases make no task."""
 
     suite: str
@@ -56,7 +56,7 @@ class Draft:
 
 
 @dataclass
-class Plan:
+class TaskPlan:
     make: list[Draft] = field(default_factory=list)
     homeless: list[Draft] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)  # tasks of causes that are there still
@@ -74,16 +74,18 @@ def is_ours(task: Task, suite: str) -> bool:
 def over(undone: Iterable[Task], suite: str, outcomes: Mapping[str, str]) -> list[Task]:
     """The tasks made for this suite that nobody holds and whose cases all pass: a case without an outcome does not."""
     passing = {case_globs.entry(suite, case) for case, outcome in outcomes.items() if outcome == "pass"}
-    waiting = [task for task in undone if is_ours(task, suite) and task.state in (State.OPEN, State.BLOCKED)]
+    waiting = [
+        task for task in undone if is_ours(task, suite) and task.state in (TaskState.OPEN, TaskState.BLOCKED)
+    ]
     return [task for task in waiting if task.cases and set(task.cases) <= passing]
 
 
-def plan(undone: Iterable[Task], measured: Measured, places: Places, limit: int | None) -> Plan:
+def plan(undone: Iterable[Task], measured: SuiteRun, places: Places, limit: int | None) -> TaskPlan:
     """What to make for the causes that have no task yet, those with most cases first; `limit` is for what is made."""
     ours = [task for task in undone if is_ours(task, measured.suite) and task.state in UNFINISHED]
     at_work = {task.source: task.id for task in ours}
     taken = {entry for task in ours for entry in task.cases}
-    found = Plan()
+    found = TaskPlan()
     for cause in measured.causes:
         if (known := source(measured.suite, cause["id"])) in at_work:
             found.kept.append(at_work[known])
@@ -105,7 +107,7 @@ def plan(undone: Iterable[Task], measured: Measured, places: Places, limit: int 
     return found
 
 
-def _draft(cause: Json, ids: Sequence[str], measured: Measured, places: Places) -> Draft:
+def _draft(cause: Json, ids: Sequence[str], measured: SuiteRun, places: Places) -> Draft:
     examples = [failure for failure in measured.failures if failure["id"] in set(ids)]
     says = " ".join(cause["says"].split())
     return Draft(

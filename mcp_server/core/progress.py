@@ -78,7 +78,7 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class State:
+class ProgressState:
     """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites.
 
     Held-out cases are among them, and counted once more by themselves; nothing else of them is here.
@@ -109,7 +109,7 @@ class _Part:
     total: int
 
 
-def render(state: State, *, now_ms: int, bytes_max: int) -> str:
+def render(state: ProgressState, *, now_ms: int, bytes_max: int) -> str:
     """At most `bytes_max` bytes of UTF-8. A budget too small for the counts cuts even these."""
     parts = _parts(state, now_ms)
     shown = [0] * len(parts)
@@ -128,7 +128,7 @@ def render(state: State, *, now_ms: int, bytes_max: int) -> str:
     return text
 
 
-def _parts(state: State, now_ms: int) -> list[_Part]:
+def _parts(state: ProgressState, now_ms: int) -> list[_Part]:
     """Most important first: what not to touch, what just changed, what is broken, what waits for somebody."""
     held = sorted(state.held, key=lambda h: (h.task, h.agent))
     landed = sorted(state.landed, key=lambda one: (-one.landed_ms, one.task))
@@ -158,7 +158,7 @@ def _part(heading: str, rows: list[str], total: int) -> _Part:
     return _Part(heading, [_line(row) for row in rows], total)
 
 
-def _compose(state: State, parts: list[_Part], shown: list[int]) -> str:
+def _compose(state: ProgressState, parts: list[_Part], shown: list[int]) -> str:
     lines = [_line(f"# Progress of {state.run}"), "", _counts(state)]
     for part, count in zip(parts, shown):
         if not part.total:
@@ -169,7 +169,7 @@ def _compose(state: State, parts: list[_Part], shown: list[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _counts(state: State) -> str:
+def _counts(state: ProgressState) -> str:
     tasks = f"Tasks: {state.done} done, {state.claimed} claimed, {state.open} open, {state.blocked_count} blocked."
     held_out = f" (of {state.held_out} held-out ones {state.held_out_passing})" if state.held_out else ""
     return f"{tasks} Cases on main: {state.passing} of {state.cases} pass{held_out}."

@@ -7,7 +7,7 @@ from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import State, Task, Tasks
+from mcp_server.core.task import Task, Tasks, TaskState
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def _named(board: Board, wanted: str) -> Task | Refused:
             f"{len(board.tasks)} tasks exist",
             "list_tasks() shows them",
         )
-    if task.state is State.LEASED:
+    if task.state is TaskState.LEASED:
         holder = board.holder(wanted)
         who = f"leased to {holder.agent} until {moment(holder.expires_ms)}" if holder else "leased"
         return Refused(Code.HELD, f"task {wanted} is taken", f"{wanted} is {who}", instead(board, but=wanted))
-    if task.state is not State.OPEN:
+    if task.state is not TaskState.OPEN:
         return Refused(
             Code.NO_TASK,
             f"task {wanted} is {task.state}",
@@ -129,7 +129,7 @@ def _holds_another(mine: Lease, wanted: str) -> Refused:
 def _nothing_open(board: Board, module: str | None) -> Refused:
     where = f" in module {module}" if module else ""
     counts = board.tasks.counts()
-    waiting, leased = counts[State.OPEN], counts[State.LEASED]
+    waiting, leased = counts[TaskState.OPEN], counts[TaskState.LEASED]
     holds = f"{waiting} open tasks wait for others or overlap live leases; {leased} are leased"
     if waiting + leased == 0:
         return Refused(

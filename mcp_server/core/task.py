@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class TaskState(StrEnum):
     OPEN = "open"
     LEASED = "leased"
     DONE = "done"
     BLOCKED = "blocked"
 
 
-class Event(StrEnum):
+class TaskEvent(StrEnum):
     CLAIM = "claim"
     LAND = "land"
     REPORT = "report"  # its result is a text, and has been handed in
@@ -23,17 +23,17 @@ class Event(StrEnum):
     REOPEN = "reopen"
 
 
-TRANSITIONS: Mapping[tuple[State, Event], State] = {
-    (State.OPEN, Event.CLAIM): State.LEASED,
-    (State.LEASED, Event.LAND): State.DONE,
-    (State.LEASED, Event.REPORT): State.DONE,
-    (State.LEASED, Event.BLOCK): State.BLOCKED,
-    (State.LEASED, Event.ABANDON): State.OPEN,
-    (State.LEASED, Event.LEASE_LOST): State.OPEN,
-    (State.OPEN, Event.CLOSE): State.DONE,
-    (State.BLOCKED, Event.CLOSE): State.DONE,
-    (State.DONE, Event.REOPEN): State.OPEN,
-    (State.BLOCKED, Event.REOPEN): State.OPEN,
+TRANSITIONS: Mapping[tuple[TaskState, TaskEvent], TaskState] = {
+    (TaskState.OPEN, TaskEvent.CLAIM): TaskState.LEASED,
+    (TaskState.LEASED, TaskEvent.LAND): TaskState.DONE,
+    (TaskState.LEASED, TaskEvent.REPORT): TaskState.DONE,
+    (TaskState.LEASED, TaskEvent.BLOCK): TaskState.BLOCKED,
+    (TaskState.LEASED, TaskEvent.ABANDON): TaskState.OPEN,
+    (TaskState.LEASED, TaskEvent.LEASE_LOST): TaskState.OPEN,
+    (TaskState.OPEN, TaskEvent.CLOSE): TaskState.DONE,
+    (TaskState.BLOCKED, TaskEvent.CLOSE): TaskState.DONE,
+    (TaskState.DONE, TaskEvent.REOPEN): TaskState.OPEN,
+    (TaskState.BLOCKED, TaskEvent.REOPEN): TaskState.OPEN,
 }
 
 
@@ -63,7 +63,7 @@ class Task:
     suite: str | None = None
     cases: tuple[str, ...] = ()
     priority: int = 0
-    state: State = State.OPEN
+    state: TaskState = TaskState.OPEN
     source: str = "config"
     reason: str = ""
     salvage: Salvage | None = None
@@ -85,7 +85,7 @@ class Tasks(Mapping[str, Task]):
     def put(self, task: Task) -> None:
         """In the place of the one with its id, if any."""
         self._all[task.id] = task
-        if task.state is State.DONE:
+        if task.state is TaskState.DONE:
             self._undone.pop(task.id, None)
         else:
             self._undone[task.id] = task
@@ -101,12 +101,12 @@ class Tasks(Mapping[str, Task]):
         """Not to be looked through while one is put."""
         return self._undone.values()
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[TaskState, int]:
         """How many are in each state."""
-        found = dict.fromkeys(State, 0)
+        found = dict.fromkeys(TaskState, 0)
         for task in self.undone:
             found[task.state] += 1
-        return found | {State.DONE: len(self._all) - len(self._undone)}
+        return found | {TaskState.DONE: len(self._all) - len(self._undone)}
 
     def __getitem__(self, id: str) -> Task:
         return self._all[id]
@@ -118,18 +118,18 @@ class Tasks(Mapping[str, Task]):
         return len(self._all)
 
 
-def next_state(state: State, event: Event) -> State | None:
+def next_state(state: TaskState, event: TaskEvent) -> TaskState | None:
     """The state after `event`, or None where the event is illegal in `state`."""
     return TRANSITIONS.get((state, event))
 
 
 def is_ready(task: Task, tasks: Mapping[str, Task]) -> bool:
     """Open, and everything it needs is done."""
-    return task.state is State.OPEN and not missing_needs(task, tasks)
+    return task.state is TaskState.OPEN and not missing_needs(task, tasks)
 
 
 def missing_needs(task: Task, tasks: Mapping[str, Task]) -> list[str]:
-    return [need for need in task.needs if need not in tasks or tasks[need].state is not State.DONE]
+    return [need for need in task.needs if need not in tasks or tasks[need].state is not TaskState.DONE]
 
 
 def is_reachable(task: Task, tasks: Mapping[str, Task]) -> bool:
@@ -137,9 +137,9 @@ def is_reachable(task: Task, tasks: Mapping[str, Task]) -> bool:
 
     `needs` is acyclic: the configuration and `create_task` refuse a cycle.
     """
-    if task.state is State.DONE:
+    if task.state is TaskState.DONE:
         return True
-    if task.state is State.BLOCKED:
+    if task.state is TaskState.BLOCKED:
         return False
     return all(need in tasks and is_reachable(tasks[need], tasks) for need in task.needs)
 
@@ -147,6 +147,6 @@ def is_reachable(task: Task, tasks: Mapping[str, Task]) -> bool:
 def run_is_finished(tasks: Tasks) -> bool:
     """No task is being worked on and none that is open can still be reached."""
     return not any(
-        task.state is State.LEASED or (task.state is State.OPEN and is_reachable(task, tasks))
+        task.state is TaskState.LEASED or (task.state is TaskState.OPEN and is_reachable(task, tasks))
         for task in tasks.undone
     )

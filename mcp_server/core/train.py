@@ -14,7 +14,7 @@ STEP_MAX = 32  # a failure of so many takes five rounds to trace
 LOST_MAX = 3  # so often may a change lose its place before it goes to the head
 
 
-class Outcome(StrEnum):
+class PrefixOutcome(StrEnum):
     """Of one prefix. BROKEN: its run said nothing, though it was tried again."""
 
     RUNNING = "running"
@@ -36,12 +36,12 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainPlan:
     """`land`: so many from the front land now. `head`: the first leaves, being refuted (FAILED) or not to be tested (BROKEN).
     `test`: lengths of the prefixes whose runs are wanted, those under way among them; a broken one is run again."""
 
     land: int = 0
-    head: Outcome | None = None
+    head: PrefixOutcome | None = None
     test: tuple[int, ...] = ()
 
 
@@ -55,24 +55,26 @@ def order(waiting: Iterable[Waiting], under_way: Collection[int]) -> list[int]:
 
 
 def plan(
-    length: int, outcomes: Mapping[int, Outcome], *, slots: int, step: int, head_alone: bool = False
-) -> Plan:
+    length: int, outcomes: Mapping[int, PrefixOutcome], *, slots: int, step: int, head_alone: bool = False
+) -> TrainPlan:
     """What to do with a sequence of `length` changes, given what is known of its prefixes by their lengths.
 
     At most `slots` runs, at least one, are wanted at once. `head_alone`: the first has a run of its own.
     """
     known = {prefix: outcome for prefix, outcome in outcomes.items() if 1 <= prefix <= length}
-    if passed := [prefix for prefix, outcome in known.items() if outcome is Outcome.PASSED]:
-        return Plan(land=max(passed))
-    if (first := known.get(1)) in (Outcome.FAILED, Outcome.BROKEN):
-        return Plan(head=first)
+    if passed := [prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.PASSED]:
+        return TrainPlan(land=max(passed))
+    if (first := known.get(1)) in (PrefixOutcome.FAILED, PrefixOutcome.BROKEN):
+        return TrainPlan(head=first)
     if length == 0:
-        return Plan()
-    failed = min((prefix for prefix, outcome in known.items() if outcome is Outcome.FAILED), default=None)
+        return TrainPlan()
+    failed = min(
+        (prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.FAILED), default=None
+    )
     end = length if failed is None else failed - 1  # a longer one fails for the same reason
-    again = [prefix for prefix, outcome in known.items() if outcome is Outcome.BROKEN and prefix <= end]
+    again = [prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.BROKEN and prefix <= end]
     running = sorted(
-        prefix for prefix, outcome in known.items() if outcome is Outcome.RUNNING and prefix <= end
+        prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.RUNNING and prefix <= end
     )
     # Where runs break the head is tried by itself: it lands, or nobody can say anything of it and it is given back.
     wanted = list(dict.fromkeys(([1] if again or head_alone else []) + running + again))
@@ -81,7 +83,7 @@ def plan(
         len(wanted) < slots and (more := _next(wanted, end, step, bisecting=failed is not None)) is not None
     ):
         wanted.append(more)
-    return Plan(test=tuple(sorted(wanted[:slots])))
+    return TrainPlan(test=tuple(sorted(wanted[:slots])))
 
 
 def _next(wanted: list[int], end: int, step: int, *, bisecting: bool) -> int | None:

@@ -22,7 +22,7 @@ AGENTS, SALVAGE, LANDED, CANDIDATES = "refs/agents/", "refs/salvage/", "refs/lan
 
 
 @dataclass(frozen=True)
-class Counts:
+class ObjectCounts:
     loose: int  # objects
     packs: int
     refs: int  # with a file of their own
@@ -52,7 +52,7 @@ class InUse:
     submissions: frozenset[int] = frozenset()
 
 
-def is_due(counts: Counts) -> bool:
+def is_due(counts: ObjectCounts) -> bool:
     return counts.loose > LOOSE_MAX or counts.packs > PACKS_MAX or counts.refs > LOOSE_REFS_MAX
 
 

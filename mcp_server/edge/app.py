@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server import faults
-from mcp_server.audit import Audit, Key
+from mcp_server.audit import Audit, SigningKey
 from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.edge import auth, caretaker
@@ -28,21 +28,21 @@ from mcp_server.edge.auth import Authenticated, Principal
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress import proxy as egress
 from mcp_server.edge.git_http import routes as git_http
-from mcp_server.edge.http_api import Api
+from mcp_server.edge.http_api import HttpApi
 from mcp_server.edge.mcp_tools import tools
-from mcp_server.edge.model_proxy.proxy import Gateway
+from mcp_server.edge.model_proxy.proxy import ModelProxy
 from mcp_server.gate import Gate
 from mcp_server.models import opening
 from mcp_server.repos import held_out
 from mcp_server.repos.held_out import HeldOut
 from mcp_server.repos.repository import Repository
-from mcp_server.store import Group, Store, Unwritable, meta, people
+from mcp_server.store import CommitGroup, Store, Unwritable, meta, people
 from mcp_server.use_cases.oracle import baseline, case_sets, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, model_requests, sessions, spending, status
 from mcp_server.use_cases.tasks import from_oracle, leasing, planning
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases, Problem
+from oracle.suites.case_files import BadCases, CaseProblem
 
 TICK_S = 1.0
 REQUEST_BYTES_MAX = 1 << 20
@@ -82,9 +82,11 @@ def open_world(
     accounts = opening.open_accounts(config, environ, now_ms)
     state.prepare()
     store = Store.open(state.database)
-    audit = Audit(store, Key.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints")
+    audit = Audit(
+        store, SigningKey.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints"
+    )
     repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
-    world = World(config, store, repos, audit, bell, Group(store), now_ms)
+    world = World(config, store, repos, audit, bell, CommitGroup(store), now_ms)
     world.accounts.by_name.update(accounts)
     model_requests.load(world)
     tip_check.load(world)
@@ -106,7 +108,7 @@ def open_world(
 def _with_cases(world: World) -> World:
     """With the held-out cases, once every case is known to be readable; raises BadCases with all that is wrong."""
     hidden: dict[str, HeldOut] = {}
-    problems: list[Problem] = []
+    problems: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
         if not suite.held_out:
             continue
@@ -150,7 +152,7 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
     """The app. `doors` is None where no sandbox is served; a tool call is answered within `wait_s`."""
     if doors is not None and (proxy := egress.proxy(world)) is not None:
         doors.tunnel = proxy.serve
-    mcp, gateway = tools.build(world, wait_s), Gateway(world)
+    mcp, gateway = tools.build(world, wait_s), ModelProxy(world)
     # A page on this machine may ask, with a token; pages from elsewhere, and names that were made to point here, may not.
     security = TransportSecuritySettings(
         allowed_hosts=HOSTS, allowed_origins=[f"http://{host}" for host in HOSTS]
@@ -169,7 +171,7 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
             "/mcp", AgentsOnly(mcp_app)
         ),  # routes are tried in order, and nearly every request is for this one
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
-        *Api(world, doors).routes(),
+        *HttpApi(world, doors).routes(),
         *gateway.routes(),
         Mount("/", AgentsOnly(mcp_app)),
     ]
@@ -186,7 +188,9 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
 
 
 @asynccontextmanager
-async def _living(world: World, mcp: MCPServer, doors: Doors | None, gateway: Gateway) -> AsyncIterator[None]:
+async def _living(
+    world: World, mcp: MCPServer, doors: Doors | None, gateway: ModelProxy
+) -> AsyncIterator[None]:
     """While the app serves: the gate, the ticker and the gateway's upkeep run."""
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
         loops = {

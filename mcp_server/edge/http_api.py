@@ -34,7 +34,7 @@ CREW_MAX = 10_000
 HEARD_MAX = 20  # kinds of events in a session's output
 
 
-class Bad(Exception):
+class BadRequest(Exception):
     """A request that cannot be served: HTTP status, stable code, sentence."""
 
     def __init__(self, status: int, code: str, message: str):
@@ -43,7 +43,7 @@ class Bad(Exception):
 
 
 T = TypeVar("T")
-Handler = Callable[["Api", Request], Awaitable[object]]
+Handler = Callable[["HttpApi", Request], Awaitable[object]]
 
 
 def serves(*roles: str) -> Callable[[Handler], Handler]:
@@ -56,7 +56,7 @@ def serves(*roles: str) -> Callable[[Handler], Handler]:
     return mark
 
 
-class Api:
+class HttpApi:
     def __init__(self, world: World, doors: Doors | None):
         self._world, self._doors = world, doors
 
@@ -95,7 +95,7 @@ class Api:
             _counts(body.get("heard") or {}),
         )
         if left is None:
-            raise Bad(404, "unknown_session", f"there is no session {id}")
+            raise BadRequest(404, "unknown_session", f"there is no session {id}")
         if self._doors is not None:
             await self._doors.close(id)
         return left
@@ -104,7 +104,7 @@ class Api:
     async def session(self, request: Request) -> object:
         found = await asyncio.to_thread(sessions.facts, self._world, request.path_params["id"])
         if found is None:
-            raise Bad(404, "unknown_session", f"there is no session {request.path_params['id']}")
+            raise BadRequest(404, "unknown_session", f"there is no session {request.path_params['id']}")
         return found
 
     @serves(RUNNER, ADMIN)
@@ -112,11 +112,11 @@ class Api:
         """What each agent that the harness keeps does now; those that are not named are not kept any more."""
         body = await read(request, {"agents": list})
         if len(body["agents"]) > CREW_MAX:
-            raise Bad(400, "bad_request", f"at most {CREW_MAX} agents")
+            raise BadRequest(400, "bad_request", f"at most {CREW_MAX} agents")
         try:
             members = [crew.read(one) for one in body["agents"]]
-        except crew.Unreadable as wrong:
-            raise Bad(400, "bad_request", str(wrong)) from wrong
+        except crew.UnreadableAgentState as wrong:
+            raise BadRequest(400, "bad_request", str(wrong)) from wrong
         for one in members:
             _check_name(one.agent)
         await asyncio.to_thread(crew.tell, self._world, members)
@@ -141,21 +141,23 @@ class Api:
     async def renew_job(self, request: Request) -> object:
         body = await read(request, {"runner": str})
         if not await asyncio.to_thread(oracle_jobs.renew, self._world, number(request), body["runner"]):
-            raise Bad(409, "job_lost", f"job {number(request)} is not {body['runner']}'s any more: stop it")
+            raise BadRequest(
+                409, "job_lost", f"job {number(request)} is not {body['runner']}'s any more: stop it"
+            )
         return {}
 
     @serves(RUNNER, ADMIN)
     async def job_tree(self, request: Request) -> object:
         tar = await asyncio.to_thread(oracle_jobs.tree, self._world, number(request))
         if tar is None:
-            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+            raise BadRequest(404, "unknown_job", f"there is no job {number(request)}")
         return Response(tar, media_type="application/x-tar")
 
     @serves(RUNNER, ADMIN)
     async def job_reference_files(self, request: Request) -> object:
         tar = await asyncio.to_thread(oracle_jobs.reference_files, self._world, number(request))
         if tar is None:
-            raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+            raise BadRequest(404, "unknown_job", f"there is no job {number(request)}")
         return Response(tar, media_type="application/x-tar")
 
     @serves(RUNNER, ADMIN)
@@ -170,10 +172,10 @@ class Api:
                 body["verdict"],
                 body.get("reference") or {},
             )
-        except verdicts.Unreadable as wrong:
-            raise Bad(400, "bad_request", str(wrong)) from wrong
+        except verdicts.UnreadableVerdict as wrong:
+            raise BadRequest(400, "bad_request", str(wrong)) from wrong
         if not taken:
-            raise Bad(
+            raise BadRequest(
                 409,
                 "job_lost",
                 f"job {number(request)} is not {body['runner']}'s any more: its result counts for nothing",
@@ -186,14 +188,14 @@ class Api:
         try:
             wait_s = float(request.query_params.get("wait_s", "0"))
         except ValueError as wrong:
-            raise Bad(400, "bad_request", "wait_s is a number of seconds") from wrong
+            raise BadRequest(400, "bad_request", "wait_s is a number of seconds") from wrong
         loop = asyncio.get_running_loop()
         until = loop.time() + min(wait_s, CLAIM_WAIT_S_MAX)
         while True:
             ring = self._world.bell.listen()
             found = await asyncio.to_thread(status.job, self._world, number(request))
             if found is None:
-                raise Bad(404, "unknown_job", f"there is no job {number(request)}")
+                raise BadRequest(404, "unknown_job", f"there is no job {number(request)}")
             left = until - loop.time()
             if found["verdict"] or not left > 0:
                 return found
@@ -211,13 +213,13 @@ class Api:
 
     def _suites(self, named: str | None) -> tuple[str, ...]:
         if named is not None and named not in self._world.config.suites:
-            raise Bad(404, "unknown_suite", f"there is no oracle {named!r}")
+            raise BadRequest(404, "unknown_suite", f"there is no oracle {named!r}")
         return (named,) if named is not None else tuple(self._world.config.suites)
 
     async def _check_cases(self) -> None:
         """People are told everything that is wrong with the cases, before anything is run on them."""
         if problems := await asyncio.to_thread(case_sets.problems, self._world):
-            raise Bad(409, "bad_cases", "\n".join(map(str, problems)))
+            raise BadRequest(409, "bad_cases", "\n".join(map(str, problems)))
 
     def _run(self, name: str, body: dict) -> int:
         repo = self._world.config.suites[name].repo
@@ -225,10 +227,10 @@ class Api:
             self._world.repos[repo].resolve(body["commit"]) if body.get("commit") else self._world.main(repo)
         )
         if commit is None:
-            raise Bad(404, "commit_unknown", f"repository {repo} has no commit {body['commit']}")
+            raise BadRequest(404, "commit_unknown", f"repository {repo} has no commit {body['commit']}")
         nonce = f"fresh {secrets.token_hex(8)}" if body.get("fresh") else ""
         return oracle_jobs.request(
-            self._world, oracle_jobs.Wanted(name, commit, oracle_jobs.AUDIT, nonce=nonce)
+            self._world, oracle_jobs.JobRequest(name, commit, oracle_jobs.AUDIT, nonce=nonce)
         ).id
 
     @serves(RUNNER, ADMIN)
@@ -259,8 +261,8 @@ class Api:
                 max(0, min(int(asked.get("limit", "500")), EVENTS_MAX)),
             )
         except ValueError as wrong:
-            raise Bad(400, "bad_request", "after and limit are whole numbers") from wrong
-        wanted = events.Wanted(
+            raise BadRequest(400, "bad_request", "after and limit are whole numbers") from wrong
+        wanted = events.EventFilter(
             after, limit, asked.get("kind"), asked.get("agent"), asked.get("task"), asked.get("commit")
         )
         return {
@@ -271,7 +273,7 @@ class Api:
     async def commits(self, request: Request) -> object:
         repo = request.query_params.get("repo") or next(iter(self._world.repos))
         if repo not in self._world.repos:
-            raise Bad(404, "unknown_repo", f"there is no repository {repo!r}")
+            raise BadRequest(404, "unknown_repo", f"there is no repository {repo!r}")
         return {"commits": await asyncio.to_thread(events.commits, self._world, repo)}
 
     @serves(ADMIN)
@@ -289,7 +291,7 @@ class Api:
         all_tasks, holders = await asyncio.to_thread(planning.board, self._world)
         found = all_tasks.get(request.path_params["id"])
         if found is None:
-            raise Bad(404, "unknown_task", f"there is no task {request.path_params['id']}")
+            raise BadRequest(404, "unknown_task", f"there is no task {request.path_params['id']}")
         report = await asyncio.to_thread(reports.of_task, self._world, found.id)
         return asdict(found) | {"holder": holders.get(found.id), "report": report}
 
@@ -374,36 +376,36 @@ class Api:
             tokens.revoke, self._world, who(request), number(request), keeps_lease=keeps
         )
         if ended is None:
-            raise Bad(404, "unknown_token", f"there is no live token {number(request)}")
+            raise BadRequest(404, "unknown_token", f"there is no live token {number(request)}")
         return ended
 
     def routes(self) -> list[Route]:
         table: list[tuple[str, str, Handler]] = [
-            ("POST", "/api/sessions", Api.begin_session),
-            ("GET", "/api/sessions/{id}", Api.session),
-            ("POST", "/api/sessions/{id}/end", Api.end_session),
-            ("PUT", "/api/crew", Api.tell_crew),
-            ("POST", "/api/jobs/claim", Api.claim_job),
-            ("GET", "/api/jobs/{id}", Api.job),
-            ("POST", "/api/jobs/{id}/renew", Api.renew_job),
-            ("GET", "/api/jobs/{id}/tree.tar", Api.job_tree),
-            ("GET", "/api/jobs/{id}/reference.tar", Api.job_reference_files),
-            ("POST", "/api/jobs/{id}/result", Api.finish_job),
-            ("POST", "/api/oracle/run", Api.run_oracle),
-            ("POST", "/api/oracle/check", Api.check_oracle),
-            ("GET", "/api/status", Api.status),
-            ("GET", "/api/spending", Api.spending),
-            ("GET", "/api/events", Api.events),
-            ("GET", "/api/commits", Api.commits),
-            ("GET", "/api/audit/verify", Api.verify),
-            ("GET", "/api/tasks", Api.tasks),
-            ("POST", "/api/tasks", Api.add_task),
-            ("POST", "/api/tasks/from-oracle", Api.tasks_from_oracle),
-            ("GET", "/api/tasks/{id}", Api.task),
-            ("POST", "/api/tasks/{id}/reopen", Api.reopen_task),
-            ("GET", "/api/tokens", Api.tokens),
-            ("POST", "/api/tokens", Api.issue_token),
-            ("DELETE", "/api/tokens/{id}", Api.revoke_token),
+            ("POST", "/api/sessions", HttpApi.begin_session),
+            ("GET", "/api/sessions/{id}", HttpApi.session),
+            ("POST", "/api/sessions/{id}/end", HttpApi.end_session),
+            ("PUT", "/api/crew", HttpApi.tell_crew),
+            ("POST", "/api/jobs/claim", HttpApi.claim_job),
+            ("GET", "/api/jobs/{id}", HttpApi.job),
+            ("POST", "/api/jobs/{id}/renew", HttpApi.renew_job),
+            ("GET", "/api/jobs/{id}/tree.tar", HttpApi.job_tree),
+            ("GET", "/api/jobs/{id}/reference.tar", HttpApi.job_reference_files),
+            ("POST", "/api/jobs/{id}/result", HttpApi.finish_job),
+            ("POST", "/api/oracle/run", HttpApi.run_oracle),
+            ("POST", "/api/oracle/check", HttpApi.check_oracle),
+            ("GET", "/api/status", HttpApi.status),
+            ("GET", "/api/spending", HttpApi.spending),
+            ("GET", "/api/events", HttpApi.events),
+            ("GET", "/api/commits", HttpApi.commits),
+            ("GET", "/api/audit/verify", HttpApi.verify),
+            ("GET", "/api/tasks", HttpApi.tasks),
+            ("POST", "/api/tasks", HttpApi.add_task),
+            ("POST", "/api/tasks/from-oracle", HttpApi.tasks_from_oracle),
+            ("GET", "/api/tasks/{id}", HttpApi.task),
+            ("POST", "/api/tasks/{id}/reopen", HttpApi.reopen_task),
+            ("GET", "/api/tokens", HttpApi.tokens),
+            ("POST", "/api/tokens", HttpApi.issue_token),
+            ("DELETE", "/api/tokens/{id}", HttpApi.revoke_token),
         ]
         return [Route(path, self._endpoint(handler), methods=[method]) for method, path, handler in table]
 
@@ -411,9 +413,9 @@ class Api:
         async def endpoint(request: Request) -> Response:
             try:
                 if who(request).role not in handler.roles:  # type: ignore[attr-defined]
-                    raise Bad(403, "forbidden", f"a token of role {who(request).role} may not do this")
+                    raise BadRequest(403, "forbidden", f"a token of role {who(request).role} may not do this")
                 answer = await handler(self, request)
-            except Bad as bad:
+            except BadRequest as bad:
                 return JSONResponse({"error": bad.code, "message": bad.message}, bad.status)
             if isinstance(answer, Response):
                 return answer
@@ -429,13 +431,13 @@ def who(request: Request) -> Principal:
 def number(request: Request) -> int:
     digits = request.path_params["id"]
     if not re.fullmatch(r"[0-9]{1,18}", digits):  # 18 digits fit the database's integers
-        raise Bad(404, "unknown", f"{digits!r} is not a number of ours")
+        raise BadRequest(404, "unknown", f"{digits!r} is not a number of ours")
     return int(digits)
 
 
 def _counts(heard: dict) -> dict[str, int]:
     if len(heard) > HEARD_MAX or any(type(count) is not int or count < 0 for count in heard.values()):
-        raise Bad(400, "bad_request", f"heard holds at most {HEARD_MAX} counts")
+        raise BadRequest(400, "bad_request", f"heard holds at most {HEARD_MAX} counts")
     return heard
 
 
@@ -443,12 +445,12 @@ def _check_name(agent: str) -> None:
     """A name becomes part of refs, container names and commits; those of the roles are not an agent's."""
     if not events.AGENT_NAME.fullmatch(agent) or agent in (ADMIN, RUNNER):
         allowed = "letters, digits, dashes and underscores, dots between them, at most 60 characters, not admin or runner"
-        raise Bad(400, "bad_request", f"{agent!r} is no agent's name: {allowed}")
+        raise BadRequest(400, "bad_request", f"{agent!r} is no agent's name: {allowed}")
 
 
 def accepted(answer: T | Refused) -> T:
     if isinstance(answer, Refused):
-        raise Bad(409, str(answer.code), f"{answer.happened}; {answer.holds}; {answer.next}")
+        raise BadRequest(409, str(answer.code), f"{answer.happened}; {answer.holds}; {answer.next}")
     return answer
 
 
@@ -458,16 +460,16 @@ async def read(request: Request, required: dict, optional: dict | None = None) -
     try:
         body = json.loads(raw or b"{}")
     except ValueError as wrong:
-        raise Bad(400, "bad_request", f"the body is not JSON: {wrong}") from wrong
+        raise BadRequest(400, "bad_request", f"the body is not JSON: {wrong}") from wrong
     allowed = required | (optional or {})
     if not isinstance(body, dict) or (
         problems := [*(set(body) - set(allowed)), *(set(required) - set(body))]
     ):
-        raise Bad(
+        raise BadRequest(
             400,
             "bad_request",
             f"expected an object with {', '.join(allowed)}; wrong or missing: {problems if isinstance(body, dict) else 'everything'}",
         )
     if wrong := [name for name, value in body.items() if not isinstance(value, allowed[name])]:
-        raise Bad(400, "bad_request", f"wrong type: {', '.join(wrong)}")
+        raise BadRequest(400, "bad_request", f"wrong type: {', '.join(wrong)}")
     return body

@@ -64,13 +64,13 @@ def _passing(job: Job) -> set[str]:
 
 def _suite(
     world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]
-) -> landing.Suite:
+) -> landing.SuiteOutcomes:
     assert job.verdict is not None and on_main is not None
     outcomes = job.verdict["outcomes"]
     named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite))
     flaky = landing.exempt(world.config.suites[job.suite].flaky, world.today())
     hidden = case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys())
-    return landing.Suite(
+    return landing.SuiteOutcomes(
         job.suite,
         {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")},
         outcomes,

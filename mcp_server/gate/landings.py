@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from mcp_server import faults
 from mcp_server.core import lease as leases
-from mcp_server.core.landing import Submission as State
-from mcp_server.core.task import Event
+from mcp_server.core.landing import SubmissionState as State
+from mcp_server.core.task import TaskEvent
 from mcp_server.gate import refusing, words
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
@@ -104,7 +104,7 @@ def _landed(world: World, tx: Tx, one: Submission, *, in_batch: bool) -> None:
         head=one.commit,
         **own,
     )
-    leasing.end(world, tx, lease, "landed", Event.LAND)
+    leasing.end(world, tx, lease, "landed", TaskEvent.LAND)
 
 
 def passed(world: World, submission: Submission) -> None:

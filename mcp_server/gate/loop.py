@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 
 from mcp_server import faults
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import judging, landings, merging, refusing, words
 from mcp_server.gate.judging import Broken
@@ -105,7 +105,7 @@ class Gate:
             return self._refuse(submission, tree)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
         asked = oracle_jobs.request_all(
-            world, [oracle_jobs.Wanted(name, tree, oracle_jobs.GATE) for name in suites]
+            world, [oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE) for name in suites]
         )
         jobs = {name: job.id for name, job in zip(suites, asked, strict=True)}
         # One task lands as one commit; the agent's own stay reachable.
@@ -170,7 +170,7 @@ class Gate:
         if self._trains[submission.repo].meets(tree) or merging.unmeasured(world, submission.repo, base):
             return None
         shown = {
-            name: oracle_jobs.shown(world, oracle_jobs.Wanted(name, tree, oracle_jobs.GATE))
+            name: oracle_jobs.shown(world, oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE))
             for name in suites
         }
         jobs = {name: job.id for name, job in shown.items() if job is not None}

@@ -11,7 +11,8 @@ from mcp_server import faults
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
 from mcp_server.gate.refusing import candidate_ref
-from mcp_server.repos.repository import Conflict, GitFailed, TooLarge
+from mcp_server.repos.process import GitFailed, GitOutputTooLarge
+from mcp_server.repos.repository import Conflict
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
@@ -30,7 +31,7 @@ def tree(world: World, submission: Submission, onto: str) -> str | Refused:
     """The tree of `submission` merged onto the commit `onto`. What git cannot do with it refuses it."""
     try:
         return _tree(world, submission, onto)
-    except TooLarge as wrong:
+    except GitOutputTooLarge as wrong:
         return words.too_large(str(wrong))
     except GitFailed as wrong:  # a commit that nobody can read must not stop the queue
         log.exception("git failed on submission %s", submission.id)

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.refusal import Refused
-from mcp_server.core.task import Event
+from mcp_server.core.task import TaskEvent
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
@@ -61,4 +61,4 @@ def _unpin(world: World, tx: Tx, submission: Submission) -> None:
     )
     lease_rows.put(tx, unpinned)
     if leasing.holder_is_gone(tx, lease):
-        leasing.end(world, tx, unpinned, "session_ended", Event.LEASE_LOST)
+        leasing.end(world, tx, unpinned, "session_ended", TaskEvent.LEASE_LOST)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mcp_server.core import train
 from mcp_server.core.refusal import Refused
-from mcp_server.core.train import Outcome, Waiting
+from mcp_server.core.train import PrefixOutcome, Waiting
 from mcp_server.gate import judging, landings, merging, refusing
 from mcp_server.gate.judging import Broken
 from mcp_server.store import jobs as job_rows
@@ -39,7 +39,7 @@ class Train:
     runs: dict[int, dict[str, int]] = field(default_factory=dict)
     aside: set[int] = field(default_factory=set)
     since_ms: dict[int, int] = field(default_factory=dict)  # when each of those who wait was first seen
-    known: dict[int, Outcome] = field(default_factory=dict)  # of runs that have ended
+    known: dict[int, PrefixOutcome] = field(default_factory=dict)  # of runs that have ended
     pinned: set[int] = field(default_factory=set)  # runs that are wanted as they are, since one has broken
     step: int = train.STEP_START
     _dropped: bool = (
@@ -143,10 +143,10 @@ class Train:
         new = [
             length
             for length in lengths
-            if length not in self.runs or self.known.get(length) is Outcome.BROKEN
+            if length not in self.runs or self.known.get(length) is PrefixOutcome.BROKEN
         ]
         dropped = [length for length in self.runs if length not in lengths and length not in self.known]
-        if any(self.known.get(length) is Outcome.BROKEN for length in lengths):
+        if any(self.known.get(length) is PrefixOutcome.BROKEN for length in lengths):
             self.pinned.update(lengths)
         for length in new:
             self.runs[length] = self._request(length)
@@ -159,44 +159,47 @@ class Train:
     def _request(self, length: int) -> dict[str, int]:
         """A whole batch goes first, and so does the search for a failure. Less than that takes the place in the queue that its
         first car has had since it came: a run for one change while others wait for theirs would halve what lands."""
-        whole = length >= self.step or Outcome.FAILED in self.known.values()
+        whole = length >= self.step or PrefixOutcome.FAILED in self.known.values()
         priority = oracle_jobs.TRAIN if whole else oracle_jobs.GATE
         since_ms = self.since_ms[self.cars[0].submission.id]
         suites, tree = self.world.suites_of(self.repo), self.cars[length - 1].tree
         asked = oracle_jobs.request_all(
             self.world,
-            [oracle_jobs.Wanted(name, tree, priority, since_ms=since_ms, by=WANTED_BY) for name in suites],
+            [
+                oracle_jobs.JobRequest(name, tree, priority, since_ms=since_ms, by=WANTED_BY)
+                for name in suites
+            ],
         )
         return {name: job.id for name, job in zip(suites, asked, strict=True)}
 
-    def _outcomes(self) -> dict[int, Outcome]:
+    def _outcomes(self) -> dict[int, PrefixOutcome]:
         """Of what has ended and of what runs; a run that only waits for a runner can still become one of a longer prefix."""
         found = {}
         for length in self.runs:
-            if length not in self.known and (outcome := self._outcome(length)) is not Outcome.RUNNING:
+            if length not in self.known and (outcome := self._outcome(length)) is not PrefixOutcome.RUNNING:
                 self.known[length] = outcome
             if length in self.known:
                 found[length] = self.known[length]
             elif length in self.pinned or self._runs(length):
-                found[length] = Outcome.RUNNING
+                found[length] = PrefixOutcome.RUNNING
         return found
 
     def _runs(self, length: int) -> bool:
         with self.world.store.read() as tx:
             return job_rows.RUNNING in job_rows.states(tx, self.runs[length].values()).values()
 
-    def _outcome(self, length: int) -> Outcome:
+    def _outcome(self, length: int) -> PrefixOutcome:
         match judging.judge(
             self.world, [car.submission for car in self.cars[:length]], self.base, self.runs[length]
         ):
             case True:
-                return Outcome.PASSED
+                return PrefixOutcome.PASSED
             case False:
-                return Outcome.RUNNING
+                return PrefixOutcome.RUNNING
             case Broken():
-                return Outcome.BROKEN
+                return PrefixOutcome.BROKEN
             case _:
-                return Outcome.FAILED
+                return PrefixOutcome.FAILED
 
     # -- ends
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mcp_server.models import quota
-from mcp_server.models.apis import Api
-from mcp_server.models.keys import Key
+from mcp_server.models.apis import ModelApi
+from mcp_server.models.keys import AccountKey
 from mcp_server.models.quota import Quota
 
 PROBE_S = 3.0  # a trial without an answer for so long holds up nobody else: models may think for minutes
@@ -58,9 +58,9 @@ class Account:
     """A key at a provider. `closed` is the breaker: until then asking is pointless."""
 
     name: str
-    api: Api
+    api: ModelApi
     base_url: str
-    key: Key | None
+    key: AccountKey | None
     now_ms: Callable[[], int]
     models: tuple[str, ...] = ()
     until_ms: int = 0

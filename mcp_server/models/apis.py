@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 
-class Api(StrEnum):
+class ModelApi(StrEnum):
     ANTHROPIC = "anthropic"
     OPENAI = "openai"
     GEMINI = "gemini"
@@ -31,7 +31,7 @@ class Form(StrEnum):
     PROBE = "probe"  # is anybody there? Answered here
 
 
-class Kind(StrEnum):
+class CallKind(StrEnum):
     """Why the gateway itself says no."""
 
     INVALID = "invalid"
@@ -47,27 +47,27 @@ class Kind(StrEnum):
 
 FREE = frozenset({Form.COUNT, Form.LIST, Form.PROBE})
 BASE_URLS = {
-    Api.ANTHROPIC: "https://api.anthropic.com",
-    Api.OPENAI: "https://api.openai.com/v1",
-    Api.GEMINI: "https://generativelanguage.googleapis.com",
+    ModelApi.ANTHROPIC: "https://api.anthropic.com",
+    ModelApi.OPENAI: "https://api.openai.com/v1",
+    ModelApi.GEMINI: "https://generativelanguage.googleapis.com",
 }
 KEY_VARIABLES = {
-    Api.ANTHROPIC: ("ANTHROPIC_API_KEY",),
-    Api.OPENAI: ("OPENAI_API_KEY",),
-    Api.GEMINI: ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    ModelApi.ANTHROPIC: ("ANTHROPIC_API_KEY",),
+    ModelApi.OPENAI: ("OPENAI_API_KEY",),
+    ModelApi.GEMINI: ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
 }
 _FIXED = {
-    Api.ANTHROPIC: {
+    ModelApi.ANTHROPIC: {
         "/": ("HEAD", Form.PROBE),  # claude before 2.2 asks so whether the server is there
         "/v1/messages": ("POST", Form.MESSAGES),
         "/v1/messages/count_tokens": ("POST", Form.COUNT),
     },
-    Api.OPENAI: {
+    ModelApi.OPENAI: {
         "/v1/responses": ("POST", Form.RESPONSES),
         "/v1/chat/completions": ("POST", Form.CHAT),
         "/v1/models": ("GET", Form.LIST),
     },
-    Api.GEMINI: {},
+    ModelApi.GEMINI: {},
 }
 _GEMINI_PATH = re.compile(r"/(v1|v1beta)/models/([A-Za-z0-9][A-Za-z0-9._-]{0,127}):([A-Za-z]+)")
 _GEMINI_METHODS = {
@@ -81,7 +81,7 @@ _GEMINI_METHODS = {
 class Call:
     """A request that may be passed on. `model` and `stream` as far as the path tells them."""
 
-    api: Api
+    api: ModelApi
     form: Form
     method: str
     path: str
@@ -94,14 +94,14 @@ class Wrong:
     """A request that may not: status, kind, sentence, and for 405 what is allowed."""
 
     status: int
-    kind: Kind
+    kind: CallKind
     message: str
     allow: str = ""
 
 
-def call(api: Api, method: str, path: str) -> Call | Wrong:
+def call(api: ModelApi, method: str, path: str) -> Call | Wrong:
     """`path` is decoded and begins after the account, such as "/v1/messages"."""
-    if api is Api.GEMINI:
+    if api is ModelApi.GEMINI:
         match = _GEMINI_PATH.fullmatch(path)
         form = _GEMINI_METHODS.get(match[3]) if match else None
         if match is None or form is None:
@@ -113,18 +113,18 @@ def call(api: Api, method: str, path: str) -> Call | Wrong:
             return _unknown(api, method, path)
         known = Call(api, form, method, path.rstrip("/") or "/")
     if method != allowed:
-        return Wrong(405, Kind.METHOD, f"{path} takes {allowed}, not {method[:20]}", allowed)
+        return Wrong(405, CallKind.METHOD, f"{path} takes {allowed}, not {method[:20]}", allowed)
     return known
 
 
-def _unknown(api: Api, method: str, path: str) -> Wrong:
+def _unknown(api: ModelApi, method: str, path: str) -> Wrong:
     served = (
         ", ".join(sorted(_FIXED[api]))
         or "/v1beta/models/MODEL:generateContent, :streamGenerateContent, :countTokens"
     )
     return Wrong(
         404,
-        Kind.NOT_FOUND,
+        CallKind.NOT_FOUND,
         f"the gateway does not pass on {method[:20]} {path[:200]}; for this account it serves {served}",
     )
 
@@ -132,7 +132,7 @@ def _unknown(api: Api, method: str, path: str) -> Wrong:
 def upstream_url(base_url: str, call: Call, query: str) -> str:
     """Where a call goes. An OpenAI base URL with a path stands for /v1, as clients write it; the client's key is left out of the query."""
     base, path = base_url.rstrip("/"), call.path
-    if call.api is Api.OPENAI and urlsplit(base).path:
+    if call.api is ModelApi.OPENAI and urlsplit(base).path:
         path = path.removeprefix("/v1")
     kept = "&".join(part for part in query.split("&") if part and not part.startswith("key="))
     return f"{base}{path}" + (f"?{kept}" if kept else "")
@@ -145,7 +145,7 @@ class _StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class _Asked(BaseModel):
+class _RequestBody(BaseModel):
     """Of a body only these are looked at; pydantic reads past the rest without building it."""
 
     model: str | None = None
@@ -155,26 +155,26 @@ class _Asked(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestFacts:
     model: str | None
     stream: bool
     background: bool = False
     include_usage: bool = False
 
 
-def asked(call: Call, body: bytes) -> Asked | None:
+def asked(call: Call, body: bytes) -> RequestFacts | None:
     """What the request asks for; None where the body is no JSON object that a vendor would take."""
-    if call.api is Api.GEMINI or call.method != "POST":
-        return Asked(call.model, call.stream)
+    if call.api is ModelApi.GEMINI or call.method != "POST":
+        return RequestFacts(call.model, call.stream)
     try:
-        read = _Asked.model_validate_json(body)
+        read = _RequestBody.model_validate_json(body)
     except ValidationError:
         try:  # half of a surrogate pair is JSON too, and pydantic will not have it
-            read = _Asked.model_validate(json.loads(body))
+            read = _RequestBody.model_validate(json.loads(body))
         except (ValueError, RecursionError):
             return None
     usage = read.stream_options is not None and bool(read.stream_options.include_usage)
-    return Asked(read.model, bool(read.stream) and call.form not in FREE, bool(read.background), usage)
+    return RequestFacts(read.model, bool(read.stream) and call.form not in FREE, bool(read.background), usage)
 
 
 # -- credentials
@@ -204,13 +204,13 @@ _NOT_SENT_BACK = HOP_BY_HOP | {"set-cookie", "proxy-authenticate"}
 Headers = list[tuple[bytes, bytes]]
 
 
-def credential(api: Api, key: str) -> tuple[bytes, bytes]:
+def credential(api: ModelApi, key: str) -> tuple[bytes, bytes]:
     match api:
-        case Api.ANTHROPIC:
+        case ModelApi.ANTHROPIC:
             return b"x-api-key", key.encode()
-        case Api.OPENAI:
+        case ModelApi.OPENAI:
             return b"authorization", b"Bearer " + key.encode()
-        case Api.GEMINI:
+        case ModelApi.GEMINI:
             return b"x-goog-api-key", key.encode()
 
 

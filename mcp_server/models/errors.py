@@ -5,47 +5,60 @@ Rule: pure; the words are ours, never a vendor's, which may hold a key.
 
 import json
 
-from mcp_server.models.apis import Api, Form, Headers, Kind
+from mcp_server.models.apis import CallKind, Form, Headers, ModelApi
 
 RETRY_AFTER_S_MAX = 290  # from 300 s on claude and gemini give up at once; claude adds jitter of its own
 _ANTHROPIC_TYPES = {
-    Kind.INVALID: "invalid_request_error", Kind.NOT_FOUND: "not_found_error", Kind.METHOD: "invalid_request_error",
-    Kind.TOO_LARGE: "request_too_large", Kind.BUSY: "rate_limit_error", Kind.SPENT: "rate_limit_error",
-    Kind.BUDGET: "invalid_request_error", Kind.AUTH: "authentication_error", Kind.UPSTREAM: "api_error",
+    CallKind.INVALID: "invalid_request_error", CallKind.NOT_FOUND: "not_found_error", CallKind.METHOD: "invalid_request_error",
+    CallKind.TOO_LARGE: "request_too_large", CallKind.BUSY: "rate_limit_error", CallKind.SPENT: "rate_limit_error",
+    CallKind.BUDGET: "invalid_request_error", CallKind.AUTH: "authentication_error", CallKind.UPSTREAM: "api_error",
 }  # fmt: skip
 _OPENAI_CODES = {
-    Kind.INVALID: "invalid_request", Kind.NOT_FOUND: "unknown_url", Kind.METHOD: "method_not_allowed",
-    Kind.TOO_LARGE: "request_too_large", Kind.BUSY: "rate_limit_exceeded", Kind.SPENT: "insufficient_quota",
-    Kind.BUDGET: "budget_exceeded", Kind.AUTH: "invalid_api_key", Kind.UPSTREAM: "server_error",
+    CallKind.INVALID: "invalid_request", CallKind.NOT_FOUND: "unknown_url", CallKind.METHOD: "method_not_allowed",
+    CallKind.TOO_LARGE: "request_too_large", CallKind.BUSY: "rate_limit_exceeded", CallKind.SPENT: "insufficient_quota",
+    CallKind.BUDGET: "budget_exceeded", CallKind.AUTH: "invalid_api_key", CallKind.UPSTREAM: "server_error",
 }  # fmt: skip
 _OPENAI_TYPES = {
-    Kind.BUSY: "rate_limit_error",
-    Kind.SPENT: "insufficient_quota",
-    Kind.UPSTREAM: "server_error",
+    CallKind.BUSY: "rate_limit_error",
+    CallKind.SPENT: "insufficient_quota",
+    CallKind.UPSTREAM: "server_error",
 }
 _GEMINI_STATUSES = {
-    Kind.INVALID: "INVALID_ARGUMENT", Kind.NOT_FOUND: "NOT_FOUND", Kind.METHOD: "INVALID_ARGUMENT", Kind.TOO_LARGE: "INVALID_ARGUMENT",
-    Kind.BUSY: "RESOURCE_EXHAUSTED", Kind.SPENT: "RESOURCE_EXHAUSTED", Kind.BUDGET: "FAILED_PRECONDITION", Kind.AUTH: "UNAUTHENTICATED",
-    Kind.UPSTREAM: "UNAVAILABLE",
+    CallKind.INVALID: "INVALID_ARGUMENT", CallKind.NOT_FOUND: "NOT_FOUND", CallKind.METHOD: "INVALID_ARGUMENT", CallKind.TOO_LARGE: "INVALID_ARGUMENT",
+    CallKind.BUSY: "RESOURCE_EXHAUSTED", CallKind.SPENT: "RESOURCE_EXHAUSTED", CallKind.BUDGET: "FAILED_PRECONDITION", CallKind.AUTH: "UNAUTHENTICATED",
+    CallKind.UPSTREAM: "UNAVAILABLE",
 }  # fmt: skip
 STATUSES = {
-    Kind.INVALID: 400, Kind.NOT_FOUND: 404, Kind.METHOD: 405, Kind.TOO_LARGE: 413, Kind.BUSY: 429, Kind.SPENT: 429,
-    Kind.BUDGET: 400,  # of the statuses that say "yours to mend" the one that all clients retry least
-    Kind.AUTH: 401, Kind.UPSTREAM: 502,
+    CallKind.INVALID: 400, CallKind.NOT_FOUND: 404, CallKind.METHOD: 405, CallKind.TOO_LARGE: 413, CallKind.BUSY: 429, CallKind.SPENT: 429,
+    CallKind.BUDGET: 400,  # of the statuses that say "yours to mend" the one that all clients retry least
+    CallKind.AUTH: 401, CallKind.UPSTREAM: 502,
 }  # fmt: skip
 FINAL = frozenset(
-    {Kind.INVALID, Kind.NOT_FOUND, Kind.METHOD, Kind.TOO_LARGE, Kind.SPENT, Kind.BUDGET, Kind.AUTH}
+    {
+        CallKind.INVALID,
+        CallKind.NOT_FOUND,
+        CallKind.METHOD,
+        CallKind.TOO_LARGE,
+        CallKind.SPENT,
+        CallKind.BUDGET,
+        CallKind.AUTH,
+    }
 )
 
 
 def error(
-    api: Api, kind: Kind, message: str, *, status: int | None = None, retry_after_s: int | None = None
+    api: ModelApi,
+    kind: CallKind,
+    message: str,
+    *,
+    status: int | None = None,
+    retry_after_s: int | None = None,
 ) -> dict:
     """An error as the vendor's own clients read it."""
     match api:
-        case Api.ANTHROPIC:
+        case ModelApi.ANTHROPIC:
             return {"type": "error", "error": {"type": _ANTHROPIC_TYPES[kind], "message": message}}
-        case Api.OPENAI:
+        case ModelApi.OPENAI:
             return {
                 "error": {
                     "message": message,
@@ -54,7 +67,7 @@ def error(
                     "code": _OPENAI_CODES[kind],
                 }
             }
-        case Api.GEMINI:
+        case ModelApi.GEMINI:
             return {
                 "error": {
                     "code": status or STATUSES[kind],
@@ -65,9 +78,9 @@ def error(
             }
 
 
-def _gemini_details(kind: Kind, retry_after_s: int | None) -> list[dict]:
+def _gemini_details(kind: CallKind, retry_after_s: int | None) -> list[dict]:
     found: list[dict] = []
-    if kind is Kind.SPENT:
+    if kind is CallKind.SPENT:
         found.append(
             {
                 "@type": "type.googleapis.com/google.rpc.QuotaFailure",
@@ -79,7 +92,7 @@ def _gemini_details(kind: Kind, retry_after_s: int | None) -> list[dict]:
     return found
 
 
-def error_headers(kind: Kind, retry_after_s: int | None) -> Headers:
+def error_headers(kind: CallKind, retry_after_s: int | None) -> Headers:
     """Beside an error's body: when to come again, in the forms that clients honour."""
     headers = [(b"content-type", b"application/json")]
     if kind in FINAL:
@@ -89,13 +102,13 @@ def error_headers(kind: Kind, retry_after_s: int | None) -> Headers:
     return headers
 
 
-def stream_error(form: Form, kind: Kind, message: str, *, retry_after_s: int | None = None) -> bytes:
+def stream_error(form: Form, kind: CallKind, message: str, *, retry_after_s: int | None = None) -> bytes:
     """The same in a stream that has begun. google/genai takes an error only as a chunk that is JSON by itself."""
     if retry_after_s is not None and form is Form.RESPONSES:
         message = f"{message} Please try again in {retry_after_s}s."  # codex reads the pause here
     match form:
         case Form.MESSAGES:
-            return _event(error(Api.ANTHROPIC, kind, message), name="error")
+            return _event(error(ModelApi.ANTHROPIC, kind, message), name="error")
         case Form.RESPONSES:
             told = {
                 "id": "resp_gateway",
@@ -109,10 +122,11 @@ def stream_error(form: Form, kind: Kind, message: str, *, retry_after_s: int | N
             )
         case Form.GENERATE:
             return (
-                json.dumps(error(Api.GEMINI, kind, message, retry_after_s=retry_after_s)).encode() + b"\n\n"
+                json.dumps(error(ModelApi.GEMINI, kind, message, retry_after_s=retry_after_s)).encode()
+                + b"\n\n"
             )
         case _:
-            return _event(error(Api.OPENAI, kind, message))
+            return _event(error(ModelApi.OPENAI, kind, message))
 
 
 def _event(data: dict, *, name: str = "") -> bytes:

@@ -17,7 +17,7 @@ class BadKey(Exception):
     """An account cannot be used: the sentence says why and what to do, without any of the key."""
 
 
-class Key:
+class AccountKey:
     """Prints as nothing, compares as itself, and cannot be pickled into anything."""
 
     __slots__ = ("__text",)
@@ -41,13 +41,13 @@ class Key:
         raise TypeError("a key is not written anywhere")
 
 
-def from_variable(environ: Mapping[str, str], name: str) -> Key | None:
+def from_variable(environ: Mapping[str, str], name: str) -> AccountKey | None:
     """The key in an environment variable; None where it is unset or blank. Raises BadKey for what cannot be a header."""
     text = environ.get(name, "").strip()
     return _checked(text, f"the variable {name}") if text else None
 
 
-def from_file(path: Path) -> Key:
+def from_file(path: Path) -> AccountKey:
     """Raises BadKey unless it is a file that its owner alone can read."""
     try:
         with os.fdopen(
@@ -69,9 +69,9 @@ def from_file(path: Path) -> Key:
         raise BadKey(f"the key file {path} does not hold a key in ASCII") from None
 
 
-def _checked(text: str, where: str) -> Key:
+def _checked(text: str, where: str) -> AccountKey:
     if not text:
         raise BadKey(f"{where} is empty")
     if len(text) > LENGTH_MAX or not text.isascii() or not text.isprintable() or " " in text:
         raise BadKey(f"{where} does not hold a key: it has to be one line of printable ASCII")
-    return Key(text)
+    return AccountKey(text)

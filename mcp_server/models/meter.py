@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from mcp_server.models import prices
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import Asked
+from mcp_server.models.apis import RequestFacts
 from mcp_server.models.budgets import Standing
 from mcp_server.models.ledger import Keys
 from mcp_server.models.usage import Usage
@@ -19,7 +19,7 @@ from mcp_server.world import World
 T = TypeVar("T")
 
 
-class Over(Exception):
+class OverBudget(Exception):
     """A budget has ended while the vendor was waited for."""
 
     def __init__(self, standing: Standing):
@@ -30,7 +30,7 @@ class Over(Exception):
 class Meter:
     """`limited`: the budgets that the request is under (spending.limits). Used on the event loop alone."""
 
-    def __init__(self, world: World, account: Account, asked: Asked, charged_to: Keys, limited: list):
+    def __init__(self, world: World, account: Account, asked: RequestFacts, charged_to: Keys, limited: list):
         self._world, self._account, self._asked, self._charged_to, self._limited = (
             world,
             account,
@@ -70,7 +70,7 @@ class Meter:
     def check(self) -> None:
         """Raises Over where the request may not go out, or not wait any longer to do so."""
         if self._limited and (found := self.passed()) is not None:
-            raise Over(found)
+            raise OverBudget(found)
 
     def passed(self) -> Standing | None:
         """The limit that is used up. The last request that a limit of requests allows is itself within it. From any thread."""
@@ -113,6 +113,6 @@ class Meter:
                 return await awaited
         except TimeoutError:
             assert self._over is not None
-            raise Over(self._over) from None
+            raise OverBudget(self._over) from None
         finally:
             self._waiting = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from mcp_server.config import AccountSpec, Config
 from mcp_server.models import keys, prices
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import BASE_URLS, KEY_VARIABLES, Api
-from mcp_server.models.keys import BadKey, Key
+from mcp_server.models.apis import BASE_URLS, KEY_VARIABLES, ModelApi
+from mcp_server.models.keys import AccountKey, BadKey
 
 
 def open_accounts(
@@ -20,7 +20,7 @@ def open_accounts(
     found = {
         name: _opened(spec, config.root, environ, now_ms) for name, spec in config.gateway.accounts.items()
     }
-    for api in Api:
+    for api in ModelApi:
         if api not in found and (key := _of_vendor(api, environ)) is not None:
             found[str(api)] = Account(str(api), api, BASE_URLS[api], key, now_ms)
     if found and config.gateway.prices:
@@ -29,13 +29,13 @@ def open_accounts(
 
 
 def _opened(spec: AccountSpec, root: Path, environ: Mapping[str, str], now_ms: Callable[[], int]) -> Account:
-    api = Api(spec.api)
+    api = ModelApi(spec.api)
     return Account(
         spec.name, api, spec.base_url or BASE_URLS[api], _key(spec, api, root, environ), now_ms, spec.models
     )
 
 
-def _key(spec: AccountSpec, api: Api, root: Path, environ: Mapping[str, str]) -> Key | None:
+def _key(spec: AccountSpec, api: ModelApi, root: Path, environ: Mapping[str, str]) -> AccountKey | None:
     if spec.key_file is not None:
         return keys.from_file(root / Path(spec.key_file).expanduser())
     if spec.key_env is not None:
@@ -55,7 +55,7 @@ def _key(spec: AccountSpec, api: Api, root: Path, environ: Mapping[str, str]) ->
     return key
 
 
-def _of_vendor(api: Api, environ: Mapping[str, str]) -> Key | None:
+def _of_vendor(api: ModelApi, environ: Mapping[str, str]) -> AccountKey | None:
     return next(
         (key for name in KEY_VARIABLES[api] if (key := keys.from_variable(environ, name)) is not None), None
     )

@@ -8,13 +8,13 @@ from contextlib import suppress
 from genai_prices import Usage as Told
 from genai_prices import calc_price
 
-from mcp_server.models.apis import BASE_URLS, Api
+from mcp_server.models.apis import BASE_URLS, ModelApi
 from mcp_server.models.usage import Usage
 
-PROVIDERS = {Api.ANTHROPIC: "anthropic", Api.OPENAI: "openai", Api.GEMINI: "google"}
+PROVIDERS = {ModelApi.ANTHROPIC: "anthropic", ModelApi.OPENAI: "openai", ModelApi.GEMINI: "google"}
 
 
-def cost_usd(api: Api, base_url: str, model: str | None, usage: Usage) -> float | None:
+def cost_usd(api: ModelApi, base_url: str, model: str | None, usage: Usage) -> float | None:
     """What the vendor of this base URL takes; behind an unlisted one, what the API's own vendor takes for a model of that name."""
     if not usage.known:
         return None
@@ -38,4 +38,4 @@ def cost_usd(api: Api, base_url: str, model: str | None, usage: Usage) -> float 
 
 def warm_up() -> None:
     """Reads the list, which takes a moment, before anybody waits for it."""
-    cost_usd(Api.OPENAI, BASE_URLS[Api.OPENAI], "gpt-4o", Usage(input=1, output=1, known=True))
+    cost_usd(ModelApi.OPENAI, BASE_URLS[ModelApi.OPENAI], "gpt-4o", Usage(input=1, output=1, known=True))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from mcp_server.models.apis import Api
+from mcp_server.models.apis import ModelApi
 
 BACKOFF_MS = (
     1_000,
@@ -57,7 +57,7 @@ class Quota:
     reason: str
 
 
-def read(api: Api, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Quota | None:
+def read(api: ModelApi, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Quota | None:
     """The quota answer that this is, or None. Header names are lower case; `body` may be cut or anything at all."""
     said = _json(body)
     error = _error(said)
@@ -87,7 +87,7 @@ def backoff_ms(attempt: int, chance: float) -> int:
     return int(longest * (0.5 + 0.5 * chance))
 
 
-def _reason(api: Api, status: int, error: dict, *, spent: bool) -> str:
+def _reason(api: ModelApi, status: int, error: dict, *, spent: bool) -> str:
     """In our own words but for a short code: what a vendor writes may hold a key."""
     code = next(
         (

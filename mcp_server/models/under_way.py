@@ -21,7 +21,7 @@ EMPTY = bytes(SLOT_BYTES)
 
 
 @dataclass(frozen=True)
-class Note:
+class PendingRequest:
     """`slot` and `id` name it: a slot is used again, an id never."""
 
     slot: int
@@ -44,12 +44,12 @@ class UnderWay:
 
     def begin(
         self, *, began_ms: int, agent: str, session: str | None, account: str, form: str, model: str | None
-    ) -> Note:
+    ) -> PendingRequest:
         """Raises Unwritable: what cannot be noted is not sent."""
         if not self._free:
             heapq.heappush(self._free, self._slots)
             self._slots += 1
-        note = Note(
+        note = PendingRequest(
             self._free[0],
             secrets.token_hex(8),
             began_ms,
@@ -68,7 +68,7 @@ class UnderWay:
         heapq.heappop(self._free)
         return note
 
-    def end(self, note: Note) -> None:
+    def end(self, note: PendingRequest) -> None:
         """Once its record is committed."""
         os.pwrite(self._file, EMPTY, note.slot * SLOT_BYTES)
         heapq.heappush(self._free, note.slot)
@@ -77,11 +77,11 @@ class UnderWay:
         os.close(self._file)
 
 
-def left(state: Path) -> list[Note]:
+def left(state: Path) -> list[PendingRequest]:
     """What the server before has not struck out."""
     path = state / FILE
     written = path.read_bytes() if path.exists() else b""
     slots = (
         written[start : start + SLOT_BYTES].rstrip(b"\0") for start in range(0, len(written), SLOT_BYTES)
     )
-    return [Note(**json.loads(slot)) for slot in slots if slot]
+    return [PendingRequest(**json.loads(slot)) for slot in slots if slot]

@@ -21,7 +21,7 @@ BODY_BYTES_MAX = 32 << 20
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-class Reader:
+class UsageReader:
     """Feed it everything that passes; `usage` is what is known so far. `end()` when the answer ended by itself."""
 
     def __init__(self, form: Form, *, content_type: str = "", content_encoding: str = ""):

@@ -9,7 +9,7 @@ from mcp_server.core import paths
 from mcp_server.repos import repository as git
 from mcp_server.repos import trees as git_tree
 from mcp_server.repos.repository import Repository
-from mcp_server.repos.trees import Entry
+from mcp_server.repos.trees import TreeEntry
 from oracle.suites import case_files as formats
 from oracle.suites.base import Case, Suite
 from oracle.suites.case_files import BadCases
@@ -85,7 +85,7 @@ def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
     return repo.archive(commit, suite.reference_reads, ())
 
 
-def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Entry]:
+def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
     """The files that a candidate's sandbox gets.
 
     Of a command suite's, those that are protected are main's own; of the others it gets nothing that is protected, and no

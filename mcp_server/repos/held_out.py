@@ -15,7 +15,7 @@ from mcp_server.repos.repository import Repository
 from oracle import globs
 from oracle.suites import case_files as formats
 from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases, Problem
+from oracle.suites.case_files import BadCases, CaseProblem
 
 PREFIX = "held-out/"  # of every id; no case on main may be called so
 ID_DIGITS = 12
@@ -36,7 +36,7 @@ def load(suite: Suite, files: Mapping[str, bytes], secret: str) -> HeldOut:
     if empty := [glob for glob in suite.held_out if not any(globs.matches(glob, path) for path in files)]:
         raise BadCases(
             [
-                Problem(
+                CaseProblem(
                     glob, 1, f"oracle.{suite.name}.held_out names no file (it is relative to harness.toml)"
                 )
                 for glob in empty
@@ -62,7 +62,7 @@ def files_of(suite: Suite, root: Path) -> dict[str, bytes]:
                 try:
                     found[path] = (root / path).read_bytes()
                 except OSError as error:
-                    problems.append(Problem(path, 1, f"cannot be read: {error.strerror}"))
+                    problems.append(CaseProblem(path, 1, f"cannot be read: {error.strerror}"))
     if problems:
         raise BadCases(problems)
     return found
@@ -70,7 +70,7 @@ def files_of(suite: Suite, root: Path) -> dict[str, bytes]:
 
 def in_repositories(
     config: Config, repos: Mapping[str, Repository], files: Mapping[str, bytes]
-) -> list[Problem]:
+) -> list[CaseProblem]:
     """Files that agents could read: those that main of a repository tracks, and those whose content is in its history."""
     problems = []
     for name, spec in config.repos.items():
@@ -86,11 +86,11 @@ def in_repositories(
             spec.branch, {path: content for path, content in files.items() if path not in inside}
         )
         problems += [
-            Problem(path, 1, f"it is held out, and repository {name} tracks it: agents read it there")
+            CaseProblem(path, 1, f"it is held out, and repository {name} tracks it: agents read it there")
             for path in sorted(inside)
         ]
         problems += [
-            Problem(
+            CaseProblem(
                 path,
                 1,
                 f"it is held out, and the history of repository {name} holds its content: agents read it there",

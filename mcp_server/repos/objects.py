@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mcp_server.core.paths import covers, is_path
 from mcp_server.repos import trees as git_tree
-from mcp_server.repos.process import Bare, GitFailed, TooLarge, full_oid, full_ref, lines, text
+from mcp_server.repos.process import Bare, GitFailed, GitOutputTooLarge, full_oid, full_ref, lines, text
 from mcp_server.repos.recent import Recent
-from mcp_server.repos.trees import Change, Entry, Hazard, HazardKind, HostileTree
+from mcp_server.repos.trees import Change, Hazard, HazardKind, HostileTree, TreeEntry
 
 KEYS_REMEMBERED = (
     4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
@@ -31,21 +31,21 @@ class Objects(Bare):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        self._listings: Recent[list[Entry]] = Recent(LISTINGS_KEPT, KEPT_ENTRIES_MAX)
+        self._listings: Recent[list[TreeEntry]] = Recent(LISTINGS_KEPT, KEPT_ENTRIES_MAX)
         self._diffs: Recent[list[Change]] = Recent(DIFFS_KEPT, KEPT_ENTRIES_MAX)
         self._measured: Recent[bool] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)
         self._trees: Recent[str] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)  # of commits
 
     def diff(self, tree_a: str, tree_b: str) -> list[Change]:
-        """From `tree_a`, which is ours, to `tree_b`. Raises TooLarge where that one is."""
+        """From `tree_a`, which is ours, to `tree_b`. Raises GitOutputTooLarge where that one is."""
         self._measure(tree_b)
         return self._diff(tree_a, tree_b)
 
     def hazards(self, changed: Iterable[Change], tree: str) -> list[Hazard]:
-        """What in a diff must not land; `tree` is its result. Raises TooLarge where more has changed than can be judged."""
+        """What in a diff must not land; `tree` is its result. Raises GitOutputTooLarge where more has changed than can be judged."""
         changed = list(changed)
         if len(changed) > git_tree.CHANGED_MAX:
-            raise TooLarge(
+            raise GitOutputTooLarge(
                 f"it changes {len(changed):,} files, and one landing may change {git_tree.CHANGED_MAX:,}"
             )
         kept = [change for change in changed if change.new_mode not in (git_tree.ABSENT, git_tree.GITLINK)]
@@ -56,7 +56,7 @@ class Objects(Bare):
             changed, (entry.path for entry in self.ls_tree(tree)), self._links(short), sizes
         )
 
-    def ls_tree(self, treeish: str) -> list[Entry]:
+    def ls_tree(self, treeish: str) -> list[TreeEntry]:
         """Every file below, at any depth."""
         treeish = self._tree(treeish)
         known = self._listings.get(treeish)
@@ -89,7 +89,7 @@ class Objects(Bare):
         return self.read_many([(treeish, path)])[0]
 
     def read_many(self, wanted: Iterable[tuple[str, str]]) -> list[bytes | None]:
-        """As `read`, in the order asked, by one process. Raises TooLarge over ARCHIVE_BYTES_MAX together."""
+        """As `read`, in the order asked, by one process. Raises GitOutputTooLarge over ARCHIVE_BYTES_MAX together."""
         asked = [
             (f"{full_oid(treeish)}:{path}", is_path(path)) for treeish, path in wanted
         ]  # to git, `./x` is something else
@@ -113,7 +113,7 @@ class Objects(Bare):
         }
         return sorted(name for name, oid in oids.items() if oid in held)
 
-    def chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[Entry]:
+    def chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[TreeEntry]:
         """The entries of a tree that some glob of `include` covers and none of `exclude`, in git's order."""
         include, exclude = tuple(include), tuple(exclude)
         entries = self._listed(full_oid(treeish))
@@ -124,7 +124,7 @@ class Objects(Bare):
         return self._key(self._tree(treeish), tuple(include), tuple(exclude))
 
     @lru_cache(LISTINGS_REMEMBERED)  # noqa: B019 - as for `_key`
-    def _listed(self, treeish: str) -> tuple[Entry, ...]:
+    def _listed(self, treeish: str) -> tuple[TreeEntry, ...]:
         """Each suite chooses from the same few trees."""
         return tuple(self.ls_tree(treeish))
 
@@ -136,17 +136,17 @@ class Objects(Bare):
         """A tar of the chosen files, as `pack` makes it."""
         return self.pack(self.chosen(treeish, include, exclude))
 
-    def pack(self, chosen: Iterable[Entry]) -> bytes:
+    def pack(self, chosen: Iterable[TreeEntry]) -> bytes:
         """A tar of these entries, of whichever trees: the same bytes every time.
 
-        Raises HostileTree for a gitlink or a symlink that leaves the tree, TooLarge over ARCHIVE_BYTES_MAX.
+        Raises HostileTree for a gitlink or a symlink that leaves the tree, GitOutputTooLarge over ARCHIVE_BYTES_MAX.
         """
         chosen = list(chosen)
         if hazards := self.no_files(chosen):
             raise HostileTree(hazards)
         return git_tree.tar(dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True)))
 
-    def no_files(self, chosen: Iterable[Entry]) -> list[Hazard]:
+    def no_files(self, chosen: Iterable[TreeEntry]) -> list[Hazard]:
         """Those of the entries that cannot be handed out as files: gitlinks, and symlinks that leave the tree."""
         special = [entry for entry in chosen if entry.mode in (git_tree.GITLINK, git_tree.SYMLINK)]
         targets = self._links([entry.oid for entry in special if entry.mode == git_tree.SYMLINK])

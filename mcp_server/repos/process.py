@@ -31,7 +31,7 @@ class GitFailed(Exception):
     """Git ended otherwise than it should; the message carries its last words."""
 
 
-class TooLarge(Exception):
+class GitOutputTooLarge(Exception):
     """The answer is over its limit. Where an agent chose the commit, this is a fact about that commit."""
 
 
@@ -52,7 +52,7 @@ class Bare:
         limit: int = OUTPUT_BYTES_MAX,
         within: tuple[str, ...] = LIMITED,
         time_s: float = GIT_TIME_S,
-    ) -> "Ended":
+    ) -> "GitResult":
         # `env -i`, since GitPython can only add to the server's environment.
         clean = [f"{key}={value}" for key, value in (ENVIRONMENT | dict(env or {})).items()]
         git = [program(), f"--git-dir={self.path}", *OPTIONS, verb, *arguments]
@@ -72,11 +72,11 @@ class Bare:
             )
         if status not in ok:
             raise GitFailed(f"git {verb} ended with {status}: {problem.strip()[-500:]}")
-        return Ended(status, sink.getvalue(), problem)
+        return GitResult(status, sink.getvalue(), problem)
 
 
 @dataclass(frozen=True)
-class Ended:
+class GitResult:
     status: int
     out: bytes
     problem: str  # what it wrote to stderr
@@ -91,7 +91,7 @@ class _Sink(io.BytesIO):
 
     def write(self, chunk: bytes) -> int:
         if self.tell() + len(chunk) > self._limit:
-            raise TooLarge(f"git answered more than {self._limit:,} bytes")
+            raise GitOutputTooLarge(f"git answered more than {self._limit:,} bytes")
         return super().write(chunk)
 
 

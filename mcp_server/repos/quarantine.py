@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcp_server.repos.process import Ended
+from mcp_server.repos.process import GitResult
 from mcp_server.repos.repository import Repository
 
 PREFIX = "tmp_objdir-patch-"  # a killed server's are swept by Repository.open
@@ -24,7 +24,7 @@ PROBLEM_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
-class Unfit:
+class UnfitPatch:
     """Why a patch cannot be applied, in git's words: at most PROBLEMS_MAX of them. `is_patch`: it can at least be read."""
 
     problems: tuple[str, ...]
@@ -38,19 +38,19 @@ class Quarantine(Repository):
         super().__init__(of)
         self._apart = {"GIT_OBJECT_DIRECTORY": str(apart), "GIT_INDEX_FILE": str(apart / "index")}
 
-    def patched(self, base: str, patch: bytes) -> str | Unfit:
+    def patched(self, base: str, patch: bytes) -> str | UnfitPatch:
         """The tree that the patch makes of commit `base`.
 
         The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them wrong, the
-        hunk's own lines are counted. Its context has to be there in either case. Raises TooLarge and GitFailed.
+        hunk's own lines are counted. Its context has to be there in either case. Raises GitOutputTooLarge and GitFailed.
         """
         self._git("read-tree", base)
         fit = self._apply(patch)
-        if isinstance(fit, Unfit) and any(CORRUPT.search(problem) for problem in fit.problems):
+        if isinstance(fit, UnfitPatch) and any(CORRUPT.search(problem) for problem in fit.problems):
             fit = self._apply(patch, "--recount")
-        return fit if isinstance(fit, Unfit) else self._git("write-tree").out.decode().strip()
+        return fit if isinstance(fit, UnfitPatch) else self._git("write-tree").out.decode().strip()
 
-    def _apply(self, patch: bytes, *options: str) -> Unfit | None:
+    def _apply(self, patch: bytes, *options: str) -> UnfitPatch | None:
         done = self._git("apply", "--cached", "--whitespace=nowarn", *options, stdin=patch, ok=(0, 1, 128))
         if done.status == 0:
             return None
@@ -60,9 +60,11 @@ class Quarantine(Repository):
             if line.startswith(("error: ", "fatal: "))
         ]
         told = [line[:PROBLEM_CHARACTERS] for line in said if str(self.path) not in line]
-        return Unfit(tuple(told[:PROBLEMS_MAX]) or ("git cannot apply it",), is_patch=done.status == 1)
+        return UnfitPatch(tuple(told[:PROBLEMS_MAX]) or ("git cannot apply it",), is_patch=done.status == 1)
 
-    def _git(self, verb: str, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> Ended:
+    def _git(
+        self, verb: str, *arguments: str, env: Mapping[str, str] | None = None, **more: Any
+    ) -> GitResult:
         return super()._git(verb, *arguments, env=self._apart | dict(env or {}), **more)
 
 

@@ -15,14 +15,13 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from mcp_server.core.upkeep import Counts, Ref
+from mcp_server.core.upkeep import ObjectCounts, Ref
 from mcp_server.disk import sync, write_whole
 from mcp_server.repos import trees
 from mcp_server.repos import upkeep as git_upkeep
 from mcp_server.repos.objects import KEYS_REMEMBERED as KEYS_REMEMBERED
 from mcp_server.repos.objects import Objects
 from mcp_server.repos.process import OID, ZERO, GitFailed, full_oid, full_ref, lines, text
-from mcp_server.repos.process import TooLarge as TooLarge
 from mcp_server.repos.process import program as program
 from mcp_server.repos.settings import CONFIG, EMAIL_DOMAIN, LOCAL, READ_FOREIGN, UNHURRIED, WRITE_FOREIGN
 from mcp_server.repos.trees import CommitInfo
@@ -116,7 +115,7 @@ class Repository(Objects):
         finally:
             lock.release()
 
-    def counts(self) -> Counts:
+    def counts(self) -> ObjectCounts:
         return git_upkeep.counts(self.path)
 
     def names(self) -> int:
@@ -285,7 +284,7 @@ class Repository(Objects):
     def merge(self, base: str, commit: str) -> Merged | Conflict:
         """Merges two commits in memory, path by path: what somebody moved elsewhere is a conflict, and is not followed.
 
-        `base` is ours, `commit` an agent's. Raises TooLarge where its tree is. Git's exit status alone tells whether a
+        `base` is ours, `commit` an agent's. Raises GitOutputTooLarge where its tree is. Git's exit status alone tells whether a
         merge was clean. Git 2.39, for one, follows renames whatever merge.renames says, so that is looked for afterwards.
         """
         bases = lines(self._git("merge-base", "--all", full_oid(base), full_oid(commit), ok=(0, 1)).out)

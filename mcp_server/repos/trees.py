@@ -31,7 +31,7 @@ TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     mode: str
     oid: str
     path: str
@@ -84,7 +84,7 @@ class HostileTree(Exception):
         self.hazards = hazards
 
 
-def key(chosen: Iterable[Entry]) -> str:
+def key(chosen: Iterable[TreeEntry]) -> str:
     """A SHA-256 over paths, modes and contents: equal keys, equal files."""
     made = hashlib.sha256()
     for entry in chosen:
@@ -92,7 +92,7 @@ def key(chosen: Iterable[Entry]) -> str:
     return made.hexdigest()
 
 
-def overlaid(below: Iterable[Entry], above: Iterable[Entry]) -> list[Entry]:
+def overlaid(below: Iterable[TreeEntry], above: Iterable[TreeEntry]) -> list[TreeEntry]:
     """The entries of both as one tree, by path. Where a file of one is a directory of the other, or the same path, `above` holds."""
     over = {entry.path: entry for entry in above}
     directories = {path[:end] for path in over for end, sign in enumerate(path) if sign == "/"}
@@ -105,13 +105,13 @@ def overlaid(below: Iterable[Entry], above: Iterable[Entry]) -> list[Entry]:
     return sorted((*kept.values(), *over.values()), key=lambda entry: entry.path)
 
 
-def entries(listing: bytes) -> list[Entry]:
+def entries(listing: bytes) -> list[TreeEntry]:
     """Of `ls-tree -r -z`."""
     found = []
     for record in listing.split(b"\0")[:-1]:
         about, path = record.split(b"\t", 1)
         mode, _kind, oid = about.decode("ascii").split(" ")
-        found.append(Entry(mode, oid, _text(path)))
+        found.append(TreeEntry(mode, oid, _text(path)))
     return found
 
 
@@ -205,7 +205,7 @@ def stays_inside(path: str, target: str) -> bool:
     )
 
 
-def tar(files: Mapping[Entry, bytes]) -> bytes:
+def tar(files: Mapping[TreeEntry, bytes]) -> bytes:
     """A tar of these files in this order, with neither times nor owners: the same files, the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -214,7 +214,7 @@ def tar(files: Mapping[Entry, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def _member(entry: Entry, blob: bytes) -> tarfile.TarInfo:
+def _member(entry: TreeEntry, blob: bytes) -> tarfile.TarInfo:
     member = tarfile.TarInfo(entry.path)
     if entry.mode == SYMLINK:
         member.type, member.linkname = tarfile.SYMTYPE, _text(blob)

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mcp_server.core.upkeep import Counts
+from mcp_server.core.upkeep import ObjectCounts
 
 DIRECTORIES = 256  # of loose objects, by the first byte of their ids
 SAMPLED = 8  # of them are counted: ids are evenly spread, and a count is needed as `many` or `few` only
@@ -41,14 +41,14 @@ def sweep(path: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def counts(path: Path) -> Counts:
+def counts(path: Path) -> ObjectCounts:
     """Loose objects are estimated."""
     loose = sum(_files(path / "objects" / f"{number:02x}") for number in range(SAMPLED)) * (
         DIRECTORIES // SAMPLED
     )
     packs = sum(1 for _ in path.glob("objects/pack/*.pack"))
     refs = sum(len(files) for _, _, files in os.walk(path / "refs"))
-    return Counts(loose, packs, refs)
+    return ObjectCounts(loose, packs, refs)
 
 
 def names(path: Path) -> int:

@@ -20,7 +20,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Told:
+class EventBody:
     """A row for who counts: by whom it was, and what it says."""
 
     agent: str | None
@@ -92,9 +92,9 @@ def bodies(tx: Tx, kind: str) -> list[bytes]:
     )
 
 
-def of_kind(tx: Tx, kind: str, *, after: int) -> Iterator[Told]:
+def of_kind(tx: Tx, kind: str, *, after: int) -> Iterator[EventBody]:
     """Those later than `after`, in order."""
-    return (Told(*row) for row in tx.run(OF_KIND, {"kind": kind, "seq": after}))
+    return (EventBody(*row) for row in tx.run(OF_KIND, {"kind": kind, "seq": after}))
 
 
 def last_checkpoint(tx: Tx) -> tuple[int, str] | None:

@@ -33,7 +33,7 @@ class _Act:
             self.done.set_exception(self.wrong)
 
 
-class Group:
+class CommitGroup:
     """Of one event loop and one store, together with whose other writers it takes turns."""
 
     def __init__(self, store: Store):

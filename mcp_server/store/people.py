@@ -21,7 +21,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Session:
+class SessionRow:
     """One run of an agent's program; `head` is the last commit that it uploaded."""
 
     id: str
@@ -88,23 +88,23 @@ def revoke(tx: Tx, now_ms: int, *, id: int | None = None, session: str | None = 
     ).rowcount
 
 
-def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> Session:
+def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> SessionRow:
     number = (tx.execute(select(func.count()).select_from(sessions)).scalar() or 0) + 1
-    session = Session(f"S{number}", agent, kind, door, now_ms)
+    session = SessionRow(f"S{number}", agent, kind, door, now_ms)
     tx.execute(insert(sessions).values(**asdict(session)))
     return session
 
 
-def put_session(tx: Tx, session: Session) -> None:
+def put_session(tx: Tx, session: SessionRow) -> None:
     tx.run(PUT_SESSION, vars(session) | {"of": session.id})
 
 
-def session(tx: Tx, id: str) -> Session | None:
+def session(tx: Tx, id: str) -> SessionRow | None:
     row = tx.run(SESSION, {"of": id}).fetchone()
     if row is None:
         return None
     values = dict(zip(sessions.c.keys(), row, strict=True))
-    return Session(**values | {"door": bool(values["door"]), "tools_listed": bool(values["tools_listed"])})
+    return SessionRow(**values | {"door": bool(values["door"]), "tools_listed": bool(values["tools_listed"])})
 
 
 def called(tx: Tx, id: str, tool: str, now_ms: int) -> None:
@@ -112,18 +112,19 @@ def called(tx: Tx, id: str, tool: str, now_ms: int) -> None:
     tx.run(CALLED, {"of": id, "tool": tool, "ms": now_ms})
 
 
-def open_sessions(tx: Tx) -> list[Session]:
+def open_sessions(tx: Tx) -> list[SessionRow]:
     return [
-        Session(**row._mapping) for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))
+        SessionRow(**row._mapping)
+        for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))
     ]
 
 
-def newest_sessions(tx: Tx, *, ended: bool = False) -> dict[str, Session]:
+def newest_sessions(tx: Tx, *, ended: bool = False) -> dict[str, SessionRow]:
     """The newest of each agent, or the newest that has ended."""
     which = select(func.max(NUMBER)).select_from(sessions).correlate(None).group_by(sessions.c.agent)
     newest = which.where(sessions.c.ended_ms.is_not(None)) if ended else which
     return {
-        row.agent: Session(**row._mapping)
+        row.agent: SessionRow(**row._mapping)
         for row in tx.execute(select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER))
     }
 

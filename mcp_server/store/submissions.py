@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
 from mcp_server.core.landing import FINAL
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.store import Tx
 from mcp_server.store.schema import alone, submissions
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from sqlalchemy import Text, bindparam, insert, or_, select, type_coerce, update
 
-from mcp_server.core.task import Salvage, State, Task, Tasks
+from mcp_server.core.task import Salvage, Task, Tasks, TaskState
 from mcp_server.store import Tx
 from mcp_server.store.schema import tasks
 from mcp_server.store.statement import Statement
@@ -19,7 +19,7 @@ GET = Statement(select(tasks).where(tasks.c.id == bindparam("of")))
 SALVAGED = Statement(select(tasks).where(type_coerce(tasks.c.salvage, Text) != "null").order_by(tasks.c.id))
 UNDONE = Statement(
     select(tasks)
-    .where(or_(*(tasks.c.state == str(state) for state in State if state is not State.DONE)))
+    .where(or_(*(tasks.c.state == str(state) for state in TaskState if state is not TaskState.DONE)))
     .order_by(tasks.c.id)
 )
 TITLED = Statement(
@@ -70,7 +70,7 @@ def greatest_number(tx: Tx) -> int:
 
 def any_from(tx: Tx, source: str) -> bool:
     """Whether a task that is open or blocked has a source that begins so."""
-    waiting = tasks.c.state.in_([str(State.OPEN), str(State.BLOCKED)])
+    waiting = tasks.c.state.in_([str(TaskState.OPEN), str(TaskState.BLOCKED)])
     return (
         tx.execute(
             select(tasks.c.id).where(waiting & tasks.c.source.startswith(source, autoescape=True)).limit(1)
@@ -118,5 +118,5 @@ def _task(row: tuple) -> Task:
     values |= {name: tuple(json.loads(values[name])) for name in ("paths", "needs", "cases")}
     salvage = json.loads(values["salvage"] or "null")
     return Task(
-        **values | {"state": State(values["state"]), "salvage": Salvage(**salvage) if salvage else None}
+        **values | {"state": TaskState(values["state"]), "salvage": Salvage(**salvage) if salvage else None}
     )

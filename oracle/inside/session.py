@@ -36,7 +36,7 @@ class Stopped(Exception):
         self.how, self.flags = how, flags
 
 
-class Engine:
+class EngineProcess:
     """One process of an engine: a pipe to it and a terminal from it, so that its library sends each line at once."""
 
     def __init__(self, slot):
@@ -164,7 +164,7 @@ def session(slot, records):
         yield from ({"id": record["id"], "late": True} for record in records)
         return
     try:
-        engine = Engine(slot)
+        engine = EngineProcess(slot)
     except NotRunnable as error:
         yield from stopped(records, f"the engine cannot be started: {error}")
         return

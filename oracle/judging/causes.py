@@ -36,7 +36,7 @@ INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedCase:
     """A failing case: how it differs, in words, and its error text."""
 
     case: str
@@ -48,9 +48,9 @@ class Failed:
         return normal(compare.of_candidate(self.difference)), last_line(self.error)
 
 
-def grouped(failed: Iterable[Failed]) -> list[dict[str, Any]]:
+def grouped(failed: Iterable[FailedCase]) -> list[dict[str, Any]]:
     """The causes of all failures as JSON objects {"id", "says", "count", "cases"}, most cases first."""
-    found: dict[tuple[str, str], list[Failed]] = {}
+    found: dict[tuple[str, str], list[FailedCase]] = {}
     for one in failed:
         found.setdefault(one.signs(), []).append(one)
     ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -102,12 +102,12 @@ def problem(causes: Any, failing: Container[str]) -> str | None:
     return None if len(causes) <= CAUSES_MAX else f"at most {CAUSES_MAX} causes"
 
 
-def _cause(key: str, says: str, alike: Sequence[Failed]) -> dict[str, Any]:
+def _cause(key: str, says: str, alike: Sequence[FailedCase]) -> dict[str, Any]:
     id = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return {"id": id, "says": says, "count": len(alike), "cases": sorted(one.case for one in alike)}
 
 
-def _says(first: str, error: str, alike: Sequence[Failed]) -> str:
+def _says(first: str, error: str, alike: Sequence[FailedCase]) -> str:
     """The error first: it says more than where the output went wrong because of it. What was expected only where that is the same."""
     differences = {one.difference for one in alike}
     return (

@@ -100,7 +100,7 @@ def brief(verdict: Verdict, *, on_main: Mapping[str, str], chars: int, failures:
 
 
 @dataclass
-class Group:
+class FailureGroup:
     passed: int = 0
     cases: int = 0
     gained: int = 0
@@ -110,18 +110,18 @@ class Group:
         change = f" (+{self.gained} -{self.lost})" if self.gained or self.lost else ""
         return f"{self.passed}/{self.cases}{change}"
 
-    def add(self, other: "Group") -> None:
+    def add(self, other: "FailureGroup") -> None:
         self.passed, self.cases = self.passed + other.passed, self.cases + other.cases
         self.gained, self.lost = self.gained + other.gained, self.lost + other.lost
 
 
-def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str, Group]:
+def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str, FailureGroup]:
     """Cases by the directory part of their ids: those that changed most first, then those with most failures."""
-    found: dict[str, Group] = {}
+    found: dict[str, FailureGroup] = {}
     for case, outcome in outcomes.items():
         passes, passed = outcome == "pass", on_main.get(case) == "pass"
-        change = Group(passes, 1, bool(on_main) and passes and not passed, passed and not passes)
-        found.setdefault(group_of(case), Group()).add(change)
+        change = FailureGroup(passes, 1, bool(on_main) and passes and not passed, passed and not passes)
+        found.setdefault(group_of(case), FailureGroup()).add(change)
     return dict(
         sorted(
             found.items(),
@@ -180,7 +180,7 @@ def _groups(outcomes: Mapping[str, str], on_main: Mapping[str, str], room: int) 
     shown = {
         name: str(found[name]) for name in _first_ones([*found], room, lambda name: {name: str(found[name])})
     }
-    rest = Group()
+    rest = FailureGroup()
     for name in list(found)[len(shown) :]:
         rest.add(found[name])
     return {"groups": shown} | (

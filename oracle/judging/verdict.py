@@ -28,7 +28,7 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Counts:
+class CaseCounts:
     cases: int = 0
     executed: int = 0
     compared: int = 0
@@ -45,7 +45,7 @@ class Verdict:
 
     status: str
     reason: str
-    counts: Counts
+    counts: CaseCounts
     outcomes: Mapping[str, str] = field(default_factory=dict)
     failures: Sequence[Mapping[str, Any]] = ()
     build: Built | None = None
@@ -71,14 +71,14 @@ class Verdict:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         build = value.get("build")
         return cls(
-            value["status"], value["reason"], Counts(**value["counts"]), dict(value["outcomes"]), tuple(value["failures"]),
+            value["status"], value["reason"], CaseCounts(**value["counts"]), dict(value["outcomes"]), tuple(value["failures"]),
             Built(**build) if build else None, value["took_ms"], value.get("planted"), tuple(value.get("causes", ())), value.get("held_out"),
             tuple(value.get("missing", ())),
         )  # fmt: skip
 
 
 def broken(reason: str, *, cases: int = 0, build: Built | None = None) -> Verdict:
-    return Verdict(BROKEN, reason, Counts(cases=cases), build=build)
+    return Verdict(BROKEN, reason, CaseCounts(cases=cases), build=build)
 
 
 def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
@@ -88,7 +88,7 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
     return Verdict(
         FAILED,
         reason,
-        Counts(cases=len(cases), failed=len(cases)),
+        CaseCounts(cases=len(cases), failed=len(cases)),
         outcomes,
         build=build,
         held_out=_held_out(cases, ()),
@@ -102,11 +102,11 @@ def told(
     if not outcomes:
         return broken("no test ran", build=build)
     failed = [
-        causes.Failed(name, _first_line(messages.get(name, "")), messages.get(name, ""))
+        causes.FailedCase(name, _first_line(messages.get(name, "")), messages.get(name, ""))
         for name, outcome in sorted(outcomes.items()) if outcome != "pass"
     ]  # fmt: skip
     total = len(outcomes)
-    counts = Counts(total, total, total, total - len(failed), len(failed))
+    counts = CaseCounts(total, total, total, total - len(failed), len(failed))
     found = causes.grouped(failed)
     by_name = {one.case: one for one in failed}
     failures = [_told_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
@@ -144,15 +144,15 @@ def decide(
     elif compared == 0 and not problems:
         problems.append("no case was compared")
     if problems:
-        return Verdict(BROKEN, _joined(problems), Counts(len(cases), executed, compared), build=build)
-    return _compared(cases, pairs, differences, Counts(len(cases), executed, compared), build)
+        return Verdict(BROKEN, _joined(problems), CaseCounts(len(cases), executed, compared), build=build)
+    return _compared(cases, pairs, differences, CaseCounts(len(cases), executed, compared), build)
 
 
 def _compared(
     cases: Sequence[Case],
     pairs: Sequence[Pair],
     differences: Mapping[str, str | None],
-    counts: Counts,
+    counts: CaseCounts,
     build: Built | None,
 ) -> Verdict:
     outcomes = {name: "pass" if said is None else "fail" for name, said in differences.items()}
@@ -163,7 +163,7 @@ def _compared(
     }
     smallest = sorted(shown, key=lambda name: (len(shown[name].case.input), name))
     found = causes.grouped(
-        causes.Failed(name, differences[name] or "", shown[name].candidate.error) for name in smallest
+        causes.FailedCase(name, differences[name] or "", shown[name].candidate.error) for name in smallest
     )
     return Verdict(
         FAILED if failed else PASSED,
@@ -179,7 +179,7 @@ def _compared(
 
 def with_held_out(visible: Verdict, hidden: Verdict) -> Verdict:
     """One verdict from two that were reached one after the other, the second on held-out cases alone."""
-    counts = Counts(
+    counts = CaseCounts(
         **{name: number + getattr(hidden.counts, name) for name, number in asdict(visible.counts).items()}
     )
     reason = "; ".join(dict.fromkeys(filter(None, (visible.reason, hidden.reason))))
@@ -237,7 +237,7 @@ def _spread(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[st
     return list(dict.fromkeys([*firsts, *names]))[:FAILURES_MAX]
 
 
-def _told_failure(one: causes.Failed, exit: int) -> dict[str, Any]:
+def _told_failure(one: causes.FailedCase, exit: int) -> dict[str, Any]:
     ours = {"output": one.error[:OUTPUT_CHARS_MAX], "exit": exit}
     return {
         "id": one.case,

@@ -139,7 +139,7 @@ def noticed(name: str, decided: Verdict) -> dict[str, object]:
     return {"engine": name, "caught": decided.status != verdict.PASSED, "status": decided.status}
 
 
-def conclude(suite: Suite, rows: Sequence[Mapping[str, object]], counts: verdict.Counts) -> Verdict:
+def conclude(suite: Suite, rows: Sequence[Mapping[str, object]], counts: verdict.CaseCounts) -> Verdict:
     """Passed if every planted engine was caught. One that answers cases must be *failed*: broken would mean that nothing was judged."""
     unjudged = [row["engine"] for row in rows if suite.kind != "command" and row["status"] == verdict.BROKEN]
     missed = [row["engine"] for row in rows if not row["caught"]]

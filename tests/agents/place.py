@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.client import ServerClient, ServerGone
 from harness.run.place import admin_client
-from harness.run.state import State
+from harness.run.state import StateDirectory
 from tests.fake_models import FakeModels, Script
 from tests.server import toy
 
@@ -34,8 +34,8 @@ class Place:
     past: list[dict] = field(default_factory=list)  # all events, once the run is over
 
     @property
-    def state(self) -> State:
-        return State(self.project / ".harness")
+    def state(self) -> StateDirectory:
+        return StateDirectory(self.project / ".harness")
 
     def harness(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from harness.agents import ADAPTERS, said
-from harness.agents.base import TOKEN, Event, Launch, Mark, Seat
+from harness.agents.base import TOKEN, AgentEvent, Launch, Mark, Seat
 from mcp_server.config import AgentSpec
 from mcp_server.config.spec import AGENT_KINDS, VENDOR_OF_KIND
 
@@ -17,7 +17,7 @@ def launched(kind: str, **spec: object) -> Launch:
     return ADAPTERS[kind].launch(Seat("ada-1", AgentSpec("ada", kind, **spec), prompt="- Do it."), {})  # type: ignore[arg-type]
 
 
-def parsed(kind: str, told: object) -> Event | None:
+def parsed(kind: str, told: object) -> AgentEvent | None:
     return ADAPTERS[kind].parse(told if isinstance(told, str) else json.dumps(told))
 
 

@@ -13,7 +13,7 @@ import pytest
 from harness.client import ServerClient
 from harness.run.place import admin_client
 from harness.run.server_process import ServerProcess, start_server
-from harness.run.state import RunFile, State
+from harness.run.state import RunFile, StateDirectory
 
 SOURCES = Path(__file__).resolve().parents[2]
 VERB_TIMEOUT_S = 60
@@ -79,7 +79,7 @@ def make_project(root: Path) -> Path:
 @contextmanager
 def running_server(project: Path) -> Iterator[ServerProcess]:
     """A server that holds the project's state directory, as a run does."""
-    state = State(project / ".harness")
+    state = StateDirectory(project / ".harness")
     with state.hold() as hold:
         process = start_server(project / "harness.toml", state.root)
         hold.announce(RunFile(os.getpid(), 0, process.url, running=True))
@@ -96,8 +96,8 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(project: Path) -> State:
-    return State(project / ".harness")
+def state(project: Path) -> StateDirectory:
+    return StateDirectory(project / ".harness")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def server(project: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-def client(server: ServerProcess, state: State) -> Iterator[ServerClient]:
+def client(server: ServerProcess, state: StateDirectory) -> Iterator[ServerClient]:
     with admin_client(server.url, state) as made:
         yield made
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.connect import merging, writing
 from harness.connect.clients import CLIENTS, Door
-from harness.run.failure import Failed
+from harness.run.failure import VerbFailed
 
 DOOR = Door("alice", "http://127.0.0.1:8765", "hs_secret")
 WRITTEN = [client for client in CLIENTS if CLIENTS[client](DOOR).file]
@@ -80,13 +80,13 @@ def test_every_way_to_write_a_toml_table_takes_the_entry(before: str):
     ],
 )
 def test_json_that_cannot_be_kept_is_not_touched(before: str, said: str):
-    with pytest.raises(merging.Unreadable, match=said):
+    with pytest.raises(merging.UnreadableConfig, match=said):
         merging.json(before, ("mcpServers", "harness"), ENTRY)
 
 
 @pytest.mark.parametrize("before", ["x =", "mcp_servers = 1\n", "[a]\n[a]\n"])
 def test_toml_that_cannot_be_kept_is_not_touched(before: str):
-    with pytest.raises(merging.Unreadable):
+    with pytest.raises(merging.UnreadableConfig):
         merging.toml(before, ("mcp_servers", "harness"), ENTRY)
 
 
@@ -116,6 +116,6 @@ def test_a_link_stays_one_and_its_file_is_written(tmp_path: Path):
 def test_a_file_that_cannot_be_read_is_left_as_it_is_and_named(tmp_path: Path, content: bytes):
     file = tmp_path / "mcp.json"
     file.write_bytes(content)
-    with pytest.raises(Failed, match="was not changed"):
+    with pytest.raises(VerbFailed, match="was not changed"):
         writing.write(file, CLIENTS["cursor"](DOOR).merged)
     assert file.read_bytes() == content and os.listdir(tmp_path) == ["mcp.json"]

@@ -10,7 +10,7 @@ import pytest
 from server import toy
 
 from harness.run.server_process import ServerProcess
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 from .conftest import Verb, git, running_server
 
@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Path:
 @contextmanager
 def served(project: Path) -> Iterator[ServerProcess]:
     with running_server(project) as process:
-        runner = toy.LocalRunner(process.url, State(project / ".harness").token("runner") or "")
+        runner = toy.LocalRunner(process.url, StateDirectory(project / ".harness").token("runner") or "")
         try:
             yield process
         finally:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.failure import Exit, Failed
-from harness.run.plan import BadConfig, Plan, load_config, with_counts
-from harness.run.state import State
+from harness.run.failure import Exit, VerbFailed
+from harness.run.plan import BadConfig, RunPlan, load_config, with_counts
+from harness.run.state import StateDirectory
 
 
 def counts(config) -> dict[str, int]:
@@ -40,13 +40,15 @@ def test_a_known_cli_needs_no_table(project: Path) -> None:
     ],
 )
 def test_a_wish_that_makes_no_sense_is_a_usage_error(project: Path, wish: str, told: str) -> None:
-    with pytest.raises(Failed, match=told) as failed:
+    with pytest.raises(VerbFailed, match=told) as failed:
         with_counts(load_config(project / "harness.toml"), [wish])
     assert failed.value.exit is Exit.USAGE
 
 
 def test_agents_are_named_by_table_and_number(project: Path) -> None:
-    plan = Plan(project / "harness.toml", load_config(project / "harness.toml"), State(project), port=0)
+    plan = RunPlan(
+        project / "harness.toml", load_config(project / "harness.toml"), StateDirectory(project), port=0
+    )
     assert [name for name, _ in plan.agents()] == ["worker-1", "worker-2"]
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from harness.show import demo_report, report, witness
-from harness.show.demo_report import Measured
-from harness.show.incidents import Kind
+from harness.show.demo_report import DemoFigures
+from harness.show.incidents import IncidentKind
 from harness.show.report import Figures, Judged
 from mcp_server.config import Module
 
@@ -108,9 +108,9 @@ GOOD = Figures(
 )  # fmt: skip
 
 
-def measured(**changes: object) -> Measured:
-    seen = changes.pop("seen", tuple(Kind))
-    return Measured(Figures(**{**GOOD.to_json(), **changes}), seen, 2, [])  # type: ignore[arg-type]
+def measured(**changes: object) -> DemoFigures:
+    seen = changes.pop("seen", tuple(IncidentKind))
+    return DemoFigures(Figures(**{**GOOD.to_json(), **changes}), seen, 2, [])  # type: ignore[arg-type]
 
 
 def test_a_run_that_keeps_every_promise_has_nothing_unmet() -> None:
@@ -130,7 +130,7 @@ def test_a_run_that_keeps_every_promise_has_nothing_unmet() -> None:
         ({"containers_left": 1}, "containers left: 1"),
         ({"audit_ok": None}, "audit"),
         ({"refused": {"held": 1}}, "never refused: overlap"),
-        ({"seen": (Kind.RACE,)}, "never happened: overlap"),
+        ({"seen": (IncidentKind.RACE,)}, "never happened: overlap"),
     ],
 )
 def test_each_broken_promise_is_named(change: Json, told: str) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.client import ServerClient, ServerGone
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from harness.run.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 WITHIN_S = 20.0
 # Answers /health like a server, once; a second start dies at once, as with a state that it cannot open.
@@ -73,24 +73,26 @@ def test_an_answer_does_not_wait_for_an_acknowledgement(client: ServerClient) ->
     assert sorted(took_s)[10] < 0.035, "a few get through by chance"
 
 
-def test_a_stopped_server_is_gone(project: Path, state: State) -> None:
+def test_a_stopped_server_is_gone(project: Path, state: StateDirectory) -> None:
     state.prepare()
     process = start_server(project / "harness.toml", state.root)
     process.stop()
     assert not is_alive(process.pid)
 
 
-def test_why_it_did_not_start_is_told(project: Path, state: State) -> None:
+def test_why_it_did_not_start_is_told(project: Path, state: StateDirectory) -> None:
     state.prepare()
     state.database.write_text("no database")
     with pytest.raises(ServerGone, match=r"did not start: .+; see .*server\.log"):
         start_server(project / "harness.toml", state.root)
 
 
-def test_all_that_is_wrong_with_what_it_is_to_serve_is_told_line_by_line(project: Path, state: State) -> None:
+def test_all_that_is_wrong_with_what_it_is_to_serve_is_told_line_by_line(
+    project: Path, state: StateDirectory
+) -> None:
     state.prepare()
     (project / "harness.toml").write_text("[run]\nname = 5\n")
-    with pytest.raises(Failed) as told:
+    with pytest.raises(VerbFailed) as told:
         start_server(project / "harness.toml", state.root)
     *problems, last = str(told.value).splitlines()
     assert len(problems) > 2 and all(".toml:" in line or ".md:" in line for line in problems)
@@ -107,7 +109,7 @@ def test_restarts_are_bounded(tmp_path: Path) -> None:
     process.stop()
 
 
-def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: State) -> None:
+def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: StateDirectory) -> None:
     state.prepare()
     argv = [
         sys.executable,
@@ -129,7 +131,7 @@ def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: State)
     assert not stop_stray_server(state.root)
 
 
-def test_a_process_that_is_no_server_of_ours_is_left_alone(state: State) -> None:
+def test_a_process_that_is_no_server_of_ours_is_left_alone(state: StateDirectory) -> None:
     state.prepare()
     state.server_file.write_text(f'{{"url": "http://127.0.0.1:1", "pid": {os.getpid()}}}')
     assert not stop_stray_server(state.root)

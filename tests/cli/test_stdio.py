@@ -10,7 +10,7 @@ from mcp.client.stdio import stdio_client
 
 from harness.client import ServerClient
 from harness.run.server_process import ServerProcess, start_server
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 from .conftest import SOURCES, Verb, git
 
@@ -85,7 +85,7 @@ def test_a_client_on_stdio_reads_main_and_pushes_a_patch(project: Path, server: 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_client_on_stdio_outlives_its_server_and_finds_it_again(
-    mode: str, project: Path, server: ServerProcess, state: State
+    mode: str, project: Path, server: ServerProcess, state: StateDirectory
 ) -> None:
     """The port is another one after the restart."""
 

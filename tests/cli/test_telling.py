@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 from harness.sessions import transcript
 from harness.show import incidents, lines
-from harness.show.incidents import Kind, Watch
+from harness.show.incidents import IncidentKind, IncidentWatch
 from harness.show.table import COLUMNS, LiveTable, PlainLines, agent_row, headline, view
 
 Json = dict[str, Any]
@@ -100,10 +100,10 @@ def test_a_row_tells_role_session_last_end_and_tokens() -> None:
     )
 
 
-def spoken(line: str) -> Event | None:
+def spoken(line: str) -> AgentEvent | None:
     """An adapter that knows nothing but tool calls, and trips over a list."""
     told = json.loads(line)
-    return Event(Mark.TOOL, told["tool"]) if told["tool"] else None
+    return AgentEvent(Mark.TOOL, told["tool"]) if told["tool"] else None
 
 
 @pytest.mark.parametrize(
@@ -168,28 +168,28 @@ def test_the_headline_counts_tasks_landings_refusals_and_cases() -> None:
     )
 
 
-def seen(*happened: Json) -> list[Kind]:
-    watch = Watch()
+def seen(*happened: Json) -> list[IncidentKind]:
+    watch = IncidentWatch()
     return [incident.kind for each in happened for incident in watch.feed(each)]
 
 
 def test_a_claim_race_has_one_winner() -> None:
-    watch = Watch()
+    watch = IncidentWatch()
     watch.feed(event("lease_granted", agent="a-1"))
     (race,) = watch.feed(event("refusal", agent="b-1", code="held"))
-    assert race == incidents.Incident(Kind.RACE, "b-1 wanted T1, a-1 has it: one winner")
+    assert race == incidents.Incident(IncidentKind.RACE, "b-1 wanted T1, a-1 has it: one winner")
 
 
 def test_a_failure_counts_as_fixed_when_its_task_lands() -> None:
     assert seen(event("refusal", code="oracle_failed")) == []
     assert seen(event("refusal", code="oracle_failed"), event("landed", task="T2"), event("landed")) == [
-        Kind.FIXED
+        IncidentKind.FIXED
     ]
 
 
 def test_a_task_is_resumed_when_another_takes_over_what_a_dead_session_left() -> None:
     died = event("lease_ended", agent="a-1", reason="session_ended", salvage="refs/x")
-    assert seen(died, event("lease_granted", agent="b-1")) == [Kind.RESUMED]
+    assert seen(died, event("lease_granted", agent="b-1")) == [IncidentKind.RESUMED]
     assert seen(died, event("lease_granted", agent="a-1")) == []
     assert (
         seen(event("lease_ended", reason="abandoned", salvage="refs/x"), event("lease_granted", agent="b-1"))
@@ -200,14 +200,14 @@ def test_a_task_is_resumed_when_another_takes_over_what_a_dead_session_left() ->
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("overlap", Kind.OVERLAP),
-        ("outside_module", Kind.OUTSIDE),
-        ("regression", Kind.REGRESSION),
-        ("stale_fence", Kind.STALE),
-        ("protected_ref", Kind.DIRECT),
+        ("overlap", IncidentKind.OVERLAP),
+        ("outside_module", IncidentKind.OUTSIDE),
+        ("regression", IncidentKind.REGRESSION),
+        ("stale_fence", IncidentKind.STALE),
+        ("protected_ref", IncidentKind.DIRECT),
     ],
 )
-def test_each_refusal_of_the_story_is_an_incident(code: str, kind: Kind) -> None:
+def test_each_refusal_of_the_story_is_an_incident(code: str, kind: IncidentKind) -> None:
     assert seen(event("refusal", code=code)) == [kind]
 
 

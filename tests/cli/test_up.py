@@ -14,7 +14,7 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.run.server_process import start_server
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 from .conftest import SOURCES, Verb, git
 
@@ -99,12 +99,12 @@ def toy(project: Path) -> Callable[[str], Path]:
 
 
 def left(engine: Engine, project: Path) -> list[str]:
-    label = {sandbox.RUN: State(project / ".harness").label}
+    label = {sandbox.RUN: StateDirectory(project / ".harness").label}
     return [box.name for box in engine.list(label)] + list(engine.volumes(label))
 
 
 def agents_in_boxes(engine: Engine, project: Path) -> int:
-    labels = {sandbox.RUN: State(project / ".harness").label, sandbox.KIND: "agent"}
+    labels = {sandbox.RUN: StateDirectory(project / ".harness").label, sandbox.KIND: "agent"}
     return len(engine.list(labels, running_only=True))
 
 
@@ -185,7 +185,7 @@ def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None
 
 def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine) -> None:
     project = toy(SLEEPERS)
-    state = State(project / ".harness")
+    state = StateDirectory(project / ".harness")
     with up(project) as running:
         wait_until(lambda: (said := state.run()) is not None and said.running)
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
@@ -210,7 +210,9 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(
         assert "already uses" in second.stderr
         assert harness("connect", "alice").returncode == 0
         wait_until(lambda: agents_in_boxes(engine, project) == 1)
-        os.kill(json.loads(State(project / ".harness").server_file.read_text())["pid"], signal.SIGKILL)
+        os.kill(
+            json.loads(StateDirectory(project / ".harness").server_file.read_text())["pid"], signal.SIGKILL
+        )
         wait_until(
             lambda: harness("status").returncode == 0, within_s=30
         )  # it comes back, and no box is lost
@@ -229,7 +231,7 @@ def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(
     toy, engine: Engine, harness: Verb
 ) -> None:
     project = toy(WRITERS)
-    state = State(project / ".harness")
+    state = StateDirectory(project / ".harness")
     with up(project) as running:
         wait_until(lambda: any("written" in log.read_text() for log in state.session_logs("writer-1")))
         running.kill()
@@ -259,7 +261,7 @@ def test_a_server_that_others_keep_up_is_given_hands(
     toy, engine: Engine, harness: Verb, tmp_path: Path
 ) -> None:
     project = toy(AGENTS)
-    state = State(project / ".harness")
+    state = StateDirectory(project / ".harness")
     state.prepare()
     server = start_server(project / "harness.toml", state.root)
     try:

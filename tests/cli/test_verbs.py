@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.run.server_process import ServerProcess
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 from .conftest import Verb, git, make_project, running_server
 
@@ -58,7 +58,7 @@ def test_what_the_server_refuses_is_one_line_and_status_1(harness: Verb, server:
 
 
 def test_a_server_elsewhere_is_reached_by_url_and_token_file(
-    harness: Verb, server: ServerProcess, state: State, tmp_path: Path
+    harness: Verb, server: ServerProcess, state: StateDirectory, tmp_path: Path
 ) -> None:
     token = state.root / "tokens" / "admin"
     said = harness("--server", server.url, "--token-file", str(token), "status", "--json", cwd=tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.run.server_process import ServerProcess
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 from .conftest import Verb
 
@@ -73,7 +73,7 @@ def test_the_past_can_be_asked_when_no_run_is_up(harness: Verb, project: Path) -
     said = harness("status", "--json")
     assert (said.returncode, json.loads(said.stdout)["up"]) == (0, False)
     assert harness("audit", "verify").returncode == 0
-    assert not State(project / ".harness").is_held()
+    assert not StateDirectory(project / ".harness").is_held()
 
 
 def test_a_server_that_does_not_answer_is_an_infrastructure_failure(harness: Verb, tmp_path: Path) -> None:
@@ -83,7 +83,9 @@ def test_a_server_that_does_not_answer_is_an_infrastructure_failure(harness: Ver
     assert len(said.stderr.splitlines()) == 1
 
 
-def test_an_edited_log_fails_verification(harness: Verb, server: ServerProcess, state: State) -> None:
+def test_an_edited_log_fails_verification(
+    harness: Verb, server: ServerProcess, state: StateDirectory
+) -> None:
     with sqlite3.connect(state.database) as database:
         database.execute("UPDATE events SET body = CAST(replace(body, 'T01', 'T66') AS BLOB) WHERE seq = 2")
     said = harness("audit", "verify")
@@ -91,7 +93,7 @@ def test_an_edited_log_fails_verification(harness: Verb, server: ServerProcess, 
     assert "PROBLEM" in said.stdout
 
 
-def test_logs_are_shown_of_the_newest_session(harness: Verb, state: State) -> None:
+def test_logs_are_shown_of_the_newest_session(harness: Verb, state: StateDirectory) -> None:
     folder = state.logs / "worker-1"
     folder.mkdir(parents=True)
     for session in ("S1", "S2"):
@@ -101,7 +103,9 @@ def test_logs_are_shown_of_the_newest_session(harness: Verb, state: State) -> No
     assert "did you mean worker-1?" in harness("logs", "worker1").stderr
 
 
-def test_a_log_is_shown_as_its_agents_kind_reads_it_and_raw_when_asked(harness: Verb, state: State) -> None:
+def test_a_log_is_shown_as_its_agents_kind_reads_it_and_raw_when_asked(
+    harness: Verb, state: StateDirectory
+) -> None:
     folder = state.logs / "scripted-1"
     folder.mkdir(parents=True)
     step = '{"t": 1, "step": 2, "verb": "call", "status": "leased", "detail": "claim_task"}'

@@ -4,7 +4,7 @@ import json
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 
 
 def python(box: Box, code: str, *args: str, timeout_s: float = 60) -> list[str]:
@@ -13,7 +13,7 @@ def python(box: Box, code: str, *args: str, timeout_s: float = 60) -> list[str]:
     return ended.stdout.decode().splitlines()
 
 
-def ready(engine: Engine, session: Session, argv: list[str] | None = None) -> Box:
+def ready(engine: Engine, session: SandboxSession, argv: list[str] | None = None) -> Box:
     box = sandbox.start(engine, session, argv=argv or ["sleep", "600"], env={}, files={})
     wait_for_log(box, "started")
     return box
@@ -27,7 +27,7 @@ def wait_for_log(box: Box, event: str) -> None:
     raise AssertionError(f"the box ended without {event}")
 
 
-def ran(engine: Engine, session: Session, script: str, **more: dict) -> tuple[int | None, list[str]]:
+def ran(engine: Engine, session: SandboxSession, script: str, **more: dict) -> tuple[int | None, list[str]]:
     """Exit status and all lines of a session that runs a shell script."""
     box = sandbox.start(
         engine, session, argv=["sh", "-c", script], env=more.get("env", {}), files=more.get("files", {})

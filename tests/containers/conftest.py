@@ -74,16 +74,16 @@ def mini(tmp_path: Path) -> Iterator[MiniServer]:
 @pytest.fixture
 def session_of(
     mini: MiniServer, run: str, base_image: str, engine: Engine
-) -> Iterator[Callable[..., sandbox.Session]]:
+) -> Iterator[Callable[..., sandbox.SandboxSession]]:
     """A session of the mini server, with an open door; its box and volume are removed afterwards."""
-    made: list[sandbox.Session] = []
+    made: list[sandbox.SandboxSession] = []
 
-    def create(agent: str = "ada", *, image: str = base_image, **spec: object) -> sandbox.Session:
+    def create(agent: str = "ada", *, image: str = base_image, **spec: object) -> sandbox.SandboxSession:
         told = mini.create_session(agent, "command")
         name = f"{told['session']}-{os.urandom(3).hex()}"  # volumes of several tests must not meet
         mini.sessions[name] = mini.sessions[told["session"]]
         settings = {"name": agent, "kind": "command", "memory_mb": 256, "pids": 64, "disk_mb": 64, **spec}
-        made.append(sandbox.Session(
+        made.append(sandbox.SandboxSession(
             run=run, session=name, agent=agent, token=told["token"], door=mini.root / "doors" / told["door"], image=image,
             repos=tuple((repo, "main") for repo in mini.repos), spec=AgentSpec(**settings),
         ))  # fmt: skip

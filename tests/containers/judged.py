@@ -20,7 +20,7 @@ from harness.client import ServerClient, ServerGone
 from harness.oracle_runner.runner import Runner
 from harness.run.place import admin_client
 from harness.run.server_process import SOURCES, ServerProcess
-from harness.run.state import DIRECTORY_NAME, State
+from harness.run.state import DIRECTORY_NAME, StateDirectory
 from oracle.suites.base import Suite
 
 WITHIN_S = 60.0
@@ -63,7 +63,7 @@ Json = dict[str, Any]
 class Judged:
     """`right` and `wrong`: commits on main whose engine is so; right is main."""
 
-    state: State
+    state: StateDirectory
     server: ServerProcess
     admin: ServerClient
     right: str
@@ -112,7 +112,7 @@ def make(root: Path) -> tuple[str, str]:
 @contextmanager
 def judged(root: Path) -> Iterator[Judged]:
     right, wrong = make(root)
-    state = State(root / DIRECTORY_NAME)
+    state = StateDirectory(root / DIRECTORY_NAME)
     state.prepare()
     server = ServerProcess(
         lambda port: [
@@ -215,9 +215,9 @@ def serve(url: str, token: str, label: str, candidate: str, reference: str) -> N
 
 
 @contextmanager
-def up(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], State]]:
+def up(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], StateDirectory]]:
     """`harness up` in a process of its own, once its oracles are proven; killed at the end, if it still runs."""
-    state = State(root / DIRECTORY_NAME)
+    state = StateDirectory(root / DIRECTORY_NAME)
     argv = [sys.executable, "-m", "harness", "up", "--plain", "--stay", "--config", f"{root}/harness.toml"]
     with subprocess.Popen(
         argv, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True

@@ -14,7 +14,7 @@ from boxes import ran
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 from mcp_server.config import AgentSpec
 from tests.gateway.process import Process, serving
 from tests.gateway.tls import certificate
@@ -46,11 +46,11 @@ class Registry:
     url: str
     ca: str
 
-    def session(self, agent: str, run: str, image: str) -> Session:
+    def session(self, agent: str, run: str, image: str) -> SandboxSession:
         made = self.server.session(agent, door=True)
         door = self.server.state / "doors" / made["door"]
         spec = AgentSpec("worker", "command", command=("true",))
-        return Session(
+        return SandboxSession(
             run,
             made["session"],
             agent,
@@ -136,7 +136,7 @@ def test_an_agent_that_is_not_named_has_no_proxy_and_reaches_nothing(
 
 def test_only_https_goes_out_and_the_door_is_reached_without_the_proxy(tmp_path: Path) -> None:
     spec = AgentSpec("worker", "command", command=("true",))
-    session = Session("r", "S1", "worker-1", "hs_token", tmp_path, "image", (), spec, egress=True)
+    session = SandboxSession("r", "S1", "worker-1", "hs_token", tmp_path, "image", (), spec, egress=True)
     env = sandbox.proxied(session)
     assert env["HTTPS_PROXY"] == env["https_proxy"] == "http://agent:hs_token@127.0.0.1:8765"
     assert env["NO_PROXY"] == env["no_proxy"] == "127.0.0.1,localhost" and not {

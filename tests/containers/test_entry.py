@@ -12,11 +12,11 @@ from mini import MiniServer, git, wait_until
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 
 pytestmark = pytest.mark.containers
 
-SessionOf = Callable[..., Session]
+SessionOf = Callable[..., SandboxSession]
 
 # -- the door --------------------------------------------------------------------------------------------------------
 

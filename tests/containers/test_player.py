@@ -10,7 +10,7 @@ from mini import MiniServer, git, wait_until
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 
 pytestmark = pytest.mark.containers
 
@@ -18,7 +18,7 @@ Play = Callable[..., tuple[int | None, list[dict]]]
 
 
 @pytest.fixture
-def play(session_of: Callable[..., Session], engine: Engine, scripted_image: str) -> Play:
+def play(session_of: Callable[..., SandboxSession], engine: Engine, scripted_image: str) -> Play:
     """Plays a playbook to its end: exit status and the player's lines."""
 
     def go(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.boxes import sandbox
-from harness.boxes.containers import BoxBroke, Ended, Engine
+from harness.boxes.containers import BoxBroke, Engine, ExecResult
 from harness.client import ServerSaidNo
 from harness.images.images import Images
 from harness.oracle_runner import oracle_box
@@ -482,8 +482,8 @@ def test_an_engine_whose_program_cannot_be_started_fails(judge):
 class NoPython:
     """A box of an image without Python, as the engine reports it."""
 
-    def exec(self, argv: list[str], **_: object) -> Ended:
-        return Ended(
+    def exec(self, argv: list[str], **_: object) -> ExecResult:
+        return ExecResult(
             126, b'OCI runtime exec failed: exec: "python3": executable file not found in $PATH', b""
         )
 

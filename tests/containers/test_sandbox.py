@@ -14,13 +14,13 @@ from boxes import python, ready, wait_for_log
 from harness.boxes import sandbox
 from harness.boxes.box_spec import to_api
 from harness.boxes.containers import IDLE, Bind, Box, BoxBroke, Engine, Volume
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 from mcp_server.config import AgentSpec
 
 pytestmark = pytest.mark.containers
 
 Boxed = Callable[..., Box]
-SessionOf = Callable[..., Session]
+SessionOf = Callable[..., SandboxSession]
 
 TRIES = """
 import ctypes, os, socket, sys
@@ -268,7 +268,7 @@ def test_leftovers_of_dead_runs_are_swept_and_of_live_ones_not(
 def test_session_files_are_for_the_sandbox_and_nobody_else_on_the_host(tmp_path: Path) -> None:
     from mcp_server.config import AgentSpec
 
-    session = Session(
+    session = SandboxSession(
         "r",
         "S1",
         "a",
@@ -290,7 +290,7 @@ def test_the_engine_is_asked_for_every_guard_of_an_agents_box(tmp_path: Path) ->
     spec = AgentSpec("a", "command", memory_mb=300, cpus=0.5, pids=99, disk_mb=70)
     asked = to_api(
         sandbox.box_of(
-            Session("r", "S1", "a-1", "t", door, "i", (("engine", "main"),), spec, runtime="runsc")
+            SandboxSession("r", "S1", "a-1", "t", door, "i", (("engine", "main"),), spec, runtime="runsc")
         )
     )
     host = asked["HostConfig"]

@@ -10,7 +10,7 @@ import pytest
 from mini import MiniServer, git, wait_until
 
 from harness.agents import ADAPTERS
-from harness.agents.base import Event, Mark, Seat, Wanted
+from harness.agents.base import AgentEvent, Mark, ProjectFile, Seat
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import RUN, sweep_run
@@ -18,7 +18,7 @@ from harness.client import ServerGone
 from harness.sessions import preflight, project_files
 from harness.sessions.site import Site
 from harness.sessions.supervisor import Doing, Hired, Supervisor
-from mcp_server.config import AgentSpec, Run
+from mcp_server.config import AgentSpec, RunSettings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,10 +30,10 @@ def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None
     spec = AgentSpec("builder", "scripted", playbook="books/{agent}.toml", materials="mat/{agent}")
     first, second = (Seat("builder-2", spec, number) for number in (1, 2))
     assert scripted.wants(first) == (
-        Wanted("books/builder-2.toml", "playbook.toml"),
-        Wanted("mat/builder-2", "materials"),
+        ProjectFile("books/builder-2.toml", "playbook.toml"),
+        ProjectFile("mat/builder-2", "materials"),
     )
-    assert Wanted("books/builder-2.again.toml", "again.toml", required=False) in scripted.wants(second)
+    assert ProjectFile("books/builder-2.again.toml", "again.toml", required=False) in scripted.wants(second)
     assert (
         scripted.launch(second, {"playbook.toml": "", "again.toml": ""}).argv[-1] == "/home/agent/again.toml"
     )
@@ -42,14 +42,14 @@ def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None
 
 def test_the_players_lines_become_events() -> None:
     parse = ADAPTERS["scripted"].parse
-    assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == Event(
+    assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == AgentEvent(
         Mark.TOOL, "call leased claim_task"
     )
-    assert parse('{"t":1,"step":2,"verb":"shell","status":"unexpected","detail":"x"}') == Event(
+    assert parse('{"t":1,"step":2,"verb":"shell","status":"unexpected","detail":"x"}') == AgentEvent(
         Mark.ERROR, "shell unexpected x"
     )
-    assert parse("Traceback") == Event(Mark.SAID, "Traceback")
-    assert parse("[1]") == Event(Mark.SAID, "[1]")
+    assert parse("Traceback") == AgentEvent(Mark.SAID, "Traceback")
+    assert parse("[1]") == AgentEvent(Mark.SAID, "[1]")
     assert parse("  ") is None
 
 
@@ -70,13 +70,13 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
     (tmp_path / "mat/T1/src/a.py").write_text("a")
     (tmp_path / "book.toml").write_text("b")
     wants = (
-        Wanted("book.toml", "playbook.toml"),
-        Wanted("mat", "materials"),
-        Wanted("none", "again.toml", required=False),
+        ProjectFile("book.toml", "playbook.toml"),
+        ProjectFile("mat", "materials"),
+        ProjectFile("none", "again.toml", required=False),
     )
     assert project_files.gather(tmp_path, wants) == {"playbook.toml": "b", "materials/T1/src/a.py": "a"}
     with pytest.raises(project_files.BadFiles, match="does not exist"):
-        project_files.gather(tmp_path, (Wanted("none", "x"),))
+        project_files.gather(tmp_path, (ProjectFile("none", "x"),))
     (tmp_path / "mat/T1/b.bin").write_bytes(b"\xff\xfe")
     with pytest.raises(project_files.BadFiles, match="not UTF-8"):
         project_files.gather(tmp_path, wants)
@@ -98,7 +98,7 @@ def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: 
         state=tmp_path,
         root=tmp_path,
         repos=(("engine", "main"),),
-        settings=Run("t", session_minutes=1),
+        settings=RunSettings("t", session_minutes=1),
     )
     made: list[Supervisor] = []
 

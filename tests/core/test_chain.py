@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_server.core.chain import (
     GENESIS,
+    ChainEntry,
     Checkpoint,
-    Entry,
     canonical,
     checkpoint_text,
     entry_hash,
@@ -29,7 +29,7 @@ def chained(bodies, first=1, prev=GENESIS):
     entries = []
     for seq, body in enumerate(bodies, first):
         prev = entry_hash(prev, seq, body)
-        entries.append(Entry(seq, body, prev))
+        entries.append(ChainEntry(seq, body, prev))
     return entries
 
 
@@ -52,7 +52,7 @@ def test_an_untouched_log_has_no_problem(bodies):
 @given(log_and_place())
 def test_an_edit_is_named(drawn):
     entries, at = drawn
-    entries[at] = Entry(at + 1, {"forged": 1}, entries[at].hash)
+    entries[at] = ChainEntry(at + 1, {"forged": 1}, entries[at].hash)
     assert verify(entries) == [
         f"seq {at + 1}: edited: its hash does not follow from its content and the hash of seq {at}"
     ]
@@ -62,7 +62,7 @@ def test_an_edit_is_named(drawn):
 def test_an_edit_with_its_hash_made_anew_breaks_the_next_link(drawn):
     entries, at = drawn
     prev = entries[at - 1].hash if at else GENESIS
-    entries[at] = Entry(at + 1, {"forged": 1}, entry_hash(prev, at + 1, {"forged": 1}))
+    entries[at] = ChainEntry(at + 1, {"forged": 1}, entry_hash(prev, at + 1, {"forged": 1}))
     (problem,) = verify(entries)
     assert problem.startswith(f"seq {at + 2}: edited") and f"the hash of seq {at + 1}" in problem
 
@@ -78,7 +78,7 @@ def test_a_deletion_is_named(drawn):
 def test_a_deletion_hidden_by_new_numbers_is_seen(drawn):
     entries, at = drawn
     del entries[at]
-    renumbered = [Entry(seq, e.body, e.hash) for seq, e in enumerate(entries, 1)]
+    renumbered = [ChainEntry(seq, e.body, e.hash) for seq, e in enumerate(entries, 1)]
     assert any(problem.startswith(f"seq {at + 1}") for problem in verify(renumbered))
 
 
@@ -93,7 +93,7 @@ def test_entries_out_of_order_are_named(drawn):
 def test_entries_that_traded_numbers_are_seen(drawn):
     entries, at = drawn
     a, b = entries[at], entries[at + 1]
-    entries[at], entries[at + 1] = Entry(a.seq, b.body, b.hash), Entry(b.seq, a.body, a.hash)
+    entries[at], entries[at + 1] = ChainEntry(a.seq, b.body, b.hash), ChainEntry(b.seq, a.body, a.hash)
     assert any(
         problem.startswith(f"seq {at + 1} to ") and "reordered" in problem for problem in verify(entries)
     )
@@ -102,7 +102,7 @@ def test_entries_that_traded_numbers_are_seen(drawn):
 @given(log_and_place())
 def test_an_insertion_is_named(drawn):
     entries, at = drawn
-    entries.insert(at + 1, Entry(at + 1, {"forged": 1}, "f" * 64))
+    entries.insert(at + 1, ChainEntry(at + 1, {"forged": 1}, "f" * 64))
     assert verify(entries) == [f"seq {at + 1}: inserted: two different entries carry this number"]
 
 
@@ -116,8 +116,8 @@ def test_an_entry_twice_is_named(drawn):
 @given(log_and_place())
 def test_an_insertion_hidden_by_new_numbers_is_seen(drawn):
     entries, at = drawn
-    entries.insert(at, Entry(0, {"forged": 1}, "f" * 64))
-    renumbered = [Entry(seq, e.body, e.hash) for seq, e in enumerate(entries, 1)]
+    entries.insert(at, ChainEntry(0, {"forged": 1}, "f" * 64))
+    renumbered = [ChainEntry(seq, e.body, e.hash) for seq, e in enumerate(entries, 1)]
     assert any(problem.startswith(f"seq {at + 1}") for problem in verify(renumbered))
 
 
@@ -160,12 +160,12 @@ def test_a_gap_with_one_of_its_entries_further_on_is_told_apart():
 
 
 def test_a_number_below_one_is_an_insertion():
-    assert verify([Entry(0, {}, "x"), *chained([{}])]) == ["seq 0: inserted: numbers begin at 1"]
-    assert verify([Entry(-3, {}, "x"), *chained([{}])])
+    assert verify([ChainEntry(0, {}, "x"), *chained([{}])]) == ["seq 0: inserted: numbers begin at 1"]
+    assert verify([ChainEntry(-3, {}, "x"), *chained([{}])])
 
 
 def test_a_body_that_is_no_json_value_is_an_edit_not_a_crash():
-    assert "edited" in verify([Entry(1, {"x": float("nan")}, "a" * 64)])[0]
+    assert "edited" in verify([ChainEntry(1, {"x": float("nan")}, "a" * 64)])[0]
 
 
 @given(JSON)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server import config as configs
-from mcp_server.config import Config, Problem
+from mcp_server.config import Config, ConfigProblem
 from mcp_server.config.positions import scan
 
 GOOD = """\
@@ -49,13 +49,13 @@ def task(text: str) -> dict[str, str]:
     return {"tasks/001.md": text}
 
 
-def problems(text=GOOD, tasks=None) -> list[Problem]:
+def problems(text=GOOD, tasks=None) -> list[ConfigProblem]:
     found = configs.parse(text, tasks or {})
     assert isinstance(found, list), "it was taken for good"
     return found
 
 
-def only(text=GOOD, tasks=None) -> Problem:
+def only(text=GOOD, tasks=None) -> ConfigProblem:
     (problem,) = problems(text, tasks)
     return problem
 

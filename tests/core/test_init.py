@@ -7,7 +7,7 @@ import pytest
 
 from harness.commands import init
 from harness.commands.inspect_repo import inspect
-from harness.run.failure import Exit, Failed
+from harness.run.failure import Exit, VerbFailed
 from mcp_server import config as configs
 from mcp_server.config import Config
 from mcp_server.core import paths
@@ -180,7 +180,7 @@ def test_init_never_overwrites_unasked(repository, there):
     (root / there).parent.mkdir(exist_ok=True)
     (root / there).write_text("mine")
     before = tree(root)
-    with pytest.raises(Failed, match=there) as failed:
+    with pytest.raises(VerbFailed, match=there) as failed:
         init.write(root, force=False)
     assert failed.value.exit == Exit.USAGE
     assert tree(root) == before
@@ -189,7 +189,7 @@ def test_init_never_overwrites_unasked(repository, there):
 
 
 def test_init_wants_a_git_repository(tmp_path: Path):
-    with pytest.raises(Failed, match="git init"):
+    with pytest.raises(VerbFailed, match="git init"):
         init.write(tmp_path, force=False)
     assert tree(tmp_path) == {}
 

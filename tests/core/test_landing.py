@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.core import landing
-from mcp_server.core.landing import NAMED_MAX, Suite, boundary, exempt, ratchet, some, unmet
+from mcp_server.core.landing import NAMED_MAX, SuiteOutcomes, boundary, exempt, ratchet, some, unmet
 from mcp_server.core.paths import covers
 from mcp_server.core.refusal import Code
 
@@ -42,32 +42,40 @@ def test_a_refusal_names_a_few_paths_and_counts_the_rest():
 def test_the_ratchet_lets_through_exactly_what_loses_nothing_and_meets_its_task(
     main: dict, candidate: dict, named: tuple
 ):
-    found = ratchet([Suite("s", main, candidate, named)])
+    found = ratchet([SuiteOutcomes("s", main, candidate, named)])
     lost = [case for case in main if main[case] == "pass" and candidate.get(case) != "pass"]
-    assert (found is None) == (not lost and not unmet(Suite("s", main, candidate, named)))
+    assert (found is None) == (not lost and not unmet(SuiteOutcomes("s", main, candidate, named)))
     if found is not None:
         assert found.code is (Code.REGRESSION if lost else Code.ORACLE_FAILED)
         assert found.happened and found.holds and found.next
 
 
 def test_a_case_that_passes_on_main_and_has_no_outcome_afterwards_is_lost():
-    assert ratchet([Suite("s", {"g/1": "pass"}, {})]).code is Code.REGRESSION
+    assert ratchet([SuiteOutcomes("s", {"g/1": "pass"}, {})]).code is Code.REGRESSION
 
 
 def test_a_case_that_fails_on_main_may_go_on_failing_and_may_vanish():
-    assert ratchet([Suite("s", {"g/1": "fail"}, {"g/1": "fail"}), Suite("t", {"h/1": "fail"}, {})]) is None
+    assert (
+        ratchet(
+            [SuiteOutcomes("s", {"g/1": "fail"}, {"g/1": "fail"}), SuiteOutcomes("t", {"h/1": "fail"}, {})]
+        )
+        is None
+    )
 
 
 def test_the_second_of_two_suites_refuses_as_well():
     found = ratchet(
-        [Suite("s", {"g/1": "pass"}, {"g/1": "pass"}), Suite("t", {"h/1": "pass"}, {"h/1": "fail"})]
+        [
+            SuiteOutcomes("s", {"g/1": "pass"}, {"g/1": "pass"}),
+            SuiteOutcomes("t", {"h/1": "pass"}, {"h/1": "fail"}),
+        ]
     )
     assert found.code is Code.REGRESSION and "of t " in found.happened
 
 
 def test_a_named_case_that_does_not_exist_is_unmet():
-    assert unmet(Suite("s", {}, {"g/1": "pass"}, ("gone/*",))) == {"gone/*"}
-    assert ratchet([Suite("s", {}, {"g/1": "pass"}, ("gone/*",))]).code is Code.ORACLE_FAILED
+    assert unmet(SuiteOutcomes("s", {}, {"g/1": "pass"}, ("gone/*",))) == {"gone/*"}
+    assert ratchet([SuiteOutcomes("s", {}, {"g/1": "pass"}, ("gone/*",))]).code is Code.ORACLE_FAILED
 
 
 def test_a_flaky_case_counts_for_nothing_up_to_and_including_its_day():
@@ -82,10 +90,14 @@ def test_a_flaky_case_counts_for_nothing_up_to_and_including_its_day():
 def test_the_ratchet_with_exempt_cases_is_the_ratchet_on_outcomes_in_which_these_pass(
     main: dict, candidate: dict, named: tuple, free: frozenset
 ):
-    found = ratchet([Suite("s", main, candidate, named, exempt=free)])
+    found = ratchet([SuiteOutcomes("s", main, candidate, named, exempt=free)])
     passing = {case: "pass" if case in free else outcome for case, outcome in candidate.items()}
     as_if = ratchet(
-        [Suite("s", {case: outcome for case, outcome in main.items() if case not in free}, passing, named)]
+        [
+            SuiteOutcomes(
+                "s", {case: outcome for case, outcome in main.items() if case not in free}, passing, named
+            )
+        ]
     )
     assert found == as_if
 
@@ -93,17 +105,17 @@ def test_the_ratchet_with_exempt_cases_is_the_ratchet_on_outcomes_in_which_these
 def test_of_hidden_cases_a_refusal_tells_the_number_alone():
     hidden = frozenset({"held-out/1", "held-out/2"})
     main = {"g/1": "pass", "held-out/1": "pass", "held-out/2": "pass"}
-    both = ratchet([Suite("s", main, {}, hidden=hidden)])
+    both = ratchet([SuiteOutcomes("s", main, {}, hidden=hidden)])
     assert "1 cases and 2 held-out cases of s" in both.happened and "g/1" in both.happened
-    alone = ratchet([Suite("s", main, {"g/1": "pass", "held-out/1": "pass"}, hidden=hidden)])
+    alone = ratchet([SuiteOutcomes("s", main, {"g/1": "pass", "held-out/1": "pass"}, hidden=hidden)])
     assert alone.code is Code.REGRESSION and "1 held-out cases of s" in alone.happened
     assert "held-out/" not in str(both.to_json()) + str(alone.to_json())
 
 
 def test_no_glob_names_a_hidden_case():
     outcomes = {"g/1": "pass", "held-out/1": "fail"}
-    assert unmet(Suite("s", {}, outcomes, ("*",), hidden=frozenset({"held-out/1"}))) == set()
-    assert unmet(Suite("s", {}, outcomes, ("held-out/*",), hidden=frozenset({"held-out/1"}))) == {
+    assert unmet(SuiteOutcomes("s", {}, outcomes, ("*",), hidden=frozenset({"held-out/1"}))) == set()
+    assert unmet(SuiteOutcomes("s", {}, outcomes, ("held-out/*",), hidden=frozenset({"held-out/1"}))) == {
         "held-out/*"
     }
 

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.core import lease as core
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.paths import overlap_any
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.edge import app

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_server.core import oracle_tasks as core
-from mcp_server.core.oracle_tasks import Measured, Places
-from mcp_server.core.task import State, Task
+from mcp_server.core.oracle_tasks import Places, SuiteRun
+from mcp_server.core.task import Task, TaskState
 
 MODULES = {"parser": ("engine/parser/**",), "store": ("engine/store/**", "engine/disk.py")}
 FILES = {
@@ -54,12 +54,12 @@ def measured(
     failures: tuple[dict, ...] = (),
     ignored: frozenset[str] = frozenset(),
     passing: tuple[str, ...] = (),
-) -> Measured:
+) -> SuiteRun:
     outcomes = {case: "fail" for one in causes for case in one["cases"]} | dict.fromkeys(passing, "pass")
-    return Measured("sql", outcomes, causes, failures, ignored)
+    return SuiteRun("sql", outcomes, causes, failures, ignored)
 
 
-def task(id: str, cause_: str, cases: tuple[str, ...], state: State = State.OPEN) -> Task:
+def task(id: str, cause_: str, cases: tuple[str, ...], state: TaskState = TaskState.OPEN) -> Task:
     return Task(
         id,
         id,
@@ -128,20 +128,20 @@ def test_a_cause_with_a_task_and_a_case_in_a_task_get_no_second_one():
     places = Places(MODULES, FILES, "parser")
     tasks = {
         "T1": task("T1", "b", ("sql:p/4",)),
-        "T2": task("T2", "d", ("sql:p/1", "sql:p/6"), State.BLOCKED),
+        "T2": task("T2", "d", ("sql:p/1", "sql:p/6"), TaskState.BLOCKED),
     }
     found = core.plan(tasks.values(), measured(*causes), places, None)
     assert found.kept == ["T1"] and [(draft.source, draft.cases) for draft in found.make] == [
         ("oracle:sql:aaaaaaaa", ("sql:p/2", "sql:p/3"))
     ]
     again = core.plan(
-        [*tasks.values(), task("T3", "a", ("sql:p/2", "sql:p/3"), State.LEASED)],
+        [*tasks.values(), task("T3", "a", ("sql:p/2", "sql:p/3"), TaskState.LEASED)],
         measured(*causes),
         places,
         None,
     )
     assert not again.make and again.kept == ["T3", "T1"]
-    done = {id: task(id, one.source[-1], one.cases, State.DONE) for id, one in tasks.items()}
+    done = {id: task(id, one.source[-1], one.cases, TaskState.DONE) for id, one in tasks.items()}
     assert len(core.plan(done.values(), measured(*causes), places, None).make) == 3, (
         "what is over does not stand in the way"
     )
@@ -159,15 +159,15 @@ def test_a_limit_is_for_what_is_made_and_ignored_cases_make_none():
     assert [draft.title for draft in found.homeless] == ["sql, 2 cases: ValueError: bad page"]
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_a_task_is_over_once_all_its_cases_pass_and_nobody_holds_it(state: State):
+@pytest.mark.parametrize("state", list(TaskState))
+def test_a_task_is_over_once_all_its_cases_pass_and_nobody_holds_it(state: TaskState):
     tasks = {
         "T1": task("T1", "a", ("sql:p/1", "sql:p/2"), state),
         "T2": Task("T2", "x", "", "parser", "r", (), suite="sql", cases=("sql:p/1",)),
     }
     both = {"p/1": "pass", "p/2": "pass"}
     assert [one.id for one in core.over(tasks.values(), "sql", both)] == (
-        ["T1"] if state in (State.OPEN, State.BLOCKED) else []
+        ["T1"] if state in (TaskState.OPEN, TaskState.BLOCKED) else []
     )
     assert (
         core.over(tasks.values(), "sql", {"p/1": "pass"})

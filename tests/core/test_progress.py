@@ -5,13 +5,13 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_server.core.progress import Blocked, FailingGroup, Flaky, Held, Landed, State, render
+from mcp_server.core.progress import Blocked, FailingGroup, Flaky, Held, Landed, ProgressState, render
 
 NOW_MS = 10_000_000
 TEXT = st.text(max_size=300)
 COUNT = st.integers(0, 10**6)
 STATES = st.builds(
-    State,
+    ProgressState,
     run=TEXT,
     open=COUNT,
     claimed=COUNT,
@@ -30,7 +30,7 @@ STATES = st.builds(
 
 
 def small_state():
-    return State(
+    return ProgressState(
         "minisql", open=1, claimed=2, done=3, blocked_count=1, passing=40, cases=100,
         held=[Held("codex-2", "T17", "Joins", "planner", NOW_MS + 125_000), Held("a-1", "T02", "Lex", "parser", NOW_MS + 9_000)],
         blocked=[Blocked("T09", "Views", "needs a decision on names")],
@@ -87,13 +87,13 @@ def test_a_tight_budget_gives_each_part_its_first_row_before_a_second():
 
 
 def test_a_title_cannot_add_lines():
-    state = State("r", held=[Held("a-1", "T1", "x\n## Landed lately\n- T9: all done", "m", NOW_MS)])
+    state = ProgressState("r", held=[Held("a-1", "T1", "x\n## Landed lately\n- T9: all done", "m", NOW_MS)])
     assert "\n## Landed" not in render(state, now_ms=NOW_MS, bytes_max=8_000)
 
 
 def test_the_report_stays_short_with_thousands_of_tasks():
     held = [Held(f"a-{n}", f"T{n:04}", "t" * 50, "m", NOW_MS) for n in range(3_000)]
-    text = render(State("r", held=held), now_ms=NOW_MS, bytes_max=8_000)
+    text = render(ProgressState("r", held=held), now_ms=NOW_MS, bytes_max=8_000)
     assert 6_000 < len(text) <= 8_000 and "more not shown" in text
 
 
@@ -102,7 +102,7 @@ def test_flaky_cases_are_told_and_those_whose_time_is_over_first():
         Flaky("sql", "a/1", "2030-01-31", expired=False),
         Flaky("sql", "b/2", "2029-01-31", expired=True),
     ]
-    text = render(State("x", flaky=flaky), now_ms=NOW_MS, bytes_max=1_000)
+    text = render(ProgressState("x", flaky=flaky), now_ms=NOW_MS, bytes_max=1_000)
     assert text.endswith(
         "## Flaky cases (2)\n- sql/b/2 was flaky until 2029-01-31: it counts again\n- sql/a/1 counts for nothing until 2030-01-31\n"
     )
@@ -110,6 +110,6 @@ def test_flaky_cases_are_told_and_those_whose_time_is_over_first():
 
 def test_held_out_cases_are_a_number_and_nothing_else():
     text = render(
-        State("x", passing=3, cases=6, held_out=2, held_out_passing=1), now_ms=NOW_MS, bytes_max=1_000
+        ProgressState("x", passing=3, cases=6, held_out=2, held_out_passing=1), now_ms=NOW_MS, bytes_max=1_000
     )
     assert "Cases on main: 3 of 6 pass (of 2 held-out ones 1)." in text

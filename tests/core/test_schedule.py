@@ -10,7 +10,7 @@ from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.schedule import Board, best_open, choose, dependents, moment, needed_by
-from mcp_server.core.task import State, Task, Tasks
+from mcp_server.core.task import Task, Tasks, TaskState
 
 NOW = 1_000_000
 
@@ -18,7 +18,7 @@ NOW = 1_000_000
 def task(
     id: str,
     module: str = "a",
-    state: State = State.OPEN,
+    state: TaskState = TaskState.OPEN,
     needs: tuple[str, ...] = (),
     priority: int = 0,
     reason: str = "",
@@ -55,7 +55,7 @@ def test_the_best_open_task_has_the_highest_priority_then_the_most_dependents_th
 
 
 def test_whoever_holds_a_lease_gets_it_again_and_no_second_one():
-    mine, other = task("A", state=State.LEASED), task("B", "b")
+    mine, other = task("A", state=TaskState.LEASED), task("B", "b")
     lease = held(mine, "me")
     here = board(mine, other, live=(lease,))
     assert choose(here, "me") == lease == choose(here, "me", task="A") == choose(here, "me", module="b")
@@ -63,7 +63,7 @@ def test_whoever_holds_a_lease_gets_it_again_and_no_second_one():
 
 
 def test_a_taken_task_is_refused_with_its_holder_and_a_free_one():
-    taken, free = task("A", state=State.LEASED), task("B", "b")
+    taken, free = task("A", state=TaskState.LEASED), task("B", "b")
     found = refused(choose(board(taken, free, live=(held(taken),)), "me", task="A"), Code.HELD)
     assert (
         "other" in found.holds
@@ -73,7 +73,7 @@ def test_a_taken_task_is_refused_with_its_holder_and_a_free_one():
 
 
 def test_a_taken_task_with_nothing_else_free_says_when_the_next_lease_ends():
-    taken = task("A", state=State.LEASED)
+    taken = task("A", state=TaskState.LEASED)
     assert (
         moment(NOW + 60_000)
         in refused(choose(board(taken, live=(held(taken),)), "me", task="A"), Code.HELD).next
@@ -81,7 +81,7 @@ def test_a_taken_task_with_nothing_else_free_says_when_the_next_lease_ends():
 
 
 def test_a_task_over_paths_that_somebody_holds_overlaps():
-    taken, same = task("A", state=State.LEASED), task("B")
+    taken, same = task("A", state=TaskState.LEASED), task("B")
     found = refused(
         choose(board(taken, same, task("C", "c"), live=(held(taken),)), "me", task="B"), Code.OVERLAP
     )
@@ -95,8 +95,8 @@ def test_an_unknown_task_points_to_the_list():
 def test_done_blocked_and_waiting_tasks_are_no_tasks_and_another_is_named():
     free = task("Z", "z")
     for one in (
-        task("A", state=State.DONE),
-        task("A", state=State.BLOCKED, reason="no network"),
+        task("A", state=TaskState.DONE),
+        task("A", state=TaskState.BLOCKED, reason="no network"),
         task("A", needs=("Z",)),
     ):
         found = refused(choose(board(one, free), "me", task="A"), Code.NO_TASK)
@@ -104,17 +104,17 @@ def test_done_blocked_and_waiting_tasks_are_no_tasks_and_another_is_named():
     assert (
         "no network"
         in refused(
-            choose(board(task("A", state=State.BLOCKED, reason="no network"), free), "me", task="A"),
+            choose(board(task("A", state=TaskState.BLOCKED, reason="no network"), free), "me", task="A"),
             Code.NO_TASK,
         ).holds
     )
 
 
 def test_nothing_free_tells_waiting_from_finished():
-    taken = task("A", state=State.LEASED)
+    taken = task("A", state=TaskState.LEASED)
     waiting = refused(choose(board(taken, task("B", needs=("A",)), live=(held(taken),)), "me"), Code.NO_TASK)
     assert "1 open" in waiting.holds and "1 are leased" in waiting.holds and "again" in waiting.next
-    over = refused(choose(board(task("A", state=State.DONE)), "me"), Code.NO_TASK)
+    over = refused(choose(board(task("A", state=TaskState.DONE)), "me"), Code.NO_TASK)
     assert "end your session" in over.next
     assert "in module b" in refused(choose(board(task("A")), "me", module="b"), Code.NO_TASK).happened
 
@@ -125,7 +125,7 @@ def test_dependents_are_counted_once_directly_or_not_and_none_that_is_done():
         task("B", needs=("A",)),
         task("C", needs=("A",)),
         task("D", needs=("B", "C")),
-        task("E", needs=("A",), state=State.DONE),
+        task("E", needs=("A",), state=TaskState.DONE),
     ]
     assert [dependents(id, needed_by(Tasks(diamond))) for id in "ABCDE"] == [3, 1, 1, 0, 0]
 
@@ -138,7 +138,7 @@ class Unseen(Tasks):
 
 
 def test_a_claim_looks_at_no_done_task_that_none_names():
-    done = [task(f"D{number}", state=State.DONE, needs=(f"D{number - 1}",)) for number in range(1, 50)]
+    done = [task(f"D{number}", state=TaskState.DONE, needs=(f"D{number - 1}",)) for number in range(1, 50)]
     here = Board(
         Unseen(
             [*done, task("A", needs=("D7",)), task("B", "b", needs=("D8",)), task("C", "c", needs=("A",))]
@@ -166,16 +166,16 @@ def boards(draw: st.DrawFn) -> Board:
         made = task(
             id,
             draw(st.sampled_from("abc")),
-            draw(st.sampled_from([State.OPEN, State.DONE, State.BLOCKED])),
+            draw(st.sampled_from([TaskState.OPEN, TaskState.DONE, TaskState.BLOCKED])),
             needs,
             draw(st.integers(-1, 1)),
         )
         if (
-            made.state is State.OPEN
+            made.state is TaskState.OPEN
             and draw(st.booleans())
             and leases.overlapping("r", made.paths, live) is None
         ):
-            made = task(id, made.module, State.LEASED, needs, made.priority)
+            made = task(id, made.module, TaskState.LEASED, needs, made.priority)
             live.append(held(made, draw(st.sampled_from(["one", "two", "three"])), number + 1))
         all_tasks[id] = made
     return Board(Tasks(all_tasks.values()), tuple(live), NOW)

@@ -7,9 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_server.core import train
-from mcp_server.core.train import Outcome, Plan, Waiting
+from mcp_server.core.train import PrefixOutcome, TrainPlan, Waiting
 
-RUNNING, PASSED, FAILED, BROKEN = Outcome.RUNNING, Outcome.PASSED, Outcome.FAILED, Outcome.BROKEN
+RUNNING, PASSED, FAILED, BROKEN = (
+    PrefixOutcome.RUNNING,
+    PrefixOutcome.PASSED,
+    PrefixOutcome.FAILED,
+    PrefixOutcome.BROKEN,
+)
 ROUNDS_MAX = 2_000
 
 
@@ -37,10 +42,10 @@ class Track:
         self.main: list[int] = []
         self.refused: list[int] = []
         self.given_back: list[int] = []
-        self.known: dict[tuple[int, ...], Outcome] = {}  # by all that is in the tree
+        self.known: dict[tuple[int, ...], PrefixOutcome] = {}  # by all that is in the tree
         self.runs = 0
 
-    def outcomes(self) -> dict[int, Outcome]:
+    def outcomes(self) -> dict[int, PrefixOutcome]:
         told = ((k, self.known.get((*self.main, *self.items[:k]))) for k in range(1, len(self.items) + 1))
         return {k: outcome for k, outcome in told if outcome is not None}
 
@@ -67,7 +72,7 @@ class Track:
                 self.run(plan)
         raise AssertionError("it never ends")
 
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: TrainPlan) -> None:
         """Asks for what is wanted, and ends one of the runs under way."""
         assert plan.test, "nothing moves and nothing is tested"
         assert len(plan.test) <= max(1, self.slots), "more runs than there are slots"
@@ -138,26 +143,26 @@ def test_even_where_a_later_change_mends_what_an_earlier_one_breaks_only_the_tes
 
 
 def test_without_failures_a_run_clears_a_batch():
-    assert train.plan(10, {}, slots=3, step=4) == Plan(test=(4, 8, 10))
-    assert train.plan(10, {}, slots=1, step=4) == Plan(test=(4,))
-    assert train.plan(3, {}, slots=4, step=4) == Plan(test=(3,))
-    assert train.plan(10, {8: PASSED, 4: FAILED}, slots=3, step=4) == Plan(land=8)
+    assert train.plan(10, {}, slots=3, step=4) == TrainPlan(test=(4, 8, 10))
+    assert train.plan(10, {}, slots=1, step=4) == TrainPlan(test=(4,))
+    assert train.plan(3, {}, slots=4, step=4) == TrainPlan(test=(3,))
+    assert train.plan(10, {8: PASSED, 4: FAILED}, slots=3, step=4) == TrainPlan(land=8)
 
 
 def test_a_failure_is_traced_by_prefixes_side_by_side():
-    assert train.plan(10, {8: FAILED}, slots=3, step=4) == Plan(test=(2, 4, 6))
-    assert train.plan(10, {8: FAILED, 4: FAILED, 6: RUNNING}, slots=3, step=4) == Plan(test=(1, 2, 3))
-    assert train.plan(10, {1: FAILED}, slots=3, step=4) == Plan(head=FAILED)
+    assert train.plan(10, {8: FAILED}, slots=3, step=4) == TrainPlan(test=(2, 4, 6))
+    assert train.plan(10, {8: FAILED, 4: FAILED, 6: RUNNING}, slots=3, step=4) == TrainPlan(test=(1, 2, 3))
+    assert train.plan(10, {1: FAILED}, slots=3, step=4) == TrainPlan(head=FAILED)
 
 
 def test_a_broken_run_is_run_again_and_blames_nobody():
-    assert train.plan(6, {6: BROKEN}, slots=2, step=6) == Plan(test=(1, 6))
-    assert train.plan(6, {6: BROKEN, 1: BROKEN}, slots=2, step=6) == Plan(head=BROKEN)
+    assert train.plan(6, {6: BROKEN}, slots=2, step=6) == TrainPlan(test=(1, 6))
+    assert train.plan(6, {6: BROKEN, 1: BROKEN}, slots=2, step=6) == TrainPlan(head=BROKEN)
 
 
 def test_runs_under_way_are_kept_and_those_behind_a_failure_are_not_wanted():
-    assert train.plan(9, {2: RUNNING, 6: RUNNING}, slots=3, step=3) == Plan(test=(2, 6, 9))
-    assert train.plan(9, {2: RUNNING, 4: FAILED, 6: RUNNING}, slots=2, step=3) == Plan(test=(1, 2))
+    assert train.plan(9, {2: RUNNING, 6: RUNNING}, slots=3, step=3) == TrainPlan(test=(2, 6, 9))
+    assert train.plan(9, {2: RUNNING, 4: FAILED, 6: RUNNING}, slots=2, step=3) == TrainPlan(test=(1, 2))
 
 
 @given(

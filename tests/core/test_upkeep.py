@@ -3,7 +3,7 @@
 import pytest
 
 from mcp_server.core import upkeep
-from mcp_server.core.upkeep import Counts, Folded, InUse, Ref
+from mcp_server.core.upkeep import Folded, InUse, ObjectCounts, Ref
 
 NOW_MS, KEEP_MS = 1_000_000, 1_000
 
@@ -11,14 +11,14 @@ NOW_MS, KEEP_MS = 1_000_000, 1_000
 @pytest.mark.parametrize(
     ("counts", "due"),
     [
-        (Counts(0, 0, 0), False),
-        (Counts(upkeep.LOOSE_MAX, upkeep.PACKS_MAX, upkeep.LOOSE_REFS_MAX), False),
-        (Counts(upkeep.LOOSE_MAX + 1, 0, 0), True),
-        (Counts(0, upkeep.PACKS_MAX + 1, 0), True),
-        (Counts(0, 0, upkeep.LOOSE_REFS_MAX + 1), True),
+        (ObjectCounts(0, 0, 0), False),
+        (ObjectCounts(upkeep.LOOSE_MAX, upkeep.PACKS_MAX, upkeep.LOOSE_REFS_MAX), False),
+        (ObjectCounts(upkeep.LOOSE_MAX + 1, 0, 0), True),
+        (ObjectCounts(0, upkeep.PACKS_MAX + 1, 0), True),
+        (ObjectCounts(0, 0, upkeep.LOOSE_REFS_MAX + 1), True),
     ],
 )
-def test_care_is_due_once_any_count_is_over_its_limit(counts: Counts, due: bool):
+def test_care_is_due_once_any_count_is_over_its_limit(counts: ObjectCounts, due: bool):
     assert upkeep.is_due(counts) is due
 
 

@@ -15,7 +15,7 @@ from harness.client import ServerClient
 from harness.images.images import Images
 from harness.sessions.site import Site
 from harness.sessions.supervisor import AgentState, Hired, Supervisor
-from mcp_server.config import AgentSpec, Run
+from mcp_server.config import AgentSpec, RunSettings
 from tests.fake_models import FakeModels, Script
 from tests.gateway.place import Place, place
 
@@ -74,7 +74,7 @@ def crew(engine: Engine, base_image: str, tmp_path: Path) -> Iterator[Callable]:
             with ServerClient(server.url, server.token("runner")) as client:
                 site = Site(
                     engine, client, run=f"crew{os.urandom(4).hex()}", state=server.state, root=server.project, repos=(("toy", "main"),),
-                    settings=Run("t"), look_every_s=0.3, waits_s=(0.1, 0.2, 0.3),
+                    settings=RunSettings("t"), look_every_s=0.3, waits_s=(0.1, 0.2, 0.3),
                 )  # fmt: skip
                 hands = Crew(made, site, client, base_image)
                 try:

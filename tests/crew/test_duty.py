@@ -6,13 +6,13 @@ import pytest
 
 from harness.client import ServerGone
 from harness.sessions import duty
-from harness.sessions.duty import Board, Go, Later, Others, Over
+from harness.sessions.duty import Go, Later, NoMoreDuty, Others, RunView
 from harness.sessions.supervisor import Boards
 from mcp_server.core.role import Role
 
 
-def board(*, finished: bool = False, claimable: bool = True, tasks: int = 3, landings: int = 0) -> Board:
-    return Board(finished, claimable, tasks, landings, {})
+def board(*, finished: bool = False, claimable: bool = True, tasks: int = 3, landings: int = 0) -> RunView:
+    return RunView(finished, claimable, tasks, landings, {})
 
 
 BEFORE = board(tasks=2, landings=1)
@@ -24,7 +24,7 @@ WORKERS, PLANNERS, REVIEWERS = Others(workers=True), Others(planners=True), Othe
     [
         (Role.WORKER, board(), None, Others(), Go()),
         (Role.WORKER, board(claimable=False), None, Others(), Later("no task is free now")),
-        (Role.WORKER, board(finished=True), None, Others(), Over("no task is left")),
+        (Role.WORKER, board(finished=True), None, Others(), NoMoreDuty("no task is left")),
         (
             Role.WORKER,
             board(finished=True),
@@ -41,9 +41,9 @@ WORKERS, PLANNERS, REVIEWERS = Others(workers=True), Others(planners=True), Othe
         ),
         (Role.PLANNER, board(finished=True, tasks=0), None, WORKERS, Go()),
         (Role.PLANNER, board(), BEFORE, WORKERS, Later("the tasks are being worked on")),
-        (Role.PLANNER, board(), BEFORE, Others(), Over("it has planned, and no worker is left")),
+        (Role.PLANNER, board(), BEFORE, Others(), NoMoreDuty("it has planned, and no worker is left")),
         (Role.PLANNER, board(finished=True, tasks=3), BEFORE, WORKERS, Go()),
-        (Role.PLANNER, board(finished=True, tasks=2), BEFORE, WORKERS, Over("nothing is left to plan")),
+        (Role.PLANNER, board(finished=True, tasks=2), BEFORE, WORKERS, NoMoreDuty("nothing is left to plan")),
         (Role.REVIEWER, board(landings=0), None, WORKERS, Later("nothing new has landed")),
         (Role.REVIEWER, board(landings=1), None, WORKERS, Go()),
         (Role.REVIEWER, board(landings=1), BEFORE, WORKERS, Later("nothing new has landed")),
@@ -53,14 +53,14 @@ WORKERS, PLANNERS, REVIEWERS = Others(workers=True), Others(planners=True), Othe
             board(landings=1, finished=True),
             BEFORE,
             WORKERS,
-            Over("everything that landed is reviewed"),
+            NoMoreDuty("everything that landed is reviewed"),
         ),
         (Role.REVIEWER, board(landings=1, finished=True), BEFORE, PLANNERS, Later("nothing new has landed")),
-        (Role.REVIEWER, board(landings=1), BEFORE, Others(), Over("no worker is left")),
+        (Role.REVIEWER, board(landings=1), BEFORE, Others(), NoMoreDuty("no worker is left")),
     ],
 )
 def test_what_a_role_does_next(
-    role: Role, now: Board, last: Board | None, others: Others, does: object
+    role: Role, now: RunView, last: RunView | None, others: Others, does: object
 ) -> None:
     assert duty.following(role, now, last, others) == does
 
@@ -83,7 +83,7 @@ def test_every_crew_comes_to_its_end_and_leaves_nothing_undone(crew: tuple[Role,
             others = Others(Role.WORKER in roles, Role.PLANNER in roles, Role.REVIEWER in roles)
             now = board(finished=landed == tasks, claimable=landed < tasks, tasks=tasks, landings=landed)
             match duty.following(role, now, last[me], others):
-                case Over():
+                case NoMoreDuty():
                     del alive[me]
                     went = True
                 case Go():
@@ -112,7 +112,7 @@ def test_an_account_that_is_closed_is_known_by_its_reset() -> None:
             {"account": "gemini", "state": "ready", "until_ms": None, "reason": ""},
         ],
     }  # fmt: skip
-    assert Board.of(status) == Board(False, True, 3, 1, {"anthropic": (5, "spent")})
+    assert RunView.of(status) == RunView(False, True, 3, 1, {"anthropic": (5, "spent")})
 
 
 class Counting:

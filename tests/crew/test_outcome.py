@@ -5,16 +5,16 @@ import itertools
 
 import pytest
 
-from harness.agents.base import Event, Mark
+from harness.agents.base import AgentEvent, Mark
 from harness.sessions import limits, outcome
-from harness.sessions.limits import Cut, Life, Limits
-from harness.sessions.outcome import Again, Ended, Enough, Known, Outcome, Seen
+from harness.sessions.limits import Cut, Life, SessionLimits
+from harness.sessions.outcome import Again, Enough, Known, Seen, SessionEnd, SessionOutcome
 from harness.sessions.site import limits_of
-from mcp_server.config import AgentSpec, Run
+from mcp_server.config import AgentSpec, RunSettings
 from mcp_server.core.role import Role
 
-QUOTA = Event(Mark.QUOTA, "limit reached", wait_until_ms=90_000)
-ASKED = Event(Mark.ASKED, "shall I?")
+QUOTA = AgentEvent(Mark.QUOTA, "limit reached", wait_until_ms=90_000)
+ASKED = AgentEvent(Mark.ASKED, "shall I?")
 PARKED = {"account": "anthropic", "until_ms": 70_000, "reason": "rate limit"}
 NO_TOOLS = "it never listed our tools: is its MCP configuration right?"
 
@@ -26,66 +26,74 @@ def over(scope: str) -> dict:
 @pytest.mark.parametrize(
     ("seen", "known", "named"),
     [
-        (Seen(0), Known(calls=3, leases=1), (Outcome.WORKED, "", True)),
-        (Seen(0), Known(uploaded=True), (Outcome.WORKED, "", True)),
-        (Seen(0), Known(), (Outcome.IDLE, "", False)),
-        (Seen(0), Known(calls=2), (Outcome.IDLE, "no task was free", True)),
-        (Seen(0), Known(calls=2, is_free=True), (Outcome.IDLE, "it took no task", False)),
-        (Seen(0), Known(tools_listed=False), (Outcome.NO_TOOLS, NO_TOOLS, False)),
-        (Seen(0, events=(ASKED,)), Known(), (Outcome.ASKED, "shall I?", False)),
-        (Seen(0, events=(ASKED,)), Known(calls=2, leases=1), (Outcome.ASKED, "shall I?", False)),
-        (Seen(0, events=(ASKED,)), Known(calls=2, uploaded=True), (Outcome.WORKED, "", True)),
-        (Seen(1), Known(calls=2), (Outcome.CRASHED, "exit 1", False)),
-        (Seen(1), Known(uploaded=True), (Outcome.CRASHED, "exit 1", True)),
+        (Seen(0), Known(calls=3, leases=1), (SessionOutcome.WORKED, "", True)),
+        (Seen(0), Known(uploaded=True), (SessionOutcome.WORKED, "", True)),
+        (Seen(0), Known(), (SessionOutcome.IDLE, "", False)),
+        (Seen(0), Known(calls=2), (SessionOutcome.IDLE, "no task was free", True)),
+        (Seen(0), Known(calls=2, is_free=True), (SessionOutcome.IDLE, "it took no task", False)),
+        (Seen(0), Known(tools_listed=False), (SessionOutcome.NO_TOOLS, NO_TOOLS, False)),
+        (Seen(0, events=(ASKED,)), Known(), (SessionOutcome.ASKED, "shall I?", False)),
+        (Seen(0, events=(ASKED,)), Known(calls=2, leases=1), (SessionOutcome.ASKED, "shall I?", False)),
+        (Seen(0, events=(ASKED,)), Known(calls=2, uploaded=True), (SessionOutcome.WORKED, "", True)),
+        (Seen(1), Known(calls=2), (SessionOutcome.CRASHED, "exit 1", False)),
+        (Seen(1), Known(uploaded=True), (SessionOutcome.CRASHED, "exit 1", True)),
         (
-            Seen(1, events=(Event(Mark.ERROR, "push: expected landed"),)),
+            Seen(1, events=(AgentEvent(Mark.ERROR, "push: expected landed"),)),
             Known(),
-            (Outcome.CRASHED, "exit 1: push: expected landed", False),
+            (SessionOutcome.CRASHED, "exit 1: push: expected landed", False),
         ),
-        (Seen(137), Known(), (Outcome.CRASHED, "exit 137 (killed)", False)),
-        (Seen(137, out_of_memory=True), Known(), (Outcome.CRASHED, "out of memory", False)),
-        (Seen(None), Known(), (Outcome.CRASHED, "the sandbox is gone", False)),
+        (Seen(137), Known(), (SessionOutcome.CRASHED, "exit 137 (killed)", False)),
+        (Seen(137, out_of_memory=True), Known(), (SessionOutcome.CRASHED, "out of memory", False)),
+        (Seen(None), Known(), (SessionOutcome.CRASHED, "the sandbox is gone", False)),
         (
-            Seen(127, events=(Event(Mark.SAID, "claude: not found"),)),
+            Seen(127, events=(AgentEvent(Mark.SAID, "claude: not found"),)),
             Known(),
-            (Outcome.MISSING, "exit 127: claude: not found", False),
+            (SessionOutcome.MISSING, "exit 127: claude: not found", False),
         ),
-        (Seen(127, entry={"no_command": "claude: no"}), Known(), (Outcome.MISSING, "claude: no", False)),
-        (Seen(69, entry={"clone_failed": "401"}), Known(), (Outcome.CRASHED, "clone failed: 401", False)),
-        (Seen(1, events=(QUOTA,)), Known(), (Outcome.QUOTA, "limit reached", False)),
-        (Seen(0, events=(QUOTA,)), Known(calls=9), (Outcome.QUOTA, "limit reached", False)),
-        (Seen(1), Known(quota=PARKED), (Outcome.QUOTA, "rate limit", False)),
         (
-            Seen(1, events=(QUOTA, Event(Mark.AUTH, "not logged in"))),
+            Seen(127, entry={"no_command": "claude: no"}),
             Known(),
-            (Outcome.AUTH, "not logged in", False),
+            (SessionOutcome.MISSING, "claude: no", False),
+        ),
+        (
+            Seen(69, entry={"clone_failed": "401"}),
+            Known(),
+            (SessionOutcome.CRASHED, "clone failed: 401", False),
+        ),
+        (Seen(1, events=(QUOTA,)), Known(), (SessionOutcome.QUOTA, "limit reached", False)),
+        (Seen(0, events=(QUOTA,)), Known(calls=9), (SessionOutcome.QUOTA, "limit reached", False)),
+        (Seen(1), Known(quota=PARKED), (SessionOutcome.QUOTA, "rate limit", False)),
+        (
+            Seen(1, events=(QUOTA, AgentEvent(Mark.AUTH, "not logged in"))),
+            Known(),
+            (SessionOutcome.AUTH, "not logged in", False),
         ),
         (
             Seen(1, events=(QUOTA,)),
             Known(over=over("session"), uploaded=True),
-            (Outcome.BUDGET, "all gone", True),
+            (SessionOutcome.BUDGET, "all gone", True),
         ),
         (
             Seen(143, cut=(Cut.BUDGET, "all gone")),
             Known(over=over("run")),
-            (Outcome.BUDGET, "all gone", False),
+            (SessionOutcome.BUDGET, "all gone", False),
         ),
         (
             Seen(143, cut=(Cut.TIME, "session time over")),
             Known(uploaded=True),
-            (Outcome.TIMEOUT, "session time over", True),
+            (SessionOutcome.TIMEOUT, "session time over", True),
         ),
-        (Seen(143, cut=(Cut.QUIET, "no output")), Known(), (Outcome.IDLE, "no output", False)),
-        (Seen(143, cut=(Cut.NO_TOOLS, "none")), Known(), (Outcome.NO_TOOLS, "none", False)),
+        (Seen(143, cut=(Cut.QUIET, "no output")), Known(), (SessionOutcome.IDLE, "no output", False)),
+        (Seen(143, cut=(Cut.NO_TOOLS, "none")), Known(), (SessionOutcome.NO_TOOLS, "none", False)),
         (
             Seen(143, cut=(Cut.DISK, "disk limit reached")),
             Known(),
-            (Outcome.CRASHED, "disk limit reached", False),
+            (SessionOutcome.CRASHED, "disk limit reached", False),
         ),
         (
             Seen(143, cut=(Cut.STOP, "stop requested"), events=(QUOTA,)),
             Known(),
-            (Outcome.STOPPED, "stop requested", True),
+            (SessionOutcome.STOPPED, "stop requested", True),
         ),
     ],
 )
@@ -109,16 +117,21 @@ def test_only_a_budget_that_outlives_the_session_ends_an_agent() -> None:
 
 
 def test_a_planner_has_worked_though_it_took_no_task() -> None:
-    assert outcome.classify(Seen(0), Known(calls=2, is_free=True), Role.PLANNER).outcome is Outcome.WORKED
+    assert (
+        outcome.classify(Seen(0), Known(calls=2, is_free=True), Role.PLANNER).outcome is SessionOutcome.WORKED
+    )
 
 
-CRASH = Ended(Outcome.CRASHED, "exit 1")
-IDLE_END = Ended(Outcome.IDLE)
-NOT_FREE = Ended(Outcome.IDLE, "no task was free", fruitful=True)
-WORKED = Ended(Outcome.WORKED, fruitful=True)
-WAITED_OUT = Ended(Outcome.QUOTA, "limit", wait_until_ms=90_000)
+CRASH = SessionEnd(SessionOutcome.CRASHED, "exit 1")
+IDLE_END = SessionEnd(SessionOutcome.IDLE)
+NOT_FREE = SessionEnd(SessionOutcome.IDLE, "no task was free", fruitful=True)
+WORKED = SessionEnd(SessionOutcome.WORKED, fruitful=True)
+WAITED_OUT = SessionEnd(SessionOutcome.QUOTA, "limit", wait_until_ms=90_000)
 WAITS = "waiting for quota until 1970-01-01 00:01Z (limit)"
-NUMBERED = [Ended(Outcome.CRASHED, f"exit 1: request req_{n}00f3ab1 failed after {n} s") for n in (1, 2, 3)]
+NUMBERED = [
+    SessionEnd(SessionOutcome.CRASHED, f"exit 1: request req_{n}00f3ab1 failed after {n} s")
+    for n in (1, 2, 3)
+]
 
 
 @pytest.mark.parametrize(
@@ -138,25 +151,25 @@ NUMBERED = [Ended(Outcome.CRASHED, f"exit 1: request req_{n}00f3ab1 failed after
         ([NOT_FREE] * 9, Again(2.0, "idle: no task was free")),
         ([WAITED_OUT], Again(80.0, WAITS)),
         ([WAITED_OUT] * 9, Again(80.0, WAITS)),
-        ([Ended(Outcome.QUOTA)], Again(300.0, "waiting for quota until 1970-01-01 00:05Z")),
+        ([SessionEnd(SessionOutcome.QUOTA)], Again(300.0, "waiting for quota until 1970-01-01 00:05Z")),
         ([dataclasses.replace(WAITED_OUT, wait_until_ms=60_001)], Again(50.001, WAITS)),
         (
             [dataclasses.replace(WAITED_OUT, wait_until_ms=1)],
             Again(0.0, "waiting for quota until 1970-01-01 00:00Z (limit)"),
         ),
         (
-            [CRASH, Ended(Outcome.STOPPED, "stop requested", fruitful=True)],
+            [CRASH, SessionEnd(SessionOutcome.STOPPED, "stop requested", fruitful=True)],
             Enough("stop requested", gave_up=False),
         ),
         (NUMBERED, Enough(f"3 sessions in a row ended the same way: crashed: {NUMBERED[-1].detail}")),
     ],
 )
-def test_what_follows_an_end(history: list[Ended], follows: Again | Enough) -> None:
+def test_what_follows_an_end(history: list[SessionEnd], follows: Again | Enough) -> None:
     assert outcome.after(history, now_ms=10_000) == follows
 
 
 def test_an_agent_that_fails_in_turns_of_two_kinds_ends_as_well() -> None:
-    history: list[Ended] = []
+    history: list[SessionEnd] = []
     for ended in itertools.cycle((CRASH, IDLE_END)):
         history.append(ended)
         if isinstance(outcome.after(history, now_ms=0), Enough):
@@ -166,7 +179,7 @@ def test_an_agent_that_fails_in_turns_of_two_kinds_ends_as_well() -> None:
 
 # -- limits
 
-LIMITS = Limits(session_s=3600, idle_s=600, tools_s=60)
+LIMITS = SessionLimits(session_s=3600, idle_s=600, tools_s=60)
 ALIVE = Life(age_s=100, runs_s=90, quiet_s=5, tools_listed=True)
 
 
@@ -202,10 +215,10 @@ def test_a_cut_says_what_it_measured() -> None:
 
 
 def test_a_tables_limits_come_before_the_runs_and_only_a_vendors_cli_must_list_tools() -> None:
-    run = Run("r", session_minutes=2, idle_minutes=1, tools_seconds=30)
-    assert limits_of(run, AgentSpec("a", "claude")) == Limits(120, 60, 30)
+    run = RunSettings("r", session_minutes=2, idle_minutes=1, tools_seconds=30)
+    assert limits_of(run, AgentSpec("a", "claude")) == SessionLimits(120, 60, 30)
     assert limits_of(
         run, AgentSpec("a", "codex", session_minutes=1, idle_minutes=0.5, tools_seconds=5)
-    ) == Limits(60, 30, 5)
+    ) == SessionLimits(60, 30, 5)
     assert limits_of(run, AgentSpec("a", "command")).tools_s is None
     assert limits_of(run, AgentSpec("a", "command", tools_seconds=5)).tools_s == 5

@@ -38,7 +38,9 @@ class Recorded:
 
     @property
     def call(self) -> apis.Call:
-        found = apis.call(apis.Api(self.account), "POST", urlsplit("/" + self.path.partition("/")[2]).path)
+        found = apis.call(
+            apis.ModelApi(self.account), "POST", urlsplit("/" + self.path.partition("/")[2]).path
+        )
         assert isinstance(found, apis.Call)
         return found
 

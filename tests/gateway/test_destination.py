@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.core.destination import METADATA, Destination, Unfit, may_connect, parse
+from mcp_server.core.destination import METADATA, Destination, UnfitDestination, may_connect, parse
 
 ONE = Destination("packages.example", 443)
 
@@ -50,7 +50,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("host", ADDRESSES)
 def test_an_address_is_refused_in_every_spelling(host: str):
-    assert isinstance(parse(f"{host}:443"), Unfit)
+    assert isinstance(parse(f"{host}:443"), UnfitDestination)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_address_is_refused_in_every_spelling(host: str):
     ],
 )  # fmt: skip
 def test_what_is_not_one_name_and_one_port_is_refused(text: str):
-    assert isinstance(parse(text), Unfit)
+    assert isinstance(parse(text), UnfitDestination)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_not_one_name_and_one_port_is_refused(text: str):
 )
 def test_a_refusal_says_why(text: str, said: str):
     found = parse(text)
-    assert isinstance(found, Unfit) and said in found.reason
+    assert isinstance(found, UnfitDestination) and said in found.reason
 
 
 @given(
@@ -124,7 +124,7 @@ def test_whatever_is_accepted_is_in_its_one_spelling_and_no_address(text: str):
 def test_no_spelling_of_an_address_passes(address: ipaddress.IPv4Address, form: str):
     a, b, c, d = address.packed
     host = form.format(a, b, c, d, n=int(address), rest=int(address) & 0xFFFFFF)
-    assert isinstance(parse(f"{host}:443"), Unfit)
+    assert isinstance(parse(f"{host}:443"), UnfitDestination)
 
 
 PUBLIC = [

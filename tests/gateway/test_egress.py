@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.edge.egress.proxy import Limits
+from mcp_server.edge.egress.proxy import EgressLimits
 
 from .tunnels import HOST, opened, tried, until
 
-FAST = Limits(head_s=0.3, connect_s=0.3, idle_s=0.3, total_s=0.9, tunnels=2)
+FAST = EgressLimits(head_s=0.3, connect_s=0.3, idle_s=0.3, total_s=0.9, tunnels=2)
 
 
 def test_bytes_go_both_ways_and_the_connection_is_told(tmp_path: Path):
@@ -302,7 +302,7 @@ def test_a_client_that_vanishes_ends_its_connection(tmp_path: Path):
 
 def test_a_place_that_does_not_read_slows_the_client_down(tmp_path: Path):
     async def body() -> None:
-        async with opened(tmp_path, limits=Limits(idle_s=1.0)) as at:
+        async with opened(tmp_path, limits=EgressLimits(idle_s=1.0)) as at:
             at.place.does = "deaf"
             client = await at.client()
             await client.connect(f"{HOST}:{at.port}")
@@ -317,7 +317,7 @@ def test_a_place_that_does_not_read_slows_the_client_down(tmp_path: Path):
 
 def test_a_client_that_does_not_read_is_let_go_with_all_that_was_meant_for_it(tmp_path: Path):
     async def body() -> None:
-        async with opened(tmp_path, limits=Limits(idle_s=0.5)) as at:
+        async with opened(tmp_path, limits=EgressLimits(idle_s=0.5)) as at:
             at.place.does, before = "flood", len(os.listdir("/proc/self/fd"))
             client = await at.client()
             client.writer.transport.pause_reading()
@@ -332,7 +332,7 @@ def test_a_client_that_does_not_read_is_let_go_with_all_that_was_meant_for_it(tm
 
 def test_a_session_has_so_many_connections_at_once_and_no_more(tmp_path: Path):
     async def body() -> None:
-        async with opened(tmp_path, limits=Limits(tunnels=2)) as at:
+        async with opened(tmp_path, limits=EgressLimits(tunnels=2)) as at:
             clients = [await at.client() for _ in range(3)]
             assert [(await client.connect(f"{HOST}:{at.port}"))[0] for client in clients] == [200, 200, 429]
             clients[0].writer.write_eof()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mcp_server import config
 from mcp_server.edge.model_proxy.answer import up_to_event_end
 from mcp_server.models import apis, errors, keys, opening
-from mcp_server.models.apis import Api, Asked, Call, Form, Kind, Wrong
-from mcp_server.models.keys import BadKey, Key
+from mcp_server.models.apis import Call, CallKind, Form, ModelApi, RequestFacts, Wrong
+from mcp_server.models.keys import AccountKey, BadKey
 from tests.server import toy
 
 SECRET = "sk-secret-0123456789"
@@ -45,18 +45,18 @@ LISTED = [
 
 @pytest.mark.parametrize(("api", "method", "path", "form", "goes"), LISTED)
 def test_what_is_listed_goes_to_the_vendor(api: str, method: str, path: str, form: Form, goes: str):
-    found = apis.call(Api(api), method, path)
+    found = apis.call(ModelApi(api), method, path)
     assert isinstance(found, Call) and (found.form, found.path) == (form, goes)
-    base = apis.BASE_URLS[Api(api)]
+    base = apis.BASE_URLS[ModelApi(api)]
     assert apis.upstream_url(base, found, "") == base.removesuffix("/v1") + goes
 
 
 @given(
-    api=st.sampled_from(Api),
+    api=st.sampled_from(ModelApi),
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
     path=st.text(st.sampled_from("/v1betamodels.:-%?#\\ @gnerateContent"), max_size=60),
 )
-def test_nothing_else_does(api: Api, method: str, path: str):
+def test_nothing_else_does(api: ModelApi, method: str, path: str):
     found = apis.call(api, method, "/" + path)
     if isinstance(found, Call) and found.form is not Form.PROBE:
         assert not set(found.path) & set("%?#\\ @") and ".." not in found.path.rpartition("/models/")[0]
@@ -68,7 +68,7 @@ def test_nothing_else_does(api: Api, method: str, path: str):
 def test_another_method_is_not_allowed(listed: tuple, method: str):
     if method == listed[1]:
         return
-    found = apis.call(Api(listed[0]), method, listed[2])
+    found = apis.call(ModelApi(listed[0]), method, listed[2])
     assert isinstance(found, Wrong) and (found.status, found.allow) == (405, listed[1])
 
 
@@ -86,7 +86,7 @@ def test_another_method_is_not_allowed(listed: tuple, method: str):
     ],
 )
 def test_an_openai_base_url_is_taken_as_clients_take_it(base: str, path: str, url: str):
-    found = apis.call(Api.OPENAI, "POST", path)
+    found = apis.call(ModelApi.OPENAI, "POST", path)
     assert isinstance(found, Call) and apis.upstream_url(base, found, "") == url
 
 
@@ -101,26 +101,26 @@ def test_an_openai_base_url_is_taken_as_clients_take_it(base: str, path: str, ur
     ],
 )
 def test_a_query_goes_on_without_the_clients_key(query: str, sent: str):
-    found = apis.call(Api.GEMINI, "POST", "/v1/models/g:countTokens")
+    found = apis.call(ModelApi.GEMINI, "POST", "/v1/models/g:countTokens")
     assert (
         isinstance(found, Call)
         and apis.upstream_url("http://x", found, query) == f"http://x/v1/models/g:countTokens{sent}"
     )
 
 
-MESSAGES = Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages")
+MESSAGES = Call(ModelApi.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages")
 
 
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        (b'{"model":"m","stream":true}', Asked("m", True)),
-        (b'{"model":"m"}', Asked("m", False)),
-        (b'{"stream":null,"model":"m","x":{"stream":true,"model":"n"}}', Asked("m", False)),
-        (b'{"model":"m","x":"\\ud800","stream":true}', Asked("m", True)),
+        (b'{"model":"m","stream":true}', RequestFacts("m", True)),
+        (b'{"model":"m"}', RequestFacts("m", False)),
+        (b'{"stream":null,"model":"m","x":{"stream":true,"model":"n"}}', RequestFacts("m", False)),
+        (b'{"model":"m","x":"\\ud800","stream":true}', RequestFacts("m", True)),
         (
             b'{"model":"m","stream":true,"stream_options":{"include_usage":true,"other":1},"background":true}',
-            Asked("m", True, True, True),
+            RequestFacts("m", True, True, True),
         ),
         (b"[]", None),
         (b"", None),
@@ -129,12 +129,12 @@ MESSAGES = Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages")
         (b"\xff", None),
     ],
 )
-def test_a_body_is_read_for_model_and_stream_only(body: bytes, wanted: Asked | None):
+def test_a_body_is_read_for_model_and_stream_only(body: bytes, wanted: RequestFacts | None):
     assert apis.asked(MESSAGES, body) == wanted
 
 
-@pytest.mark.parametrize("api", Api)
-def test_credentials_and_hop_headers_are_left_out_and_everything_else_kept(api: Api):
+@pytest.mark.parametrize("api", ModelApi)
+def test_credentials_and_hop_headers_are_left_out_and_everything_else_kept(api: ModelApi):
     given = [
         (name.encode(), b"v")
         for name in (
@@ -168,13 +168,13 @@ def test_credentials_and_hop_headers_are_left_out_and_everything_else_kept(api: 
     assert back == [(b"request-id", b"r"), (b"content-encoding", b"gzip")]
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", CallKind)
 @pytest.mark.parametrize("form", [Form.MESSAGES, Form.RESPONSES, Form.CHAT, Form.GENERATE])
-def test_every_no_has_the_shape_of_its_api_whole_and_in_a_stream(form: Form, kind: Kind):
-    api = {Form.MESSAGES: Api.ANTHROPIC, Form.GENERATE: Api.GEMINI}.get(form, Api.OPENAI)
+def test_every_no_has_the_shape_of_its_api_whole_and_in_a_stream(form: Form, kind: CallKind):
+    api = {Form.MESSAGES: ModelApi.ANTHROPIC, Form.GENERATE: ModelApi.GEMINI}.get(form, ModelApi.OPENAI)
     whole = errors.error(api, kind, "why not", retry_after_s=7)
     assert whole["error"]["message"] == "why not" and errors.STATUSES[kind] >= 400
-    if api is Api.GEMINI:
+    if api is ModelApi.GEMINI:
         assert (whole["error"]["code"], whole["error"]["details"][-1]["retryDelay"]) == (
             errors.STATUSES[kind],
             "7s",
@@ -211,7 +211,7 @@ def test_an_event_of_ours_goes_only_between_events(chunk: bytes, end: int):
 
 
 def test_a_key_shows_itself_to_nobody():
-    key = Key(SECRET)
+    key = AccountKey(SECRET)
     assert SECRET not in f"{key} {key!r} {[key]} {key.__class__.__dict__}" and not hasattr(key, "__dict__")
     with pytest.raises(TypeError, match="not written"):
         pickle.dumps(key)
@@ -270,8 +270,8 @@ def test_a_vendor_whose_key_is_there_has_an_account():
     assert opened("", {}) == {} and opened("", {"OPENAI_API_KEY": " "}) == {}
     found = opened("", {"ANTHROPIC_API_KEY": SECRET, "GOOGLE_API_KEY": "google"})
     assert {name: (one.api, one.base_url, one.key.reveal()) for name, one in found.items()} == {
-        "anthropic": (Api.ANTHROPIC, "https://api.anthropic.com", SECRET),
-        "gemini": (Api.GEMINI, "https://generativelanguage.googleapis.com", "google"),
+        "anthropic": (ModelApi.ANTHROPIC, "https://api.anthropic.com", SECRET),
+        "gemini": (ModelApi.GEMINI, "https://generativelanguage.googleapis.com", "google"),
     }
     assert SECRET not in repr(found)
 

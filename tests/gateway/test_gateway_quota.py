@@ -13,7 +13,7 @@ import pytest
 
 from mcp_server.models import quota
 from mcp_server.models.accounts import Account, Pace
-from mcp_server.models.apis import Api
+from mcp_server.models.apis import ModelApi
 from mcp_server.models.errors import RETRY_AFTER_S_MAX
 from mcp_server.models.quota import Quota
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
@@ -76,7 +76,13 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_rate_limit_answer_is_read(name: str):
     status, headers, body, ms, terminal = ANSWERS[name]
-    api = Api.GEMINI if "gemini" in name else Api.ANTHROPIC if "anthropic" in name else Api.OPENAI
+    api = (
+        ModelApi.GEMINI
+        if "gemini" in name
+        else ModelApi.ANTHROPIC
+        if "anthropic" in name
+        else ModelApi.OPENAI
+    )
     found = quota.read(api, status, headers, json.dumps(body).encode(), NOW)
     assert found is not None and (found.retry_at_ms, found.terminal) == (
         None if ms is None else NOW + ms,
@@ -97,7 +103,9 @@ def test_a_rate_limit_answer_is_read(name: str):
 )
 def test_other_answers_are_no_quota(status: int, body: dict):
     assert (
-        quota.read(Api.OPENAI, status, {"x-ratelimit-reset-tokens": "6m"}, json.dumps(body).encode(), NOW)
+        quota.read(
+            ModelApi.OPENAI, status, {"x-ratelimit-reset-tokens": "6m"}, json.dumps(body).encode(), NOW
+        )
         is None
     )
 
@@ -117,7 +125,7 @@ def test_other_answers_are_no_quota(status: int, body: dict):
 )
 def test_whatever_a_body_holds_a_429_is_a_quota(body: bytes):
     assert quota.read(
-        Api.GEMINI,
+        ModelApi.GEMINI,
         429,
         {"retry-after": "soon", "x-ratelimit-reset": "\u0663", "anthropic-ratelimit-x-reset": "never"},
         body,
@@ -129,7 +137,7 @@ def test_a_reason_never_holds_what_a_vendor_wrote():
     body = json.dumps(
         {"error": {"code": "sk-0123456789abcdef", "message": "key sk-0123456789abcdef is over its limit"}}
     ).encode()
-    assert quota.read(Api.OPENAI, 429, {}, body, NOW) == Quota(None, False, "rate limit (429)")
+    assert quota.read(ModelApi.OPENAI, 429, {}, body, NOW) == Quota(None, False, "rate limit (429)")
 
 
 def test_the_back_off_grows_to_a_minute_and_half_of_it_is_chance():
@@ -144,7 +152,7 @@ def test_the_back_off_grows_to_a_minute_and_half_of_it_is_chance():
 
 
 def account() -> Account:
-    return Account("a", Api.OPENAI, "http://x", None, lambda: time.time_ns() // 1_000_000)
+    return Account("a", ModelApi.OPENAI, "http://x", None, lambda: time.time_ns() // 1_000_000)
 
 
 def test_after_a_pause_one_tries_first_and_each_good_answer_lets_two_more_go_in_order():

@@ -18,11 +18,11 @@ from harness.show import report, spending_table
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.models import prices
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import BASE_URLS, Api, Call, Form
+from mcp_server.models.apis import BASE_URLS, Call, Form, ModelApi
 from mcp_server.models.budgets import Scope
-from mcp_server.models.keys import Key
+from mcp_server.models.keys import AccountKey
 from mcp_server.models.ledger import Ledger
-from mcp_server.models.usage import BODY_BYTES_MAX, LINE_BYTES_MAX, Reader, Usage
+from mcp_server.models.usage import BODY_BYTES_MAX, LINE_BYTES_MAX, Usage, UsageReader
 from mcp_server.store.model_requests import ModelRequest
 from tests.fake_models import FakeModels, Script, Step
 from tests.fake_models import Usage as Told
@@ -41,7 +41,7 @@ STREAMS = 64
     ("content_type", "limit"), [("text/event-stream", LINE_BYTES_MAX), ("application/json", BODY_BYTES_MAX)]
 )
 def test_what_is_too_large_to_be_held_is_not_read_and_stays_unknown(content_type: str, limit: int):
-    reader = Reader(Form.MESSAGES, content_type=content_type)
+    reader = UsageReader(Form.MESSAGES, content_type=content_type)
     piece = b"data: " + b"x" * (1 << 20)
     for _ in range((limit >> 20) + 2):
         reader.feed(piece)
@@ -53,7 +53,7 @@ def test_what_is_too_large_to_be_held_is_not_read_and_stays_unknown(content_type
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "unheard-of"])
 def test_a_packed_answer_that_cannot_be_unpacked_stays_unknown(encoding: str):
-    reader = Reader(Form.CHAT, content_type="application/json", content_encoding=encoding)
+    reader = UsageReader(Form.CHAT, content_type="application/json", content_encoding=encoding)
     reader.feed(b'{"usage":{"prompt_tokens":1}}')
     reader.end()
     assert not reader.usage.known
@@ -63,7 +63,7 @@ def test_a_gzipped_answer_is_counted():
     import gzip
 
     packed = gzip.compress(b'{"model":"m","usage":{"prompt_tokens":7,"completion_tokens":2}}')
-    reader = Reader(Form.CHAT, content_type="application/json", content_encoding="gzip")
+    reader = UsageReader(Form.CHAT, content_type="application/json", content_encoding="gzip")
     for byte in packed:
         reader.feed(bytes([byte]))
     reader.end()
@@ -74,7 +74,7 @@ def test_a_bomb_of_zeros_is_not_unpacked():
     import gzip
 
     bomb = gzip.compress(b"0" * (BODY_BYTES_MAX * 8))
-    reader = Reader(Form.CHAT, content_type="application/json", content_encoding="gzip")
+    reader = UsageReader(Form.CHAT, content_type="application/json", content_encoding="gzip")
     tracemalloc.start()
     try:
         reader.feed(bomb)
@@ -90,17 +90,17 @@ def test_a_bomb_of_zeros_is_not_unpacked():
 @pytest.mark.parametrize(
     ("api", "model", "usage", "usd"),
     [
-        (Api.ANTHROPIC, "claude-sonnet-4-5", Usage(1000, 200, 10, 100, known=True), 0.0039675),
-        (Api.OPENAI, "gpt-5", Usage(1000, 0, 0, 100, known=True), 0.00225),
-        (Api.GEMINI, "gemini-2.5-pro", Usage(1000, 0, 0, 100, known=True), 0.00225),
-        (Api.GEMINI, "gemini-2.5-pro", Usage(), None),
-        (Api.OPENAI, "nobodys-model", Usage(5, known=True), None),
-        (Api.OPENAI, None, Usage(5, known=True), None),
-        (Api.OPENAI, "nobodys-model", Usage(known=True), 0.0),
-        (Api.OPENAI, "gpt-5", Usage(5, 500, known=True), None),
+        (ModelApi.ANTHROPIC, "claude-sonnet-4-5", Usage(1000, 200, 10, 100, known=True), 0.0039675),
+        (ModelApi.OPENAI, "gpt-5", Usage(1000, 0, 0, 100, known=True), 0.00225),
+        (ModelApi.GEMINI, "gemini-2.5-pro", Usage(1000, 0, 0, 100, known=True), 0.00225),
+        (ModelApi.GEMINI, "gemini-2.5-pro", Usage(), None),
+        (ModelApi.OPENAI, "nobodys-model", Usage(5, known=True), None),
+        (ModelApi.OPENAI, None, Usage(5, known=True), None),
+        (ModelApi.OPENAI, "nobodys-model", Usage(known=True), 0.0),
+        (ModelApi.OPENAI, "gpt-5", Usage(5, 500, known=True), None),
     ],
 )
-def test_a_price_is_the_lists_or_unknown(api: Api, model: str | None, usage: Usage, usd: float | None):
+def test_a_price_is_the_lists_or_unknown(api: ModelApi, model: str | None, usage: Usage, usd: float | None):
     found = prices.cost_usd(api, BASE_URLS[api], model, usage)
     assert found == (None if usd is None else pytest.approx(usd))
 
@@ -192,14 +192,14 @@ ENDED = ModelRequest(
     began_ms=1, agent="a", session="S1", task="T1", fence=1, account="anthropic", form="messages", model="m", status=200, outcome="ok", input=10, cached_read=4,
     cached_write=1, output=5, reasoning=2, known=True, partial=False, cost_usd=0.5, tries=1, waited_ms=0, first_byte_ms=3, took_ms=20,
 )  # fmt: skip
-ACCOUNT = Account("anthropic", Api.ANTHROPIC, "http://models.example:81", Key(KEY), lambda: 0)
+ACCOUNT = Account("anthropic", ModelApi.ANTHROPIC, "http://models.example:81", AccountKey(KEY), lambda: 0)
 
 
 def test_a_request_is_a_span_by_the_genai_conventions():
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     telemetry.Spans(provider).model_request(
-        ACCOUNT, Call(Api.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages"), ENDED
+        ACCOUNT, Call(ModelApi.ANTHROPIC, Form.MESSAGES, "POST", "/v1/messages"), ENDED
     )
     [span] = kept.get_finished_spans()
     assert (

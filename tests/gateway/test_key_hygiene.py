@@ -20,7 +20,7 @@ from harness.agents.base import Seat
 from harness.boxes import sandbox
 from harness.boxes.box_spec import to_api
 from harness.boxes.containers import BoxBroke, Engine
-from harness.boxes.sandbox import Session
+from harness.boxes.sandbox import SandboxSession
 from harness.images.images import Images
 from mcp_server.config import AgentSpec
 from tests.fake_models import Cut, Request, Reset, Wire, WireServer
@@ -312,7 +312,7 @@ def test_no_key_of_the_hosts_environment_is_in_what_a_sandbox_is_made_of(
         monkeypatch.setenv(name, value)
     spec = AgentSpec(name="worker", kind=kind, **KINDS[kind])
     launch = adapter(kind).launch(Seat("worker-1", spec), {"play.toml": "", "playbook.toml": ""})
-    session = Session(
+    session = SandboxSession(
         run="r",
         session="S1",
         agent="worker-1",
@@ -346,7 +346,7 @@ def test_no_key_is_in_a_running_sandbox_or_in_what_the_engine_tells_of_it(
     with opened as engine:
         made = server.session("worker-1", door=True)
         spec = AgentSpec(name="worker", kind="command", command=["true"], memory_mb=256, pids=64, disk_mb=64)
-        session = Session(
+        session = SandboxSession(
             run=run,
             session=made["session"],
             agent="worker-1",

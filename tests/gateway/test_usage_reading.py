@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_server.models.usage import Reader, Usage
+from mcp_server.models.usage import Usage, UsageReader
 
 from .recorded import ALL, COUNTED, Recorded
 
@@ -20,7 +20,7 @@ def split(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def read(wire: Recorded, chunks: list[bytes]) -> Usage:
-    reader = Reader(wire.call.form, content_type=wire.content_type)
+    reader = UsageReader(wire.call.form, content_type=wire.content_type)
     for chunk in chunks:
         reader.feed(chunk)
     reader.end()
@@ -52,7 +52,7 @@ def test_any_chunking_counts_the_same(wire: Recorded, places: list[int]):
 @settings(max_examples=60, deadline=None)
 def test_a_beginning_never_counts_more_than_the_whole_and_never_raises(wire: Recorded, data: st.DataObject):
     whole, part = read(wire, [wire.data]), wire.data[: data.draw(st.integers(0, len(wire.data)))]
-    reader = Reader(wire.call.form, content_type=wire.content_type)
+    reader = UsageReader(wire.call.form, content_type=wire.content_type)
     reader.feed(part)
     reader.cut()
     found = counts(reader.usage)
@@ -67,7 +67,7 @@ def test_a_beginning_never_counts_more_than_the_whole_and_never_raises(wire: Rec
 @settings(max_examples=300, deadline=None)
 def test_rubbish_is_counted_as_nothing_and_never_raises(form, chunks: list[bytes], sse: bool):
     for whole in (True, False):
-        reader = Reader(form, content_type="text/event-stream" if sse else "application/json")
+        reader = UsageReader(form, content_type="text/event-stream" if sse else "application/json")
         for chunk in chunks:
             reader.feed(chunk)
         (reader.end if whole else reader.cut)()
@@ -129,7 +129,7 @@ def test_a_vendor_that_says_something_else_in_the_known_places_never_raises(
             "candidates": value,
         }
     ).encode()
-    reader = Reader(form, content_type="text/event-stream" if sse else "application/json")
+    reader = UsageReader(form, content_type="text/event-stream" if sse else "application/json")
     reader.feed(b"data: " + body + b"\n\n" if sse else body)
     reader.end()
     assert all(isinstance(count, int) and count >= 0 for count in counts(reader.usage).values())

@@ -16,7 +16,7 @@ import uvicorn
 from mcp_server.config import Egress
 from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.edge.doors import Doors
-from mcp_server.edge.egress.proxy import Limits, Proxy
+from mcp_server.edge.egress.proxy import EgressLimits, Proxy
 
 BOUND_S = 20.0
 HOST = "packages.example"
@@ -190,7 +190,11 @@ async def app(scope, receive, send) -> None:
 
 @asynccontextmanager
 async def opened(
-    root: Path, *, agents: tuple[str, ...] = ("worker-1",), private: bool = True, limits: Limits | None = None
+    root: Path,
+    *,
+    agents: tuple[str, ...] = ("worker-1",),
+    private: bool = True,
+    limits: EgressLimits | None = None,
 ) -> AsyncIterator[Set]:
     place, names, events = Place(), Names(), []
     listening = await asyncio.start_server(place.serve, "127.0.0.1", 0)

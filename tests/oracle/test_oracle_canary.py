@@ -9,7 +9,7 @@ from oracle.judging.verdict import Built
 from oracle.suites.base import Suite
 from oracle.suites.command import canary
 from oracle.suites.command import suite as project
-from oracle.suites.command.readers import Ended
+from oracle.suites.command.readers import CommandResult
 
 SUITE = Suite("unit", "command", "r", command="pytest", results="out.xml", canary="tests/test_{name}.py")
 PLANTED = canary.hatch(SUITE, "secret")
@@ -27,7 +27,7 @@ def xml(**tests: str) -> str:
 
 
 def judged(text: str | None, *, exit: int = 1, **more):
-    return project.judge(SUITE, Ended(exit, collected=text), planted=PLANTED, **more)
+    return project.judge(SUITE, CommandResult(exit, collected=text), planted=PLANTED, **more)
 
 
 RIGHT = {"good": "pass", "bad": "fail"}
@@ -77,8 +77,8 @@ def test_of_a_run_that_was_cut_short_the_test_that_did_it_is_shown():
 
 def test_a_canary_that_found_no_place_is_no_pass():
     for suite, ended, sabotaged in (
-        (SUITE, Ended(126, error="tests: Not a directory", unplanted=True), None),
-        (PLAIN, Ended(0), Ended(126, unplanted=True)),
+        (SUITE, CommandResult(126, error="tests: Not a directory", unplanted=True), None),
+        (PLAIN, CommandResult(0), CommandResult(126, unplanted=True)),
     ):
         decided = project.judge(suite, ended, planted=PLANTED, sabotaged=sabotaged)
         assert decided.status == "failed" and "could not be added" in decided.reason
@@ -116,11 +116,11 @@ def test_a_tree_that_does_not_build_fails_each_test_of_main():
 @pytest.mark.parametrize(
     ("ended", "sabotaged", "status", "says"),
     [
-        (Ended(0), Ended(1), "passed", ""),
-        (Ended(0), Ended(0), "failed", "still succeeds"),
-        (Ended(0), Ended(-9, timed_out=True), "failed", "no end"),
-        (Ended(0), None, "failed", "took down"),
-        (Ended(2), None, "failed", "1 of 1 tests fail"),
+        (CommandResult(0), CommandResult(1), "passed", ""),
+        (CommandResult(0), CommandResult(0), "failed", "still succeeds"),
+        (CommandResult(0), CommandResult(-9, timed_out=True), "failed", "no end"),
+        (CommandResult(0), None, "failed", "took down"),
+        (CommandResult(2), None, "failed", "1 of 1 tests fail"),
         (None, None, "broken", "took down"),
     ],
 )
@@ -230,23 +230,30 @@ def test_what_is_suggested_fits_the_language(command, results, usual):
     ],
 )
 def test_what_is_wrong_with_a_canary_on_main_is_told_with_the_way_to_mend_it(plain, with_it, says):
-    told = project.unseen(SUITE, Ended(0, collected=plain), PLANTED, Ended(1, collected=with_it))
+    told = project.unseen(
+        SUITE, CommandResult(0, collected=plain), PLANTED, CommandResult(1, collected=with_it)
+    )
     assert told == "" if not says else says in told
 
 
 def test_without_names_the_canary_is_not_seen_and_the_option_is_told():
     suite = Suite("s", "command", "r", command="pytest", results="pytest", canary="tests/test_{name}.py")
     told = project.unseen(
-        suite, Ended(0, "== 2 passed in 0.1s ==\n"), PLANTED, Ended(1, "== 1 failed, 3 passed in 0.1s ==\n")
+        suite,
+        CommandResult(0, "== 2 passed in 0.1s ==\n"),
+        PLANTED,
+        CommandResult(1, "== 1 failed, 3 passed in 0.1s ==\n"),
     )
     assert "-rA or -v" in told
 
 
 def test_an_exit_status_that_the_canary_cannot_move_is_found_out_on_main():
-    assert project.unseen(PLAIN, Ended(0), PLANTED, Ended(1)) == ""
-    assert "still succeeds" in project.unseen(PLAIN, Ended(0), PLANTED, Ended(0))
-    assert project.unseen(PLAIN, Ended(1), PLANTED, Ended(1)) == "", (
+    assert project.unseen(PLAIN, CommandResult(0), PLANTED, CommandResult(1)) == ""
+    assert "still succeeds" in project.unseen(PLAIN, CommandResult(0), PLANTED, CommandResult(0))
+    assert project.unseen(PLAIN, CommandResult(1), PLANTED, CommandResult(1)) == "", (
         "main's own tests fail: nothing is to be seen"
     )
-    assert "took down" in project.unseen(PLAIN, Ended(0), PLANTED, None)
-    assert "another path" in project.unseen(PLAIN, Ended(0), PLANTED, Ended(126, unplanted=True))
+    assert "took down" in project.unseen(PLAIN, CommandResult(0), PLANTED, None)
+    assert "another path" in project.unseen(
+        PLAIN, CommandResult(0), PLANTED, CommandResult(126, unplanted=True)
+    )

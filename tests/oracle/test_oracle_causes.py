@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from oracle.judging import causes, judge, verdict
 from oracle.judging.answer import Answer
-from oracle.judging.causes import Failed
+from oracle.judging.causes import FailedCase
 from oracle.suites.base import Case
 
 ENDS = "line 1: the output ends, '{}' was expected"
 
 
 def alike(one, other):
-    return len(causes.grouped([Failed("a", *one), Failed("b", *other)])) == 1
+    return len(causes.grouped([FailedCase("a", *one), FailedCase("b", *other)])) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,26 +55,26 @@ def test_what_makes_one_cause(one, other, same):
 def test_a_cause_says_what_its_cases_have_in_common():
     found = causes.grouped(
         [
-            Failed("b", ENDS.format(1), "trace\nKeyError: 'join'"),
-            Failed("a", ENDS.format(2), "KeyError: 'join'"),
-            Failed("c", "killed by signal 9", ""),
+            FailedCase("b", ENDS.format(1), "trace\nKeyError: 'join'"),
+            FailedCase("a", ENDS.format(2), "KeyError: 'join'"),
+            FailedCase("c", "killed by signal 9", ""),
         ]
     )
     assert [(cause["says"], cause["count"], cause["cases"]) for cause in found] == [
         ("KeyError: 'join'; the output ends", 2, ["a", "b"]), ("killed by signal 9", 1, ["c"])
     ]  # fmt: skip
     (one,) = causes.grouped(
-        [Failed("a", "line 2: 'x' instead of 'y'", ""), Failed("b", "line 2: 'x' instead of 'y'", "")]
+        [FailedCase("a", "line 2: 'x' instead of 'y'", ""), FailedCase("b", "line 2: 'x' instead of 'y'", "")]
     )
     (other,) = causes.grouped(
-        [Failed("a", "line 2: 'x' instead of 'y'", ""), Failed("b", "line 3: 'x' instead of 'z'", "")]
+        [FailedCase("a", "line 2: 'x' instead of 'y'", ""), FailedCase("b", "line 3: 'x' instead of 'z'", "")]
     )
     assert (one["says"], other["says"]) == ("line 2: 'x' instead of 'y'", "'x'")
-    again = causes.grouped([Failed("z", ENDS.format(7), "KeyError: 'join'")])
+    again = causes.grouped([FailedCase("z", ENDS.format(7), "KeyError: 'join'")])
     assert again[0]["id"] == found[0]["id"], "the name of a cause is the same in every run"
 
 
-FAILED = st.builds(Failed, st.uuids().map(str), st.text(max_size=30), st.text(max_size=30))
+FAILED = st.builds(FailedCase, st.uuids().map(str), st.text(max_size=30), st.text(max_size=30))
 
 
 @given(st.lists(FAILED, max_size=120, unique_by=lambda one: one.case))

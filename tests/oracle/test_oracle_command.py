@@ -8,7 +8,7 @@ from oracle.judging.verdict import Built
 from oracle.suites.base import Suite
 from oracle.suites.command import readers
 from oracle.suites.command import suite as project
-from oracle.suites.command.readers import Ended
+from oracle.suites.command.readers import CommandResult
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="t.a" name="one"/><testcase classname="t.a" name="two"><failure message="boom">at line 3</failure></testcase>
@@ -21,18 +21,18 @@ PYTEST = (
 
 
 def outcomes(results, **ended):
-    told = readers.read(results, Ended(**({"exit": 0} | ended)))
+    told = readers.read(results, CommandResult(**({"exit": 0} | ended)))
     return told.problem or told.outcomes
 
 
 def status(results, **ended):
     return project.judge(
-        Suite("s", "command", "r", command="x", results=results), Ended(**({"exit": 0} | ended))
+        Suite("s", "command", "r", command="x", results=results), CommandResult(**({"exit": 0} | ended))
     ).status
 
 
 def test_junit():
-    told = readers.read("out.xml", Ended(1, collected=JUNIT))
+    told = readers.read("out.xml", CommandResult(1, collected=JUNIT))
     assert told.outcomes == {"t.a::one": "pass", "t.a::two": "fail", "four": "fail"}
     assert told.messages == {"t.a::two": "boom\nat line 3", "four": "gone"}
 
@@ -152,13 +152,13 @@ def test_a_command_that_was_never_seen_to_end_is_broken():
 
 def test_a_failed_build_is_failed_whatever_the_command_said():
     suite = Suite("s", "command", "r", command="x")
-    assert project.judge(suite, Ended(0), build=Built(1, "no")).status == "failed"
+    assert project.judge(suite, CommandResult(0), build=Built(1, "no")).status == "failed"
     assert project.judge(suite, None, build=Built(1, "no")).status == "failed"
 
 
 def test_failures_carry_their_message():
     decided = project.judge(
-        Suite("s", "command", "r", command="x", results="out.xml"), Ended(1, collected=JUNIT)
+        Suite("s", "command", "r", command="x", results="out.xml"), CommandResult(1, collected=JUNIT)
     )
     assert sorted((failure["id"], failure["difference"]) for failure in decided.failures) == [
         ("four", "gone"),
@@ -199,5 +199,5 @@ LINES += ["ok 1 - a", "not ok 2", "1..2", "PASSED a.py::b", "== 1 passed in 0.1s
     st.integers(-20, 255),
 )
 def test_no_output_makes_the_reader_stumble(results, text, exit):
-    told = readers.read(results, Ended(exit, output=text, collected=text))
+    told = readers.read(results, CommandResult(exit, output=text, collected=text))
     assert told.problem or told.outcomes

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from oracle.suites.command import readers
-from oracle.suites.command.readers import Ended
+from oracle.suites.command.readers import CommandResult
 
 CARGO = """
 running 4 tests
@@ -109,7 +109,7 @@ GO_OUTCOMES = {
 
 
 def outcomes(results, **ended):
-    told = readers.read(results, Ended(**({"exit": 0} | ended)))
+    told = readers.read(results, CommandResult(**({"exit": 0} | ended)))
     return told.problem or told.outcomes
 
 
@@ -117,7 +117,7 @@ def outcomes(results, **ended):
 
 
 def test_cargo_of_several_programs_and_doc_tests():
-    told = readers.read("cargo", Ended(101, CARGO))
+    told = readers.read("cargo", CommandResult(101, CARGO))
     assert told.outcomes == {
         "tests::adds": "pass", "tests::panics": "pass", "tests::wrong": "fail", "outer": "pass", "src/lib.rs - add": "pass",
     }  # fmt: skip
@@ -160,12 +160,12 @@ def test_a_doc_tests_name_does_not_move_with_its_line():
     ],
 )
 def test_what_cargo_says_must_agree_with_itself(output, says):
-    told = readers.read("cargo", Ended(0, output))
+    told = readers.read("cargo", CommandResult(0, output))
     assert told.outcomes["command"] == "fail" and says in told.messages["command"]
 
 
 def test_code_that_does_not_compile_has_failed():
-    told = readers.read("cargo", Ended(101, error=NO_COMPILE))
+    told = readers.read("cargo", CommandResult(101, error=NO_COMPILE))
     assert told.outcomes == {"command": "fail"} and "E0425" in told.messages["command"]
 
 
@@ -193,7 +193,7 @@ def test_where_cargo_ran_nothing_or_names_nothing_there_is_nothing_to_judge(ende
 
 def test_go_with_packages_subtests_a_panic_and_a_package_that_does_not_build():
     told = readers.read(
-        "go", Ended(2, GO, error="# example.com/calc/brk\nbrk/e_test.go:3:29: undefined: undefined\n")
+        "go", CommandResult(2, GO, error="# example.com/calc/brk\nbrk/e_test.go:3:29: undefined: undefined\n")
     )
     assert told.outcomes == GO_OUTCOMES
     assert told.messages["example.com/calc/pan.TestP"].startswith("panic: boom")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oracle.judging import causes, judge, report, side_by_side, verdict
 from oracle.judging.answer import Answer
-from oracle.judging.verdict import Built, Counts, Verdict
+from oracle.judging.verdict import Built, CaseCounts, Verdict
 from oracle.suites.base import Case
 
 
@@ -220,7 +220,7 @@ CAUSES = st.fixed_dictionaries(
 )
 VERDICTS = st.builds(
     Verdict,
-    st.sampled_from(["passed", "failed", "broken"]), TEXT, st.builds(Counts, *[st.integers(0, 10**7)] * 5),
+    st.sampled_from(["passed", "failed", "broken"]), TEXT, st.builds(CaseCounts, *[st.integers(0, 10**7)] * 5),
     st.dictionaries(NAMES, st.sampled_from(["pass", "fail"]), max_size=40), st.lists(FAILURES, max_size=5), st.none() | st.builds(Built, st.integers(0, 2), TEXT),
     causes=st.lists(CAUSES, max_size=9), held_out=st.none() | st.fixed_dictionaries({"cases": st.integers(0, 9), "passed": st.integers(0, 9)}),
 )  # fmt: skip

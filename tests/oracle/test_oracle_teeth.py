@@ -4,7 +4,7 @@ import pytest
 
 from oracle.judging import judge, verdict
 from oracle.judging.answer import Answer
-from oracle.judging.verdict import Counts
+from oracle.judging.verdict import CaseCounts
 from oracle.suites import teeth
 from oracle.suites.base import Case, Suite
 
@@ -63,7 +63,7 @@ def test_a_suite_whose_answers_are_all_the_same_has_no_teeth_against_repetition(
         for engine in PLANTED
     ]
     rows[0] = teeth.noticed("last-answer-repeated", decide(same, reference=same))
-    concluded = teeth.conclude(SUITE, rows, Counts())
+    concluded = teeth.conclude(SUITE, rows, CaseCounts())
     assert concluded.status == "failed"
     assert concluded.reason == "the suite does not notice: last-answer-repeated"
     assert concluded.to_json()["planted"] == rows
@@ -86,7 +86,7 @@ def row(status):
     ],
 )
 def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, status):
-    assert teeth.conclude(Suite("s", kind, "r"), rows, Counts()).status == status
+    assert teeth.conclude(Suite("s", kind, "r"), rows, CaseCounts()).status == status
 
 
 @pytest.mark.parametrize(

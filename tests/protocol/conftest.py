@@ -13,7 +13,7 @@ import pytest
 from server import toy
 
 from harness.run.server_process import start_server
-from harness.run.state import State
+from harness.run.state import StateDirectory
 
 SOURCES = Path(__file__).resolve().parents[2]
 INSTALL_S = 600
@@ -111,7 +111,7 @@ class Running:
     """A server process with its oracle runner, and `harness` pointed at it."""
 
     url: str
-    state: State
+    state: StateDirectory
 
     def harness(self, *words: str) -> list[str]:
         token_file = self.state.root / "tokens" / "admin"
@@ -142,7 +142,7 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    state = State(tmp_path / "state")
+    state = StateDirectory(tmp_path / "state")
     state.prepare()
     server = start_server(toy.project(tmp_path / "project") / "harness.toml", state.root)
     try:

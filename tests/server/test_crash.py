@@ -182,7 +182,7 @@ def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(
     one = made.submission(id)
     assert one.state == "landed" and made.main() == one.candidate
     assert toy.git("rev-parse", f"{made.main()}^", cwd=made.bare) == before, "landed once"
-    told = [event for event in events.query(made.world, events.Wanted(0, 1000, kind="landed"))]
+    told = [event for event in events.query(made.world, events.EventFilter(0, 1000, kind="landed"))]
     assert [event.data["commit"] for event in told] == [made.main()]
     for job in one.jobs.values():
         found = oracle_jobs.get(made.world, job)
@@ -365,7 +365,9 @@ def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_fall
     desk: tuple[Desk, int, str],
 ):
     world = desk[0].world
-    oracle_jobs.request(world, oracle_jobs.Wanted("words", desk[0].main(), oracle_jobs.ASKED, nonce="afresh"))
+    oracle_jobs.request(
+        world, oracle_jobs.JobRequest("words", desk[0].main(), oracle_jobs.ASKED, nonce="afresh")
+    )
     told = oracle_jobs.claim(world, "runner")
     assert told is not None
     later = replace(world, now_ms=lambda: world.now_ms() + 10 * oracle_jobs.LOST_MS)
@@ -391,5 +393,5 @@ def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show
         with made.world.store.read() as tx:
             [lease] = lease_rows.open_ones(tx)
         assert lease.head == commit
-        told = events.query(made.world, events.Wanted(after=0, limit=10, kind="git_push"))
+        told = events.query(made.world, events.EventFilter(after=0, limit=10, kind="git_push"))
         assert len(told) == found and told[0].data["status"] == "found", "once"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.core.task import Task
-from mcp_server.store import Group, Store, Tx, meta, tasks
+from mcp_server.store import CommitGroup, Store, Tx, meta, tasks
 from mcp_server.store.group import ACTS_MAX
 
 WRITES = 40
@@ -50,7 +50,7 @@ def commits(store: Store) -> Callable[[], int]:
 
 def test_writes_that_come_while_one_is_synced_share_the_next_sync(store: Store):
     async def all_at_once() -> list[str]:
-        group = Group(store)
+        group = CommitGroup(store)
         return await asyncio.gather(*(group.write(putting(f"k{number}")) for number in range(WRITES)))
 
     count = commits(store)
@@ -61,7 +61,7 @@ def test_writes_that_come_while_one_is_synced_share_the_next_sync(store: Store):
 
 def test_no_transaction_grows_without_end(store: Store):
     async def all_at_once() -> None:
-        group = Group(store)
+        group = CommitGroup(store)
         await asyncio.gather(*(group.write(putting(f"k{number}")) for number in range(2 * ACTS_MAX + 1)))
 
     count = commits(store)
@@ -80,7 +80,7 @@ def test_nobody_is_told_before_the_commit(store: Store):
             super().commit()
 
     async def write() -> None:
-        group = Group(store)
+        group = CommitGroup(store)
         with store.turn:
             tx = store.begin()
             tx.commit()
@@ -101,7 +101,7 @@ def test_a_write_that_raises_is_undone_alone(store: Store):
         raise LookupError("no such thing")
 
     async def three() -> list:
-        group = Group(store)
+        group = CommitGroup(store)
         return await asyncio.gather(
             *(group.write(act) for act in (putting("first"), putting("before"), wrong, putting("after"))),
             return_exceptions=True,
@@ -124,7 +124,7 @@ def test_what_a_write_that_was_undone_has_read_and_written_is_forgotten(store: S
         raise LookupError
 
     async def write() -> None:
-        group = Group(store)
+        group = CommitGroup(store)
         await group.write(lambda tx: tasks.add(tx, task("T1")))
         for undone in (group.write(wrong), asyncio.to_thread(_write_in_a_thread, store, wrong)):
             with pytest.raises(LookupError):
@@ -141,7 +141,7 @@ def _write_in_a_thread(store: Store, act: Callable[[Tx], None]) -> None:
 
 def test_a_caller_who_goes_away_changes_nothing(store: Store):
     async def write() -> None:
-        group = Group(store)
+        group = CommitGroup(store)
         staying = asyncio.ensure_future(group.write(putting("staying")))
         leaving = asyncio.ensure_future(group.write(putting("leaving")))
         await asyncio.sleep(0)  # both have begun
@@ -158,7 +158,7 @@ def test_loop_and_threads_take_turns(store: Store):
         meta.put(tx, "count", str(int(meta.get(tx, "count") or 0) + 1))
 
     async def write() -> None:
-        group = Group(store)
+        group = CommitGroup(store)
         of_threads = [asyncio.to_thread(_write_in_a_thread, store, counted) for _ in range(WRITES)]
         await asyncio.gather(*of_threads, *(group.write(counted) for _ in range(WRITES)))
 
@@ -168,7 +168,7 @@ def test_loop_and_threads_take_turns(store: Store):
 
 def test_a_loop_that_ends_in_the_middle_of_a_write_leaves_the_turn_to_others(store: Store):
     async def write() -> None:
-        Group(store).post(putting("last"))
+        CommitGroup(store).post(putting("last"))
 
     asyncio.run(write())
     _write_in_a_thread(store, putting("next"))

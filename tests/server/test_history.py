@@ -12,9 +12,9 @@ import pytest
 from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.config import Budget
-from mcp_server.core.landing import Submission
+from mcp_server.core.landing import SubmissionState
 from mcp_server.core.lease import Lease
-from mcp_server.core.task import State, Task
+from mcp_server.core.task import Task, TaskState
 from mcp_server.edge import app
 from mcp_server.edge.auth import ADMIN, AGENT, Principal
 from mcp_server.models.budgets import Scope
@@ -55,7 +55,9 @@ def grown(world: World, first: int, until: int) -> None:
             needs = (f"T{number - 1}",) if number % 10 else ()
             task_rows.add(
                 tx,
-                Task(id, f"old {number}", "b", "count", "toy", ("count/**",), needs=needs, state=State.DONE),
+                Task(
+                    id, f"old {number}", "b", "count", "toy", ("count/**",), needs=needs, state=TaskState.DONE
+                ),
             )
             lease_rows.add(
                 tx,
@@ -83,7 +85,7 @@ def grown(world: World, first: int, until: int) -> None:
                 now_ms=number,
             )
             submission_rows.put(
-                tx, replace(made, state=Submission.LANDED, ended_ms=number, candidate=made.commit)
+                tx, replace(made, state=SubmissionState.LANDED, ended_ms=number, candidate=made.commit)
             )
             world.record(tx, "landed", who, task=id, fence=number, commit=made.commit)
             world.record(
@@ -269,7 +271,7 @@ def test_a_task_that_was_added_and_undone_is_unknown_and_its_number_is_given_aga
     with suppress(Enough), world.store.write() as tx, tx.part() if part else nullcontext():
         id = planning.next_id(tx)
         task_rows.add(tx, Task(id, "undone", "b", "count", "toy", ("count/**",)))
-        task_rows.put(tx, replace(before["T01"], state=State.DONE))
+        task_rows.put(tx, replace(before["T01"], state=TaskState.DONE))
         raise Enough
     assert known(world) == before
     made = proposed(world, "next")
@@ -339,8 +341,8 @@ def written(world: World, act: Callable[[], object]) -> int:
     return len(begun) - 1  # this last one is ours
 
 
-def wanted(world: World, priority: int) -> list[oracle_jobs.Wanted]:
-    return [oracle_jobs.Wanted(name, world.main("toy"), priority) for name in world.config.suites]
+def wanted(world: World, priority: int) -> list[oracle_jobs.JobRequest]:
+    return [oracle_jobs.JobRequest(name, world.main("toy"), priority) for name in world.config.suites]
 
 
 def test_the_runs_of_all_suites_are_asked_for_in_one_transaction_and_again_in_none(suites: World):

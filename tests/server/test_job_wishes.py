@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.use_cases.oracle import jobs
-from mcp_server.use_cases.oracle.jobs import ASKED, GATE, TRAIN, Wanted
+from mcp_server.use_cases.oracle.jobs import ASKED, GATE, TRAIN, JobRequest
 
 from . import toy
 from .test_crash import Desk
@@ -21,7 +21,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def want(desk: Desk, priority: int, by: str = "", **more) -> int:
-    return jobs.request(desk.world, Wanted("words", desk.main(), priority, by=by, **more)).id
+    return jobs.request(desk.world, JobRequest("words", desk.main(), priority, by=by, **more)).id
 
 
 def taken(desk: Desk) -> list[int]:

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from mcp_server import config
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.edge import app
 from mcp_server.edge.auth import AGENT
 from mcp_server.gate import Gate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store.submissions import Submission

@@ -17,7 +17,7 @@ import h11
 
 from mcp_server.config import Egress
 from mcp_server.core import destination
-from mcp_server.core.destination import Destination, Unfit
+from mcp_server.core.destination import Destination, UnfitDestination
 from mcp_server.edge import auth
 from mcp_server.edge.auth import Principal
 from mcp_server.edge.egress import tunnel
@@ -36,7 +36,7 @@ Record = Callable[..., None]  # kind, who, **data; called in a thread
 
 
 @dataclass(frozen=True)
-class Limits:
+class EgressLimits:
     head_s: float = 10.0  # to send one request in
     connect_s: float = 15.0  # look-up and connection together
     idle_s: float = 300.0  # without a byte in either direction: longer than any registry thinks
@@ -108,10 +108,10 @@ class Proxy:
         record: Record,
         *,
         resolve: Resolve | None = None,
-        limits: Limits | None = None,
+        limits: EgressLimits | None = None,
     ):
         self._egress, self._who_is, self._record = egress, who_is, record
-        self._resolve, self._limits = resolve or look_up, limits or Limits()
+        self._resolve, self._limits = resolve or look_up, limits or EgressLimits()
         self._open: Counter[str] = Counter()
 
     async def serve(self, session: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,7 +201,7 @@ class Proxy:
         if who.name not in self._egress.agents:
             raise _Refused(403, "agent", f"{who.name} may connect nowhere: [egress] agents does not name it")
         where = destination.parse(request.target.decode("ascii"))
-        if isinstance(where, Unfit):
+        if isinstance(where, UnfitDestination):
             raise _Refused(400, "unfit", f"not a place to connect to: {where.reason}")
         if str(where) not in self._egress.allow:
             raise _Refused(

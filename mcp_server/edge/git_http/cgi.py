@@ -41,7 +41,7 @@ class ClientGone(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Answer:
+class CgiResponse:
     """An HTTP answer that ends only when it is told that all is well."""
 
     def __init__(self, send: Send):
@@ -83,7 +83,7 @@ async def run(
     env: Mapping[str, str],
     given: AsyncIterator[bytes],
     receive: Receive,
-    answer: Answer,
+    answer: CgiResponse,
     *,
     may_leave: bool,
 ) -> bool:
@@ -145,7 +145,7 @@ async def _feed(process: Process, given: AsyncIterator[bytes], receive: Receive,
             raise ClientGone
 
 
-async def _pass_on(process: Process, answer: Answer) -> bool:
+async def _pass_on(process: Process, answer: CgiResponse) -> bool:
     assert process.stdout is not None
     status, headers = _head(await _read_head(process.stdout))
     await answer.begin(status, headers)

@@ -25,7 +25,7 @@ class Malformed(Exception):
 
 
 @dataclass(frozen=True)
-class Command:
+class RefCommand:
     ref: str
     old: str
     new: str
@@ -33,7 +33,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Push:
-    commands: tuple[Command, ...]
+    commands: tuple[RefCommand, ...]
     capabilities: tuple[str, ...]
     shallow: tuple[str, ...]
     rest: bytes  # what was read beyond the list: the begin of the pack
@@ -74,7 +74,7 @@ def write(push: Push) -> bytes:
     return b"".join(_packet(line) for line in lines) + b"0000" + push.rest
 
 
-def refused(agent: str, commands: Iterable[Command]) -> dict[str, str]:
+def refused(agent: str, commands: Iterable[RefCommand]) -> dict[str, str]:
     """Ref -> why the agent may not do that to it."""
     own = f"refs/agents/{agent}/"
     reasons = {}
@@ -105,12 +105,12 @@ def refusal(agent: str, push: Push, reasons: dict[str, str]) -> bytes | None:
     return _band(PROGRESS, words.encode()) + _band(REPORT, report) + b"0000"
 
 
-def _command(line: bytes) -> Command:
+def _command(line: bytes) -> RefCommand:
     found = COMMAND.fullmatch(line)
     if found is None:
         raise Malformed("neither a ref to update nor a shallow commit")
     try:
-        return Command(found[3].decode("utf-8"), found[1].decode(), found[2].decode())
+        return RefCommand(found[3].decode("utf-8"), found[1].decode(), found[2].decode())
     except UnicodeDecodeError as wrong:
         raise Malformed("a ref's name is not UTF-8") from wrong
 

@@ -57,7 +57,7 @@ class _Access:
     """What there will be to tell of a request."""
 
     status: str = "error"
-    asked: tuple[git_push.Command, ...] = ()
+    asked: tuple[git_push.RefCommand, ...] = ()
     counts: bool = True  # as a fetch or push: not the requests that only lead up to one
 
 
@@ -67,7 +67,7 @@ class _Call:
     principal: Principal
     repository: git.Repository
     service: str
-    answer: cgi.Answer
+    answer: cgi.CgiResponse
 
 
 def route(repositories: Mapping[str, git.Repository], on_access: OnAccess) -> Route:
@@ -101,7 +101,7 @@ class GitHttp:
         else:
             self._running[principal.name] += 1
             try:
-                await self._serve(_Call(request, principal, repository, service, cgi.Answer(send)), repo)
+                await self._serve(_Call(request, principal, repository, service, cgi.CgiResponse(send)), repo)
             finally:
                 self._running[principal.name] -= 1
 
@@ -204,7 +204,7 @@ async def _before(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[b
         yield chunk
 
 
-def _took_place(call: _Call, asked: tuple[git_push.Command, ...]) -> list[Update]:
+def _took_place(call: _Call, asked: tuple[git_push.RefCommand, ...]) -> list[Update]:
     now = call.repository.heads(f"refs/agents/{call.principal.name}/") if asked else {}
     took = [
         (command.ref, command.old, command.new) for command in asked if now.get(command.ref) == command.new
@@ -226,7 +226,7 @@ async def _refuse(call: _Call, push: git_push.Push, reasons: dict[str, str]) -> 
     await call.answer.write(bytes(answer.body))
 
 
-async def _give_up(answer: cgi.Answer, status: int, words: str) -> None:
+async def _give_up(answer: cgi.CgiResponse, status: int, words: str) -> None:
     """Says why while that can be said; an answer under way stays without an end, and the client takes it for broken."""
     if not answer.begun:
         no = _no(status, words)

@@ -17,7 +17,7 @@ from mcp.types import Resource
 from mcp_server.core import budget
 from mcp_server.edge.auth import Principal
 from mcp_server.repos import trees
-from mcp_server.repos.trees import Entry
+from mcp_server.repos.trees import TreeEntry
 from mcp_server.use_cases.memory import reports
 from mcp_server.use_cases.people import sessions
 from mcp_server.world import World
@@ -101,7 +101,7 @@ def _file(world: World, name: str, path: str) -> str:
     return _text(path, entry, repo.read(main, path) or b"")
 
 
-def _text(path: str, entry: Entry, content: bytes) -> str:
+def _text(path: str, entry: TreeEntry, content: bytes) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -115,7 +115,7 @@ def _text(path: str, entry: Entry, content: bytes) -> str:
     )
 
 
-def _listing(entries: list[Entry], directory: str, name: str) -> str:
+def _listing(entries: list[TreeEntry], directory: str, name: str) -> str:
     """The names in a directory, one a line; of the directories among them each ends in /."""
     before = f"{directory}/" if directory else ""
     below = [entry.path.removeprefix(before) for entry in entries if entry.path.startswith(before)]

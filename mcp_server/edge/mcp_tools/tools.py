@@ -91,7 +91,7 @@ class Tools:
         cases: list[str] | None = None,
     ) -> CallToolResult:
         """Test a commit of yours (default: your last upload) on the cases of your task or module, on these and a sample (fast), on all (full), or on case globs (GLOB or SUITE:GLOB). Counts first, then the smallest failing cases. status running: call again to wait."""
-        wanted = asking.Asked(fence, commit, scope, tuple(cases or ()))
+        wanted = asking.OracleRequest(fence, commit, scope, tuple(cases or ()))
         start, poll = (
             (lambda who: asking.start(self._world, who, wanted)),
             (lambda started: asking.answer(self._world, started)),
@@ -308,7 +308,7 @@ class Tools:
                 await ctx.report_progress(time.monotonic() - began, None, f"{tool}: {_status(answer)}")
 
 
-class Server(MCPServer):
+class ToolServer(MCPServer):
     """The SDK's server, but for two things that it keeps to itself: calls it turns down, and who has listed the tools."""
 
     def __init__(self, tools: Tools, world: World, listed: list[Tool]):
@@ -394,7 +394,7 @@ def build(world: World, wait_s: float = WAIT_S) -> MCPServer:
         (tools.read_notes, reads),
         (tools.write_note, writes),
     ]
-    return Server(tools, world, [_strict(function, hints) for function, hints in listed])
+    return ToolServer(tools, world, [_strict(function, hints) for function, hints in listed])
 
 
 def _strict(function: Callable, hints: ToolAnnotations) -> Tool:

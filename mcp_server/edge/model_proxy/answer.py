@@ -8,13 +8,13 @@ import json
 from starlette.types import Send
 
 from mcp_server.models import errors
-from mcp_server.models.apis import Call, Headers, Kind
+from mcp_server.models.apis import Call, CallKind, Headers
 
 EVENT_END = (b"\n\n", b"\r\n\r\n", b"\r\r")
 EARLY = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
 
-class Answer:
+class ModelResponse:
     """`early`: the headers are ours, sent before the vendor answered, so that the client waits."""
 
     def __init__(self, send: Send, call: Call, *, stream: bool):
@@ -61,7 +61,7 @@ class Answer:
 
     async def error(
         self,
-        kind: Kind,
+        kind: CallKind,
         message: str,
         *,
         status: int | None = None,

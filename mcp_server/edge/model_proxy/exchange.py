@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mcp_server.edge.auth import Principal
-from mcp_server.edge.model_proxy.answer import Answer, up_to_event_end
+from mcp_server.edge.model_proxy.answer import ModelResponse, up_to_event_end
 from mcp_server.edge.model_proxy.patience import Patience
-from mcp_server.edge.model_proxy.upstream import Answering, Failed, Gone, Upstream
+from mcp_server.edge.model_proxy.upstream import Answering, Upstream, UpstreamFailed, UpstreamGone
 from mcp_server.models import apis, errors, quota
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import Asked, Call, Headers, Kind
-from mcp_server.models.meter import Meter, Over
-from mcp_server.models.under_way import Note, UnderWay
-from mcp_server.models.usage import Reader, Usage
+from mcp_server.models.apis import Call, CallKind, Headers, RequestFacts
+from mcp_server.models.meter import Meter, OverBudget
+from mcp_server.models.under_way import PendingRequest, UnderWay
+from mcp_server.models.usage import Usage, UsageReader
 from mcp_server.use_cases.people import model_requests
 from mcp_server.world import World
 
@@ -40,7 +40,7 @@ class Asking:
     who: Principal
     account: Account
     call: Call
-    asked: Asked
+    asked: RequestFacts
     query: str
     headers: Headers
     body: bytes
@@ -55,7 +55,7 @@ class Course:
     tries: int = 0
     waited_s: float = 0.0
     first_byte_s: float | None = None
-    note: Note | None = None  # from its first try on, until it is recorded
+    note: PendingRequest | None = None  # from its first try on, until it is recorded
 
 
 class Exchange:
@@ -65,7 +65,7 @@ class Exchange:
         upstream: Upstream,
         under_way: UnderWay,
         asking: Asking,
-        answer: Answer,
+        answer: ModelResponse,
         meter: Meter,
     ):
         self._world, self._upstream, self._under_way = world, upstream, under_way
@@ -83,14 +83,16 @@ class Exchange:
         account.in_flight += 1
         try:
             await self._tries()
-        except Over as over:
+        except OverBudget as over:
             begun = self.course.note is not None
             told = (
                 "has stopped this answer"
                 if begun
                 else "answers no more requests under this budget. Stop working; what you have uploaded is kept."
             )
-            await self._refuse(Kind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused")
+            await self._refuse(
+                CallKind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused"
+            )
         finally:
             account.in_flight -= 1
             self.course.waited_s = self._patience.waited_s
@@ -103,13 +105,13 @@ class Exchange:
             last = failures + 1 >= TRIES_MAX
             try:
                 came_to = await self._one_try(last=last)
-            except Gone as gone:
+            except UpstreamGone as gone:
                 if self._answer.begun and not (self._answer.early and not self._answer.passed_on):
                     self.course.outcome = "cut"
                     return
                 if last:
                     return await self._refuse(
-                        Kind.UPSTREAM,
+                        CallKind.UPSTREAM,
                         f"the provider of account {account.name} cannot be reached or broke off ({gone})",
                         "error",
                     )
@@ -125,7 +127,7 @@ class Exchange:
         if await self._patience.turn():
             return True
         account = self._asking.account
-        kind = Kind.SPENT if account.closed and account.is_parked() else Kind.BUSY
+        kind = CallKind.SPENT if account.closed and account.is_parked() else CallKind.BUSY
         after_s, left_s = self._patience.send_away(errors.RETRY_AFTER_S_MAX)
         told = (
             f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {left_s} s."
@@ -160,7 +162,7 @@ class Exchange:
             account.close(self._world.now_ms() + KEY_REFUSED_MS, "the key was refused (401)")
             await self._tell_parked()
             await self._refuse(
-                Kind.AUTH,
+                CallKind.AUTH,
                 f"the provider refused the key of account {account.name}; a person has to mend that",
                 "error",
             )
@@ -198,14 +200,14 @@ class Exchange:
     # -- passing on
 
     async def _pass_on(self, got: Answering) -> None:
-        reader = Reader(
+        reader = UsageReader(
             self._asking.call.form,
             content_type=got.header("content-type"),
             content_encoding=got.header("content-encoding"),
         )
         if self._answer.early and not got.header("content-type").startswith("text/event-stream"):
             return await self._refuse(
-                Kind.UPSTREAM, "the provider answered a streaming request with no stream", "error"
+                CallKind.UPSTREAM, "the provider answered a streaming request with no stream", "error"
             )
         try:
             async with asyncio.timeout(self._world.accounts.pace.hold_s):
@@ -227,7 +229,7 @@ class Exchange:
             self.course.usage = reader.usage
             self._meter.see(reader.usage)
 
-    async def _pass_all(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
+    async def _pass_all(self, chunk: bytes | None, got: Answering, reader: UsageReader) -> None:
         while chunk is not None:
             await self._answer.chunk(chunk)  # first the client, then the counting
             reader.feed(chunk)
@@ -235,25 +237,25 @@ class Exchange:
         reader.end()
         self.course.outcome = "ok"
 
-    async def _pass_within_limits(self, chunk: bytes | None, got: Answering, reader: Reader) -> None:
+    async def _pass_within_limits(self, chunk: bytes | None, got: Answering, reader: UsageReader) -> None:
         """Counts before it passes on; what goes past a limit is stopped where an event ends."""
         while chunk is not None:
             reader.feed(chunk)
             if (over := self._meter.over(reader.usage)) is not None and (end := up_to_event_end(chunk)):
                 await self._answer.chunk(chunk[:end])
-                raise Over(over)
+                raise OverBudget(over)
             await self._answer.chunk(chunk)
             chunk = await (got.next() if reader.usage.complete else self._patience.in_time(got.next()))
         reader.end()
         self.course.outcome = "ok"
 
-    async def _pass_error(self, got: Failed) -> None:
+    async def _pass_error(self, got: UpstreamFailed) -> None:
         """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""
         self.course.outcome = "error"
         if self._answer.begun or got.body is None:
             said = f"the provider of account {self._asking.account.name} answered {got.status}"
             return await self._answer.error(
-                Kind.UPSTREAM, said, status=got.status if got.status >= 400 else None
+                CallKind.UPSTREAM, said, status=got.status if got.status >= 400 else None
             )
         headers = [
             (name, value)
@@ -264,7 +266,7 @@ class Exchange:
         await self._answer.chunk(got.body)
 
     async def _refuse(
-        self, kind: Kind, message: str, outcome: str, *, retry_after_s: int | None = None
+        self, kind: CallKind, message: str, outcome: str, *, retry_after_s: int | None = None
     ) -> None:
         self.course.outcome = outcome
         await self._answer.error(kind, message, retry_after_s=retry_after_s)

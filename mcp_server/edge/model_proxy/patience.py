@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from mcp_server.edge.auth import Principal
-from mcp_server.edge.model_proxy.answer import Answer
+from mcp_server.edge.model_proxy.answer import ModelResponse
 from mcp_server.models.accounts import Account, Wait
 from mcp_server.models.meter import Meter
 from mcp_server.use_cases.people import model_requests
@@ -23,7 +23,14 @@ class Patience:
     """Of one request, from now on. `waited_s`: how long it has waited for its account."""
 
     def __init__(
-        self, world: World, who: Principal, account: Account, answer: Answer, meter: Meter, *, stream: bool
+        self,
+        world: World,
+        who: Principal,
+        account: Account,
+        answer: ModelResponse,
+        meter: Meter,
+        *,
+        stream: bool,
     ):
         self._world, self._who, self._account, self._answer, self._meter = world, who, account, answer, meter
         self._loop, self._pace = asyncio.get_running_loop(), world.accounts.pace

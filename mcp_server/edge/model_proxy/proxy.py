@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 
 from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.edge.model_proxy import telemetry
-from mcp_server.edge.model_proxy.answer import Answer
+from mcp_server.edge.model_proxy.answer import ModelResponse
 from mcp_server.edge.model_proxy.exchange import Asking, Course, Exchange
 from mcp_server.edge.model_proxy.upstream import Upstream
 from mcp_server.models import apis, errors
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import FREE, Asked, Call, Form, Kind, Wrong
+from mcp_server.models.apis import FREE, Call, CallKind, Form, RequestFacts, Wrong
 from mcp_server.models.meter import Meter
-from mcp_server.models.under_way import Note, UnderWay
+from mcp_server.models.under_way import PendingRequest, UnderWay
 from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases.people import model_requests, spending
 from mcp_server.world import World
@@ -34,15 +34,15 @@ WATCH_S = 1.0  # so often budgets of minutes are looked at while answers run
 log = logging.getLogger(__name__)
 
 
-class Gone(Exception):
+class CallerGone(Exception):
     """The client left before it had said what it wants."""
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     pass
 
 
-class Gateway:
+class ModelProxy:
     def __init__(self, world: World, spans: telemetry.Spans | None = None):
         self._world, self._spans = world, spans or telemetry.Spans()
         self._upstream, self._under_way = Upstream(), UnderWay(world.store.path.parent)
@@ -123,18 +123,21 @@ class Gateway:
         began_ms, loop = self._world.now_ms(), asyncio.get_running_loop()
         began_s = loop.time()
         self._world.accounts.came_back(who.name, who.session)
-        course, asked = Course(), Asked(call.model, call.stream)
-        answer = Answer(send, call, stream=call.stream)
+        course, asked = Course(), RequestFacts(call.model, call.stream)
+        answer = ModelResponse(send, call, stream=call.stream)
         meter: Meter | None = None
         try:
             body = await _body(receive)
             told = apis.asked(call, body) if not _is_packed(scope) else None
             asked = told or asked
-            answer = Answer(send, call, stream=asked.stream)
+            answer = ModelResponse(send, call, stream=asked.stream)
             if no := self._objection(who, account, call, told):
                 course.outcome = "refused"
                 await answer.error(
-                    no.kind, no.message, status=no.status, retry_after_s=1 if no.kind is Kind.BUSY else None
+                    no.kind,
+                    no.message,
+                    status=no.status,
+                    retry_after_s=1 if no.kind is CallKind.BUSY else None,
                 )
             else:
                 meter = self._meter(who, account, call, asked)
@@ -144,10 +147,10 @@ class Gateway:
                 exchange = Exchange(self._world, self._upstream, self._under_way, asking, answer, meter)
                 course = exchange.course
                 await _while_there(receive, exchange.run())
-        except TooLarge:
+        except BodyTooLarge:
             course.outcome = "refused"
-            await answer.error(Kind.TOO_LARGE, f"the request has more than {BODY_BYTES_MAX} bytes")
-        except Gone:
+            await answer.error(CallKind.TOO_LARGE, f"the request has more than {BODY_BYTES_MAX} bytes")
+        except CallerGone:
             pass
         finally:
             took_ms = int((loop.time() - began_s) * 1_000)
@@ -163,17 +166,19 @@ class Gateway:
         if course.outcome != "cut":  # whoever has the end of an answer finds its record too
             await answer.end()
 
-    def _objection(self, who: Principal, account: Account, call: Call, told: Asked | None) -> Wrong | None:
+    def _objection(
+        self, who: Principal, account: Account, call: Call, told: RequestFacts | None
+    ) -> Wrong | None:
         if told is None:
             return Wrong(
                 400,
-                Kind.INVALID,
+                CallKind.INVALID,
                 "the body is not a JSON object that the gateway can read, or it is packed (content-encoding)",
             )
         if told.background:
             return Wrong(
                 400,
-                Kind.INVALID,
+                CallKind.INVALID,
                 "background responses are not passed on: nobody could count them; leave `background` out",
             )
         if (
@@ -183,14 +188,14 @@ class Gateway:
         ):
             return Wrong(
                 400,
-                Kind.INVALID,
+                CallKind.INVALID,
                 f"account {account.name} serves the models {', '.join(account.models)}, not {str(told.model)[:100]!r}",
             )
         if self._active[who] > REQUESTS_MAX:
-            return Wrong(429, Kind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
+            return Wrong(429, CallKind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
         return None
 
-    def _meter(self, who: Principal, account: Account, call: Call, asked: Asked) -> Meter:
+    def _meter(self, who: Principal, account: Account, call: Call, asked: RequestFacts) -> Meter:
         # Only a budget has to know the task before the request goes out; the record has time.
         task = spending.task_of(self._world, who) if self._is_limited else None
         keys = spending.keys(who, task)
@@ -203,11 +208,11 @@ class Gateway:
         return meter
 
     def _record(
-        self, who: Principal, account: Account, call: Call, request: ModelRequest, note: Note | None
+        self, who: Principal, account: Account, call: Call, request: ModelRequest, note: PendingRequest | None
     ) -> None:
         self._spans.model_request(account, call, model_requests.record(self._world, who, request, note))
 
-    def _recorded(self, note: Note | None, task: asyncio.Task) -> None:
+    def _recorded(self, note: PendingRequest | None, task: asyncio.Task) -> None:
         """What could not be recorded stays noted, and is counted by the next start."""
         self._recording.discard(task)
         if task.cancelled():
@@ -245,12 +250,12 @@ async def _body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise CallerGone
         part = message.get("body", b"")
         parts.append(part)
         size += len(part)
         if size > BODY_BYTES_MAX:
-            raise TooLarge
+            raise BodyTooLarge
         if not message.get("more_body"):
             return b"".join(parts)
 
@@ -262,7 +267,7 @@ async def _while_there(receive: Receive, work) -> None:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
             return doing.result()
-        raise Gone
+        raise CallerGone
     finally:
         for task in (doing, leaving):
             if not task.done():
@@ -280,9 +285,9 @@ def _told(
     who: Principal,
     account: Account,
     call: Call,
-    asked: Asked,
+    asked: RequestFacts,
     course: Course,
-    answer: Answer,
+    answer: ModelResponse,
     cost: float | None,
     began_ms: int,
     took_ms: int,

@@ -10,10 +10,10 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from mcp_server.models.accounts import Account
-from mcp_server.models.apis import Api, Call, Form
+from mcp_server.models.apis import Call, Form, ModelApi
 from mcp_server.store.model_requests import ModelRequest
 
-PROVIDERS = {Api.ANTHROPIC: "anthropic", Api.OPENAI: "openai", Api.GEMINI: "gcp.gemini"}
+PROVIDERS = {ModelApi.ANTHROPIC: "anthropic", ModelApi.OPENAI: "openai", ModelApi.GEMINI: "gcp.gemini"}
 OPERATIONS = {Form.GENERATE: "generate_content", Form.COUNT: "count_tokens", Form.LIST: "list_models"}
 NS_PER_MS = 1_000_000
 FLUSH_MS = 2_000  # a server that stops waits no longer for a collector

@@ -35,12 +35,12 @@ WRITTEN_BY_US = (
 Broken = (aiohttp.ClientError, TimeoutError)
 
 
-class Gone(Exception):
+class UpstreamGone(Exception):
     """The vendor could not be reached, or broke off. Holds the kind of failure only: what libraries write may hold addresses."""
 
 
 @dataclass(frozen=True)
-class Failed:
+class UpstreamFailed:
     """An answer that is an error, read whole. `body` is None where it cannot be shown: packed, so that nobody knows what it holds."""
 
     status: int
@@ -64,7 +64,7 @@ class Answering:
         try:
             return await self._response.content.readany() or None
         except Broken as broke:
-            raise Gone(type(broke).__name__) from None
+            raise UpstreamGone(type(broke).__name__) from None
 
     def close(self) -> None:
         """A connection whose answer was read to its end is kept; any other is given up."""
@@ -100,7 +100,7 @@ class Upstream:
 
     async def ask(
         self, account: Account, call: Call, query: str, headers: Headers, body: bytes, now_ms: int
-    ) -> Answering | Failed:
+    ) -> Answering | UpstreamFailed:
         """One try. Raises Gone where no answer begins."""
         sent = apis.request_headers(headers)
         if account.key is not None:
@@ -111,7 +111,7 @@ class Upstream:
                 headers=[(_text(name), _text(value)) for name, value in sent], data=body or None, allow_redirects=False, proxy=self._proxy(account.base_url),
             )  # fmt: skip
         except (*Broken, ValueError) as broke:
-            raise Gone(type(broke).__name__) from None
+            raise UpstreamGone(type(broke).__name__) from None
         raw = list(response.raw_headers)
         shown = raw if account.key is None else [(name, account.key.hidden_in(value)) for name, value in raw]
         if response.status < 300:
@@ -127,7 +127,7 @@ class Upstream:
             response.status >= 400 and names.get("content-encoding", "identity") == "identity"
         )  # nor is anybody sent elsewhere
         found = quota.read(account.api, response.status, names, told, now_ms)
-        return Failed(response.status, shown, told if readable else None, found)
+        return UpstreamFailed(response.status, shown, told if readable else None, found)
 
     def _proxy(self, base_url: str) -> str | None:
         """The proxy that the environment names for this address; none for what runs beside us."""

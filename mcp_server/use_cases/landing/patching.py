@@ -14,8 +14,8 @@ from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.edge.auth import Principal
-from mcp_server.repos.quarantine import Quarantine, Unfit, adopt, beside
-from mcp_server.repos.repository import ZERO, TooLarge
+from mcp_server.repos.process import ZERO, GitOutputTooLarge
+from mcp_server.repos.quarantine import Quarantine, UnfitPatch, adopt, beside
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
@@ -101,7 +101,7 @@ def _commit(world: World, who: Principal, lease: Lease, task: Task, patch: Patch
             commit = apart.commit(tree, [base], patch.summary, who.name, world.now_ms() // 1000)
             adopt(repo, apart, commit, base)
             return commit
-    except TooLarge as wrong:
+    except GitOutputTooLarge as wrong:
         return Refused(
             Code.TOO_LARGE,
             f"the patch, or the tree it makes, is too large: {wrong}",
@@ -149,7 +149,7 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
 def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, text: bytes) -> str | Refused:
     """What the patch makes of the base, once it is known to lie inside the lease."""
     tree = apart.patched(base, text)
-    if isinstance(tree, Unfit):
+    if isinstance(tree, UnfitPatch):
         return _unfit(tree, base)
     changes = apart.diff(base, tree)
     if not changes:
@@ -162,7 +162,7 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
     return boundaries.refusal(world, apart, lease, task, changes, tree) or tree
 
 
-def _unfit(unfit: Unfit, base: str) -> Refused:
+def _unfit(unfit: UnfitPatch, base: str) -> Refused:
     said = landing.some(unfit.problems)
     if HOSTILE.search(said):
         return Refused(

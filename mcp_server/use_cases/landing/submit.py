@@ -4,7 +4,7 @@ import dataclasses
 
 from mcp_server import faults
 from mcp_server.core import role
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import RETRYABLE, Code, Refused
 from mcp_server.edge.auth import Principal

@@ -1,6 +1,6 @@
 """Why a submission is not settled yet, and how many are before it: told to its agent, and to people."""
 
-from mcp_server.core.landing import Submission as State
+from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.landing import some
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows

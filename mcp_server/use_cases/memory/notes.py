@@ -3,7 +3,7 @@
 from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import State
+from mcp_server.core.task import TaskState
 from mcp_server.edge.auth import Principal
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
@@ -60,7 +60,7 @@ def read_progress(world: World) -> str:
     return progress.render(state(world), now_ms=world.now_ms(), bytes_max=PROGRESS_BYTES)
 
 
-def state(world: World) -> progress.State:
+def state(world: World) -> progress.ProgressState:
     """The run as it is now, in the words of core.progress."""
     tasks, _ = planning.board(world)
     with world.store.read() as tx:
@@ -72,17 +72,19 @@ def state(world: World) -> progress.State:
         ]
         reported = report_rows.newest(tx, limit=LANDED_SHOWN)
     counts = tasks.counts()
-    blocked = sorted((task for task in tasks.undone if task.state is State.BLOCKED), key=lambda task: task.id)
+    blocked = sorted(
+        (task for task in tasks.undone if task.state is TaskState.BLOCKED), key=lambda task: task.id
+    )
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
     hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
     outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
     unseen = [measured[name][case] for name, cases in hidden.items() for case in cases]
-    return progress.State(
+    return progress.ProgressState(
         run=world.config.run.name,
-        open=counts[State.OPEN],
-        claimed=counts[State.LEASED],
-        done=counts[State.DONE],
-        blocked_count=counts[State.BLOCKED],
+        open=counts[TaskState.OPEN],
+        claimed=counts[TaskState.LEASED],
+        done=counts[TaskState.DONE],
+        blocked_count=counts[TaskState.BLOCKED],
         passing=outcomes.count("pass"),
         cases=len(outcomes),
         held_out_passing=unseen.count("pass"),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from mcp_server.core import budget
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event, Task
+from mcp_server.core.task import Task, TaskEvent
 from mcp_server.edge.auth import Principal
 from mcp_server.store import notes as note_rows
 from mcp_server.store import reports as rows
@@ -53,7 +53,7 @@ def submit(world: World, who: Principal, fence: int, markdown: str) -> dict | Re
         world.record(
             tx, "report_submitted", who, task=task.id, fence=fence, characters=len(markdown), sha256=digest
         )
-        leasing.end(world, tx, lease, "reported", Event.REPORT)
+        leasing.end(world, tx, lease, "reported", TaskEvent.REPORT)
     leasing.keep_salvage(world)
     world.bell.ring()
     return _done(task.id)

@@ -6,7 +6,7 @@ from mcp_server.core import case_globs, landing
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.edge.auth import Principal
 from mcp_server.repos import case_files
-from mcp_server.repos.repository import TooLarge
+from mcp_server.repos.process import GitOutputTooLarge
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
@@ -29,7 +29,7 @@ NEXT = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class OracleRequest:
     """What a caller asked for; `cases` are globs over case ids and win over `scope`."""
 
     fence: int | None
@@ -44,7 +44,7 @@ class Started:
     commit: str
 
 
-def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
+def start(world: World, who: Principal, asked: OracleRequest) -> Started | Refused:
     """Asks for one run per suite concerned."""
     with world.store.write() as tx:
         mine = [lease for lease in leasing.live(world, tx) if lease.agent == who.name]
@@ -102,7 +102,7 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
     try:
         if refused := _no_files(world, repo, commit):
             return _refused(world, who, refused)
-    except TooLarge as wrong:
+    except GitOutputTooLarge as wrong:
         return _refused(
             world,
             who,
@@ -127,7 +127,10 @@ def start(world: World, who: Principal, asked: Asked) -> Started | Refused:
         )
     jobs = oracle_jobs.request_all(
         world,
-        [oracle_jobs.Wanted(name, commit, oracle_jobs.ASKED, case_ids=ids) for name, ids in chosen.items()],
+        [
+            oracle_jobs.JobRequest(name, commit, oracle_jobs.ASKED, case_ids=ids)
+            for name, ids in chosen.items()
+        ],
     )
     return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit)
 

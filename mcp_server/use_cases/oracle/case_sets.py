@@ -12,7 +12,7 @@ from mcp_server.repos import case_files, held_out
 from mcp_server.repos.held_out import HeldOut
 from mcp_server.world import World
 from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases, Problem
+from oracle.suites.case_files import BadCases, CaseProblem
 
 NONE = HeldOut()
 TOLD_MAX = 5  # problems in one sentence; whoever starts a run is told all of them
@@ -26,7 +26,7 @@ def load(world: World, suite: str, commit: str) -> list[Case]:
     if hidden and (taken := [case for case in found if case.id.startswith(held_out.PREFIX)]):
         raise BadCases(
             [
-                Problem(
+                CaseProblem(
                     case.file,
                     case.line,
                     f"case {case.id!r}: {held_out.PREFIX} begins the names of held-out cases",
@@ -86,9 +86,9 @@ def reason(world: World, suite: str, said: str) -> str:
     return said
 
 
-def problems(world: World) -> list[Problem]:
+def problems(world: World) -> list[CaseProblem]:
     """What is wrong with the cases of every suite on main."""
-    found: list[Problem] = []
+    found: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
         try:
             load(world, name, world.main(suite.repo))

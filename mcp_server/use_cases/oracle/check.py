@@ -9,7 +9,7 @@ from mcp_server.world import World
 def ask(world: World, suite: str) -> Job:
     """The check of `suite` as it and its cases are now: done already, under way or new."""
     commit = world.main(world.config.suites[suite].repo)
-    return jobs.request(world, jobs.Wanted(suite, commit, jobs.CHECK, kind=jobs.TEETH))
+    return jobs.request(world, jobs.JobRequest(suite, commit, jobs.CHECK, kind=jobs.TEETH))
 
 
 def is_checked(world: World, suite: str) -> bool:

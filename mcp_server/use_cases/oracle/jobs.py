@@ -30,7 +30,7 @@ TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobRequest:
     """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known.
 
     `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by` may withdraw.
@@ -46,7 +46,7 @@ class Wanted:
     by: str = ""
 
 
-def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
+def request(world: World, wanted: JobRequest, *, again: bool = True) -> Job:
     """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run `again`.
 
     Where the cases on main cannot be read it is broken at once, and says where.
@@ -55,7 +55,7 @@ def request(world: World, wanted: Wanted, *, again: bool = True) -> Job:
     return job
 
 
-def request_all(world: World, all_wanted: Sequence[Wanted], *, again: bool = True) -> list[Job]:
+def request_all(world: World, all_wanted: Sequence[JobRequest], *, again: bool = True) -> list[Job]:
     """The same for each of several, in their order: in one transaction, which writes only where something is new."""
     asked = [(wanted, _subject(world, wanted)) for wanted in all_wanted]
 
@@ -81,7 +81,7 @@ def request_all(world: World, all_wanted: Sequence[Wanted], *, again: bool = Tru
     return jobs
 
 
-def _begun(world: World, tx: Tx, wanted: Wanted, subject: "_Subject") -> Job:
+def _begun(world: World, tx: Tx, wanted: JobRequest, subject: "_Subject") -> Job:
     """A new run, or one that broke again."""
     before = rows.by_key(tx, subject.key)
     known = _known(tx, wanted, subject)
@@ -113,7 +113,7 @@ def _begun(world: World, tx: Tx, wanted: Wanted, subject: "_Subject") -> Job:
     return job
 
 
-def shown(world: World, wanted: Wanted) -> Job | None:
+def shown(world: World, wanted: JobRequest) -> Job | None:
     """A finished run that shows what is wanted, without asking for one. A broken one shows nothing."""
     subject = _subject(world, wanted)
     with world.store.read() as tx:
@@ -136,7 +136,7 @@ class _Subject:
     bad: BadCases | None
 
 
-def _subject(world: World, wanted: Wanted) -> _Subject:
+def _subject(world: World, wanted: JobRequest) -> _Subject:
     suite = world.config.suites[wanted.suite]
     main = world.main(suite.repo)
     try:
@@ -162,7 +162,7 @@ def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
     return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if suite in world.red else seen
 
 
-def forget(world: World, wanted: Wanted, failing: set[str]) -> None:
+def forget(world: World, wanted: JobRequest, failing: set[str]) -> None:
     """What showed that these cases pass is not shown again to anybody."""
     subject = _subject(world, wanted)
     with world.store.write() as tx:
@@ -170,7 +170,7 @@ def forget(world: World, wanted: Wanted, failing: set[str]) -> None:
         rows.retire(tx, subject.key)
 
 
-def _known(tx: Tx, wanted: Wanted, subject: _Subject) -> set[str]:
+def _known(tx: Tx, wanted: JobRequest, subject: _Subject) -> set[str]:
     """Of its cases those that passed on the same tree before."""
     return (
         set()
@@ -183,12 +183,12 @@ def is_broken(job: Job) -> bool:
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
 
 
-def _is_wanted(tx: Tx, job: Job, wanted: Wanted) -> bool:
+def _is_wanted(tx: Tx, job: Job, wanted: JobRequest) -> bool:
     """Whether it is known already, where that matters."""
     return job.state == DONE or rows.is_wanted(tx, job.id, wanted.by, wanted.priority)
 
 
-def _wanted(tx: Tx, job: Job, wanted: Wanted) -> Job:
+def _wanted(tx: Tx, job: Job, wanted: JobRequest) -> Job:
     if _is_wanted(tx, job, wanted):
         return job
     rows.want(tx, job.id, wanted.by, wanted.priority)

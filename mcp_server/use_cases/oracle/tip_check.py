@@ -20,7 +20,7 @@ NAMED_MAX = 50  # cases in an event
 
 
 @dataclass(frozen=True)
-class Check:
+class TipCheck:
     """How far the check of `commit` has come: the run asked for last and its suite, the suites still to be run, and the
     cases that the suite's first run contradicted, while it is run again."""
 
@@ -48,14 +48,16 @@ def look(world: World) -> None:
         if known and known.job is not None and known.commit == tip:
             _judge(world, repo, known)
         elif idle and (known is None or known.commit != tip):
-            _next(world, repo, Check(tip, left=_due(world, repo, tip, after=known.suite if known else None)))
+            _next(
+                world, repo, TipCheck(tip, left=_due(world, repo, tip, after=known.suite if known else None))
+            )
         elif idle and known is not None and known.left:
             _next(world, repo, known)
 
 
-def _known(tx: Tx, repo: str) -> Check | None:
+def _known(tx: Tx, repo: str) -> TipCheck | None:
     told = json.loads(meta.get(tx, f"tip {repo}") or "{}")
-    return Check(**told) if told.keys() == {field.name for field in fields(Check)} else None
+    return TipCheck(**told) if told.keys() == {field.name for field in fields(TipCheck)} else None
 
 
 def _due(world: World, repo: str, tip: str, *, after: str | None) -> list[str]:
@@ -75,10 +77,10 @@ def _is_covered(world: World, repo: str, tip: str) -> bool:
     return all(tree_of(job.commit) == tree_of(tip) for job in jobs)
 
 
-def _next(world: World, repo: str, known: Check) -> None:
+def _next(world: World, repo: str, known: TipCheck) -> None:
     """Asks for the next run of a check, if one is left."""
     if known.left:
-        wanted = oracle_jobs.Wanted(
+        wanted = oracle_jobs.JobRequest(
             known.left[0], known.commit, oracle_jobs.TIP, nonce=f"tip {secrets.token_hex(8)}"
         )
         known = replace(
@@ -87,12 +89,12 @@ def _next(world: World, repo: str, known: Check) -> None:
     _put(world, repo, known)
 
 
-def _put(world: World, repo: str, known: Check) -> None:
+def _put(world: World, repo: str, known: TipCheck) -> None:
     with world.store.write() as tx:
         meta.put(tx, f"tip {repo}", json.dumps(asdict(known)))
 
 
-def _judge(world: World, repo: str, known: Check) -> None:
+def _judge(world: World, repo: str, known: TipCheck) -> None:
     """Once its run has ended. What it contradicts is run once more before it is believed."""
     with world.store.read() as tx:
         job = job_rows.get(tx, known.job)
@@ -122,7 +124,7 @@ def _lost(world: World, suite: str, tip: str, outcomes: dict[str, str]) -> list[
 
 
 def _redden(world: World, suite: str, tip: str, cases: list[str]) -> None:
-    wanted = oracle_jobs.Wanted(suite, tip, oracle_jobs.TIP)
+    wanted = oracle_jobs.JobRequest(suite, tip, oracle_jobs.TIP)
     on_record = baseline.known(world, suite, tip) or {}
     hidden = case_sets.hidden(world, suite, cases)
     seen = [case for case in cases if case not in hidden]

@@ -9,13 +9,13 @@ from typing import Any
 from mcp_server.core.landing import some
 from mcp_server.store.jobs import Job
 from oracle.judging import causes, verdict
-from oracle.judging.verdict import Counts, Verdict
+from oracle.judging.verdict import CaseCounts, Verdict
 
 PASS, FAIL = "pass", "fail"
 FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})
 
 
-class Unreadable(ValueError):
+class UnreadableVerdict(ValueError):
     """Not a verdict at all; the message says what is wrong."""
 
 
@@ -26,19 +26,19 @@ def read(told: dict[str, Any]) -> Verdict:
             {"reason": "", "counts": {}, "outcomes": {}, "failures": [], "took_ms": 0} | told
         )
     except (KeyError, TypeError, ValueError) as wrong:
-        raise Unreadable(f"this is no verdict: {type(wrong).__name__}: {wrong}") from wrong
+        raise UnreadableVerdict(f"this is no verdict: {type(wrong).__name__}: {wrong}") from wrong
     if found.status not in (verdict.PASSED, verdict.FAILED, verdict.BROKEN):
-        raise Unreadable(f"a verdict is passed, failed or broken, not {found.status!r}")
+        raise UnreadableVerdict(f"a verdict is passed, failed or broken, not {found.status!r}")
     if not all(_is_failure(failure) for failure in found.failures):
-        raise Unreadable(
+        raise UnreadableVerdict(
             f"a failure has {', '.join(sorted(FAILURE_FIELDS))}; what a side did is its output and its exit status"
         )
     if strange := sorted({str(outcome) for outcome in found.outcomes.values()} - {PASS, FAIL}):
-        raise Unreadable(f"an outcome is pass or fail, not {some(strange)}")
+        raise UnreadableVerdict(f"an outcome is pass or fail, not {some(strange)}")
     if wrong := causes.problem(
         found.causes, {case for case, outcome in found.outcomes.items() if outcome == FAIL}
     ):
-        raise Unreadable(wrong)
+        raise UnreadableVerdict(wrong)
     return found
 
 
@@ -83,7 +83,7 @@ def of_run(job: Job, told: Verdict, *, by_case: bool, hidden: Collection[str] = 
 def of_known(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
     """The verdict on a job all of whose cases passed on the same tree before."""
     return _whole(
-        job.known, Verdict(verdict.PASSED, "every case passed on this tree before", Counts()), hidden
+        job.known, Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts()), hidden
     )
 
 
@@ -101,7 +101,7 @@ def broken(reason: str, told: Verdict | None = None) -> dict[str, Any]:
     return Verdict(
         verdict.BROKEN,
         reason,
-        Counts(),
+        CaseCounts(),
         build=told.build if told else None,
         took_ms=told.took_ms if told else 0,
     ).to_json()
@@ -124,7 +124,7 @@ def _wrong_failures(told: Verdict, failing: set[str]) -> str | None:
 def _whole(outcomes: dict[str, str], told: Verdict, hidden: Collection[str]) -> dict[str, Any]:
     failed = sum(outcome != PASS for outcome in outcomes.values())
     status = verdict.FAILED if failed else verdict.PASSED
-    counts = Counts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
+    counts = CaseCounts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
     held_out = [outcomes[id] for id in hidden if id in outcomes]
     whole = told.to_json() | {"status": status, "outcomes": outcomes, "counts": vars(counts)}
     whole.pop("held_out", None)

@@ -11,7 +11,7 @@ TEXT_CHARACTERS_MAX = 400
 SLOW_START_MS = 5 * MS_PER_MINUTE  # an image that has to be built first is built before
 
 
-class Unreadable(Exception):
+class UnreadableAgentState(Exception):
     """What was told is no agent's state; the message says where."""
 
 
@@ -37,11 +37,11 @@ TYPES = {field.name: field.type for field in fields(Member)}
 def read(told: Any) -> Member:
     """A member from JSON; raises Unreadable."""
     if not isinstance(told, dict) or set(told) != set(TYPES):
-        raise Unreadable(f"an agent is told of by {', '.join(TYPES)}")
+        raise UnreadableAgentState(f"an agent is told of by {', '.join(TYPES)}")
     if wrong := [name for name, kind in TYPES.items() if type(told[name]) is not kind]:
-        raise Unreadable(f"wrong type: {', '.join(wrong)}")
+        raise UnreadableAgentState(f"wrong type: {', '.join(wrong)}")
     if told["state"] not in STATES:
-        raise Unreadable(f"{told['state']!r} is no state: {', '.join(STATES)}")
+        raise UnreadableAgentState(f"{told['state']!r} is no state: {', '.join(STATES)}")
     return Member(
         **{
             name: value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else value

@@ -21,7 +21,7 @@ TRAILER = "Audit-Checkpoint"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EventFilter:
     after: int
     limit: int
     kind: str | None = None
@@ -30,7 +30,7 @@ class Wanted:
     commit: str | None = None
 
 
-def query(world: World, wanted: Wanted) -> list[Event]:
+def query(world: World, wanted: EventFilter) -> list[Event]:
     """Events in order. `commit` finds those that name it, in full or by its beginning."""
     with world.store.read() as tx:
         if wanted.commit is None:
@@ -44,7 +44,7 @@ def query(world: World, wanted: Wanted) -> list[Event]:
     return matching[: wanted.limit]
 
 
-def _names(event: Event, wanted: Wanted) -> bool:
+def _names(event: Event, wanted: EventFilter) -> bool:
     assert wanted.commit is not None
     values = [
         value

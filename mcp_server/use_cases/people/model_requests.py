@@ -7,7 +7,7 @@ from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.models import under_way
 from mcp_server.models.apis import FREE
 from mcp_server.models.budgets import Scope, Spent
-from mcp_server.models.under_way import Note
+from mcp_server.models.under_way import PendingRequest
 from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
@@ -32,7 +32,7 @@ def load(world: World) -> None:
     world.ledger.load(found.items())
 
 
-def record(world: World, who: Principal, request: ModelRequest, note: Note | None) -> ModelRequest:
+def record(world: World, who: Principal, request: ModelRequest, note: PendingRequest | None) -> ModelRequest:
     """One ended request: its row, its event and the renewal of its agent's lease, together. Answers with the request as it was written."""
     with world.store.write() as tx:
         request = _add(world, tx, who, request, note)
@@ -40,7 +40,9 @@ def record(world: World, who: Principal, request: ModelRequest, note: Note | Non
     return request
 
 
-def _add(world: World, tx: Tx, who: Principal, request: ModelRequest, note: Note | None) -> ModelRequest:
+def _add(
+    world: World, tx: Tx, who: Principal, request: ModelRequest, note: PendingRequest | None
+) -> ModelRequest:
     """It is its task's under whose lease it began, though that may have ended meanwhile: so do the last requests of killed sessions."""
     if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
         request = replace(request, task=lease.task, fence=lease.fence)
@@ -56,7 +58,7 @@ def _add(world: World, tx: Tx, who: Principal, request: ModelRequest, note: Note
     return request
 
 
-def _count_lost(world: World, notes: Iterable[Note]) -> None:
+def _count_lost(world: World, notes: Iterable[PendingRequest]) -> None:
     """Requests that nobody knows the end of: the vendor may have answered them whole. One that was recorded and still noted is left alone."""
     with world.store.write() as tx:
         for note in notes:
@@ -64,7 +66,7 @@ def _count_lost(world: World, notes: Iterable[Note]) -> None:
                 _add(world, tx, Principal(note.agent, AGENT, note.session), _lost(note), note)
 
 
-def _lost(note: Note) -> ModelRequest:
+def _lost(note: PendingRequest) -> ModelRequest:
     free = note.form in FREE
     return ModelRequest(
         began_ms=note.began_ms, agent=note.agent, session=note.session, task=None, fence=None, account=note.account, form=note.form, model=note.model,

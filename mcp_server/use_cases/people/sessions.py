@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from mcp_server import faults
-from mcp_server.core.task import Event
+from mcp_server.core.task import TaskEvent
 from mcp_server.edge import auth
 from mcp_server.edge.auth import Principal
 from mcp_server.models.budgets import Scope
@@ -13,13 +13,13 @@ from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as request_rows
 from mcp_server.store import tasks as task_rows
-from mcp_server.store.people import Session
+from mcp_server.store.people import SessionRow
 from mcp_server.use_cases.people import spending
 from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 
-def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[Session, str]:
+def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[SessionRow, str]:
     """A new session and its token."""
     with world.store.write() as tx:
         session = people.add_session(tx, agent=agent, kind=kind, door=door, now_ms=world.now_ms())
@@ -63,7 +63,7 @@ def end(
                 if not lease.pinned and over is not None:
                     spending.give_back(world, tx, lease, over)
                 elif not lease.pinned:
-                    leasing.end(world, tx, lease, "session_ended", Event.LEASE_LOST)
+                    leasing.end(world, tx, lease, "session_ended", TaskEvent.LEASE_LOST)
         task = task_rows.get(tx, held[0].task) if held else None
     faults.reached("session.ended")
     leasing.keep_salvage(world)

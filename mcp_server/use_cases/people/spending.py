@@ -6,7 +6,7 @@ from typing import Any
 from mcp_server.config import Budget
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event
+from mcp_server.core.task import TaskEvent
 from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.models import budgets
 from mcp_server.models.budgets import MEASURES, NOTE_SHARE, Scope, Spent, Standing
@@ -157,7 +157,7 @@ def over_under(world: World, tx: Tx, lease: Lease) -> Standing | None:
     return found if found is not None and found.is_over else None
 
 
-def over_of_session(world: World, session: people.Session) -> dict | None:
+def over_of_session(world: World, session: people.SessionRow) -> dict | None:
     """For the harness: a session to be ended with outcome `budget`, and why."""
     if session.ended_ms is not None:
         return None
@@ -168,7 +168,7 @@ def over_of_session(world: World, session: people.Session) -> dict | None:
 
 def give_back(world: World, tx: Tx, lease: Lease, over: Standing) -> None:
     """The task goes back, with the reason: to be claimed again, unless it is the task itself that used up its budget."""
-    event = Event.BLOCK if over.scope is Scope.TASK else Event.LEASE_LOST
+    event = TaskEvent.BLOCK if over.scope is Scope.TASK else TaskEvent.LEASE_LOST
     leasing.end(world, tx, lease, "budget", event, why=f"budget: {over.sentence()}")
 
 

@@ -3,13 +3,13 @@
 from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
-from mcp_server.core.task import State
+from mcp_server.core.task import TaskState
 from mcp_server.models.accounts import Wait
 from mcp_server.models.budgets import Scope
 from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.tally import Counts
+from mcp_server.tally import AgentCounts
 from mcp_server.use_cases.landing import waiting
 from mcp_server.use_cases.oracle import baseline, case_sets, check
 from mcp_server.use_cases.people import agents as crew
@@ -42,10 +42,10 @@ def status(world: World) -> dict:
         "run": world.config.run.name,
         "main": {name: world.main(name) for name in world.repos},
         "tasks": {
-            "open": counts[State.OPEN],
-            "claimed": counts[State.LEASED],
-            "done": counts[State.DONE],
-            "blocked": counts[State.BLOCKED],
+            "open": counts[TaskState.OPEN],
+            "claimed": counts[TaskState.LEASED],
+            "done": counts[TaskState.DONE],
+            "blocked": counts[TaskState.BLOCKED],
         },
         "finished": tasks.run_is_finished(all_tasks) and not pending,
         "claimable": schedule.best_open(schedule.Board(all_tasks, live, now)) is not None,
@@ -92,11 +92,11 @@ def _case_ids(world: World, suite: str) -> set[str]:
 
 
 def _agent(
-    session: people.Session,
-    before: people.Session | None,
+    session: people.SessionRow,
+    before: people.SessionRow | None,
     lease: leases.Lease | None,
     now_ms: int,
-    happened: Counts,
+    happened: AgentCounts,
 ) -> dict:
     return {
         "agent": session.agent,
@@ -116,9 +116,9 @@ def _agent(
     }
 
 
-def _connected(agent: str, lease: leases.Lease | None, now_ms: int, happened: Counts) -> dict:
+def _connected(agent: str, lease: leases.Lease | None, now_ms: int, happened: AgentCounts) -> dict:
     """An agent with a token of its own and no session: a client somewhere else."""
-    nobody = people.Session("", agent, "connected", door=False, started_ms=0)
+    nobody = people.SessionRow("", agent, "connected", door=False, started_ms=0)
     return _agent(nobody, None, lease, now_ms, happened) | {
         "state": "connected",
         "session": None,
@@ -128,8 +128,8 @@ def _connected(agent: str, lease: leases.Lease | None, now_ms: int, happened: Co
 
 def _absent(member: crew.Member) -> dict:
     """An agent of the harness that has never had a session."""
-    nobody = people.Session("", member.agent, member.kind, door=False, started_ms=0)
-    return _agent(nobody, None, None, 0, Counts()) | {"session": None, "live": False}
+    nobody = people.SessionRow("", member.agent, member.kind, door=False, started_ms=0)
+    return _agent(nobody, None, None, 0, AgentCounts()) | {"session": None, "live": False}
 
 
 def _member(member: crew.Member | None) -> dict:

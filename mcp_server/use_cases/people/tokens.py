@@ -1,6 +1,6 @@
 """Tokens of connected clients: issued to a name, revoked at once with all that was held by them."""
 
-from mcp_server.core.task import Event
+from mcp_server.core.task import TaskEvent
 from mcp_server.edge import auth
 from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx, people
@@ -46,7 +46,7 @@ def revoke(world: World, by: Principal, id: int, *, keeps_lease: bool = False) -
         )
         for lease in held:
             if not lease.pinned:
-                leasing.end(world, tx, lease, "token_revoked", Event.LEASE_LOST)
+                leasing.end(world, tx, lease, "token_revoked", TaskEvent.LEASE_LOST)
     leasing.keep_salvage(world)
     world.bell.ring()
     return {

@@ -11,7 +11,7 @@ from mcp_server.core import case_globs, landing, role, schedule
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Refused
-from mcp_server.core.task import Event, Task
+from mcp_server.core.task import Task, TaskEvent
 from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
@@ -83,7 +83,7 @@ def _grant(world: World, tx: Tx, who: Principal, task: Task) -> Lease:
         expires_ms=now + world.lease_ms,
     )
     lease_rows.add(tx, lease)
-    state = tasks.next_state(task.state, Event.CLAIM)
+    state = tasks.next_state(task.state, TaskEvent.CLAIM)
     assert state is not None, "only an open task is granted"
     leasing.move(world, tx, dataclasses.replace(task, state=state, reason=""), who.name)
     world.record(

@@ -5,9 +5,9 @@ import dataclasses
 from mcp_server.core import landing
 from mcp_server.core import oracle_tasks as core
 from mcp_server.core import task as tasks
-from mcp_server.core.oracle_tasks import Draft, Measured, Places
+from mcp_server.core.oracle_tasks import Draft, Places, SuiteRun
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event, Task
+from mcp_server.core.task import Task, TaskEvent
 from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
@@ -62,7 +62,7 @@ def _on_main(world: World, suite: str) -> job_rows.Job:
     main = world.main(world.config.suites[suite].repo)
     if baseline.known(world, suite, main) is None:
         return baseline.measure(world, suite, main, again_before_ms=0)
-    return oracle_jobs.request(world, oracle_jobs.Wanted(suite, main, oracle_jobs.BASELINE), again=False)
+    return oracle_jobs.request(world, oracle_jobs.JobRequest(suite, main, oracle_jobs.BASELINE), again=False)
 
 
 def _apply(world: World, who: Principal, wish: Wish, suite: str, job: job_rows.Job, told: dict) -> None:
@@ -92,12 +92,12 @@ def _apply(world: World, who: Principal, wish: Wish, suite: str, job: job_rows.J
     told["left_out"] += plan.left_out
 
 
-def _measured(world: World, suite: str, verdict: dict) -> Measured:
+def _measured(world: World, suite: str, verdict: dict) -> SuiteRun:
     outcomes = verdict["outcomes"]
     ignored = landing.exempt(world.config.suites[suite].flaky, world.today()) | case_sets.hidden(
         world, suite, outcomes
     )
-    return Measured(suite, outcomes, verdict.get("causes", ()), verdict["failures"], ignored)
+    return SuiteRun(suite, outcomes, verdict.get("causes", ()), verdict["failures"], ignored)
 
 
 def _places(world: World, suite: str, otherwise: str | None) -> Places:
@@ -152,7 +152,7 @@ def close_passing(world: World) -> None:
 
 
 def _close(world: World, tx: Tx, task: Task, commit: str, by: str | None) -> None:
-    state = tasks.next_state(task.state, Event.CLOSE)
+    state = tasks.next_state(task.state, TaskEvent.CLOSE)
     assert state is not None, "only an open or blocked task is closed"
     reason = f"every case of it passes on main, at {commit[:12]}"
     leasing.move(world, tx, dataclasses.replace(task, state=state, reason=reason), by)

@@ -5,7 +5,7 @@ import dataclasses
 from mcp_server.core import lease as core
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
-from mcp_server.core.task import Event, Salvage, Task
+from mcp_server.core.task import Salvage, Task, TaskEvent
 from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
@@ -20,7 +20,7 @@ def live(world: World, tx: Tx) -> list[Lease]:
     still = []
     for lease in lease_rows.open_ones(tx):
         if core.has_expired(lease, now):
-            end(world, tx, lease, "expired", Event.LEASE_LOST)
+            end(world, tx, lease, "expired", TaskEvent.LEASE_LOST)
         else:
             still.append(lease)
     return still
@@ -45,14 +45,14 @@ def renew(world: World, tx: Tx, who: Principal) -> None:
                 lease_rows.put(tx, renewed)
 
 
-def end(world: World, tx: Tx, lease: Lease, reason: str, event: Event, *, why: str = "") -> None:
+def end(world: World, tx: Tx, lease: Lease, reason: str, event: TaskEvent, *, why: str = "") -> None:
     """Ends a lease and moves its task on; unlanded uploads become the task's salvage."""
     lease_rows.put(tx, core.ended(lease, world.now_ms(), reason))
     task = task_rows.get(tx, lease.task)
     assert task is not None, "a lease names a task that exists"
     state = tasks.next_state(task.state, event)
     assert state is not None, f"{event} in state {task.state}"
-    salvage = None if event is Event.LAND else salvage_of(world, tx, lease) or task.salvage
+    salvage = None if event is TaskEvent.LAND else salvage_of(world, tx, lease) or task.salvage
     move(world, tx, dataclasses.replace(task, state=state, reason=why, salvage=salvage), lease.agent)
     left = salvage.commit if salvage else None
     world.record(

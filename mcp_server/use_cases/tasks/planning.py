@@ -7,7 +7,7 @@ from mcp_server.config import Config, TaskSpec
 from mcp_server.core import budget, case_globs, paths
 from mcp_server.core import task as tasks
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event, State, Task, Tasks
+from mcp_server.core.task import Task, TaskEvent, Tasks, TaskState
 from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.store import Tx
 from mcp_server.store import tasks as rows
@@ -18,7 +18,7 @@ BRIEF_CHARACTERS_MAX = 8_000
 TITLE_CHARACTERS_MAX = 200
 LISTED_CHARACTERS = 6_500  # of the tasks in one answer of list_tasks; open ones first
 REASON_CHARACTERS = 200
-ORDER = (State.OPEN, State.LEASED, State.BLOCKED, State.DONE)  # in which tasks are listed
+ORDER = (TaskState.OPEN, TaskState.LEASED, TaskState.BLOCKED, TaskState.DONE)  # in which tasks are listed
 GLOBS_MAX = 50  # paths, needs or cases of one proposal: every claim compares all paths with all others
 
 
@@ -34,7 +34,7 @@ def import_tasks(world: World) -> None:
                 world.record(
                     tx, "task_created", task=task.id, title=task.title, module=task.module, source=task.source
                 )
-            elif before.source == "config" and before.state is not State.LEASED:
+            elif before.source == "config" and before.state is not TaskState.LEASED:
                 rows.put(
                     tx,
                     dataclasses.replace(
@@ -147,7 +147,7 @@ def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused
                 "nothing was changed",
                 "harness tasks list shows them",
             )
-        state = tasks.next_state(task.state, Event.REOPEN)
+        state = tasks.next_state(task.state, TaskEvent.REOPEN)
         if state is None:
             return Refused(
                 Code.BAD_REQUEST,
@@ -184,7 +184,7 @@ def _in_order(all_tasks: Tasks) -> Iterator[Task]:
     """Those that are done come last, and are looked at only once somebody wants to see them."""
     yield from sorted(all_tasks.undone, key=lambda task: (ORDER.index(task.state), -task.priority, task.id))
     yield from sorted(
-        (task for task in all_tasks.values() if task.state is State.DONE),
+        (task for task in all_tasks.values() if task.state is TaskState.DONE),
         key=lambda task: (-task.priority, task.id),
     )
 
@@ -206,7 +206,7 @@ def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict:
         "module": task.module,
         "state": str(task.state),
     }
-    waits = tasks.missing_needs(task, all_tasks) if task.state is State.OPEN else []
+    waits = tasks.missing_needs(task, all_tasks) if task.state is TaskState.OPEN else []
     extra = {
         "holder": holders.get(task.id),
         "waits_for": waits,

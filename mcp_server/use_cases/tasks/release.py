@@ -4,7 +4,7 @@ from typing import Literal
 
 from mcp_server import faults
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Event
+from mcp_server.core.task import TaskEvent
 from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
@@ -77,7 +77,9 @@ def release(
             happened=refused.happened,
         )
         return refused
-    leasing.end(world, tx, lease, outcome, Event.BLOCK if outcome == "blocked" else Event.ABANDON, why=note)
+    leasing.end(
+        world, tx, lease, outcome, TaskEvent.BLOCK if outcome == "blocked" else TaskEvent.ABANDON, why=note
+    )
     faults.reached("release.decided")
     return {"status": "released", "task": lease.task, "outcome": outcome}
 

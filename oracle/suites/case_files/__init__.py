@@ -17,7 +17,7 @@ FORMATS: Mapping[str, ModuleType] = {".sql": sql}
 
 
 @dataclass(frozen=True)
-class Problem:
+class CaseProblem:
     file: str
     line: int
     message: str
@@ -29,7 +29,7 @@ class Problem:
 class BadCases(ValueError):
     """Case files that cannot be read; `problems` has all of them."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[CaseProblem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
@@ -46,18 +46,18 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Sui
     """
     patterns = tuple(patterns)
     found: dict[str, Case] = {}
-    problems: list[Problem] = []
+    problems: list[CaseProblem] = []
     for path, content in files:
         pattern = next((glob for glob in patterns if globs.matches(glob, path)), None)
         if pattern is None:
             continue
         for read in _read(path, content, globs.fixed_prefix(pattern), suite):
-            if isinstance(read, Problem):
+            if isinstance(read, CaseProblem):
                 problems.append(read)
             elif read.id in found:
                 other = found[read.id]
                 problems.append(
-                    Problem(path, read.line, f"case {read.id!r} is already in {other.file}:{other.line}")
+                    CaseProblem(path, read.line, f"case {read.id!r} is already in {other.file}:{other.line}")
                 )
                 break  # in one file of the same name there may be ten thousand of them
             else:
@@ -92,9 +92,9 @@ def given(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
     return found
 
 
-def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case | Problem]:
+def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case | CaseProblem]:
     if len(content) > FILE_BYTES_MAX:
-        yield Problem(
+        yield CaseProblem(
             path,
             1,
             f"the file has {len(content):,} bytes; at most {FILE_BYTES_MAX:,} are read as cases: split it",
@@ -104,14 +104,14 @@ def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        yield Problem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
+        yield CaseProblem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
         return
     stem = path.removeprefix(prefix).removesuffix(_suffix(path))
     for section in _sections(suite, path, text):
         if section.problem:
-            yield Problem(path, section.line, section.problem)
+            yield CaseProblem(path, section.line, section.problem)
         elif (size := len(section.text.encode())) > CASE_BYTES_MAX:
-            yield Problem(
+            yield CaseProblem(
                 path, section.line, f"the case has {size:,} bytes; at most {CASE_BYTES_MAX:,} are allowed"
             )
         else:

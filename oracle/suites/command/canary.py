@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from oracle.suites.base import Suite
-from oracle.suites.command.readers import Told
+from oracle.suites.command.readers import TestReport
 
 NONE = "none"  # canary = "none" says openly that there is none
 NAME = "{name}"
@@ -132,7 +132,7 @@ def problems(suite: Suite) -> list[str]:
     return found
 
 
-def take_out(told: Told, canary: Canary) -> tuple[Told, str]:
+def take_out(told: TestReport, canary: Canary) -> tuple[TestReport, str]:
     """The same without the canaries, and what is wrong with those: "" when both showed what they must."""
     seen = {
         name: outcome

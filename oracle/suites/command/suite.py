@@ -11,7 +11,7 @@ from oracle.judging.verdict import Built, Verdict
 from oracle.suites.base import Case, Suite
 from oracle.suites.command import canary, readers
 from oracle.suites.command.canary import Canary
-from oracle.suites.command.readers import COMMAND, Ended, Told
+from oracle.suites.command.readers import COMMAND, CommandResult, TestReport
 
 NOT_RUN = "main runs this test, and this run did not"
 NAMED_MAX = 3
@@ -24,11 +24,11 @@ NAMED_BY = {  # without these the output names no test that passes
 
 def judge(
     suite: Suite,
-    ended: Ended | None,
+    ended: CommandResult | None,
     *,
     build: Built | None = None,
     planted: Canary | None = None,
-    sabotaged: Ended | None = None,
+    sabotaged: CommandResult | None = None,
     on_main: Collection[str] = (),
 ) -> Verdict:
     """The verdict, from how the command ended; None = it was never seen to end.
@@ -53,7 +53,9 @@ def judge(
     return replace(decided, reason=reason, missing=tuple(missing))
 
 
-def _read(suite: Suite, ended: Ended, sabotaged: Ended | None, planted: Canary | None) -> tuple[Told, str]:
+def _read(
+    suite: Suite, ended: CommandResult, sabotaged: CommandResult | None, planted: Canary | None
+) -> tuple[TestReport, str]:
     """What the command told of its own tests, and how the canary shows that this is worth nothing, or ""."""
     told = readers.read(suite.results, ended)
     if planted is None:
@@ -65,7 +67,7 @@ def _read(suite: Suite, ended: Ended, sabotaged: Ended | None, planted: Canary |
     return (told, "") if told.problem else canary.take_out(told, planted)
 
 
-def _unmoved(ended: Ended, sabotaged: Ended | None) -> str:
+def _unmoved(ended: CommandResult, sabotaged: CommandResult | None) -> str:
     """What gives a command away that succeeds whatever its tests find."""
     if ended.exit != 0:
         return ""  # it fails as it is
@@ -76,7 +78,7 @@ def _unmoved(ended: Ended, sabotaged: Ended | None) -> str:
     return "with a canary test that must fail the command still succeeds" if sabotaged.exit == 0 else ""
 
 
-def unseen(suite: Suite, plain: Ended, planted: Canary, ended: Ended | None) -> str:
+def unseen(suite: Suite, plain: CommandResult, planted: Canary, ended: CommandResult | None) -> str:
     """Why the canary could not do its part on main, whose run without it was `plain`, and what to mend; "" when it can."""
     if ended is None:
         return "with it the command took down the process that ran it"
@@ -103,7 +105,7 @@ def _mended(wrong: str, step: str) -> str:
     return wrong and f"{wrong}; {step}"
 
 
-def _missing(told: Told, on_main: Iterable[str]) -> list[str]:
+def _missing(told: TestReport, on_main: Iterable[str]) -> list[str]:
     return sorted(name for name in on_main if readers.is_test(name) and name not in told.outcomes)
 
 
@@ -116,7 +118,9 @@ def _named(missing: list[str]) -> str:
     )
 
 
-def _fooled(told: Told, missing: list[str], fooled: str, ended: Ended, build: Built | None) -> Verdict:
+def _fooled(
+    told: TestReport, missing: list[str], fooled: str, ended: CommandResult, build: Built | None
+) -> Verdict:
     """No test of such a run counts. What failed in it by itself is shown, for it may be what cut the run short."""
     failed = {name: "fail" for name, outcome in told.outcomes.items() if outcome != "pass"} or {
         COMMAND: "fail"

@@ -29,7 +29,7 @@ NUMBER = re.compile(r"[0-9]{1,9}")
 Line = tuple[int, str]
 
 
-class Bad(ValueError):
+class BadRecord(ValueError):
     """A record that cannot be read: the line and what is wrong there."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -98,7 +98,7 @@ def read(text: str, suite: Suite) -> Iterator[sections.Section]:
                 continue
             if record := _record(lines, suite, labels, runs=runs):
                 yield record
-        except Bad as bad:
+        except BadRecord as bad:
             yield sections.Section("", "", bad.line, bad.message)
     if not found:
         yield sections.Section("", "", 1, "the file has no record")
@@ -126,14 +126,14 @@ def _conditions(lines: list[Line], engine: str | None) -> tuple[list[Line], bool
         if word not in CONDITIONS:
             return lines[at:], runs
         if len(rest) != 1:
-            raise Bad(number, f"`{word}` needs the name of one engine")
+            raise BadRecord(number, f"`{word}` needs the name of one engine")
         if not engine:
-            raise Bad(
+            raise BadRecord(
                 number,
                 f'`{word} {rest[0]}` needs to know what the candidate is called: set engine = "..." in the suite',
             )
         runs = runs and (rest[0].lower() == engine.lower()) == (word == "onlyif")
-    raise Bad(
+    raise BadRecord(
         lines[-1][0],
         f"no record follows `{_words(lines[-1][1])[0]}`; it stands on the line before its record",
     )
@@ -147,14 +147,14 @@ def _record(
     if word == "hash-threshold":
         return _threshold(lines)
     if word not in RECORDS:
-        raise Bad(
+        raise BadRecord(
             number,
             f"unknown record `{word[:40]}`: it can be {', '.join(RECORDS)}; what other runners add to them is not read here",
         )
     at = next((at for at, (_, line) in enumerate(body) if line.rstrip(BLANKS) == RESULTS), len(body))
     expected = _expected(lines[0], body[at + 1 :])
     if at < len(body) and expected.kind in ("ok", "count"):
-        raise Bad(body[at][0], f"a `statement {expected.kind}` has no results")
+        raise BadRecord(body[at][0], f"a `statement {expected.kind}` has no results")
     _agrees(expected, number, labels, suite)
     if not runs:
         return None
@@ -165,9 +165,9 @@ def _threshold(lines: list[Line]) -> None:
     (number, header), *rest = lines
     words = _words(header)[1:]
     if len(words) != 1 or not NUMBER.fullmatch(words[0]):
-        raise Bad(number, "`hash-threshold` needs a number of values; 0 means never to hash")
+        raise BadRecord(number, "`hash-threshold` needs a number of values; 0 means never to hash")
     if rest:
-        raise Bad(rest[0][0], "a blank line must stand after `hash-threshold`")
+        raise BadRecord(rest[0][0], "a blank line must stand after `hash-threshold`")
 
 
 def _expected(head: Line, results: list[Line]) -> Expected:
@@ -183,39 +183,39 @@ def _expected(head: Line, results: list[Line]) -> Expected:
         case ["count", count] if NUMBER.fullmatch(count):
             return Expected("count", values=(str(int(count)),), header=f"statement count {int(count)}")
         case ["count", *_]:
-            raise Bad(number, "`statement count` needs a number of rows")
+            raise BadRecord(number, "`statement count` needs a number of rows")
         case ["ok", *rest]:
-            raise Bad(number, f"nothing may stand after `statement ok`: {' '.join(rest)[:40]!r}")
-    raise Bad(number, f"a statement is ok, error or count, not {' '.join(words[1:])[:40]!r}")
+            raise BadRecord(number, f"nothing may stand after `statement ok`: {' '.join(rest)[:40]!r}")
+    raise BadRecord(number, f"a statement is ok, error or count, not {' '.join(words[1:])[:40]!r}")
 
 
 def _error(number: int, header: str, results: list[Line]) -> Expected:
     inline = next(islice(WORD.finditer(header), 2, None), None)
     pattern = header[inline.start() :].rstrip(BLANKS) if inline and not inline[0].startswith("#") else ""
     if pattern and results:
-        raise Bad(results[0][0], "the message stands on the line of `statement error` already")
+        raise BadRecord(results[0][0], "the message stands on the line of `statement error` already")
     header = f"statement error {pattern}".rstrip()
     lines = tuple(line for _, line in results)
     try:
         says = re.compile(pattern or re.escape("\n".join(lines)), re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
-        raise Bad(number, f"the message is not a regular expression: {error}") from error
+        raise BadRecord(number, f"the message is not a regular expression: {error}") from error
     return Expected("error", values=lines, says=says if pattern or lines else None, header=header)
 
 
 def _query(number: int, words: list[str], results: list[Line]) -> Expected:
     types, sort, label, *more = [*words[1:], *("", "", "")[len(words[1:]) :]]
     if not types:
-        raise Bad(number, "`query` needs the types of its columns, such as `query IT`")
+        raise BadRecord(number, "`query` needs the types of its columns, such as `query IT`")
     if strange := next((letter for letter in types if letter not in TYPES), None):
-        raise Bad(
+        raise BadRecord(
             number,
             f"{strange!r} is no type of a column: {types[:40]!r} may have T (text), I (integer) and R (real)",
         )
     if sort and sort not in SORTS:
-        raise Bad(number, f"{sort[:40]!r} is no sort mode: it can be {', '.join(SORTS)}")
+        raise BadRecord(number, f"{sort[:40]!r} is no sort mode: it can be {', '.join(SORTS)}")
     if more:
-        raise Bad(number, f"nothing may stand after the label: {' '.join(more)[:40]!r}")
+        raise BadRecord(number, f"nothing may stand after the label: {' '.join(more)[:40]!r}")
     header = " ".join(filter(None, ("query", types, sort, label)))
     hashed = HASH.fullmatch(results[0][1]) if len(results) == 1 else None
     if hashed and int(hashed[1]) % len(types) == 0:
@@ -223,7 +223,7 @@ def _query(number: int, words: list[str], results: list[Line]) -> Expected:
             "query", types, sort or SORTS[0], label, hashed=(int(hashed[1]), hashed[2]), header=header
         )
     if hashed:
-        raise Bad(results[0][0], f"{hashed[1]} values make no rows of {len(types)}")
+        raise BadRecord(results[0][0], f"{hashed[1]} values make no rows of {len(types)}")
     return Expected("query", types, sort or SORTS[0], label, _values(results, len(types)), header=header)
 
 
@@ -231,11 +231,11 @@ def _values(results: list[Line], width: int) -> tuple[str, ...]:
     """One value a line; or, where lines have tabs, a row a line."""
     if not any("\t" in line for _, line in results):
         if len(results) % width:
-            raise Bad(results[-1][0], f"{len(results)} values make no rows of {width}")
+            raise BadRecord(results[-1][0], f"{len(results)} values make no rows of {width}")
         return tuple(line for _, line in results)
     rows = [(number, line.split("\t")) for number, line in results]
     if wrong := next(((number, row) for number, row in rows if len(row) != width), None):
-        raise Bad(wrong[0], f"a row of {len(wrong[1])} values, where the types say {width}")
+        raise BadRecord(wrong[0], f"a row of {len(wrong[1])} values, where the types say {width}")
     return tuple(value for _, row in rows for value in row)
 
 
@@ -245,17 +245,17 @@ def _agrees(expected: Expected, number: int, labels: dict[str, tuple[int, str]],
         return
     first, digest = labels.setdefault(expected.label, (number, expected.digest()))
     if digest != expected.digest():
-        raise Bad(number, f"label {expected.label[:40]!r} has other results than at line {first}")
+        raise BadRecord(number, f"label {expected.label[:40]!r} has other results than at line {first}")
 
 
 def _sql(number: int, lines: list[Line], suite: Suite) -> str:
     text = "\n".join(line for _, line in lines)
     if not text:
-        raise Bad(number, "the record has no SQL")
+        raise BadRecord(number, "the record has no SQL")
     if "\0" in text:
-        raise Bad(number, "the SQL has a NUL character")
+        raise BadRecord(number, "the SQL has a NUL character")
     if sql.ended(text) is None and (suite.protocol == SHELL or suite.reference):
-        raise Bad(
+        raise BadRecord(
             number,
             "the SQL does not end (a quote, a comment or a trigger's body is left open): a shell would wait for more",
         )

@@ -15,7 +15,7 @@ from oracle.suites.base import Case, Suite
 from oracle.suites.case_files.sql import ended
 
 
-class Trials:
+class RecordTrials:
     """Runs the failing record after fewer and fewer of the records before it; its input is then a script for a shell."""
 
     least = 0
@@ -77,7 +77,7 @@ def trials_of(suite: Suite, cases: Sequence[Case]) -> run.TrialsOf:
         if not suite.reference and not failure.get("crashed"):
             return None
         file = sorted((other for other in cases if other.file == case.file), key=lambda other: other.line)
-        return Trials(file, failure, candidate, reference if suite.reference else _nothing, judge)
+        return RecordTrials(file, failure, candidate, reference if suite.reference else _nothing, judge)
 
     return trials
 

@@ -6,18 +6,18 @@ Rule: what was skipped did not run, what contradicts itself is a failure, and wh
 from collections.abc import Callable, Mapping
 
 from oracle.suites.command.readers import cargo, go, junit, pytest_text, tap
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Ended, Told
+from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, CommandResult, TestReport
 
-__all__ = ["COMMAND", "Ended", "Told", "is_test", "read", "results_file"]
+__all__ = ["COMMAND", "CommandResult", "TestReport", "is_test", "read", "results_file"]
 
 
-def _exit_status(ended: Ended) -> Told:
-    told = Told()
+def _exit_status(ended: CommandResult) -> TestReport:
+    told = TestReport()
     told.add(COMMAND, passed=ended.exit == 0, message=f"exit status {ended.exit}\n{ended.tail}")
     return told
 
 
-_READERS: Mapping[str | None, Callable[[Ended], Told]] = {
+_READERS: Mapping[str | None, Callable[[CommandResult], TestReport]] = {
     None: _exit_status, "tap": tap.read, "pytest": pytest_text.read, "cargo": cargo.read, "go": go.read
 }  # fmt: skip
 
@@ -32,7 +32,7 @@ def is_test(name: str) -> bool:
     return name != COMMAND and not name.endswith(AS_A_WHOLE)
 
 
-def read(results: str | None, ended: Ended) -> Told:
+def read(results: str | None, ended: CommandResult) -> TestReport:
     """What the command said, in the form that the suite names: None, "tap", "pytest", "cargo", "go" or a JUnit XML file."""
     told = _READERS.get(results, junit.read)(ended)
     if told.problem:

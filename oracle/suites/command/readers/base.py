@@ -10,7 +10,7 @@ MESSAGE_CHARS_MAX = 2_000
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How the command ended; `collected` is the results file, None where there is none. `unplanted`: its canary found no place."""
 
     exit: int
@@ -28,7 +28,7 @@ class Ended:
 
 
 @dataclass
-class Told:
+class TestReport:
     """Outcomes by test and the messages of the failed; `problem` says why there is nothing to judge."""
 
     outcomes: dict[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ Rule: a program that announces its tests must end with a summary that agrees wit
 import re
 from dataclasses import dataclass, field
 
-from oracle.suites.command.readers.base import COMMAND, Ended, Told
+from oracle.suites.command.readers.base import COMMAND, CommandResult, TestReport
 
 STARTS = re.compile(r"^running (\d+) tests?$")
 TEST = re.compile(r"^test (.+?) \.\.\. (ok|FAILED|failed|ignored|bench:)(?:[ ,<(].*)?$")
@@ -43,8 +43,8 @@ class _Program:
         )
 
 
-def read(ended: Ended) -> Told:
-    told, program, prefix, counted = Told(), None, "", 0
+def read(ended: CommandResult) -> TestReport:
+    told, program, prefix, counted = TestReport(), None, "", 0
     for line in ended.output.splitlines():
         if summary := SUMMARY.match(line):
             counted += int(summary[2]) + int(summary[3])
@@ -68,10 +68,12 @@ def read(ended: Ended) -> Told:
     if program:
         told.contradicts("a test program ended in the middle of its tests")
     if counted and not set(told.outcomes) - {COMMAND}:
-        return Told(problem="the output counts tests and names none; take -q and --format out of the command")
+        return TestReport(
+            problem="the output counts tests and names none; take -q and --format out of the command"
+        )
     if not told.outcomes and ended.exit != 0:
         if not NOT_COMPILED.search(ended.error + ended.output):
-            return Told(problem=f"the output has no summary of cargo test (exit status {ended.exit})")
+            return TestReport(problem=f"the output has no summary of cargo test (exit status {ended.exit})")
         told.contradicts(f"it does not compile\n{ended.tail}")
     return told
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, Ended, Told
+from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, CommandResult, TestReport
 
 PACKAGE = re.compile(r"^(ok|FAIL|\?) *\t(\S+)(.*)$")
 BEGINS = re.compile(r"^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)$")
@@ -39,7 +39,7 @@ class _Package:
         elif line not in ("FAIL", "PASS"):
             self.lines.append(line)
 
-    def tell(self, told: Told, package: str, *, ok: bool, rest: str, compiler: str) -> None:
+    def tell(self, told: TestReport, package: str, *, ok: bool, rest: str, compiler: str) -> None:
         for name in sorted(self.begun - set(self.ended)):
             told.add(f"{package}.{name}", passed=False, message="it began and did not end")
         for name, status in self.ended.items():
@@ -59,8 +59,8 @@ class _Package:
             )
 
 
-def read(ended: Ended) -> Told:
-    told = Told()
+def read(ended: CommandResult) -> TestReport:
+    told = TestReport()
     events, text = _events(ended.output)
     _read_text(told, text, ended.error)
     said: dict[str, list[str]] = {}
@@ -72,11 +72,11 @@ def read(ended: Ended) -> Told:
         if event.get("Action") == "fail" and event.get("Package"):
             _failed(told, event["Package"], event.get("Test"))
     if not told.outcomes and ended.exit != 0:
-        return Told(problem=f"the output has no result of go test (exit status {ended.exit})")
+        return TestReport(problem=f"the output has no result of go test (exit status {ended.exit})")
     return told
 
 
-def _read_text(told: Told, text: str, compiler: str) -> None:
+def _read_text(told: TestReport, text: str, compiler: str) -> None:
     package = _Package()
     for line in text.splitlines():
         if found := PACKAGE.match(line):
@@ -89,7 +89,7 @@ def _read_text(told: Told, text: str, compiler: str) -> None:
         told.contradicts("the results of a package have no end")
 
 
-def _failed(told: Told, package: str, test: str | None) -> None:
+def _failed(told: TestReport, package: str, test: str | None) -> None:
     """The events say so too; they would count even if the text did not."""
     if test:
         told.add(f"{package}.{test}", passed=False)

@@ -5,21 +5,23 @@ Rule: a file that declares entities is none; suites that count failures which no
 
 import xml.etree.ElementTree as ElementTree
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, Ended, Told
+from oracle.suites.command.readers.base import AS_A_WHOLE, CommandResult, TestReport
 
 NOT_COLLECTED = "collection failure"  # as pytest says it of a file: its tests are not known by name
 
 
-def read(ended: Ended) -> Told:
+def read(ended: CommandResult) -> TestReport:
     if ended.collected is None:
-        return Told(problem=f"the results file was not written (exit status {ended.exit}){_said(ended)}")
+        return TestReport(
+            problem=f"the results file was not written (exit status {ended.exit}){_said(ended)}"
+        )
     if "<!DOCTYPE" in ended.collected or "<!ENTITY" in ended.collected:
-        return Told(problem="the results file declares entities, which no JUnit XML does")
+        return TestReport(problem="the results file declares entities, which no JUnit XML does")
     try:
         root = ElementTree.fromstring(ended.collected)
     except ElementTree.ParseError as error:
-        return Told(problem=f"the results file is not XML: {error}")
-    told = Told()
+        return TestReport(problem=f"the results file is not XML: {error}")
+    told = TestReport()
     for test in root.iter("testcase"):
         if test.find("skipped") is not None:
             continue
@@ -44,6 +46,6 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 
 
-def _said(ended: Ended) -> str:
+def _said(ended: CommandResult) -> str:
     last = ended.tail.strip().splitlines()[-1:]
     return f": {last[0].strip()}" if last else ""

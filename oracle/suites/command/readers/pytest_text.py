@@ -6,7 +6,7 @@ Rule: where the names are fewer than the totals, one more case stands for the co
 import re
 from collections.abc import Iterator
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Ended, Told
+from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, CommandResult, TestReport
 
 TOTALS = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s")
 SUMMARY = re.compile(r"^(PASSED|FAILED|ERROR) (\S+::\S.*?|\S+\.py)(?: - (.*))?$")
@@ -14,11 +14,11 @@ VERBOSE = re.compile(r"^(\S+::\S.*?) (PASSED|FAILED|ERROR)(?: +\[ *\d+%\])?$")
 DISTRIBUTED = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (\S+::\S.*?)$")
 
 
-def read(ended: Ended) -> Told:
+def read(ended: CommandResult) -> TestReport:
     totals = [found[1] for line in ended.output.splitlines() if (found := TOTALS.match(line))]
     if not totals:
-        return Told(problem=f"the output has no summary of pytest (exit status {ended.exit})")
-    told, shown = Told(), set()
+        return TestReport(problem=f"the output has no summary of pytest (exit status {ended.exit})")
+    told, shown = TestReport(), set()
     for status, name, message in _lines(ended.output):
         shown.add((status, name))
         told.add(name if "::" in name else name + AS_A_WHOLE, passed=status == "PASSED", message=message)
@@ -27,7 +27,7 @@ def read(ended: Ended) -> Told:
     }
     passed, bad = counted.get("passed", 0), counted.get("failed", 0) + counted.get("error", 0)
     if not bad and not passed:
-        return Told(problem="no test ran")
+        return TestReport(problem="no test ran")
     if len(set(totals)) > 1:
         told.contradicts(f"the output has two summaries: {totals[0]}; {totals[-1]}")
     named = sum(status == "PASSED" for status, _ in shown)

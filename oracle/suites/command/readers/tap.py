@@ -5,14 +5,14 @@ Rule: without a plan, or with one that was not kept, tests may be missing, and t
 
 import re
 
-from oracle.suites.command.readers.base import Ended, Told
+from oracle.suites.command.readers.base import CommandResult, TestReport
 
 LINE = re.compile(r"(not )?ok\b\s*(\d+)?\s*(?:-\s*)?([^#]*)(?:#\s*(skip|todo)\S*.*)?", re.IGNORECASE)
 PLAN = re.compile(r"1\.\.(\d+)")
 
 
-def read(ended: Ended) -> Told:
-    told, seen, planned = Told(), 0, None
+def read(ended: CommandResult) -> TestReport:
+    told, seen, planned = TestReport(), 0, None
     for line in ended.output.splitlines():
         if plan := PLAN.match(line):
             planned = int(plan[1])
