@@ -1,1 +1,3 @@
-"""Measurements on the real parts, each printed with its bound beside it. Rule: nothing printed is a constant but the bounds."""
+"""Measurements on the real parts, each printed with its bound beside it. Rule: nothing printed is a constant
+but the bounds.
+"""

@@ -1,6 +1,7 @@
 """Owns the rival of the oracle: the barest loop over the same cases on the host, one loop for each core.
 
-Rule: it keeps what the commands print and does nothing else: no check, no time limit, no clean-up, no isolation.
+Rule: it keeps what the commands print and does nothing else: no check, no time limit, no clean-up, no
+isolation.
 """
 
 import os
@@ -17,7 +18,8 @@ from pathlib import Path
 from benchmarks.finished_engine import BUILD, CANDIDATE, REFERENCE, lay_out
 from harness.run.failure import Exit, VerbFailed
 
-# The distribution's own programs, which are those of the boxes too; in another PATH `python3` may be a script that looks for one.
+# The distribution's own programs, which are those of the boxes too; in another PATH `python3` may be a script
+# that looks for one.
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 SHELL = "for file in {share}/*; do {candidate} <$file; {reference} <$file; done >{kept} 2>&1"
 PYTHON = """

@@ -1,7 +1,8 @@
 """`python -m benchmarks.claims`: what a claim costs at the real door, and who wins it.
 
-Rule: the real server in a process of its own, over TCP; beside it in the same run, on the same machine, by the same clients, the
-SDK's own round trip of an empty tool, and claiming by a lock file that is committed and pushed.
+Rule: the real server in a process of its own, over TCP; beside it in the same run, on the same machine, by
+the same clients, the SDK's own round trip of an empty tool, and claiming by a lock file that is committed and
+pushed.
 """
 
 import asyncio
@@ -29,7 +30,9 @@ LOCK_WORKERS = 6
 
 @dataclass(frozen=True)
 class Size:
-    """Agents at once; claims of each agent; races of all of them for one task; SDK calls; lock-file claims; turns of the pair with the empty tool."""
+    """Agents at once; claims of each agent; races of all of them for one task; SDK calls; lock-file claims;
+    turns of the pair with the empty tool.
+    """
 
     agents: tuple[int, ...]
     claims: int
@@ -65,7 +68,9 @@ def measure(size: Size) -> tuple[list[Figure], dict[str, Any]]:
 
 
 def _beside_the_empty_tool(door: Door, empty: Door, size: Size) -> list[Figure]:
-    """In turn, and the order turned round each time: the machine's mood falls on both. The figure is the median of the turns' ratios."""
+    """In turn, and the order turned round each time: the machine's mood falls on both. The figure is the
+    median of the turns' ratios.
+    """
     pairs: dict[str, list[tuple[Load, Load]]] = {"sdk": [], "wire": []}
     for turn in range(size.turns):
         calls = {

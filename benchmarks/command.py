@@ -1,4 +1,5 @@
-"""Owns what all measurements share: the command line, the machine's description, the processor time of a process, the ways they end.
+"""Owns what all measurements share: the command line, the machine's description, the processor time of a
+process, the ways they end.
 
 Rule: progress goes to stderr, stdout is the result; a bound that is missed is no failure.
 """
@@ -80,7 +81,9 @@ def cpu_s(pid: int) -> float:
 
 
 def machine_s() -> tuple[float, float]:
-    """The processor time that all cores have been busy, whoever used them, and that they have had, in seconds."""
+    """The processor time that all cores have been busy, whoever used them, and that they have had, in
+    seconds.
+    """
     ticks = [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     idle = ticks[3] + ticks[4]
     return (sum(ticks) - idle) / TICKS_PER_S, sum(ticks) / TICKS_PER_S

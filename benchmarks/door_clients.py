@@ -1,7 +1,8 @@
-"""Owns the load at the MCP door: many agents in few processes, each with one kept connection, speaking JSON-RPC over HTTP/1.1 by hand.
+"""Owns the load at the MCP door: many agents in few processes, each with one kept connection, speaking
+JSON-RPC over HTTP/1.1 by hand.
 
-Rule: a client costs as little as possible, since it runs on the cores that it measures; what is sent is what an SDK client sends in
-the stateless protocol of 2026-07-28 (`first_call.py`), and every answer is read whole.
+Rule: a client costs as little as possible, since it runs on the cores that it measures; what is sent is what
+an SDK client sends in the stateless protocol of 2026-07-28 (`first_call.py`), and every answer is read whole.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""Owns the calls whose time is measured: agents at one MCP door, who claim and give back, race, or call a tool that does nothing."""
+"""Owns the calls whose time is measured: agents at one MCP door, who claim and give back, race, or call a
+tool that does nothing.
+"""
 
 import asyncio
 import time
@@ -84,7 +86,9 @@ class Door:
         return made
 
     async def claims(self, agents: int, claims: int) -> Load:
-        """Each agent claims a task of its own and gives it back; the claims are what is timed, together with all that they wait for."""
+        """Each agent claims a task of its own and gives it back; the claims are what is timed, together with
+        all that they wait for.
+        """
         wires = [Wire(self._port, token) for token in self._tokens[:agents]]
         load, each = Load(), max(1, claims // agents)
         try:

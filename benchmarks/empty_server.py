@@ -1,4 +1,5 @@
-"""The least that an MCP server can do: the SDK's own, with one tool that answers at once. Settings, port and HTTP are those of `mcp_server`.
+"""The least that an MCP server can do: the SDK's own, with one tool that answers at once. Settings, port and
+HTTP are those of `mcp_server`.
 
 `python -m benchmarks.empty_server` prints its port and serves until it is ended.
 """

@@ -1,4 +1,5 @@
-"""Owns the projects that the oracle's speed is measured on: the finished engine of examples/minisql with cases of our own, in a git repository.
+"""Owns the projects that the oracle's speed is measured on: the finished engine of examples/minisql with
+cases of our own, in a git repository.
 
 Rule: gone when left, its server with it.
 """
@@ -88,7 +89,9 @@ def lay_out(root: Path) -> None:
 
 
 class Gated(ServerClient):
-    """A runner's client that claims nothing until it is let through: what is measured begins when it is asked for."""
+    """A runner's client that claims nothing until it is let through: what is measured begins when it is asked
+    for.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(url, token)

@@ -1,4 +1,5 @@
-"""The smallest agent: one MCP tools/call over a plain socket, then it stays. It runs inside a box, as text given to `python3 -c`.
+"""The smallest agent: one MCP tools/call over a plain socket, then it stays. It runs inside a box, as text
+given to `python3 -c`.
 
 Rule: nothing but what the call needs is imported, so that the figures tell of the box and not of the client.
 """

@@ -114,7 +114,9 @@ class Sandboxes:
 
 @dataclass
 class Plain:
-    """`docker run` with the engine's own settings; the host's network stands for the door, and costs less to make than a bridge's."""
+    """`docker run` with the engine's own settings; the host's network stands for the door, and costs less to
+    make than a bridge's.
+    """
 
     engine: Engine
     served: Served

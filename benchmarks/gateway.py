@@ -1,7 +1,8 @@
-"""`python -m benchmarks.gateway`: what the model gateway adds to the first byte of a stream, and what memory it takes.
+"""`python -m benchmarks.gateway`: what the model gateway adds to the first byte of a stream, and what memory
+it takes.
 
-Rule: the same client asks the model directly, through a bare reverse proxy and through the gateway, in turns within one run,
-so that the machine's mood is the same for all three.
+Rule: the same client asks the model directly, through a bare reverse proxy and through the gateway, in turns
+within one run, so that the machine's mood is the same for all three.
 """
 
 import asyncio
@@ -141,7 +142,9 @@ def memories(memory: dict[str, tuple[float, float]]) -> list[Figure]:
 
 
 async def streams(way: Way, number: int, asks: int) -> list[float]:
-    """Seconds to the first byte of every answer. The streams begin one after the other, as agents do, and run at once."""
+    """Seconds to the first byte of every answer. The streams begin one after the other, as agents do, and run
+    at once.
+    """
     found = await asyncio.gather(
         *(_stream(way, index, asks, delay_s=index * 0.6 / number) for index in range(number))
     )

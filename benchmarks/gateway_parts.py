@@ -1,6 +1,8 @@
-"""`python -m benchmarks.gateway_parts model | proxy URL`: what stands around the gateway when it is measured, each a process of its own.
+"""`python -m benchmarks.gateway_parts model | proxy URL`: what stands around the gateway when it is measured,
+each a process of its own.
 
-Rule: the proxy is the smallest that streams, and the gateway's rival: the same server, the same client, nothing counted, kept or checked.
+Rule: the proxy is the smallest that streams, and the gateway's rival: the same server, the same client,
+nothing counted, kept or checked.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""Owns what a `kill -9` of the harness leaves, and how long the next `harness up` takes to remove it. Rule: both runs are real ones, processes of their own."""
+"""Owns what a `kill -9` of the harness leaves, and how long the next `harness up` takes to remove it. Rule:
+both runs are real ones, processes of their own.
+"""
 
 import os
 import selectors

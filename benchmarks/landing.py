@@ -1,7 +1,9 @@
-"""`python -m benchmarks.landing`: what a swarm lands in an hour, beside the bound that nobody can pass and beside three rivals.
+"""`python -m benchmarks.landing`: what a swarm lands in an hour, beside the bound that nobody can pass and
+beside three rivals.
 
-Rule: the real server, git and leases; agents' writing and the oracle's runs are simulated, in time that runs faster by `Pace.scale`.
-Times and rates that are told are those of the time simulated, unless they say otherwise.
+Rule: the real server, git and leases; agents' writing and the oracle's runs are simulated, in time that runs
+faster by `Pace.scale`. Times and rates that are told are those of the time simulated, unless they say
+otherwise.
 """
 
 import sys
@@ -27,7 +29,9 @@ KEYS = {DISJOINT: "disjoint", WHOLE: "whole", LOCKS: "locks", SERIAL: "serial", 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast simulated time runs, real seconds of warm-up and window, and how many cells run at once: as many as two cores carry easily."""
+    """How fast simulated time runs, real seconds of warm-up and window, and how many cells run at once: as
+    many as two cores carry easily.
+    """
 
     scale: float
     warm_s: float
@@ -58,7 +62,8 @@ class Size:
         return sorted({slots for _, some, _ in self.paces for slots in some})
 
 
-# 64 agents on two slots land as few as 16 do, and need as long a window; on eight they land so many that the machine would be the limit.
+# 64 agents on two slots land as few as 16 do, and need as long a window; on eight they land so many that the
+# machine would be the limit.
 FULL = Size(
     (
         (6, (2, 8), Pace(20, 45, 300, 8)),
@@ -254,7 +259,9 @@ def _oldest_s(found: Found) -> float:
 
 
 def _on_main(system: str, found: Sequence[Found]) -> list[Figure]:
-    """Over all cells of a system: what its main holds, from the first commit to the last; and the dearest cell."""
+    """Over all cells of a system: what its main holds, from the first commit to the last; and the dearest
+    cell.
+    """
     ours, key = system in OURS, KEYS[system]
     commits = f"of {sum(one.main.commits for one in found)} commits in {len(found)} cells"
     dearest = max(_runs(one) * (1 - one.cell.failing) for one in found)

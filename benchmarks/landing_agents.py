@@ -1,7 +1,8 @@
-"""Owns the agents of the simulation: each claims over MCP, writes for the time that was dealt to it, uploads by git over HTTP, pushes, and waits for the verdict.
+"""Owns the agents of the simulation: each claims over MCP, writes for the time that was dealt to it, uploads
+by git over HTTP, pushes, and waits for the verdict.
 
-Rule: an agent knows what its doors tell it, and nothing else. One whose change is refused mends it: another time of writing, another
-commit, on the same lease.
+Rule: an agent knows what its doors tell it, and nothing else. One whose change is refused mends it: another
+time of writing, another commit, on the same lease.
 """
 
 import asyncio

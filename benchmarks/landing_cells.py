@@ -1,6 +1,8 @@
-"""Owns one cell: so many agents and slots, one share of failing changes, one system; run for a warm-up and a window, and looked at afterwards.
+"""Owns one cell: so many agents and slots, one share of failing changes, one system; run for a warm-up and a
+window, and looked at afterwards.
 
-Rule: nothing before the window and nothing after it counts; what is on main is judged commit by commit, from its trees.
+Rule: nothing before the window and nothing after it counts; what is on main is judged commit by commit, from
+its trees.
 """
 
 import asyncio
@@ -73,7 +75,9 @@ class Found:
 
     @property
     def runs(self) -> tuple[int, int]:
-        """Of the oracle, about changes; and of main itself. A rival has none of main: what it tests becomes main."""
+        """Of the oracle, about changes; and of main itself. A rival has none of main: what it tests becomes
+        main.
+        """
         return self.tally.runs_in(self.window, self.main.ids if self.cell.system in OURS else ())
 
     @property
@@ -86,7 +90,9 @@ def run(cell: Cell, stop: threading.Event) -> Found:
 
 
 def merge_s(modules: int) -> float:
-    """m: a submission alone on an idle server, whose oracle takes no time, from `push` until it has landed; the median of a few."""
+    """m: a submission alone on an idle server, whose oracle takes no time, from `push` until it has landed;
+    the median of a few.
+    """
     with landing_site.opened(modules, closures=True, slots=2) as site:
         asyncio.run(_alone(site))
     return site.tally.quantile_s(Window(0, time.monotonic()), 0.5)

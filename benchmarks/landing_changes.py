@@ -1,6 +1,8 @@
-"""Owns what simulated agents write and how long things take: changes with their truth, and times dealt from decks. Rule: pure, and seeded.
+"""Owns what simulated agents write and how long things take: changes with their truth, and times dealt from
+decks. Rule: pure, and seeded.
 
-A deck holds equally likely values and is dealt out before it is shuffled again, so that the mean of any window is close to the mean.
+A deck holds equally likely values and is dealt out before it is shuffled again, so that the mean of any
+window is close to the mean.
 """
 
 import math
@@ -18,7 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Change:
-    """One file that says by its name whether the tree it is in is good: `bad` alone, `left` and `right` of one number only together."""
+    """One file that says by its name whether the tree it is in is good: `bad` alone, `left` and `right` of
+    one number only together.
+    """
 
     module: str
     number: int
@@ -52,7 +56,9 @@ class Deck(Generic[T]):
 
 @dataclass(frozen=True)
 class Load:
-    """What the draws of a cell depend on: mean authoring and oracle seconds, the share of changes that are bad by themselves, of pairs among the rest."""
+    """What the draws of a cell depend on: mean authoring and oracle seconds, the share of changes that are
+    bad by themselves, of pairs among the rest.
+    """
 
     author_s: float
     oracle_s: float
@@ -92,7 +98,9 @@ class Draws:
 
 
 def bound_per_h(load: Load, agents: int, slots: int, merge_s: float) -> float:
-    """B: what the agents can offer and the slots can test, each change once. `merge_s` is what a landing costs beside its run."""
+    """B: what the agents can offer and the slots can test, each change once. `merge_s` is what a landing
+    costs beside its run.
+    """
     return (
         (1 - load.failing)
         * 3600

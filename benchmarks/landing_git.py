@@ -1,4 +1,5 @@
-"""Owns the git of simulated authors: commits without a work tree, in one bare repository whose objects all clones of a cell share.
+"""Owns the git of simulated authors: commits without a work tree, in one bare repository whose objects all
+clones of a cell share.
 
 Rule: plumbing alone, the cheapest real way, so that the cores belong to what is measured.
 """
@@ -38,7 +39,9 @@ class Bare:
     # -- changes
 
     def commit(self, base: str | None, files: Mapping[str, str | None], message: str, ref: str) -> str:
-        """A commit on `base` with these files written, or taken away where they are None; `ref` is moved to it."""
+        """A commit on `base` with these files written, or taken away where they are None; `ref` is moved to
+        it.
+        """
         lines = [f"commit {ref}", "mark :1", "committer bench <bench@localhost> now", _data(message)]
         if base is not None:
             lines.append(f"from {base}")
@@ -53,7 +56,9 @@ class Bare:
         ).strip()
 
     def onto(self, main: str, commit: str, message: str) -> str | None:
-        """What `pull --rebase` makes of one commit: its changes in a new commit on `main`; None where they conflict."""
+        """What `pull --rebase` makes of one commit: its changes in a new commit on `main`; None where they
+        conflict.
+        """
         merged = subprocess.run(
             self._argv("merge-tree", "--write-tree", "--no-messages", main, commit),
             env=ENV,

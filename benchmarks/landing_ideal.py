@@ -1,6 +1,7 @@
 """Owns the gate that costs nothing: the same agents, slots and window in a computation. Rule: pure.
 
-It tells what a measurement can show: how near B the best gate comes in such a window, and how much the luck of the draw moves it.
+It tells what a measurement can show: how near B the best gate comes in such a window, and how much the luck
+of the draw moves it.
 """
 
 import heapq

@@ -1,4 +1,6 @@
-"""Owns the picture of the landings: a panel for each number of slots and share of failing changes, agents across, landings an hour up. Rule: without a display."""
+"""Owns the picture of the landings: a panel for each number of slots and share of failing changes, agents
+across, landings an hour up. Rule: without a display.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

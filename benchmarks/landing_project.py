@@ -1,4 +1,6 @@
-"""Owns the repository that landings are measured on: modules of one directory each, in one of two set-ups of the oracle. Rule: nothing of it is ever run."""
+"""Owns the repository that landings are measured on: modules of one directory each, in one of two set-ups of
+the oracle. Rule: nothing of it is ever run.
+"""
 
 from contextlib import AbstractContextManager
 from functools import partial
@@ -31,7 +33,9 @@ def module(number: int) -> str:
 
 
 def make(root: Path, *, modules: int, closures: bool) -> Path:
-    """With `closures` each module has a suite that reads that module alone; without, one suite reads everything."""
+    """With `closures` each module has a suite that reads that module alone; without, one suite reads
+    everything.
+    """
     names = [module(number) for number in range(modules)]
     suites = {name: f"{name}/**" for name in names} if closures else {"whole": "**"}
     config = HEAD + "".join(MODULE.format(module=name, repo=REPO) for name in names)

@@ -1,7 +1,8 @@
-"""Owns what landings are measured beside: the lock-file loop of published swarms, a serial queue, and batches with bisection as bors makes them.
+"""Owns what landings are measured beside: the lock-file loop of published swarms, a serial queue, and batches
+with bisection as bors makes them.
 
-Rule: real git, the same changes, times and truth as ours gets, and each choice that the literature leaves open made in their favour:
-nothing but git and the oracle costs them anything.
+Rule: real git, the same changes, times and truth as ours gets, and each choice that the literature leaves
+open made in their favour: nothing but git and the oracle costs them anything.
 """
 
 import asyncio
@@ -43,10 +44,11 @@ class Ground:
 
 
 class LockFiles:
-    """Each agent for itself: a claim is a commit on main; then write, pull --rebase, test, push, and once more when the push is rejected.
+    """Each agent for itself: a claim is a commit on main; then write, pull --rebase, test, push, and once
+    more when the push is rejected.
 
-    In its favour: every agent has a slot of its own, the lock is taken away by the commit of the work, and what only moved lock
-    files is not tested again.
+    In its favour: every agent has a slot of its own, the lock is taken away by the commit of the work, and
+    what only moved lock files is not tested again.
     """
 
     def __init__(self, ground: Ground):
@@ -104,7 +106,9 @@ class Waiting:
 
 
 class Queue:
-    """One gate with one run at a time: all that wait, up to `batch_max`, are merged and tested together, and halved when that fails."""
+    """One gate with one run at a time: all that wait, up to `batch_max`, are merged and tested together, and
+    halved when that fails.
+    """
 
     def __init__(self, ground: Ground, batch_max: int):
         self._ground, self._batch_max = ground, batch_max

@@ -1,4 +1,6 @@
-"""Owns how much a server keeps: its repository, database, log and memory. Rule: read from outside, while it serves."""
+"""Owns how much a server keeps: its repository, database, log and memory. Rule: read from outside, while it
+serves.
+"""
 
 import subprocess
 from dataclasses import dataclass

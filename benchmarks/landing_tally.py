@@ -1,4 +1,6 @@
-"""Owns what happened to the changes of one cell, and what of it lies inside the window of measurement. Rule: pure but for the clock's readings."""
+"""Owns what happened to the changes of one cell, and what of it lies inside the window of measurement. Rule:
+pure but for the clock's readings.
+"""
 
 import threading
 from collections.abc import Collection, Iterable
@@ -55,7 +57,9 @@ class Tally:
         return sum(verdict.landed for verdict in self.verdicts if window.holds(verdict.told))
 
     def runs_in(self, window: Window, main: Collection[str] = ()) -> tuple[int, int]:
-        """Those that decided about changes, and those of commits that were `main` already: checks of it, made while runners were idle."""
+        """Those that decided about changes, and those of commits that were `main` already: checks of it, made
+        while runners were idle.
+        """
         within = [of in main for at, of in self.runs if window.holds(at)]
         return within.count(False), within.count(True)
 
@@ -76,7 +80,9 @@ class Tally:
 
 @dataclass(frozen=True)
 class History:
-    """What is found on main afterwards: its commits (ids), how many of their trees are red, and how many touch no module."""
+    """What is found on main afterwards: its commits (ids), how many of their trees are red, and how many
+    touch no module.
+    """
 
     ids: frozenset[str]
     red: int

@@ -1,6 +1,8 @@
-"""Owns claiming as swarms did it: a lock file per task, committed and pushed to main; who is rejected pulls and looks again.
+"""Owns claiming as swarms did it: a lock file per task, committed and pushed to main; who is rejected pulls
+and looks again.
 
-Rule: plain git, each worker with a clone of its own, as their prompts told them: pull --rebase, write the lock, commit, push, retry.
+Rule: plain git, each worker with a clone of its own, as their prompts told them: pull --rebase, write the
+lock, commit, push, retry.
 """
 
 import subprocess

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.long_run`: very many landings on one repository, and what of the last ones is dearer or larger than of the first ones.
+"""`python -m benchmarks.long_run`: very many landings on one repository, and what of the last ones is dearer
+or larger than of the first ones.
 
-Rule: the real server through its outer doors; changes are small and disjoint, the oracle answers at once, and the tree keeps its
-size: what grows is history alone.
+Rule: the real server through its outer doors; changes are small and disjoint, the oracle answers at once, and
+the tree keeps its size: what grows is history alone.
 """
 
 import asyncio
@@ -43,7 +44,9 @@ SESSION_LANDINGS = 10  # then the agent has another session: a new token, and a 
 
 @dataclass(frozen=True)
 class Tenth:
-    """`wall_s` and `cpu_s` (the server's) are for one landing, `push_s` is the median from a push until its verdict."""
+    """`wall_s` and `cpu_s` (the server's) are for one landing, `push_s` is the median from a push until its
+    verdict.
+    """
 
     landings: int
     wall_s: float

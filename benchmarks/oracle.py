@@ -1,6 +1,7 @@
 """`python -m benchmarks.oracle`: how fast the oracle answers, beside the barest loop over the same cases.
 
-Rule: a real server process, a real runner, everything over HTTP; what is compared is measured in turn, in an order that turns round.
+Rule: a real server process, a real runner, everything over HTTP; what is compared is measured in turn, in an
+order that turns round.
 """
 
 import statistics
@@ -28,7 +29,9 @@ SHOUT = "tr a-z A-Z\n"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: cases, repetitions of their first run, askings of the same tree again, rounds of one case, cases of the two suites."""
+    """How much is measured: cases, repetitions of their first run, askings of the same tree again, rounds of
+    one case, cases of the two suites.
+    """
 
     cases: int
     repetitions: int
@@ -115,7 +118,9 @@ def timed(judge: Judge, suite: str, cases: int) -> float:
 
 
 def changed(engine: Engine, images: Images, run: str, size: Size) -> list[Figure]:
-    """A commit with one more changed file, read by one suite of two: which cases ran again, and how long both verdicts took."""
+    """A commit with one more changed file, read by one suite of two: which cases ran again, and how long both
+    verdicts took.
+    """
     say("one changed file")
     words = {f"cases/words/{number:03}.txt": f"word {number}\n" for number in range(size.small)}
     sql = {f"cases/sql/{name}": text for name, text in sql_cases.files(size.small, seed=2).items()}
@@ -149,7 +154,9 @@ def changed(engine: Engine, images: Images, run: str, size: Size) -> list[Figure
 
 
 def ones(engine: Engine, images: Images, run: str, size: Size) -> list[Figure]:
-    """Suites of one case each: to the server and the boxes each is a new tree, and a case that the reference has not answered yet."""
+    """Suites of one case each: to the server and the boxes each is a new tree, and a case that the reference
+    has not answered yet.
+    """
     say("one case in a warm sandbox")
     names = [f"one{number}" for number in range(ONES + 1)]
     suites = [suite(name, f"cases/{name}/*.sql", build=False) for name in names]

@@ -1,4 +1,6 @@
-"""Owns what the measurements run on: a small git repository with its configuration, and a server over it. Rule: gone when left."""
+"""Owns what the measurements run on: a small git repository with its configuration, and a server over it.
+Rule: gone when left.
+"""
 
 import subprocess
 import tempfile

@@ -1,4 +1,6 @@
-"""Owns how measurements are told: as a table for people, as Markdown to paste, as JSON for programs. Rule: pure; the bound stands beside the figure."""
+"""Owns how measurements are told: as a table for people, as Markdown to paste, as JSON for programs. Rule:
+pure; the bound stands beside the figure.
+"""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +12,8 @@ HEAD = ("measured", "value", "bound", "ratio", "from")
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. `bound` is the most it may be (or the least, with `at_least`), or None; `about` says what it was made from.
+    """One measured number. `bound` is the most it may be (or the least, with `at_least`), or None; `about`
+    says what it was made from.
 
     A figure without a label is a part of others: JSON has it, the table does not.
     """

@@ -1,7 +1,9 @@
-"""`python -m benchmarks.restart`: how long after `kill -9` the server answers a tool call again, with much in its state.
+"""`python -m benchmarks.restart`: how long after `kill -9` the server answers a tool call again, with much in
+its state.
 
-Rule: from the start of the process to the first answer, imports and recovery and all; beside it in the same run, in turn, the SDK's
-server with an empty tool and no state. Processor time stands beside wall time: a busy machine moves it less.
+Rule: from the start of the process to the first answer, imports and recovery and all; beside it in the same
+run, in turn, the SDK's server with an empty tool and no state. Processor time stands beside wall time: a busy
+machine moves it less.
 """
 
 import json

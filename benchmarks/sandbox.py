@@ -1,4 +1,5 @@
-"""`python -m benchmarks.sandbox`: what a sandbox costs in time and memory, and what is left when things end badly.
+"""`python -m benchmarks.sandbox`: what a sandbox costs in time and memory, and what is left when things end
+badly.
 
 Rule: the real server, the real engine, the real start path.
 """
@@ -17,7 +18,9 @@ from harness.images.images import Images
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: batches of so many starts each so many times, connected agents, agents of the run that is killed."""
+    """How much is measured: batches of so many starts each so many times, connected agents, agents of the run
+    that is killed.
+    """
 
     repetitions: dict[int, int]
     agents: int

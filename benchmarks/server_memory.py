@@ -1,4 +1,6 @@
-"""Owns the memory of a server with many agents connected, each through its own door. Rule: the agents are real SDK clients, in both protocol eras."""
+"""Owns the memory of a server with many agents connected, each through its own door. Rule: the agents are
+real SDK clients, in both protocol eras.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,6 @@
-"""Owns the small SQL cases that the oracle's speed is measured on. Rule: pure; the same seed gives the same cases, and no two are alike."""
+"""Owns the small SQL cases that the oracle's speed is measured on. Rule: pure; the same seed gives the same
+cases, and no two are alike.
+"""
 
 import random
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Owns the time from a start to the first tool call, of sandboxes beside plain containers.
 
-Rule: both ends of a time are read off the machine's one clock, and a call is made when the server has written it down.
+Rule: both ends of a time are read off the machine's one clock, and a call is made when the server has written
+it down.
 """
 
 import statistics
@@ -67,7 +68,9 @@ class Starts:
     def measure(
         self, agents: Sequence[Agent], repetitions: dict[int, int], say: Callable[[str], None]
     ) -> None:
-        """Plain and ours in turn, and the order turned round with each repetition: the machine's mood falls on both."""
+        """Plain and ours in turn, and the order turned round with each repetition: the machine's mood falls
+        on both.
+        """
         for turn in range(max(repetitions.values())):
             for count in [count for count, times in repetitions.items() if turn < times]:
                 for agent in agents:

@@ -59,7 +59,8 @@ class ServerClient:
             str, int
         ] = {}  # by runner, which has one at a time and is named with every request about it
         timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        # Room for every supervisor and runner thread to wait at once; trust_env off: no proxy may see the token.
+        # Room for every supervisor and runner thread to wait at once; trust_env off: no proxy may see the
+        # token.
         limits = httpx2.Limits(
             max_connections=256, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_S
         )
@@ -103,7 +104,9 @@ class ServerClient:
         return self._json("GET", "/api/events", params=_given(query))["events"]
 
     def spending(self) -> Json:
-        """What models were asked and what it cost: in all, by agent, session, task and model, and per landed change."""
+        """What models were asked and what it cost: in all, by agent, session, task and model, and per landed
+        change.
+        """
         return self._json("GET", "/api/spending")
 
     def commits(self, repo: str | None = None) -> list[Json]:
@@ -205,7 +208,9 @@ class ServerClient:
     def tasks_from_oracle(
         self, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool
     ) -> Json:
-        """{"made", "closed", "kept", "no_module", "left_out"}, or {"running": {suite: job}} where main is not measured yet."""
+        """{"made", "closed", "kept", "no_module", "left_out"}, or {"running": {suite: job}} where main is not
+        measured yet.
+        """
         body = {"suite": suite, "module": module, "limit": limit, "dry_run": dry_run}
         return self._json("POST", "/api/tasks/from-oracle", body=body)
 
@@ -220,7 +225,9 @@ class ServerClient:
         return self._json("POST", "/api/tokens", body={"agent": agent})
 
     def revoke_token(self, token: int, *, keeps_lease: bool = False) -> Json:
-        """{"agent", "ended", "pinned"}: the tasks whose leases ended with it, and those that end once the gate has refused them."""
+        """{"agent", "ended", "pinned"}: the tasks whose leases ended with it, and those that end once the
+        gate has refused them.
+        """
         return self._json("DELETE", f"/api/tokens/{token}", params={"lease": "keep"} if keeps_lease else None)
 
     # -- the wire --------------------------------------------------------------------------------------------

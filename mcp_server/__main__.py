@@ -29,7 +29,9 @@ KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 
 
 def main() -> int:
-    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration or the cases cannot, 3 the address cannot."""
+    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration or the cases cannot, 3 the
+    address cannot.
+    """
     given = _arguments()
     faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -41,8 +43,10 @@ def main() -> int:
         return _unusable(loaded)
     try:
         listener = socket.create_server((given.host, given.port), backlog=256)
-        # Head and body of an answer are two writes: without this the second waits 40 ms for the first to be acknowledged.
-        # asyncio sets it on what it accepts only where the listener names its protocol; a listener's own is inherited.
+        # Head and body of an answer are two writes: without this the second waits 40 ms for the first to be
+        # acknowledged.
+        # asyncio sets it on what it accepts only where the listener names its protocol; a listener's own is
+        # inherited.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as taken:
         print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
@@ -88,7 +92,9 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
     server = uvicorn.Server(settings)
     doors = Doors(server, state.doors)
     settings.app = app.build(world, doors)
-    gc.freeze()  # what is there by now stays: a full collection would look through it all again, 120 ms in which nobody is answered
+    # what is there by now stays: a full collection would look through it all again, 120 ms in which nobody is
+    # answered
+    gc.freeze()
     port = listener.getsockname()[1]
     about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
     async with asyncio.TaskGroup() as group:

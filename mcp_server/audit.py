@@ -1,7 +1,8 @@
 """The audit log: events written in the transaction of their change, chained, and signed from time to time.
 
-A published checkpoint stands in three places: the table, the file `audit/checkpoints`, and the trailer of every landed
-commit. Whoever shortens or rewrites the log has to change all three, and every clone holds the third.
+A published checkpoint stands in three places: the table, the file `audit/checkpoints`, and the trailer of
+every landed commit. Whoever shortens or rewrites the log has to change all three, and every clone holds the
+third.
 """
 
 import base64
@@ -77,7 +78,9 @@ class SigningKey:
 
     @classmethod
     def open(cls, path: Path) -> "SigningKey":
-        """Reads the key, or makes one where there is none: a whole one under its name, or after a power loss none."""
+        """Reads the key, or makes one where there is none: a whole one under its name, or after a power loss
+        none.
+        """
         if path.exists():
             loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
             assert isinstance(loaded, Ed25519PrivateKey)
@@ -162,7 +165,9 @@ class Audit:
             os.fsync(file.fileno())
 
     def verify(self, witnesses: Iterable[chain.Checkpoint] = ()) -> dict:
-        """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of main."""
+        """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of
+        main.
+        """
         with self._store.read() as tx:
             stored = rows.all_checkpoints(tx)
             entries = [chain.ChainEntry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
@@ -199,7 +204,9 @@ class Audit:
 
 
 def _value(raw: bytes) -> object:
-    """What a body holds; the bytes themselves, which no entry's hash covers, where it is not the JSON that we write."""
+    """What a body holds; the bytes themselves, which no entry's hash covers, where it is not the JSON that we
+    write.
+    """
     if not isinstance(raw, bytes):  # SQLite keeps whatever type somebody else wrote
         return repr(raw)
     try:
@@ -210,7 +217,9 @@ def _value(raw: bytes) -> object:
 
 
 def _copied_wrong(entries: list[chain.ChainEntry], copies: dict[int, dict]) -> list[str]:
-    """Queries read the columns beside a body: whoever changes only these hides an event without breaking the chain."""
+    """Queries read the columns beside a body: whoever changes only these hides an event without breaking the
+    chain.
+    """
     found = []
     for entry in entries:
         if isinstance(entry.body, dict) and any(
@@ -226,7 +235,9 @@ def _tells_of_a_secret(name: str) -> bool:
 
 
 def redacted(value, name: str = ""):
-    """Arguments as they may be logged: secrets hidden by their name or their look, long texts replaced by their hash."""
+    """Arguments as they may be logged: secrets hidden by their name or their look, long texts replaced by
+    their hash.
+    """
     if _tells_of_a_secret(name):
         return "(secret)"
     if isinstance(value, dict):

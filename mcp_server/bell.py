@@ -1,4 +1,6 @@
-"""The bell: rings when something changed, so that a waiting call looks again. It carries no data and may ring for nothing."""
+"""The bell: rings when something changed, so that a waiting call looks again. It carries no data and may ring
+for nothing.
+"""
 
 import asyncio
 

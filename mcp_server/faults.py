@@ -1,4 +1,5 @@
-"""Where a test ends the server: at the point that HARNESS_FAULT names when its process starts, as suddenly as kill -9 does.
+"""Where a test ends the server: at the point that HARNESS_FAULT names when its process starts, as suddenly as
+kill -9 does.
 
 Rule: without that variable nothing here does anything, and nothing but a test sets it.
 """
@@ -43,7 +44,9 @@ _armed: str | None = None
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Once, by the process's main. Raises ValueError where there is no such point: a test would wait for it in vain."""
+    """Once, by the process's main. Raises ValueError where there is no such point: a test would wait for it
+    in vain.
+    """
     global _armed
     _armed = environment.get(VARIABLE)
     if _armed is not None and _armed not in POINTS:

@@ -1,4 +1,6 @@
-"""What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models. Made by the composition root."""
+"""What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models.
+Made by the composition root.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -40,7 +42,8 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
     red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
-    # Of the runners, by `steady_ms`, and true only while this process lives: its next start takes all jobs back.
+    # Of the runners, by `steady_ms`, and true only while this process lives: its next start takes all jobs
+    # back.
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last
     renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
     steady_ms: Callable[[], int] = steady_ms
@@ -76,8 +79,8 @@ class World:
         return [name for name, suite in self.config.suites.items() if suite.repo == repo]
 
     def at_one_moment(self) -> "World":
-        """This world with its clock standing still. What one transaction decides it decides at one moment: were the clock
-        read twice, a lease could be live for the decision and over for its answer."""
+        """This world with its clock standing still. What one transaction decides it decides at one moment:
+        were the clock read twice, a lease could be live for the decision and over for its answer."""
         now_ms = self.now_ms()
         return replace(self, now_ms=lambda: now_ms)
 

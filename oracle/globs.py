@@ -1,4 +1,6 @@
-"""Owns path globs over repository paths: `*` and `?` stay within one name, `**` spans any number of directories."""
+"""Owns path globs over repository paths: `*` and `?` stay within one name, `**` spans any number of
+directories.
+"""
 
 import re
 from functools import lru_cache
@@ -15,7 +17,9 @@ def matches_any(globs: tuple[str, ...], path: str) -> bool:
 
 
 def fixed_prefix(glob: str) -> str:
-    """The directories before the first wildcard, with their slash: "oracle/cases/**/*.sql" -> "oracle/cases/"."""
+    """The directories before the first wildcard, with their slash: "oracle/cases/**/*.sql" ->
+    "oracle/cases/".
+    """
     kept = []
     for part in glob.split("/")[:-1]:
         if any(sign in part for sign in WILD):

@@ -1,6 +1,8 @@
-"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace] [npm]`, by default the first three.
+"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace] [npm]`, by default the
+first three.
 
-Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the command to type.
+Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the
+command to type.
 """
 
 import re
@@ -39,7 +41,9 @@ def compose():
 
 
 def strace():
-    """For the tests of power loss alone, which are skipped without it: they record what a server writes, and replay it."""
+    """For the tests of power loss alone, which are skipped without it: they record what a server writes, and
+    replay it.
+    """
     if machine.find("strace") or not machine.is_debian():
         return
     try:

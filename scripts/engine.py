@@ -1,9 +1,9 @@
 """Owns having a Docker engine: ask whether one answers, else install and start one, and wait for it.
 
 Rule: an engine that answers is used as it is; one that this started is left running for the next time.
-HARNESS_ENGINE_DIR=DIR keeps such an engine's socket, data, log and pid file below DIR; beside another engine it needs a
-network namespace of its own too (`unshare --net`), because engines share the bridge docker0. HARNESS_ENGINE_ARGS are
-more arguments for it.
+HARNESS_ENGINE_DIR=DIR keeps such an engine's socket, data, log and pid file below DIR; beside another engine
+it needs a network namespace of its own too (`unshare --net`), because engines share the bridge docker0.
+HARNESS_ENGINE_ARGS are more arguments for it.
 """
 
 import os
@@ -22,7 +22,8 @@ PING_S = 5.0
 START_S = 60.0
 POLL_S = 0.2
 LOG_TAIL_LINES = 15
-# Where the kernel or the container around us forbids packet filters: sandboxes have no network, and builds use the host's.
+# Where the kernel or the container around us forbids packet filters: sandboxes have no network, and builds
+# use the host's.
 # An engine started so removes docker0, also when another engine uses it: never beside another.
 WITHOUT_BRIDGE = ["--iptables=false", "--bridge=none"]
 
@@ -79,7 +80,9 @@ def provide(path):
 
 
 def start(root, path):
-    """Starts dockerd in the background; a second time without a bridge, where packet filters are what it fails at."""
+    """Starts dockerd in the background; a second time without a bridge, where packet filters are what it
+    fails at.
+    """
     log = private("dockerd.log") or LOG
     if private("dockerd.log"):
         os.makedirs(os.environ["HARNESS_ENGINE_DIR"], exist_ok=True)
@@ -133,7 +136,9 @@ def is_engine(pid):
 
 
 def forget_stale_pid(root):
-    """dockerd refuses to start while its pid file names any living process, also one that took the number over."""
+    """dockerd refuses to start while its pid file names any living process, also one that took the number
+    over.
+    """
     file = private("dockerd.pid") or PID_FILE
     try:
         with open(file, encoding="ascii") as said:

@@ -1,6 +1,7 @@
 """Owns what the set-up may do to this machine: say what is missing, ask, and install Debian packages.
 
-Rule: standard library only, and a Python older than the project needs must still reach the message that says so.
+Rule: standard library only, and a Python older than the project needs must still reach the message that says
+so.
 """
 
 import os

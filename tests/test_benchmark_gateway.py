@@ -1,4 +1,6 @@
-"""The benchmark of the gateway runs, tells every figure with its bound, and leaves nothing. Its figures are the machine's, and not judged here."""
+"""The benchmark of the gateway runs, tells every figure with its bound, and leaves nothing. Its figures are
+the machine's, and not judged here.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""The benchmarks run, tell every figure with its bound, and leave nothing. Their figures are the machine's, and not judged here."""
+"""The benchmarks run, tell every figure with its bound, and leave nothing. Their figures are the machine's,
+and not judged here.
+"""
 
 import json
 import os

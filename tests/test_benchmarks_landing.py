@@ -1,4 +1,5 @@
-"""The benchmarks of landings: the truth they judge by, the rivals, and that quick runs tell every figure and leave nothing.
+"""The benchmarks of landings: the truth they judge by, the rivals, and that quick runs tell every figure and
+leave nothing.
 
 Their figures are the machine's, and not judged here.
 """

@@ -1,4 +1,6 @@
-"""What `make` does before anything else: .venv, git, the engine; for real, in scratch directories and beside the engine that runs."""
+"""What `make` does before anything else: .venv, git, the engine; for real, in scratch directories and beside
+the engine that runs.
+"""
 
 import importlib
 import os
@@ -178,7 +180,9 @@ needs_dockerd = pytest.mark.skipif(
 
 @pytest.fixture
 def engine_dir() -> Iterator[Path]:
-    """A place for an engine beside the one that runs; a short one, for a socket's path has 108 bytes. Its engine is ended."""
+    """A place for an engine beside the one that runs; a short one, for a socket's path has 108 bytes. Its
+    engine is ended.
+    """
     place = Path(tempfile.mkdtemp(prefix="eng", dir="/tmp"))
     yield place
     try:

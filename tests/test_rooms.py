@@ -1,4 +1,6 @@
-"""The rooms and their doors: who may import what. The contracts are in .importlinter; each is also shown to bite."""
+"""The rooms and their doors: who may import what. The contracts are in .importlinter; each is also shown to
+bite.
+"""
 
 import configparser
 import os

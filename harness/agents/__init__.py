@@ -1,4 +1,6 @@
-"""Owns which kinds of agents there are. Rule: one adapter per kind, each in a file of its own; a new kind is one line here."""
+"""Owns which kinds of agents there are. Rule: one adapter per kind, each in a file of its own; a new kind is
+one line here.
+"""
 
 from harness.agents.base import Adapter
 from harness.agents.claude import Claude

@@ -1,4 +1,6 @@
-"""Owns what the supervisor knows of any kind of agent. Rule: an adapter is pure: values in, values out; it reads no file and starts nothing."""
+"""Owns what the supervisor knows of any kind of agent. Rule: an adapter is pure: values in, values out; it
+reads no file and starts nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +12,8 @@ from mcp_server.config import AgentSpec
 
 HOME = PurePosixPath("/home/agent")  # a tmpfs in the sandbox; `files` of a launch are written below it
 URL = "http://127.0.0.1:8765"  # the server, as a sandbox sees it
-TOKEN = "$HARNESS_TOKEN"  # as the whole value of a variable it stands for the session's token, which no adapter ever sees
+# as the whole value of a variable it stands for the session's token, which no adapter ever sees
+TOKEN = "$HARNESS_TOKEN"
 
 
 class Mark(StrEnum):
@@ -27,7 +30,9 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class AgentEvent:
-    """One thing that an agent's output tells. Of a quota: `wait_until_ms` is when it ends, or `wait_s` how long it lasts from now on."""
+    """One thing that an agent's output tells. Of a quota: `wait_until_ms` is when it ends, or `wait_s` how
+    long it lasts from now on.
+    """
 
     mark: Mark
     text: str

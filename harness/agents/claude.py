@@ -82,7 +82,9 @@ def _block(block: Mapping[str, Any]) -> AgentEvent | None:
 
 
 def result(told: Mapping[str, Any]) -> AgentEvent:
-    """How the run ended. A failed one says `subtype: success` too, so `is_error` decides; what it says is under `result` or `error`."""
+    """How the run ended. A failed one says `subtype: success` too, so `is_error` decides; what it says is
+    under `result` or `error`.
+    """
     used = told.get("usage") if isinstance(told.get("usage"), dict) else {}
     cached = sum(
         number

@@ -1,4 +1,6 @@
-"""Owns what the vendors' programs have in common as agents: the way to their models and to our tools. Rule: pure."""
+"""Owns what the vendors' programs have in common as agents: the way to their models and to our tools. Rule:
+pure.
+"""
 
 from collections.abc import Callable, Mapping
 

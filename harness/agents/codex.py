@@ -12,7 +12,8 @@ from harness.agents.base import AgentEvent, Launch, Mark, Seat
 from harness.agents.client import Client, model, tools
 from harness.connect import clients
 
-# A provider of its own name: the built-in one tries a WebSocket first. Without plugins = false it asks for some at every start;
+# A provider of its own name: the built-in one tries a WebSocket first. Without plugins = false it asks for
+# some at every start;
 # without unbounded_connection_retries = false it waits for ever for a server that is away.
 CONFIG = """\
 model_provider = "gateway"

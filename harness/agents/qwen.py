@@ -1,4 +1,5 @@
-"""Owns kind "qwen": Qwen Code on any OpenAI-compatible account; its stream-json has Claude Code's form. Rule: pure.
+"""Owns kind "qwen": Qwen Code on any OpenAI-compatible account; its stream-json has Claude Code's form. Rule:
+pure.
 
 Tried with 0.24.4; docs/agents.md tells what works.
 """

@@ -1,4 +1,5 @@
-"""Owns what the words of an agent's program mean for its session: a quota, a login, a question, or plain trouble.
+"""Owns what the words of an agent's program mean for its session: a quota, a login, a question, or plain
+trouble.
 
 Rule: pure, and only for what a program says last: most of them tell of each try too, and go on.
 """
@@ -39,14 +40,17 @@ def trouble(text: str) -> AgentEvent:
     text = text.strip()[:TEXT_MAX] or "it gave no reason"
     if BUDGET.search(text):
         return AgentEvent(Mark.ERROR, text)
-    # A quota first: its words are the narrower ones, and vendors call a spent plan many things, "authentication" among them.
+    # A quota first: its words are the narrower ones, and vendors call a spent plan many things,
+    # "authentication" among them.
     if QUOTA.search(text):
         return AgentEvent(Mark.QUOTA, text, until_ms(text), wait_s(text))
     return AgentEvent(Mark.AUTH if AUTH.search(text) else Mark.ERROR, text)
 
 
 def ending(text: str, told: str = "") -> AgentEvent:
-    """What a program's last words mean when it ended well: nobody will answer a question. `told`: what it used."""
+    """What a program's last words mean when it ended well: nobody will answer a question. `told`: what it
+    used.
+    """
     text = text.strip()[:TEXT_MAX]
     said = " ".join(filter(None, (text, f"({told})" if told else "")))
     return AgentEvent(Mark.ASKED if text.endswith("?") else Mark.RESULT, said)

@@ -1,4 +1,6 @@
-"""Owns kind "scripted": the player plays a playbook, then, after a death, the playbook's `.again` sibling. Rule: pure."""
+"""Owns kind "scripted": the player plays a playbook, then, after a death, the playbook's `.again` sibling.
+Rule: pure.
+"""
 
 import json
 from collections.abc import Mapping

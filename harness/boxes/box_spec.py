@@ -1,4 +1,6 @@
-"""Owns what a box is and how that reads in the engine's API. Rule: pure; the defaults are the strictest that still run a program."""
+"""Owns what a box is and how that reads in the engine's API. Rule: pure; the defaults are the strictest that
+still run a program.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +69,8 @@ def to_api(spec: BoxSpec) -> dict[str, Any]:
 
 def _host(spec: BoxSpec) -> dict[str, Any]:
     memory = spec.memory_mb << 20
-    # Without this the engine writes the host's resolvers into the box, where a look-up would wait for what it cannot reach.
+    # Without this the engine writes the host's resolvers into the box, where a look-up would wait for what it
+    # cannot reach.
     resolvers = {"Dns": ["127.0.0.1"]} if spec.network == "none" else {}
     host: dict[str, Any] = {
         "Mounts": [*map(_bind, spec.binds), *map(_volume, spec.volumes)], "Tmpfs": dict(spec.tmpfs), "ReadonlyRootfs": spec.read_only,
@@ -81,7 +84,8 @@ def _host(spec: BoxSpec) -> dict[str, Any]:
 
 
 def _bind(bind: Bind) -> dict[str, Any]:
-    # Propagation stays the engine's choice: it refuses rprivate for a source inside its own data root (a named volume).
+    # Propagation stays the engine's choice: it refuses rprivate for a source inside its own data root (a
+    # named volume).
     return {"Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only}
 
 

@@ -1,4 +1,6 @@
-"""Owns the only door to Docker: boxes, volumes, the sweep. Rule: the world broke -> BoxBroke is raised; a command ended -> a value is returned."""
+"""Owns the only door to Docker: boxes, volumes, the sweep. Rule: the world broke -> BoxBroke is raised; a
+command ended -> a value is returned.
+"""
 
 import contextlib
 import functools
@@ -147,13 +149,15 @@ class Box:
         silence_s: float = math.inf,
         output_bytes_max: int = OUTPUT_BYTES_MAX,
     ) -> ExecResult:
-        """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at output_bytes_max.
+        """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at
+        output_bytes_max.
 
         What gives stdin is called while the command starts; timeout_s begins when it has given it.
-        A command that says nothing for silence_s may have been stopped by another of its user's processes: they are all
-        told to go on. Silent for as long again it has timed out. At timeout_s every process of that user in this box but pid 1 is killed (the engine cannot end a single exec, and
-        a daemonised child would escape anything finer); if that fails too, the box is killed. Raises BoxBroke if the box
-        is not running or dies meanwhile.
+        A command that says nothing for silence_s may have been stopped by another of its user's processes:
+        they are all told to go on. Silent for as long again it has timed out. At timeout_s every process of
+        that user in this box but pid 1 is killed (the engine cannot end a single exec, and a daemonised child
+        would escape anything finer); if that fails too, the box is killed. Raises BoxBroke if the box is not
+        running or dies meanwhile.
         """
         with _breaking(f"box {self.name}: exec {next(iter(argv), '')}"):
             exec_id = self._api.exec_create(
@@ -215,7 +219,9 @@ class Box:
             return False
 
     def follow_logs(self) -> Iterator[tuple[str, bytes]]:
-        """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended or is gone."""
+        """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended
+        or is gone.
+        """
         log = frames.Log()
         while True:
             follow = self.alive()  # asked before reading: the last pass then reads a log that is complete
@@ -350,7 +356,8 @@ class Engine:
         return {row["Name"]: row["Labels"] or {} for row in rows}
 
     def sweep(self, labels: Mapping[str, str | None]) -> Swept:
-        """Removes every box, then every volume, that carries all these labels. An empty filter would remove all: refused.
+        """Removes every box, then every volume, that carries all these labels. An empty filter would remove
+        all: refused.
 
         What appears meanwhile (a box that was just being made) is removed too, within SWEEP_TRIES looks.
         """

@@ -1,4 +1,6 @@
-"""Owns the engine's multiplexed byte streams (exec and logs). Rule: it knows sockets and frames, and nothing of containers."""
+"""Owns the engine's multiplexed byte streams (exec and logs). Rule: it knows sockets and frames, and nothing
+of containers.
+"""
 
 import math
 import selectors
@@ -60,7 +62,9 @@ class Hijacked:
         self._early = self._read_ahead()
 
     def _read_ahead(self) -> bytes:
-        """Output that http.client buffered together with the answer's header: without this, a fast command loses it."""
+        """Output that http.client buffered together with the answer's header: without this, a fast command
+        loses it.
+        """
         if self._response is None:
             return b""
         buffered = self._response.raw._fp.fp
@@ -112,7 +116,9 @@ class Talk:
         return bytes(self._kept[STDERR])
 
     def run(self, deadline: float, *, ended: Callable[[], bool], silence_s: float = math.inf) -> bool:
-        """True once the outputs are closed, or quiet after `ended()`; False at the deadline (time.monotonic) or after such a silence."""
+        """True once the outputs are closed, or quiet after `ended()`; False at the deadline (time.monotonic)
+        or after such a silence.
+        """
         self._heard = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(
@@ -180,7 +186,9 @@ class Log:
         return int(datetime.fromisoformat(f"{min(stamps)[:19]}+00:00").timestamp()) if stamps else 0
 
     def read(self, raw: FrameReader) -> Iterator[tuple[str, bytes]]:
-        """Every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at most 16 KB of output."""
+        """Every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at most 16 KB
+        of output.
+        """
         before = dict(self._seen)
         while len(head := raw.read(HEADER.size)) == HEADER.size:
             number, length = HEADER.unpack(head)

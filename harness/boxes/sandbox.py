@@ -1,4 +1,6 @@
-"""Owns the hardening profile and the boxes of an agent's session. Rule: everything it makes carries the run's label, so that a sweep finds it."""
+"""Owns the hardening profile and the boxes of an agent's session. Rule: everything it makes carries the run's
+label, so that a sweep finds it.
+"""
 
 import contextlib
 import functools
@@ -16,7 +18,8 @@ DOOR_TARGET = "/run/harness"
 WORKSPACE = "/workspace"
 URL_INSIDE = "http://127.0.0.1:8765"
 ENTRY = ("python3", "-I", "/opt/harness/entry.py")
-# exec is allowed on both: build tools and CLIs unpack and run programs there, and /workspace allows it anyway.
+# exec is allowed on both: build tools and CLIs unpack and run programs there, and /workspace allows it
+# anyway.
 TMPFS = {
     "/tmp": "rw,exec,nosuid,nodev,size=512m,nr_inodes=65536,mode=1777",
     "/home/agent": "rw,exec,nosuid,nodev,size=512m,nr_inodes=65536,mode=0700,uid=10001,gid=10001",
@@ -137,7 +140,9 @@ def salvage(engine: Engine, session: SandboxSession) -> tuple[bool, list[bytes]]
 
 
 def remove(engine: Engine, session: SandboxSession, box: Box | None) -> None:
-    """Removes the session's box, workspace, token file and door directory; the socket itself was the server's."""
+    """Removes the session's box, workspace, token file and door directory; the socket itself was the
+    server's.
+    """
     if box is not None:
         box.remove()
     engine.remove_volume(session.box_name)
@@ -156,7 +161,9 @@ def write_session(
     env: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> None:
-    """What entry.py reads. World-readable for the sandbox's user; the directory above it keeps the host's other users out."""
+    """What entry.py reads. World-readable for the sandbox's user; the directory above it keeps the host's
+    other users out.
+    """
     told = {
         "agent": session.agent, "session": session.session, "token": session.token, "url": URL_INSIDE, "mode": mode,
         "repos": [{"name": name, "branch": branch} for name, branch in session.repos],
@@ -174,13 +181,17 @@ def write_session(
 
 
 def proxied(session: SandboxSession) -> dict[str, str]:
-    """Where tools find the way out (docs/egress.md). What is at the door itself, and in the box, is reached without it."""
+    """Where tools find the way out (docs/egress.md). What is at the door itself, and in the box, is reached
+    without it.
+    """
     proxy, direct = URL_INSIDE.replace("://", f"://agent:{session.token}@"), "127.0.0.1,localhost"
     return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def used_mb(box: Box) -> int | None:
-    """How much the workspace holds; None if the box cannot say (too busy, or out of processes: its other limits hold)."""
+    """How much the workspace holds; None if the box cannot say (too busy, or out of processes: its other
+    limits hold).
+    """
     try:
         ended = box.exec(("timeout", str(DU_TIMEOUT_S), "du", "-sxm", WORKSPACE), timeout_s=EXEC_TIMEOUT_S)
     except BoxBroke:
@@ -192,7 +203,9 @@ def used_mb(box: Box) -> int | None:
 def trial(
     engine: Engine, run: str, image: str, argv: Sequence[str], *, memory_mb: int = TRIAL_MEMORY_MB, pids: int = TRIAL_PIDS, runtime: str | None = None
 ) -> tuple[int | None, str]:  # fmt: skip
-    """Runs a command in a box of its own, without door or workspace: its exit status, None if it did not end, and its last line."""
+    """Runs a command in a box of its own, without door or workspace: its exit status, None if it did not end,
+    and its last line.
+    """
     spec = hardened(
         image=image, argv=argv, name=f"harness-{run}-probe-{os.urandom(4).hex()}", labels={RUN: run, KIND: "probe"}, runtime=runtime,
         tmpfs=TMPFS, env={"HOME": "/home/agent"}, memory_mb=memory_mb, pids=pids,

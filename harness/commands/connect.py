@@ -87,7 +87,9 @@ def _serve(where: Place, name: str) -> None:
 
 
 class _Dial:
-    """A token for as long as the proxy lives; another where the server has moved or forgotten it. Handed in at the end."""
+    """A token for as long as the proxy lives; another where the server has moved or forgotten it. Handed in
+    at the end.
+    """
 
     def __init__(self, where: Place, name: str) -> None:
         self._where, self._name = where, name

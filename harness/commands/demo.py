@@ -1,6 +1,8 @@
-"""`harness demo`: six scripted agents build a small SQL engine in a throw-away directory, and every promise is measured.
+"""`harness demo`: six scripted agents build a small SQL engine in a throw-away directory, and every promise
+is measured.
 
-Rule: the same run as `up`; what is reported is counted from log, history and engine after the fact, never remembered.
+Rule: the same run as `up`; what is reported is counted from log, history and engine after the fact, never
+remembered.
 """
 
 import json as jsons
@@ -96,7 +98,9 @@ def with_absolute_paths(config: str, source: Path) -> str:
 
 
 def make_user_repository(project: Path) -> None:
-    """What the demo's imagined user did before: the only place where the harness runs git, and it is the user's."""
+    """What the demo's imagined user did before: the only place where the harness runs git, and it is the
+    user's.
+    """
     for words in (
         ("init", "--quiet", "--initial-branch=main"),
         ("add", "--all"),

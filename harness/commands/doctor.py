@@ -16,7 +16,9 @@ from harness.run.state import DIRECTORY_NAME, StateDirectory
 def doctor(
     context: typer.Context, json: JsonOption = False, config: ConfigOption = None, state: StateOption = None
 ) -> None:
-    """Check engine, images, disk, inodes, configuration and agents; exit 2 for a bad configuration, 1 for anything else."""
+    """Check engine, images, disk, inodes, configuration and agents; exit 2 for a bad configuration, 1 for
+    anything else.
+    """
     where = place(context, config, state)
     checks: list[Finding] = []
     console = Console()

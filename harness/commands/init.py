@@ -1,4 +1,6 @@
-"""`harness init`: writes harness.toml and a first task from what the repository shows; it never overwrites unasked."""
+"""`harness init`: writes harness.toml and a first task from what the repository shows; it never overwrites
+unasked.
+"""
 
 import json
 import textwrap

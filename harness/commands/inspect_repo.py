@@ -1,6 +1,8 @@
-"""Looks at a repository by reading its files: languages, parts that can be worked on apart, and how it is tested.
+"""Looks at a repository by reading its files: languages, parts that can be worked on apart, and how it is
+tested.
 
-Rule: it runs nothing, asks no git and follows no link; a guess that is wrong costs the person one edited line.
+Rule: it runs nothing, asks no git and follows no link; a guess that is wrong costs the person one edited
+line.
 """
 
 import json
@@ -244,7 +246,9 @@ PYTEST = f"python3 -m pytest -q -p no:cacheprovider --continue-on-collection-err
 
 
 def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
-    """Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries always fails."""
+    """Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries
+    always fails.
+    """
     if "Cargo.toml" not in top:
         return []
     packages = (

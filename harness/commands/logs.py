@@ -82,7 +82,9 @@ def _parser(where: Place, agent: str) -> Parse | None:
 
 
 def _print_from(file: Path, start: int, parse: Parse | None) -> int:
-    """Prints the file's whole lines from byte `start`, as `parse` reads them; returns where the last one ended."""
+    """Prints the file's whole lines from byte `start`, as `parse` reads them; returns where the last one
+    ended.
+    """
     with file.open("rb") as log:
         log.seek(start)
         for line in log:

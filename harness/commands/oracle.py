@@ -1,4 +1,6 @@
-"""`harness oracle`: prove that the oracle can fail, judge any commit, and find the cases that are not the same twice."""
+"""`harness oracle`: prove that the oracle can fail, judge any commit, and find the cases that are not the
+same twice.
+"""
 
 import json as jsons
 from collections.abc import Mapping

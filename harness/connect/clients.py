@@ -1,7 +1,7 @@
 """Owns how each known MCP client is told of our server; pure.
 
-Rule: every quirk is in the one function of its client, with the reason; all of them set long time-outs, because a
-push may wait for the oracle.
+Rule: every quirk is in the one function of its client, with the reason; all of them set long time-outs,
+because a push may wait for the oracle.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,9 @@ class Door:
 
 @dataclass(frozen=True)
 class Setting:
-    """The entry, the tables that it lies in, the file of these, and what else to do. `file` is None where nobody knows it."""
+    """The entry, the tables that it lies in, the file of these, and what else to do. `file` is None where
+    nobody knows it.
+    """
 
     file: str | None
     tables: tuple[str, ...]

@@ -1,6 +1,8 @@
-"""Owns how one entry gets into a configuration file that is somebody else's: everything else in it stays. Pure.
+"""Owns how one entry gets into a configuration file that is somebody else's: everything else in it stays.
+Pure.
 
-Rule: a file that cannot be read to its last word is not touched, since what was not understood could not be kept.
+Rule: a file that cannot be read to its last word is not touched, since what was not understood could not be
+kept.
 """
 
 import json as jsons
@@ -19,7 +21,9 @@ class UnreadableConfig(Exception):
 
 
 def json(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
-    """`before` with `entry` at `keys`; the order of the rest and the indentation are kept. An empty text is an empty file."""
+    """`before` with `entry` at `keys`; the order of the rest and the indentation are kept. An empty text is
+    an empty file.
+    """
     try:
         document = jsons.loads(before, object_pairs_hook=_distinct) if before.strip() else {}
     except ValueError as wrong:

@@ -1,7 +1,8 @@
-"""Owns the same server over stdio: a proxy that forwards every request to the HTTP server, for clients without HTTP.
+"""Owns the same server over stdio: a proxy that forwards every request to the HTTP server, for clients
+without HTTP.
 
-Rule: it adds nothing and keeps nothing; what the HTTP server says is what the client hears. Each request has a connection
-of its own, since a connection of the SDK's that loses its server takes its whole process along.
+Rule: it adds nothing and keeps nothing; what the HTTP server says is what the client hears. Each request has
+a connection of its own, since a connection of the SDK's that loses its server takes its whole process along.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,7 +49,9 @@ Act = Callable[[Client], Awaitable[T]]
 
 
 class Dial(Protocol):
-    """Where the server is and with which token to come in; `afresh` where the last answer led nowhere. May raise AWAY."""
+    """Where the server is and with which token to come in; `afresh` where the last answer led nowhere. May
+    raise AWAY.
+    """
 
     def __call__(self, *, afresh: bool) -> Door: ...
 
@@ -58,7 +61,9 @@ class StdioClosed(Exception):
 
 
 async def serve(dial: Dial) -> None:
-    """Serves MCP on this process's stdin and stdout until the client hangs up. Raises Failed where no server is there at the start."""
+    """Serves MCP on this process's stdin and stdout until the client hangs up. Raises Failed where no server
+    is there at the start.
+    """
     try:
         server = await proxy(dial)
     except StdioClosed as gone:
@@ -112,7 +117,9 @@ async def proxy(dial: Dial) -> Server:
 
 
 async def ask(dial: Dial, act: Act[T]) -> T:
-    """`act` on the server, which may have been restarted since the last time; whatever it does may be done twice. Raises Gone."""
+    """`act` on the server, which may have been restarted since the last time; whatever it does may be done
+    twice. Raises Gone.
+    """
     try:
         return await _once(dial, act, afresh=False)
     except AWAY:
@@ -130,7 +137,9 @@ async def ask(dial: Dial, act: Act[T]) -> T:
 
 
 class _SaidNo(Exception):
-    """The server's own protocol error, which passes as it is; without this wrapping it would look like a broken connection."""
+    """The server's own protocol error, which passes as it is; without this wrapping it would look like a
+    broken connection.
+    """
 
     def __init__(self, error: MCPError):
         self.error = error

@@ -1,4 +1,5 @@
-"""Owns the writing of a client's configuration: as a whole or not at all, with the file that was there kept beside it.
+"""Owns the writing of a client's configuration: as a whole or not at all, with the file that was there kept
+beside it.
 
 Rule: what is written holds a token, so nobody but its owner may read it.
 """

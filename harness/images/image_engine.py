@@ -113,7 +113,9 @@ class ImageEngine:
             _follow(answers, f"image {name}: build")
 
     def _build_network(self) -> str:
-        """The host's own: a proxy or a resolver on its loopback answers there too, and an engine without a bridge can build."""
+        """The host's own: a proxy or a resolver on its loopback answers there too, and an engine without a
+        bridge can build.
+        """
         remapped = any("name=userns" in option for option in self.facts().get("SecurityOptions") or ())
         return "default" if remapped else "host"
 

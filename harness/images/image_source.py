@@ -1,6 +1,7 @@
 """Owns what each image is made of: its files, the name that follows from them, the build context.
 
-Rule: a name is a hash of the Dockerfile, of all that it can copy and of the image below; nothing of this machine is in it.
+Rule: a name is a hash of the Dockerfile, of all that it can copy and of the image below; nothing of this
+machine is in it.
 """
 
 import hashlib
@@ -30,7 +31,9 @@ class BadRecipe(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image: its directory below images/, the image below it, and what else of the tree its Dockerfile copies."""
+    """An image: its directory below images/, the image below it, and what else of the tree its Dockerfile
+    copies.
+    """
 
     directory: str
     below: str
@@ -85,7 +88,9 @@ class ImageSource:
         return f"{PREFIX}{kind}:{digest[:HASH_DIGITS]}"
 
     def declared(self, kind: str, args: Mapping[str, str]) -> dict[str, str]:
-        """Those build arguments that the image's Dockerfile declares, and the proxies, which every build knows."""
+        """Those build arguments that the image's Dockerfile declares, and the proxies, which every build
+        knows.
+        """
         text = (self.root / recipe(kind).dockerfile).read_text()
         declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
         return {
@@ -93,7 +98,9 @@ class ImageSource:
         }
 
     def context(self, kind: str, certificates: bytes) -> bytes:
-        """The build context as a tar: the same bytes for the same content, so that the builder's own cache is of use."""
+        """The build context as a tar: the same bytes for the same content, so that the builder's own cache is
+        of use.
+        """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for path in self._files(recipe(kind).copied):
@@ -130,7 +137,9 @@ class ImageSource:
                     yield path
 
     def _is_source(self, path: Path) -> bool:
-        """False for what tools leave behind, and for certificates: they belong to a machine, not to the source."""
+        """False for what tools leave behind, and for certificates: they belong to a machine, not to the
+        source.
+        """
         inside = path.relative_to(self.root)
         if inside.suffix == ".crt" and inside.is_relative_to(f"{COMMON}/ca"):
             return False

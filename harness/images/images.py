@@ -109,7 +109,9 @@ class Images:
         return f"{PREFIX}{kind}:latest"
 
     def prune(self) -> list[str]:
-        """Removes the names that no present source leads to; a suite's own set of packages is made again when needed."""
+        """Removes the names that no present source leads to; a suite's own set of packages is made again when
+        needed.
+        """
         kept = {self._source.name(kind) for kind in (*RECIPES, ROOT)} | {
             f"{PREFIX}{kind}:latest" for kind in HOSTED
         }
@@ -133,7 +135,9 @@ class Images:
         return name
 
     def _make_root(self, name: str) -> None:
-        """An ordinary base image where one can be had, else a root file system made of the distribution's packages."""
+        """An ordinary base image where one can be had, else a root file system made of the distribution's
+        packages.
+        """
         if not self._engine.exists(PULLED_ROOT) and self._engine.registry_has(PULLED_ROOT):
             self._say(f"image {ROOT}: pulling {PULLED_ROOT}")
             self._engine.pull(PULLED_ROOT)

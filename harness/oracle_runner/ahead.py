@@ -1,6 +1,7 @@
 """Owns answering ahead: the reference's part of a job runs while the candidate's tree is placed and built.
 
-Rule: neither side's box knows of the other; whatever an answer would have raised is raised to who asks for it.
+Rule: neither side's box knows of the other; whatever an answer would have raised is raised to who asks for
+it.
 """
 
 from collections.abc import Mapping, Sequence

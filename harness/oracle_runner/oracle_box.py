@@ -1,7 +1,8 @@
-"""Owns a warm box in which cases run: who is who inside, how a tree gets in and answers get out. It judges nothing.
+"""Owns a warm box in which cases run: who is who inside, how a tree gets in and answers get out. It judges
+nothing.
 
-Rule: one box serves one job at a time; the source is the builder's, each slot has a user id of its own, and the box
-is as good as new for the next job or it is thrown away.
+Rule: one box serves one job at a time; the source is the builder's, each slot has a user id of its own, and
+the box is as good as new for the next job or it is thrown away.
 """
 
 import functools
@@ -66,7 +67,9 @@ def spec(
     scratch_mb: int = SCRATCH_MB,
     runtime: str | None = None,
 ) -> BoxSpec:
-    """A box for oracle jobs: no network, nothing writable but memory, and everything in it owned by exactly one user."""
+    """A box for oracle jobs: no network, nothing writable but memory, and everything in it owned by exactly
+    one user.
+    """
     owned = "rw,exec,nosuid,nodev,mode={mode},uid={uid},gid={uid},size={size}m"
     tmpfs = {
         WORK: owned.format(mode="0755", uid=BUILDER, size=work_mb),
@@ -111,7 +114,8 @@ class OracleBox:
         return self._box.alive()
 
     def prepare(self, tree: Stdin, suite: Suite, *, written: Mapping[str, str] | None = None) -> Built | None:
-        """Places the tree alone, with some of its files `written` anew, and builds it; None = the suite has no build.
+        """Places the tree alone, with some of its files `written` anew, and builds it; None = the suite has
+        no build.
 
         Raises BoxBroke when the box is to blame.
         """
@@ -135,7 +139,9 @@ class OracleBox:
     def batch(
         self, suite: Suite, run: str, cases: Sequence[Case], *, source: bool, deadline_s: float
     ) -> dict[str, Answer]:
-        """Answers by case id, spread over the slots. `source` = run in the source tree, else in an empty directory."""
+        """Answers by case id, spread over the slots. `source` = run in the source tree, else in an empty
+        directory.
+        """
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
             "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "collect": None,
@@ -160,7 +166,9 @@ class OracleBox:
     def answer(
         self, suite: Suite, run: str, cases: Sequence[Case], *, source: bool, deadline_s: float
     ) -> dict[str, Answer]:
-        """As `batch`; the records of a sqllogictest file are asked of one process of the engine, in their order."""
+        """As `batch`; the records of a sqllogictest file are asked of one process of the engine, in their
+        order.
+        """
         if suite.kind != SQLLOGICTEST:
             return self.batch(suite, run, cases, source=source, deadline_s=deadline_s)
         by_id = {case.id: case for case in cases}
@@ -178,7 +186,9 @@ class OracleBox:
         source: bool,
         deadline_s: float,
     ) -> dict[str, Answer]:
-        """What was heard of each record, by its id. One session alone is told at once: it may have killed an executor before."""
+        """What was heard of each record, by its id. One session alone is told at once: it may have killed an
+        executor before.
+        """
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
             "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "fork": False,
@@ -205,7 +215,9 @@ class OracleBox:
             }
 
     def project(self, suite: Suite, run: str, planted: Canary | None = None) -> readers.CommandResult | None:
-        """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live to tell."""
+        """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live
+        to tell.
+        """
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
             "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "copy": True,
@@ -229,7 +241,9 @@ class OracleBox:
     def _share(
         self, slot: int, settings: dict[str, Any], cases: list[dict[str, str]], timeout_s: float
     ) -> list[dict[str, Any]]:
-        """What one slot tells. An executor that a case killed takes its latest answers along: the next one tells each at once."""
+        """What one slot tells. An executor that a case killed takes its latest answers along: the next one
+        tells each at once.
+        """
         told: list[dict[str, Any]] = []
         for at_once in (False, True) if len(cases) > 1 else (True,):
             ended = self._run(slot, settings | {"at_once": at_once}, cases, timeout_s)
@@ -242,7 +256,9 @@ class OracleBox:
         return told
 
     def _clean(self, slot: int, settings: Mapping[str, Any]) -> None:
-        """After an executor that died: without cases one cleans up, and nothing else. A box where even that fails is used no more."""
+        """After an executor that died: without cases one cleans up, and nothing else. A box where even that
+        fails is used no more.
+        """
         ended = self._run(slot, {**settings, "copy": False}, [], BATCH_MARGIN_S)
         self.spoilt = self.spoilt or ended.exit != 0
 

@@ -1,4 +1,5 @@
-"""Owns the work of one oracle job: which boxes it needs, in which order, and the check that the suite has teeth.
+"""Owns the work of one oracle job: which boxes it needs, in which order, and the check that the suite has
+teeth.
 
 Rule: reference and candidate never share a box, and no expected answer enters the candidate's.
 """
@@ -42,7 +43,9 @@ class Work:
         self._image_for = image_for
 
     def judge(self, job: Json, tree: Tree, reference_files: Tree) -> run.Ran:
-        """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they are needed."""
+        """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they
+        are needed.
+        """
         suite = Suite.from_json(job["suite"])
         cases = [Case.from_json(case) for case in job["cases"]]
         known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
@@ -93,7 +96,8 @@ class Work:
     def _trusted(
         self, held: contextlib.ExitStack, job: Json, suite: Suite, files: Tree
     ) -> Callable[[str | None], run.There]:
-        """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if it has any.
+        """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if
+        it has any.
 
         The box is taken on the first use, and held until the job ends: most jobs know every answer already.
         """
@@ -185,7 +189,9 @@ def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Buil
 
 
 def _placed_trusted(box: OracleBox, job: Json, suite: Suite, files: Tree) -> None:
-    """The files of main that the reference and the comparator read; suites that name the same ones share them. Raises BadSpec."""
+    """The files of main that the reference and the comparator read; suites that name the same ones share
+    them. Raises BadSpec.
+    """
     key = job.get("reference_key")
     wanted = (REFERENCE, job["repo"], key, suite.reference_reads)
     if key and box.placed == wanted:

@@ -1,4 +1,5 @@
-"""Owns the runs of a command suite in its box: with which canary, how often, and the proof that the suite can fail.
+"""Owns the runs of a command suite in its box: with which canary, how often, and the proof that the suite can
+fail.
 
 Rule: the canary's names are made for one run and known to nobody before it; the verdict is the oracle's.
 """

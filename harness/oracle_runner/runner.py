@@ -1,7 +1,7 @@
 """Owns the oracle jobs of one runner: claim, run both sides in boxes apart, judge, answer.
 
-Rule: one job at a time; a box that broke makes the verdict broken and is never used again; a job that was lost is dropped;
-no job is claimed while the engine is away.
+Rule: one job at a time; a box that broke makes the verdict broken and is never used again; a job that was
+lost is dropped; no job is claimed while the engine is away.
 """
 
 import contextlib
@@ -63,7 +63,8 @@ class Runner:
         renew_s: float = RENEW_S,
     ) -> None:
         self.client = client
-        # Two hosts may both have a "runner-1", and one that was killed comes back under its name: neither may speak for the other.
+        # Two hosts may both have a "runner-1", and one that was killed comes back under its name: neither may
+        # speak for the other.
         self._engine, self._name = engine, f"{name}-{uuid.uuid4().hex[:6]}"
         self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
         self._slots, self._renew_s = slots or oracle_box.cores(), renew_s
@@ -103,7 +104,9 @@ class Runner:
         self._boxes.close()
 
     def serve(self, job: Json, stop: threading.Event) -> bool:
-        """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile; False when it broke here."""
+        """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile; False
+        when it broke here.
+        """
         began, whole = time.monotonic(), True
         with self._renewed(job["job"], stop) as dropped:
             try:
@@ -144,7 +147,9 @@ class Runner:
 
     @contextlib.contextmanager
     def _renewed(self, job: int, stop: threading.Event) -> Iterator[threading.Event]:
-        """Keeps the job while it runs. The event it gives is set once the job is lost or the runner stops; its boxes are then killed."""
+        """Keeps the job while it runs. The event it gives is set once the job is lost or the runner stops;
+        its boxes are then killed.
+        """
         done, dropped = threading.Event(), threading.Event()
         thread = threading.Thread(
             target=self._beat, args=(job, done, dropped, stop), name=f"{self._name}-beat", daemon=True
@@ -169,7 +174,8 @@ class Runner:
                     log.warning("runner %s: job %s is lost: %s", self._name, job, error)
                     dropped.set()
                 except ServerGone:
-                    continue  # it may come back; if not, the job is not ours any more and its answer will be refused
+                    # it may come back; if not, the job is not ours any more and its answer will be refused
+                    continue
             if dropped.is_set():  # each time: a box may just be starting
                 self._boxes.kill_busy()
 

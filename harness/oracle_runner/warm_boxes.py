@@ -1,4 +1,6 @@
-"""Owns the warm boxes of one runner, by image and role. Rule: a box is kept while it is trusted, and only then."""
+"""Owns the warm boxes of one runner, by image and role. Rule: a box is kept while it is trusted, and only
+then.
+"""
 
 import contextlib
 import threading
@@ -11,7 +13,9 @@ BOXES_MAX = 4  # kept warm by one runner: candidate and reference of two suites
 
 
 class WarmBoxes:
-    """`start` makes a box for an image and a role. One job at a time uses it; `kill_busy` comes from another thread."""
+    """`start` makes a box for an image and a role. One job at a time uses it; `kill_busy` comes from another
+    thread.
+    """
 
     def __init__(self, start: Callable[[str, str], OracleBox]) -> None:
         self._start = start
@@ -50,7 +54,9 @@ class WarmBoxes:
         self._evict()
 
     def prove(self) -> None:
-        """Starts a box such as the one that started last, if there was one; raises BoxBroke where the engine cannot any more."""
+        """Starts a box such as the one that started last, if there was one; raises BoxBroke where the engine
+        cannot any more.
+        """
         if self._started is None:
             return
         box = self._start(*self._started)

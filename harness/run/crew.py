@@ -1,6 +1,7 @@
 """Owns the hands of a run: the images, the runner threads and one supervisor per agent.
 
-Rule: agents stop before runners, so that what is in the gate can still be judged; at the end nothing labelled is left.
+Rule: agents stop before runners, so that what is in the gate can still be judged; at the end nothing labelled
+is left.
 """
 
 import contextlib
@@ -104,7 +105,9 @@ class Crew:
         self._supervisor.start()
 
     def is_spent(self) -> bool:
-        """True when there were agents and the last one has stopped; a run without any serves connected clients."""
+        """True when there were agents and the last one has stopped; a run without any serves connected
+        clients.
+        """
         return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
 
     def may_bring_tasks(self) -> bool:
@@ -116,7 +119,9 @@ class Crew:
         return self._supervisor.states() if self._supervisor is not None else []
 
     def tell(self) -> None:
-        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came to a session."""
+        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came
+        to a session.
+        """
         told = [
             {name: value for name, value in asdict(state).items() if name != "session"}
             for state in self.states()
@@ -169,7 +174,9 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
 
 
 def clear(engine: Engine, state: StateDirectory, *, with_server: bool) -> Cleared:
-    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what they have not committed."""
+    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what
+    they have not committed.
+    """
     stopping = [
         _thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event())
         for box in _agents(engine, state)

@@ -27,7 +27,9 @@ Json = dict[str, Any]
 
 
 def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
-    """The verdict of the job, with the files of the held-out cases that fail; raises Failed when it takes longer than `max_s`."""
+    """The verdict of the job, with the files of the held-out cases that fail; raises Failed when it takes
+    longer than `max_s`.
+    """
     deadline = time.monotonic() + max_s
     while time.monotonic() < deadline:
         seen = client.job(job, wait_s=WAIT_S)
@@ -113,7 +115,9 @@ class Repeated:
 def repeat(
     client: ServerClient, suites: Sequence[str], commit: str | None, *, times: int, at_once: int
 ) -> dict[str, Repeated]:
-    """Runs each suite so many times, without the cache of verdicts, all on the commit that the first of them was on."""
+    """Runs each suite so many times, without the cache of verdicts, all on the commit that the first of them
+    was on.
+    """
     first = {name: client.run_oracle(name, commit, fresh=True)[name] for name in suites}
     more = [(name, client.job(job)["commit"]) for name, job in first.items() for _ in range(times - 1)]
     rest = iter(run_many(client, more, fresh=True, at_once=at_once))

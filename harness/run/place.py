@@ -1,6 +1,7 @@
 """Owns where a verb acts: which configuration, which state directory, which server, with which token.
 
-Rule: what was named explicitly wins; otherwise harness.toml is looked for here and above, and `.harness` beside it.
+Rule: what was named explicitly wins; otherwise harness.toml is looked for here and above, and `.harness`
+beside it.
 """
 
 from collections.abc import Iterator
@@ -89,7 +90,9 @@ class Place:
 
     @contextmanager
     def served(self) -> Iterator[ServerClient]:
-        """The run's server, or, when none is up, one that lives as long as the verb: the past can always be asked."""
+        """The run's server, or, when none is up, one that lives as long as the verb: the past can always be
+        asked.
+        """
         if self.has_run():
             with self.running() as client:
                 yield client

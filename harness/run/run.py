@@ -107,7 +107,9 @@ class Run:
                 return
 
     def stop_agents(self, observe: Observer | None = None) -> None:
-        """Ends every session, its work salvaged and its container removed; then shows what that left in the log."""
+        """Ends every session, its work salvaged and its container removed; then shows what that left in the
+        log.
+        """
         self.crew.stop_agents()
         self.crew.tell()
         self.show_events(observe)

@@ -1,4 +1,5 @@
-"""Owns the server as a child process: start, watch, start again, stop, and the end of one left by a killed harness.
+"""Owns the server as a child process: start, watch, start again, stop, and the end of one left by a killed
+harness.
 
 Rule: a process is signalled only when it is our child, or its command line names our state directory.
 """
@@ -24,9 +25,11 @@ HEALTH_TIMEOUT_S = 5.0
 RESTARTS_MAX = 5  # a server that dies more often in one run has a fault that restarting hides
 RESTART_PAUSE_S = 0.5
 POLL_S = 0.05
-UNUSABLE = 2  # the server's exit status for a configuration or cases that cannot be used, each problem told on a line
+# the server's exit status for a configuration or cases that cannot be used, each problem told on a line
+UNUSABLE = 2
 PROBLEMS = "cannot start, mend these first:"  # the line above those
-# Where our packages lie. Children start there: in the user's directory a package named `oracle` would hide ours.
+# Where our packages lie. Children start there: in the user's directory a package named `oracle` would hide
+# ours.
 SOURCES = Path(__file__).resolve().parents[2]
 
 
@@ -117,8 +120,8 @@ class ServerProcess:
 
 
 def start_server(config: Path, state: Path, host: str = "127.0.0.1", port: int = 0) -> ServerProcess:
-    """Starts the server on `state`, and returns when it answers; raises ServerGone with the log's place, or Failed
-    with every problem where what it is to serve cannot be used.
+    """Starts the server on `state`, and returns when it answers; raises ServerGone with the log's place, or
+    Failed with every problem where what it is to serve cannot be used.
     """
     fixed = [
         sys.executable,

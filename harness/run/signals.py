@@ -1,7 +1,7 @@
 """Owns what Ctrl-C and SIGTERM mean to a run: an end in good order.
 
-Rule: before the watch begins the signal interrupts whatever runs (an image build takes minutes); from then on it only
-sets an event, so that no salvage is cut in half.
+Rule: before the watch begins the signal interrupts whatever runs (an image build takes minutes); from then on
+it only sets an event, so that no salvage is cut in half.
 """
 
 import signal

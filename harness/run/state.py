@@ -38,7 +38,9 @@ class StateDirectory:
 
     @property
     def label(self) -> str:
-        """What the boxes and volumes of a run here are labelled with; a later run on this directory can sweep them."""
+        """What the boxes and volumes of a run here are labelled with; a later run on this directory can sweep
+        them.
+        """
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:LABEL_DIGITS]
 
     @property
@@ -115,7 +117,9 @@ class StateDirectory:
 
     @contextmanager
     def hold(self) -> Iterator["Hold"]:
-        """Holds the directory for one run; raises StateBusy. `Hold.stale` tells of a run that never said goodbye."""
+        """Holds the directory for one run; raises StateBusy. `Hold.stale` tells of a run that never said
+        goodbye.
+        """
         self.prepare()
         try:
             lock = self._lock().acquire(timeout=LOCK_WAIT_S)

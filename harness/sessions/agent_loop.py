@@ -1,4 +1,6 @@
-"""Owns one agent's thread: session after session, and the waits between them. Rule: it decides nothing; duty.py and outcome.py do."""
+"""Owns one agent's thread: session after session, and the waits between them. Rule: it decides nothing;
+duty.py and outcome.py do.
+"""
 
 import threading
 import time
@@ -33,7 +35,8 @@ class Doing(StrEnum):
 class AgentState:
     """What an agent does now; plain values for whoever shows them.
 
-    sessions: begun so far. last: how the one before ended. said: its newest output. gave_up: it stopped though there was work.
+    sessions: begun so far. last: how the one before ended. said: its newest output. gave_up: it stopped
+    though there was work.
     """
 
     agent: str

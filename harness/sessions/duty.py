@@ -1,8 +1,9 @@
-"""Owns what an agent does next by its role: a session, waiting, or nothing more. Rule: pure; each answer but the first says why.
+"""Owns what an agent does next by its role: a session, waiting, or nothing more. Rule: pure; each answer but
+the first says why.
 
-Workers go on while there are tasks, and wait where none is free, or where a planner or reviewer may still make some. A planner
-has a session at the start, and another whenever no task is left, until one of them made none. A reviewer has one whenever
-something landed since its last.
+Workers go on while there are tasks, and wait where none is free, or where a planner or reviewer may still
+make some. A planner has a session at the start, and another whenever no task is left, until one of them made
+none. A reviewer has one whenever something landed since its last.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,9 @@ class NoMoreDuty:
 def following(
     role: Role, board: RunView, last: RunView | None, others: Others, *, waits_itself: bool = False
 ) -> Go | Later | NoMoreDuty:
-    """`last`: the board when this agent's newest session that ended well began. `waits_itself`: an agent whom waiting costs nothing."""
+    """`last`: the board when this agent's newest session that ended well began. `waits_itself`: an agent whom
+    waiting costs nothing.
+    """
     match role:
         case Role.WORKER:
             return _worker(board, others, waits_itself)

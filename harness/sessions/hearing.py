@@ -1,4 +1,6 @@
-"""Owns what a box says: every line goes to the session's log, and as an event to whoever watches. Rule: the token is in neither."""
+"""Owns what a box says: every line goes to the session's log, and as an event to whoever watches. Rule: the
+token is in neither.
+"""
 
 import threading
 import time
@@ -23,7 +25,9 @@ OnEvent = Callable[[AgentEvent], None]
 
 
 class Hearing:
-    """Follows one box in a thread of its own; `over` is set once it has ended. What it heard is read after that, but for the times."""
+    """Follows one box in a thread of its own; `over` is set once it has ended. What it heard is read after
+    that, but for the times.
+    """
 
     def __init__(self, session: SandboxSession, log: Path, parse: Parse, on_event: OnEvent) -> None:
         self._session, self._log, self._parse, self._on_event = session, log, parse, on_event

@@ -1,4 +1,6 @@
-"""Owns when a session is ended from outside. Rule: pure; the first limit that is passed is the reason, and each says what it measured."""
+"""Owns when a session is ended from outside. Rule: pure; the first limit that is passed is the reason, and
+each says what it measured.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +19,9 @@ class Cut(StrEnum):
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """Seconds. tools_s: within which the command has to have listed our tools once it runs; None if it need not."""
+    """Seconds. tools_s: within which the command has to have listed our tools once it runs; None if it need
+    not.
+    """
 
     session_s: float
     idle_s: float
@@ -26,7 +30,9 @@ class SessionLimits:
 
 @dataclass(frozen=True)
 class Life:
-    """A running session. runs_s: since its command began, None before; over: what the server says of a budget that is used up."""
+    """A running session. runs_s: since its command began, None before; over: what the server says of a budget
+    that is used up.
+    """
 
     age_s: float
     runs_s: float | None

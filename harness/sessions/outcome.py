@@ -1,4 +1,6 @@
-"""Owns how a session's end is named and what follows from it. Rule: pure; values in, values out, `now_ms` as argument."""
+"""Owns how a session's end is named and what follows from it. Rule: pure; values in, values out, `now_ms` as
+argument.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -71,7 +73,8 @@ class Known:
 
 @dataclass(frozen=True)
 class SessionEnd:
-    """A session's name for its end. fruitful: something came of it, or nothing could have, so a repetition is no failure.
+    """A session's name for its end. fruitful: something came of it, or nothing could have, so a repetition is
+    no failure.
 
     for_good: no other session can end otherwise.
     """
@@ -84,7 +87,9 @@ class SessionEnd:
 
 
 def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> SessionEnd:
-    """First rule that holds wins: what the harness did, what the sandbox said, what vendor and gateway said, how the command ended."""
+    """First rule that holds wins: what the harness did, what the sandbox said, what vendor and gateway said,
+    how the command ended.
+    """
     if seen.cut is not None:
         return _cut(*seen.cut, known)
     entry = seen.entry or {}
@@ -141,7 +146,9 @@ def _quota(seen: Seen, known: Known) -> SessionEnd | None:
 
 
 def _by_itself(seen: Seen, known: Known, role: str) -> SessionEnd:
-    """The command ended as one that is content. A question is no harm where work was done: nobody waits for its answer."""
+    """The command ended as one that is content. A question is no harm where work was done: nobody waits for
+    its answer.
+    """
     if known.uploaded or (known.calls and role != Role.WORKER):
         return SessionEnd(SessionOutcome.WORKED, fruitful=True)
     if asked := _last(seen.events, Mark.ASKED):

@@ -61,7 +61,9 @@ class Preflight:
 
 
 def trial(program: str, spec: AgentSpec) -> tuple[str, ...]:
-    """Of a vendor's CLI that it runs, and not only that it is there: an install without its scripts leaves one that does not."""
+    """Of a vendor's CLI that it runs, and not only that it is there: an install without its scripts leaves
+    one that does not.
+    """
     run = ' && "$0" --version' if spec.kind in VENDOR_OF_KIND else ""
     return ("/bin/sh", "-c", f'{{ command -v "$0" >/dev/null || exit {NOT_FOUND}; }}{run}', program)
 

@@ -1,4 +1,6 @@
-"""Owns what of the project's files a session takes along. Rule: it reads, and says in one line what cannot be read."""
+"""Owns what of the project's files a session takes along. Rule: it reads, and says in one line what cannot be
+read.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

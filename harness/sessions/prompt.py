@@ -1,6 +1,8 @@
-"""Owns the text that an agent is told at the start of a session: the harness's rules, its role, then the project's words and its table's.
+"""Owns the text that an agent is told at the start of a session: the harness's rules, its role, then the
+project's words and its table's.
 
-Rule: what a user writes is added to the rules, and stands instead of them only where the table says `prompt_only`.
+Rule: what a user writes is added to the rules, and stands instead of them only where the table says
+`prompt_only`.
 """
 
 from importlib import resources

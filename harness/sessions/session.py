@@ -1,4 +1,6 @@
-"""Owns one session of one agent, from the server's token to the removed volume. Rule: whatever happens, work is saved first and the box is gone last."""
+"""Owns one session of one agent, from the server's token to the removed volume. Rule: whatever happens, work
+is saved first and the box is gone last.
+"""
 
 import threading
 import time

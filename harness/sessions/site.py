@@ -1,4 +1,6 @@
-"""Owns what the sessions of a run have in common: the server they belong to, the place they work in, the limits they have."""
+"""Owns what the sessions of a run have in common: the server they belong to, the place they work in, the
+limits they have.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +34,8 @@ class Site:
 
 
 def limits_of(settings: RunSettings, spec: AgentSpec) -> SessionLimits:
-    """The table's own limits, or else the run's. Only a vendor's CLI has to list our tools, unless the table says otherwise:
-    another command may use them when, and if, it likes."""
+    """The table's own limits, or else the run's. Only a vendor's CLI has to list our tools, unless the table
+    says otherwise: another command may use them when, and if, it likes."""
     session = settings.session_minutes if spec.session_minutes is None else spec.session_minutes
     idle = settings.idle_minutes if spec.idle_minutes is None else spec.idle_minutes
     tools_s = (

@@ -100,7 +100,9 @@ class Supervisor:
         return not self.any_alive()
 
     def stop(self, bound_s: float = STOP_BOUND_S) -> bool:
-        """Ends every session, its work saved and its box removed. After bound_s what still runs is removed as it is: then False."""
+        """Ends every session, its work saved and its box removed. After bound_s what still runs is removed as
+        it is: then False.
+        """
         self._stop.set()
         in_time = self.join(bound_s)
         if not in_time:

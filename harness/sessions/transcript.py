@@ -1,4 +1,6 @@
-"""Owns how a line of a box's output becomes an event. Rule: pure; whatever a command prints, no line of it raises."""
+"""Owns how a line of a box's output becomes an event. Rule: pure; whatever a command prints, no line of it
+raises.
+"""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Owns the eyes on a running session: its time, its disk, and what the server knows of it. Rule: it ends nothing; it says when, and why."""
+"""Owns the eyes on a running session: its time, its disk, and what the server knows of it. Rule: it ends
+nothing; it says when, and why.
+"""
 
 import shutil
 import threading
@@ -84,7 +86,9 @@ class _Look:
 
 
 class _DiskWatch:
-    """Measures the workspace now and then, and at once when the host's own disk shrinks fast: a volume has no quota."""
+    """Measures the workspace now and then, and at once when the host's own disk shrinks fast: a volume has no
+    quota.
+    """
 
     def __init__(self, state: Path, limit_mb: int, every_s: float) -> None:
         self._state, self._limit_mb, self._every_s = state, limit_mb, every_s

@@ -1,6 +1,7 @@
 """Owns what the demo promises, and how its figures are shown; pure.
 
-Rule: the figures of the lock-file swarm stand beside ours as text, published by others; ours are all measured.
+Rule: the figures of the lock-file swarm stand beside ours as text, published by others; ours are all
+measured.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""Owns how the event log's dramatic moments are recognised: races, refusals, repairs, deaths and resumptions; pure.
+"""Owns how the event log's dramatic moments are recognised: races, refusals, repairs, deaths and resumptions;
+pure.
 
 Rule: only what the log says counts; each incident is told once for each time it happened.
 """

@@ -1,6 +1,7 @@
 """Owns how an event reads as one plain line, and which events are worth a line; pure.
 
-Rule: unknown kinds and missing fields never fail: an older log is read by a newer harness and the other way round.
+Rule: unknown kinds and missing fields never fail: an older log is read by a newer harness and the other way
+round.
 """
 
 from collections.abc import Callable, Mapping

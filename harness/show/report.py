@@ -77,7 +77,9 @@ def of_spending(told: Json) -> Spending:
 
 
 def is_lower_bound(row: Json) -> bool:
-    """Whether more was spent than is known: a model without a price, an answer without a count, a stream that broke off."""
+    """Whether more was spent than is known: a model without a price, an answer without a count, a stream that
+    broke off.
+    """
     return bool(row.get("unpriced") or row.get("unknown") or row.get("partial"))
 
 
@@ -130,7 +132,9 @@ def is_work(commit: Json, globs: Sequence[str]) -> bool:
 
 
 def claim_times_ms(events: Iterable[Json]) -> list[float]:
-    """Until each claim that was answered with a lease was decided. Its event says so, and cannot say how long its own sync took."""
+    """Until each claim that was answered with a lease was decided. Its event says so, and cannot say how long
+    its own sync took.
+    """
     return [
         event["data"]["ms"]
         for event in events

@@ -1,4 +1,6 @@
-"""Owns how the cost of models is shown: per agent, per model and per landed change; pure. Rule: a lower bound is marked as one."""
+"""Owns how the cost of models is shown: per agent, per model and per landed change; pure. Rule: a lower bound
+is marked as one.
+"""
 
 from collections.abc import Iterable
 

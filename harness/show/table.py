@@ -1,4 +1,5 @@
-"""Owns how a run is shown: a live table on a terminal, plain lines elsewhere; both are fed events and statuses.
+"""Owns how a run is shown: a live table on a terminal, plain lines elsewhere; both are fed events and
+statuses.
 
 Rule: a view only draws; it decides nothing and asks nobody.
 """

@@ -1,4 +1,5 @@
-"""Owns the cross-check of history against log: each landed commit and each `landed` event tell the same story; pure.
+"""Owns the cross-check of history against log: each landed commit and each `landed` event tell the same
+story; pure.
 
 Rule: the log's own chain is the server's to verify; here the repository is the second witness.
 """
@@ -14,8 +15,8 @@ SHORT = 10
 def disagreements(commits: Iterable[Json], events: Iterable[Json]) -> list[str]:
     """Every point on which main's commits and the log's `landed` events differ; empty when they agree.
 
-    `commits` are first-parent main of every repository, `events` at least the `landed` ones and those that the
-    checkpoints in the trailers name.
+    `commits` are first-parent main of every repository, `events` at least the `landed` ones and those that
+    the checkpoints in the trailers name.
     """
     commits, events = list(commits), list(events)
     landed: dict[str, list[Json]] = {}

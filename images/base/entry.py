@@ -1,4 +1,6 @@
-"""Owns a sandbox from inside, as pid 1: the door, the clone, the agent's command, the leftovers. Rule: stdlib only; nothing is lost."""
+"""Owns a sandbox from inside, as pid 1: the door, the clone, the agent's command, the leftovers. Rule: stdlib
+only; nothing is lost.
+"""
 
 import json
 import os
@@ -11,7 +13,8 @@ from pathlib import Path
 
 SESSION = Path("/run/harness/session.json")
 DOOR = "unix:/run/harness/door.sock"
-TOKEN = "$HARNESS_TOKEN"  # a variable of this value is given the session's token: where a client expects its vendor's key
+# a variable of this value is given the session's token: where a client expects its vendor's key
+TOKEN = "$HARNESS_TOKEN"
 HERE = Path("/opt/harness")
 WORKSPACE = Path("/workspace")
 PORT = 8765
@@ -206,7 +209,9 @@ def watch(agent: subprocess.Popen, door: Door) -> int:
 
 
 def end_all() -> None:
-    """Ends every other process: nothing may change the workspace while leftovers are taken. (pid -1 = all but pid 1.)"""
+    """Ends every other process: nothing may change the workspace while leftovers are taken. (pid -1 = all but
+    pid 1.)
+    """
     until = time.monotonic() + END_GRACE_S
     for wanted in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -222,7 +227,9 @@ def end_all() -> None:
 
 
 def save_leftovers(session: dict) -> bool:
-    """Commits what is left in every clone and uploads what the server may lack. True if nothing is known to be lost."""
+    """Commits what is left in every clone and uploads what the server may lack. True if nothing is known to
+    be lost.
+    """
     return all([save(session, WORKSPACE / repo["name"], repo) for repo in session["repos"]])
 
 

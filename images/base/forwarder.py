@@ -1,4 +1,6 @@
-"""Owns the way out of a sandbox: bytes from a loopback TCP port to the door and back. Rule: stdlib only; it looks at no byte."""
+"""Owns the way out of a sandbox: bytes from a loopback TCP port to the door and back. Rule: stdlib only; it
+looks at no byte.
+"""
 
 import selectors
 import socket
@@ -11,7 +13,9 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Half:
-    """One direction of a link. It reads only when everything read before is written: the sender feels the receiver's pace."""
+    """One direction of a link. It reads only when everything read before is written: the sender feels the
+    receiver's pace.
+    """
 
     def __init__(self, source: socket.socket, target: socket.socket) -> None:
         self.source, self.target = source, target

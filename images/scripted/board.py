@@ -1,4 +1,6 @@
-"""Owns the one connection of a player to the MCP server. Rule: a broken connection is opened again and the call repeated, since every tool is idempotent."""
+"""Owns the one connection of a player to the MCP server. Rule: a broken connection is opened again and the
+call repeated, since every tool is idempotent.
+"""
 
 import asyncio
 import json
@@ -34,7 +36,8 @@ class LineBroke(Exception):
 class Board:
     """Use it `async with`; `call` from one task at a time.
 
-    The connection lives in a task of its own: when it breaks, the SDK cancels the task that opened it, and that must not be ours.
+    The connection lives in a task of its own: when it breaks, the SDK cancels the task that opened it, and
+    that must not be ours.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -50,7 +53,9 @@ class Board:
         await self._hang_up()
 
     async def call(self, tool: str, args: Answer) -> Answer:
-        """The tool's answer; a text becomes {"status": "text", "text": ...}. Waits through `testing` and `running`."""
+        """The tool's answer; a text becomes {"status": "text", "text": ...}. Waits through `testing` and
+        `running`.
+        """
         until = time.monotonic() + UNFINISHED_MAX_S
         while True:
             answer = await self._surely(tool, args)

@@ -1,4 +1,6 @@
-"""Owns the playing of a playbook: an agent without a model. Rule: one verb per step, one JSON line per step, and the first surprise ends it with exit 1."""
+"""Owns the playing of a playbook: an agent without a model. Rule: one verb per step, one JSON line per step,
+and the first surprise ends it with exit 1.
+"""
 
 import asyncio
 import json
@@ -69,7 +71,8 @@ class Player:
             for name, wanted in step.get("if_status", {}).items()
         )
 
-    # -- verbs ---------------------------------------------------------------------------------------------------
+    # -- verbs
+    # ---------------------------------------------------------------------------------------------------
 
     async def call(self, step: Step) -> tuple[str, str]:
         answer = await self.board.call(step["call"], self.filled(step.get("args", {})))
@@ -155,7 +158,8 @@ class Player:
     async def work_all(self, step: Step) -> tuple[str, str]:
         return await Worker(self).work()
 
-    # -- the world -----------------------------------------------------------------------------------------------
+    # -- the world
+    # -----------------------------------------------------------------------------------------------
 
     async def tasks(self) -> list[Answer]:
         return (await self.board.call("list_tasks", {})).get("tasks", [])

@@ -1,4 +1,6 @@
-"""Owns the `work` verb: claim, do, check, land, again. Rule: every answer of the server has its one next step; main is always where a task starts."""
+"""Owns the `work` verb: claim, do, check, land, again. Rule: every answer of the server has its one next
+step; main is always where a task starts.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING

@@ -1,4 +1,6 @@
-"""harness.toml and the task files: read into a Config, or every problem at once with file, line and a suggestion."""
+"""harness.toml and the task files: read into a Config, or every problem at once with file, line and a
+suggestion.
+"""
 
 from mcp_server.config.load import check_files, load, parse
 from mcp_server.config.spec import (

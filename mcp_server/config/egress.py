@@ -1,4 +1,6 @@
-"""[egress]: where agents' tools may connect to, and whose. Rule: what comes out is in the one spelling that connections are compared in."""
+"""[egress]: where agents' tools may connect to, and whose. Rule: what comes out is in the one spelling that
+connections are compared in.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +15,9 @@ SECTION = "egress"
 def read_egress(
     source: Source, document: Mapping[str, Any], tables: Collection[str], agents: Mapping[str, AgentSpec]
 ) -> Egress:
-    """The section, or what holds without it: nothing may leave. `tables` are the names of all tables of agents, right or wrong."""
+    """The section, or what holds without it: nothing may leave. `tables` are the names of all tables of
+    agents, right or wrong.
+    """
     table = document.get(SECTION, {})
     if not isinstance(table, Mapping):
         source.problem((SECTION,), "egress must be a table", "write [egress] on a line of its own")

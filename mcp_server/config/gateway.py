@@ -128,7 +128,9 @@ def _budgets(source: Source, whole: Mapping[str, Any]) -> dict[str, Budget]:
 
 
 def read_budget(source: Source, keys: Keys, holder: Mapping[str, Any]) -> Budget | None:
-    """The budget that stands in `holder` under the last of `keys`; None where there is none, or none that can be read."""
+    """The budget that stands in `holder` under the last of `keys`; None where there is none, or none that can
+    be read.
+    """
     if keys[-1] not in holder:
         return None
     table = holder[keys[-1]]

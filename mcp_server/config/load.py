@@ -46,7 +46,9 @@ def parse(
 
 
 def load(path: Path) -> Config | list[ConfigProblem]:
-    """The configuration at `path`; task files are looked for from its directory. Raises nothing for a bad file."""
+    """The configuration at `path`; task files are looked for from its directory. Raises nothing for a bad
+    file.
+    """
     text = _text(path, path.name)
     if isinstance(text, ConfigProblem):
         return [text]
@@ -67,7 +69,9 @@ def load(path: Path) -> Config | list[ConfigProblem]:
 
 
 def check_files(config: Config, file: str = FILE_NAME) -> list[ConfigProblem]:
-    """What the configuration names and the disk does not have: to be asked where the agents are to be started."""
+    """What the configuration names and the disk does not have: to be asked where the agents are to be
+    started.
+    """
     text = _text(config.root / file, file)
     positions = scan("" if isinstance(text, ConfigProblem) else text)
     problems: list[ConfigProblem] = []

@@ -1,6 +1,7 @@
 """Where in a TOML text each key stands: the standard parser keeps no positions, so this scan does.
 
-Rule: it is only given text that `tomllib` has accepted, and so needs to tell statements apart, not to judge them.
+Rule: it is only given text that `tomllib` has accepted, and so needs to tell statements apart, not to judge
+them.
 """
 
 import re
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 
 Keys = tuple[str, ...]
 KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*(\.?)""")
-# A string in any of the four forms, or a comment: what must be stepped over when looking for the end of a value.
+# A string in any of the four forms, or a comment: what must be stepped over when looking for the end of a
+# value.
 OPAQUE = re.compile(
     r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.S
 )
@@ -28,7 +30,9 @@ class Positions:
         self.spans.setdefault(keys, (first, last))
 
     def line(self, keys: Keys, value: object = None) -> int:
-        """The line of a key or else of the table it would be in; of `value` if its statement spans several lines."""
+        """The line of a key or else of the table it would be in; of `value` if its statement spans several
+        lines.
+        """
         while keys and keys not in self.spans:
             keys, value = keys[:-1], None
         first, last = self.spans.get(keys, (1, 1))

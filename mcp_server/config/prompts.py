@@ -1,4 +1,6 @@
-"""What a prompt key may say: the text itself, or the file that holds it. Rule: one line that ends like a text file names a file."""
+"""What a prompt key may say: the text itself, or the file that holds it. Rule: one line that ends like a text
+file names a file.
+"""
 
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, dotted
@@ -9,7 +11,9 @@ FILES = (".md", ".txt")
 
 
 def file_of(prompt: str | None, agent: str) -> str | None:
-    """The file that a prompt of this agent's lies in, relative to harness.toml; None where there is none, or where it is the text."""
+    """The file that a prompt of this agent's lies in, relative to harness.toml; None where there is none, or
+    where it is the text.
+    """
     is_file = prompt is not None and prompt.endswith(FILES) and "\n" not in prompt and " " not in prompt
     return prompt.replace("{agent}", agent) if prompt and is_file else None
 

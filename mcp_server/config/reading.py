@@ -43,7 +43,9 @@ class Source:
 
 
 def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **given: Any) -> T | None:
-    """An instance of the dataclass `cls`, or None once its problems are noted; `given` fields are not the file's."""
+    """An instance of the dataclass `cls`, or None once its problems are noted; `given` fields are not the
+    file's.
+    """
     known = {item.name: item for item in fields(cls) if item.name not in given}
     for name in values:
         if name not in known:

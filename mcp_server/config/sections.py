@@ -1,6 +1,7 @@
 """harness.toml, section by section: each table read, defaulted and checked against the ones it names.
 
-Rule: a table that is wrong in itself still counts as declared, so that no second problem follows from the first.
+Rule: a table that is wrong in itself still counts as declared, so that no second problem follows from the
+first.
 """
 
 import re
@@ -177,7 +178,8 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
         check_globs(source, (*keys, key), getattr(suite, key))
     suites.check(source, keys, suite)
     _check_canary(source, keys, suite)
-    # Whoever may write the cases may write the verdict: they are protected unless the file says what is. So are, whatever it
+    # Whoever may write the cases may write the verdict: they are protected unless the file says what is. So
+    # are, whatever it
     # says, the files that the reference and the comparator read.
     default = steering.PROTECTED if suite.kind == "command" else suite.cases
     protect = suite.protect if "protect" in table else default

@@ -1,6 +1,7 @@
 """What a configuration says, once it is known to be right.
 
-Rule: a value of these types has passed every check; the fields' names, types and defaults are the format of the file.
+Rule: a value of these types has passed every check; the fields' names, types and defaults are the format of
+the file.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +39,9 @@ class ConfigProblem:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """`prompt` is the text that all agents are told, or its file; the limits hold for agents without ones of their own."""
+    """`prompt` is the text that all agents are told, or its file; the limits hold for agents without ones of
+    their own.
+    """
 
     name: str
     lease_minutes: float = 15.0
@@ -65,7 +68,9 @@ class Repo:
 
 @dataclass(frozen=True)
 class Module:
-    """`cases` are the oracle cases that show how the module does: globs, each after "SUITE:" where one suite is meant."""
+    """`cases` are the oracle cases that show how the module does: globs, each after "SUITE:" where one suite
+    is meant.
+    """
 
     name: str
     repo: str
@@ -97,7 +102,9 @@ class AccountSpec:
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """How models are reached. `budget` is the run's; the other budgets hold for each of their kind without one of its own."""
+    """How models are reached. `budget` is the run's; the other budgets hold for each of their kind without
+    one of its own.
+    """
 
     patience_s: float = 240.0  # codex and qwen give a stream up after 240 to 300 s without an event
     prices: bool = True
@@ -111,7 +118,8 @@ class GatewaySettings:
 
 @dataclass(frozen=True)
 class Egress:
-    """Where agents' tools may connect to, as HOST:PORT; off without `agents`, which are tables of agents or single ones.
+    """Where agents' tools may connect to, as HOST:PORT; off without `agents`, which are tables of agents or
+    single ones.
 
     Of `allow`, those in `private` may be at private or loopback addresses; the others must be at public ones.
     """
@@ -123,10 +131,11 @@ class Egress:
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """One table of agents; `playbook`, `materials` and `prompt`'s file are relative to harness.toml and may contain "{agent}".
+    """One table of agents; `playbook`, `materials` and `prompt`'s file are relative to harness.toml and may
+    contain "{agent}".
 
-    `prompt` is added to the harness's rules, or stands alone where `prompt_only` says so. `account` is the gateway's; a
-    vendor's CLI has its vendor's without it.
+    `prompt` is added to the harness's rules, or stands alone where `prompt_only` says so. `account` is the
+    gateway's; a vendor's CLI has its vendor's without it.
     """
 
     name: str
@@ -164,7 +173,9 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible; a report has no paths."""
+    """`repo` and `paths` are filled in from the module, and `suite` where only one suite is possible; a
+    report has no paths.
+    """
 
     id: str
     title: str
@@ -207,6 +218,8 @@ class Config:
         return any(budget not in (None, Budget()) for budget in every)
 
     def spec_of(self, agent: str) -> AgentSpec | None:
-        """The table of an agent by its name, however many of them the command line asked for; None for a client that connects."""
+        """The table of an agent by its name, however many of them the command line asked for; None for a
+        client that connects.
+        """
         table, dash, number = agent.rpartition("-")
         return self.agents.get(table) if dash and number.isdigit() else None

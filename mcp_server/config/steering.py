@@ -1,6 +1,7 @@
 """Owns which files steer a test run without being tests: whoever may write them may have any result.
 
-Rule: what makes a runner load code, choose or skip tests, or find another tool in its place; not the tests themselves.
+Rule: what makes a runner load code, choose or skip tests, or find another tool in its place; not the tests
+themselves.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""What a suite's table says beyond what the suite can tell by itself: held-out files, flaky cases, and entries that name suites.
+"""What a suite's table says beyond what the suite can tell by itself: held-out files, flaky cases, and
+entries that name suites.
 
 Rule: each problem stands at the line of the key or entry that is wrong.
 """

@@ -1,4 +1,6 @@
-"""Task files: front matter (TOML between `+++` or YAML between `---`) and a brief, checked against harness.toml and one another."""
+"""Task files: front matter (TOML between `+++` or YAML between `---`) and a brief, checked against
+harness.toml and one another.
+"""
 
 import re
 import tomllib

@@ -1,4 +1,5 @@
-"""Answers within a budget of characters: the longest text is cut first, and every cut says how much is missing.
+"""Answers within a budget of characters: the longest text is cut first, and every cut says how much is
+missing.
 
 Rule: the result's JSON is never longer than asked, keeps its keys, and is the value itself where that fits.
 """
@@ -19,7 +20,9 @@ def encode(value: Any) -> str:
 
 
 def fit(value: dict[str, Any], characters: int) -> dict[str, Any]:
-    """`value` with its longest texts, then its longest lists, shortened until its JSON has at most so many characters."""
+    """`value` with its longest texts, then its longest lists, shortened until its JSON has at most so many
+    characters.
+    """
     while (over := len(encode(value)) - characters) > 0:
         texts, lists = _leaves(value)
         size, path = max(texts, default=(0, ()))

@@ -1,6 +1,8 @@
-"""Which cases an entry such as `select/*` or `slt:*` names: one rule for tasks, modules, claims, runs and the gate.
+"""Which cases an entry such as `select/*` or `slt:*` names: one rule for tasks, modules, claims, runs and the
+gate.
 
-Rule: `SUITE:GLOB` belongs to that suite, and a bare `GLOB` to the suite of whoever wrote it; a glob reads as fnmatch does.
+Rule: `SUITE:GLOB` belongs to that suite, and a bare `GLOB` to the suite of whoever wrote it; a glob reads as
+fnmatch does.
 """
 
 import re
@@ -25,7 +27,9 @@ def suites_in(entries: Iterable[str]) -> list[str]:
 
 
 def of_suite(entries: Iterable[str], suite: str, default: str | None) -> tuple[str, ...]:
-    """The globs that concern `suite`; an entry without a suite means `default`, and every suite where that is None."""
+    """The globs that concern `suite`; an entry without a suite means `default`, and every suite where that is
+    None.
+    """
     return tuple(glob for named, glob in map(split, entries) if (named or default or suite) == suite)
 
 

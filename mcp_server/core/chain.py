@@ -1,7 +1,8 @@
-"""The audit log's hash chain: canonical bytes, the hash of an entry, checkpoints, and the search for tampering.
+"""The audit log's hash chain: canonical bytes, the hash of an entry, checkpoints, and the search for
+tampering.
 
-Rule: entries are numbered 1, 2, 3, ...; the hash of each covers the hash before it, so a signed hash at N fixes 1 to N.
-Signing, and checking a signature, is the caller's: this module reads no key.
+Rule: entries are numbered 1, 2, 3, ...; the hash of each covers the hash before it, so a signed hash at N
+fixes 1 to N. Signing, and checking a signature, is the caller's: this module reads no key.
 """
 
 import hashlib
@@ -38,7 +39,8 @@ class Checkpoint:
 def canonical(value: Any) -> bytes:
     """One spelling for one JSON value: sorted keys, no spaces, UTF-8. Raises ValueError on NaN and infinity.
 
-    A lone surrogate, which UTF-8 cannot hold, keeps its JSON escape: any string that JSON can carry can be logged.
+    A lone surrogate, which UTF-8 cannot hold, keeps its JSON escape: any string that JSON can carry can be
+    logged.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
@@ -50,7 +52,8 @@ def entry_hash(prev_hex: str, seq: int, body: Any) -> str:
 
 def hash_of(prev_hex: str, seq: int, body: bytes) -> str:
     """The same, of a body that is canonical already."""
-    # No part but the last has a variable form, and none holds a newline: the joined bytes read in one way only.
+    # No part but the last has a variable form, and none holds a newline: the joined bytes read in one way
+    # only.
     return hashlib.sha256(b"\n".join((DOMAIN, prev_hex.encode(), str(seq).encode(), body))).hexdigest()
 
 
@@ -77,7 +80,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
 def verify(entries: Iterable[ChainEntry], checkpoints: Iterable[Checkpoint] = ()) -> list[str]:
     """Every sign of tampering, each naming the entry and the deed; empty for an untouched log.
 
-    Without checkpoints a rewritten chain and a cut tail cannot be seen; with them both are, below the last checkpoint.
+    Without checkpoints a rewritten chain and a cut tail cannot be seen; with them both are, below the last
+    checkpoint.
     """
     problems: list[str] = []
     broken: list[int] = []  # entries that do not follow from the one before, by seq

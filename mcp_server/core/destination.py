@@ -1,7 +1,7 @@
 """Owns what a connection out of a sandbox may go to: names in one spelling, and addresses that are public.
 
-Rule: whatever can be spelled in two ways is brought to one or refused, never guessed; an address is judged by the registries
-below and not by the library, whose idea of "global" changes with its version.
+Rule: whatever can be spelled in two ways is brought to one or refused, never guessed; an address is judged by
+the registries below and not by the library, whose idea of "global" changes with its version.
 """
 
 import re
@@ -14,7 +14,8 @@ HOST_CHARACTERS_MAX = 253
 PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 PORT_MAX = 65_535
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
-# By the WHATWG rule a name whose last label is a number is an IPv4 address in one of its spellings: 127.1, 0x7f000001, 017700000001.
+# By the WHATWG rule a name whose last label is a number is an IPv4 address in one of its spellings: 127.1,
+# 0x7f000001, 017700000001.
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 TEXT_CHARACTERS_MAX = 1_000  # before anything is looked at
 
@@ -81,7 +82,8 @@ def parse(text: str) -> Destination | UnfitDestination:
 
 def _host(text: str) -> str | UnfitDestination:
     try:
-        # Also brings full-width digits and other dots to ASCII, so that what follows sees what a resolver would.
+        # Also brings full-width digits and other dots to ASCII, so that what follows sees what a resolver
+        # would.
         mapped = idna.uts46_remap(text, std3_rules=True, transitional=False).lower()
         host = mapped if mapped.isascii() else idna.encode(mapped).decode("ascii")
     except (idna.IDNAError, UnicodeError, ValueError, IndexError):
@@ -106,7 +108,9 @@ def _is_a_label(label: str) -> bool:
 
 
 def may_connect(address: str, *, private: bool) -> bool:
-    """Whether an address that a name was resolved to may be connected to; `private`: the operator says that the name is in-house."""
+    """Whether an address that a name was resolved to may be connected to; `private`: the operator says that
+    the name is in-house.
+    """
     try:
         found = ip_address(address)
     except ValueError:  # with a zone, so of one link

@@ -1,4 +1,6 @@
-"""What may land: the boundary check on the merged diff and the ratchet on the oracle's outcomes. Pure decisions."""
+"""What may land: the boundary check on the merged diff and the ratchet on the oracle's outcomes. Pure
+decisions.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +14,8 @@ NAME_CHARS_MAX = 200  # of one of them
 
 
 class SubmissionState(StrEnum):
-    """The life of one `push`. PASSED: good by itself, but on another main. LANDING: the intent is recorded, and only the ref
-    knows whether it landed."""
+    """The life of one `push`. PASSED: good by itself, but on another main. LANDING: the intent is recorded,
+    and only the ref knows whether it landed."""
 
     QUEUED = "queued"
     TESTING = "testing"
@@ -66,7 +68,8 @@ def boundary(
 def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
     """No case that passes on main fails afterwards, and the cases that the task names pass.
 
-    A case that passed on main and has no outcome on the candidate counts as failing: a run that skips it proves nothing.
+    A case that passed on main and has no outcome on the candidate counts as failing: a run that skips it
+    proves nothing.
     """
     for suite in suites:
         if lost := _lost(suite):
@@ -124,7 +127,9 @@ CHANGE = (
 
 
 def changes(body: str) -> list[dict[str, str]]:
-    """The changes that a landed commit brought, as its message tells; none of a commit that did not land here."""
+    """The changes that a landed commit brought, as its message tells; none of a commit that did not land
+    here.
+    """
     pairs = [line.partition(": ")[::2] for line in body.rstrip("\n").rpartition("\n\n")[2].split("\n")]
     if "Audit-Checkpoint" not in dict(pairs):
         return []
@@ -133,7 +138,9 @@ def changes(body: str) -> list[dict[str, str]]:
 
 
 def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:
-    """Of cases with the date up to which they count for nothing, those for which that is so on `today` (both YYYY-MM-DD)."""
+    """Of cases with the date up to which they count for nothing, those for which that is so on `today` (both
+    YYYY-MM-DD).
+    """
     return frozenset(case for case, until in flaky.items() if today <= until)
 
 

@@ -1,4 +1,6 @@
-"""A lease: who may change which paths until when. Two live leases never overlap; an ended one is never revived."""
+"""A lease: who may change which paths until when. Two live leases never overlap; an ended one is never
+revived.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -34,7 +36,9 @@ def has_expired(lease: Lease, now_ms: int) -> bool:
 
 
 def renewed(lease: Lease, now_ms: int, lease_ms: int) -> Lease:
-    """The lease after a call by its holder. Only a live lease may be given; a clock that jumped back shortens nothing."""
+    """The lease after a call by its holder. Only a live lease may be given; a clock that jumped back shortens
+    nothing.
+    """
     assert is_live(lease, now_ms), "an expired lease is never revived"
     return replace(lease, expires_ms=max(lease.expires_ms, now_ms + lease_ms))
 

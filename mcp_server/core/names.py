@@ -1,6 +1,8 @@
-"""File names as an enemy would choose them: which configure git, which are one on another file system, which no landing may add.
+"""File names as an enemy would choose them: which configure git, which are one on another file system, which
+no landing may add.
 
-Rule: a name is judged as every file system that somebody may clone to would read it, and is refused or told, never repaired.
+Rule: a name is judged as every file system that somebody may clone to would read it, and is refused or told,
+never repaired.
 """
 
 import re
@@ -11,15 +13,19 @@ from mcp_server.core.paths import is_path
 
 PATH_BYTES_MAX = 1024  # a quarter of Linux's PATH_MAX, so that it still fits below any workspace
 NAME_BYTES_MAX = 255  # NAME_MAX of nearly every file system: a longer name lands and can never be checked out
-DEPTH_MAX = 64  # directories above a file; what walks a tree pays for each of them, and a tree can name them without having them
+# directories above a file; what walks a tree pays for each of them, and a tree can name them without having
+# them
+DEPTH_MAX = 64
 
-# HFS+ ignores these when it compares names, so `.g\u200cit` opens `.git` there (the list is git's own, utf8.c).
+# HFS+ ignores these when it compares names, so `.g\u200cit` opens `.git` there (the list is git's own,
+# utf8.c).
 HFS_IGNORED = frozenset(
     chr(c) for c in (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF)
 )
 # Begin with `.git` but git itself never reads them: who may write them is a matter of the lease alone.
 NOT_READ_BY_GIT = frozenset({".gitkeep", ".github", ".gitlab", ".gitlab-ci.yml"})
-# NTFS short names: git~1 = .git, gitmod~1 = .gitmodules, gi7eba~1 = .gitmodules once gitmod~1 to ~4 are taken.
+# NTFS short names: git~1 = .git, gitmod~1 = .gitmodules, gi7eba~1 = .gitmodules once gitmod~1 to ~4 are
+# taken.
 NTFS_SHORT_NAME = re.compile(r"gi[a-z0-9]{1,5}~[0-9]+")
 # Direction marks make a name read as another one (trojan source); a separator breaks the line that names it.
 MISLEADING = frozenset(
@@ -34,13 +40,16 @@ OPTION_OR_MAGIC = (
 def is_git_config(path: str) -> bool:
     """Whether any segment is, or on some file system opens, a file that configures git (`.git*`).
 
-    Case, compatibility forms, characters that HFS+ ignores, NTFS short names, streams and trailing dots are seen through.
+    Case, compatibility forms, characters that HFS+ ignores, NTFS short names, streams and trailing dots are
+    seen through.
     """
     return any(_is_git_name(segment) for segment in re.split(r"[/\\]", path))
 
 
 def is_bad(path: str) -> bool:
-    """Whether no landing may add a file of this name: there is a system where it cannot be, or is read as something else."""
+    """Whether no landing may add a file of this name: there is a system where it cannot be, or is read as
+    something else.
+    """
     segments = path.split("/")
     return (
         not is_path(path)
@@ -55,21 +64,27 @@ def is_bad(path: str) -> bool:
 
 
 def is_clean(text: str) -> bool:
-    """Whether it is UTF-8 (a surrogate stands for a byte that was not) without control characters, direction marks and backslashes."""
+    """Whether it is UTF-8 (a surrogate stands for a byte that was not) without control characters, direction
+    marks and backslashes.
+    """
     return "\\" not in text and not any(
         c in MISLEADING or unicodedata.category(c) in ("Cc", "Cs") for c in text
     )
 
 
 def shown(name: str) -> str:
-    """A name for a person's or an agent's eyes, and for JSON: what cannot be printed is told by its code, a lost byte as `\\xff`."""
+    """A name for a person's or an agent's eyes, and for JSON: what cannot be printed is told by its code, a
+    lost byte as `\\xff`.
+    """
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else _escaped(c) for c in name)
 
 
 def collides(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of different names, files or directories, that a case-folding or normalising file system takes for one."""
+    """Pairs of different names, files or directories, that a case-folding or normalising file system takes
+    for one.
+    """
     known: dict[
         tuple[int, str], tuple[int, str, int]
     ] = {}  # (directory, folded name) -> (number, where it is spelled, its end there)

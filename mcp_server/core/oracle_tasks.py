@@ -1,6 +1,7 @@
 """Tasks out of what fails on main: one for each cause, in the module that paths point to. Pure decisions.
 
-Rule: a cause has one task at a time, a case is in one such task at a time, and a task all of whose cases pass is over.
+Rule: a cause has one task at a time, a case is in one such task at a time, and a task all of whose cases pass
+is over.
 """
 
 import re
@@ -25,7 +26,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """A run of one suite on main: its outcomes, its causes, and examples of failures; `ignored` cases make no task."""
+    """A run of one suite on main: its outcomes, its causes, and examples of failures; `ignored` cases make no
+    task.
+    """
 
     suite: str
     outcomes: Mapping[str, str]
@@ -36,7 +39,9 @@ class SuiteRun:
 
 @dataclass(frozen=True)
 class Places:
-    """Modules with their path globs, and the files of main: only what is both in a file and in a module is a place."""
+    """Modules with their path globs, and the files of main: only what is both in a file and in a module is a
+    place.
+    """
 
     modules: Mapping[str, Sequence[str]]
     files: Collection[str]
@@ -72,7 +77,9 @@ def is_ours(task: Task, suite: str) -> bool:
 
 
 def over(undone: Iterable[Task], suite: str, outcomes: Mapping[str, str]) -> list[Task]:
-    """The tasks made for this suite that nobody holds and whose cases all pass: a case without an outcome does not."""
+    """The tasks made for this suite that nobody holds and whose cases all pass: a case without an outcome
+    does not.
+    """
     passing = {case_globs.entry(suite, case) for case, outcome in outcomes.items() if outcome == "pass"}
     waiting = [
         task for task in undone if is_ours(task, suite) and task.state in (TaskState.OPEN, TaskState.BLOCKED)
@@ -81,7 +88,9 @@ def over(undone: Iterable[Task], suite: str, outcomes: Mapping[str, str]) -> lis
 
 
 def plan(undone: Iterable[Task], measured: SuiteRun, places: Places, limit: int | None) -> TaskPlan:
-    """What to make for the causes that have no task yet, those with most cases first; `limit` is for what is made."""
+    """What to make for the causes that have no task yet, those with most cases first; `limit` is for what is
+    made.
+    """
     ours = [task for task in undone if is_ours(task, measured.suite) and task.state in UNFINISHED]
     at_work = {task.source: task.id for task in ours}
     taken = {entry for task in ours for entry in task.cases}
@@ -121,7 +130,9 @@ def _draft(cause: Json, ids: Sequence[str], measured: SuiteRun, places: Places) 
 
 
 def module_of(ids: Sequence[str], examples: Sequence[Json], places: Places) -> str | None:
-    """By the last path in what a failure says that lies in a module, else by a directory in the cases' ids that is called like one."""
+    """By the last path in what a failure says that lies in a module, else by a directory in the cases' ids
+    that is called like one.
+    """
     for failure in examples:
         for text in (
             failure["candidate"].get("error", ""),

@@ -1,8 +1,9 @@
 """Path globs: what they match, and whether two of them meet.
 
-Rule: a path is repo-relative with `/` between non-empty segments; in a glob `**` as a whole segment stands for zero or
-more segments, `*` for any run of characters within one segment, `?` for one character, and nothing else is special.
-Every function here runs in time polynomial in its input, because agents write globs too (a regex would backtrack).
+Rule: a path is repo-relative with `/` between non-empty segments; in a glob `**` as a whole segment stands
+for zero or more segments, `*` for any run of characters within one segment, `?` for one character, and
+nothing else is special. Every function here runs in time polynomial in its input, because agents write globs
+too (a regex would backtrack).
 """
 
 import re
@@ -87,9 +88,10 @@ def overlap_any(globs_a: Iterable[str], globs_b: Iterable[str]) -> tuple[str, st
 def within(inner_globs: Iterable[str], outer_globs: Iterable[str]) -> bool:
     """Whether every inner glob lies inside a single outer one. A yes is always right; a no may be too strict.
 
-    It reads the inner glob as a word that the outer one must match, a wildcard being matched only by one as wide. So it
-    does not see that several outer globs together would do ('a/**' within 'a/*' + 'a/*/**'), nor detours such as 'a*'
-    within '*a*' + '*' spelled otherwise. Runs of wildcards are put in one order first: '**/*' and '*/**' are the same.
+    It reads the inner glob as a word that the outer one must match, a wildcard being matched only by one as
+    wide. So it does not see that several outer globs together would do ('a/**' within 'a/*' + 'a/*/**'), nor
+    detours such as 'a*' within '*a*' + '*' spelled otherwise. Runs of wildcards are put in one order first:
+    '**/*' and '*/**' are the same.
     """
     outer = tuple(outer_globs)
     return all(any(_inside(inner, glob) for glob in outer) for inner in inner_globs)
@@ -136,7 +138,8 @@ def _as_segment(segment: str) -> str:
 @lru_cache(maxsize=4096)
 def _segments_meet(a: str, b: str) -> bool:
     """Whether some legal name (neither empty, '.' nor '..') is matched by both segment patterns."""
-    other = 3  # third part of a state: how many characters were read, all of them dots; `other` = a name like any other
+    # third part of a state: how many characters were read, all of them dots; `other` = a name like any other
+    other = 3
     todo, seen = [(0, 0, 0)], {(0, 0, 0)}
     while todo:
         i, j, dots = todo.pop()

@@ -1,7 +1,7 @@
 """The progress report that agents read: rendered from state, in Markdown, within a byte budget.
 
-Rule: never over the budget; every part gets its most important rows before any part gets its less important ones; what
-was left out is counted in the text.
+Rule: never over the budget; every part gets its most important rows before any part gets its less important
+ones; what was left out is counted in the text.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,9 @@ class FailingGroup:
 
 @dataclass(frozen=True)
 class Flaky:
-    """A case that counts for nothing up to and including the date `until`; `expired`: that day is over, and it counts again."""
+    """A case that counts for nothing up to and including the date `until`; `expired`: that day is over, and
+    it counts again.
+    """
 
     suite: str
     case: str

@@ -1,6 +1,7 @@
 """The named no: every reason for which the server declines a call, with its stable code.
 
-Rule: a refusal is a value, is returned and never raised, and always tells what happened, what holds now and what to do next.
+Rule: a refusal is a value, is returned and never raised, and always tells what happened, what holds now and
+what to do next.
 """
 
 from dataclasses import dataclass

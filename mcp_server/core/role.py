@@ -1,4 +1,6 @@
-"""What an agent is there for, and what it therefore may not do. Rule: who only plans or reviews holds no lease, so nothing of it can land."""
+"""What an agent is there for, and what it therefore may not do. Rule: who only plans or reviews holds no
+lease, so nothing of it can land.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum

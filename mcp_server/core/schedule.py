@@ -1,4 +1,6 @@
-"""Which task an agent gets: the decision behind `claim_task`, as a function of tasks, live leases and the wish."""
+"""Which task an agent gets: the decision behind `claim_task`, as a function of tasks, live leases and the
+wish.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ class Board:
 def choose(
     board: Board, agent: str, *, task: str | None = None, module: str | None = None
 ) -> Task | Lease | Refused:
-    """The task to lease, the lease that the agent already holds, or a refusal that names something else to do."""
+    """The task to lease, the lease that the agent already holds, or a refusal that names something else to
+    do.
+    """
     mine = board.held_by(agent)
     if mine is not None:
         return mine if task in (None, mine.task) else _holds_another(mine, task)

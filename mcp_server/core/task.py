@@ -48,7 +48,8 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Task:
-    """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite` where they name none.
+    """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite`
+    where they name none.
 
     A task without paths changes no file: its result is a report, and it stands in nobody's way.
     """
@@ -74,7 +75,9 @@ class Task:
 
 
 class Tasks(Mapping[str, Task]):
-    """Every task by its id, in no order. Those that are not done are apart: what every call asks must not take longer the more is done."""
+    """Every task by its id, in no order. Those that are not done are apart: what every call asks must not
+    take longer the more is done.
+    """
 
     def __init__(self, tasks: Iterable[Task] = ()):
         self._all: dict[str, Task] = {}
@@ -133,7 +136,8 @@ def missing_needs(task: Task, tasks: Mapping[str, Task]) -> list[str]:
 
 
 def is_reachable(task: Task, tasks: Mapping[str, Task]) -> bool:
-    """Whether work can still lead to this task: nothing that is still to be done for it, directly or not, is blocked or unknown.
+    """Whether work can still lead to this task: nothing that is still to be done for it, directly or not, is
+    blocked or unknown.
 
     `needs` is acyclic: the configuration and `create_task` refuse a cycle.
     """

@@ -1,8 +1,9 @@
 """The train: changes that passed alone and wait to land together, as one sequence on main. Pure decisions.
 
-A candidate is always main with a prefix of the sequence, so that two changes which break only together are seen together
-before either is on main. Where a prefix fails, shorter ones are tested side by side until the first change that fails on
-main by itself is found. Rule: what lands was tested; what is refused was refuted with nothing but main before it.
+A candidate is always main with a prefix of the sequence, so that two changes which break only together are
+seen together before either is on main. Where a prefix fails, shorter ones are tested side by side until the
+first change that fails on main by itself is found. Rule: what lands was tested; what is refused was refuted
+with nothing but main before it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -37,8 +38,10 @@ class Waiting:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """`land`: so many from the front land now. `head`: the first leaves, being refuted (FAILED) or not to be tested (BROKEN).
-    `test`: lengths of the prefixes whose runs are wanted, those under way among them; a broken one is run again."""
+    """`land`: so many from the front land now. `head`: the first leaves, being refuted (FAILED) or not to be
+    tested (BROKEN). `test`: lengths of the prefixes whose runs are wanted, those under way among them; a
+    broken one is run again.
+    """
 
     land: int = 0
     head: PrefixOutcome | None = None
@@ -46,7 +49,9 @@ class TrainPlan:
 
 
 def order(waiting: Iterable[Waiting], under_way: Collection[int]) -> list[int]:
-    """The sequence: whoever lost its place too often, then those with a run under way, whose place is kept, then by age."""
+    """The sequence: whoever lost its place too often, then those with a run under way, whose place is kept,
+    then by age.
+    """
     waiting = list(waiting)
     first = sorted(one.id for one in waiting if one.goes_first)
     there = {one.id for one in waiting} - set(first)
@@ -76,7 +81,8 @@ def plan(
     running = sorted(
         prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.RUNNING and prefix <= end
     )
-    # Where runs break the head is tried by itself: it lands, or nobody can say anything of it and it is given back.
+    # Where runs break the head is tried by itself: it lands, or nobody can say anything of it and it is given
+    # back.
     wanted = list(dict.fromkeys(([1] if again or head_alone else []) + running + again))
     slots = max(1, slots)
     while (

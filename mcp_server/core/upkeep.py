@@ -1,12 +1,14 @@
 """When a repository needs care, and which of its refs have served their time. Pure decisions.
 
-Rule: a ref is given up by time and by what still names it, never because of what it holds; its commits are kept otherwise.
+Rule: a ref is given up by time and by what still names it, never because of what it holds; its commits are
+kept otherwise.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# A landing leaves some five loose objects, a pack and three refs behind: a repack joins the work of about fifty.
+# A landing leaves some five loose objects, a pack and three refs behind: a repack joins the work of about
+# fifty.
 LOOSE_MAX = 2_000
 PACKS_MAX = 50  # each is searched for every object that is not in the ones before it
 LOOSE_REFS_MAX = 500
@@ -14,7 +16,8 @@ LOOSE_REFS_MAX = 500
 FOLD_EVERY_MS = (
     60 * 60_000
 )  # by age: reading that of twenty thousand refs takes half a second of processor time
-NAMES_MAX = 1_000  # of finished work, however young: every landing pays for each name that git reads past, some 6 ms for so many
+# of finished work, however young: every landing pays for each name that git reads past, some 6 ms for so many
+NAMES_MAX = 1_000
 GATHERED_MAX = 500  # names more than a fold has left, and it is time for another
 FOLDED_MAX = 1_000  # refs in one round, so that none takes long
 
@@ -61,8 +64,10 @@ def is_time_to_fold(last: Folded | None, now: Folded) -> bool:
 
 
 def to_fold(refs: Iterable[Ref], in_use: InUse, now_ms: int, keep_ms: int) -> list[Ref]:
-    """The refs that may go now: a candidate's once its submission is settled; of those of agents, salvage and landings that
-    nothing names, whichever have not moved for `keep_ms`, and the oldest where there are more than NAMES_MAX of them."""
+    """The refs that may go now: a candidate's once its submission is settled; of those of agents, salvage and
+    landings that nothing names, whichever have not moved for `keep_ms`, and the oldest where there are more
+    than NAMES_MAX of them.
+    """
     refs = list(refs)
     settled = [ref for ref in refs if _is_settled(ref, in_use)]
     finished = sorted(

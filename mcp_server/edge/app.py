@@ -1,4 +1,6 @@
-"""The composition root: makes the world from a configuration and a state directory, and one Starlette app over it."""
+"""The composition root: makes the world from a configuration and a state directory, and one Starlette app
+over it.
+"""
 
 import asyncio
 import dataclasses
@@ -78,7 +80,9 @@ def open_world(
     now_ms=lambda: time.time_ns() // 1_000_000,
     environ: Mapping[str, str] = os.environ,
 ) -> World:
-    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, oracle's BadCases, and BadKey."""
+    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, oracle's
+    BadCases, and BadKey.
+    """
     accounts = opening.open_accounts(config, environ, now_ms)
     state.prepare()
     store = Store.open(state.database)
@@ -106,7 +110,9 @@ def open_world(
 
 
 def _with_cases(world: World) -> World:
-    """With the held-out cases, once every case is known to be readable; raises BadCases with all that is wrong."""
+    """With the held-out cases, once every case is known to be readable; raises BadCases with all that is
+    wrong.
+    """
     hidden: dict[str, HeldOut] = {}
     problems: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
@@ -153,7 +159,8 @@ def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S
     if doors is not None and (proxy := egress.proxy(world)) is not None:
         doors.tunnel = proxy.serve
     mcp, gateway = tools.build(world, wait_s), ModelProxy(world)
-    # A page on this machine may ask, with a token; pages from elsewhere, and names that were made to point here, may not.
+    # A page on this machine may ask, with a token; pages from elsewhere, and names that were made to point
+    # here, may not.
     security = TransportSecuritySettings(
         allowed_hosts=HOSTS, allowed_origins=[f"http://{host}" for host in HOSTS]
     )
@@ -213,7 +220,9 @@ async def _living(
 
 
 class AgentsOnly:
-    """Around the tools: whoever claims and lands is an agent, so that every lease has a name that git knows too."""
+    """Around the tools: whoever claims and lands is an agent, so that every lease has a name that git knows
+    too.
+    """
 
     def __init__(self, inner: ASGIApp):
         self._inner = inner
@@ -256,7 +265,9 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is signed, main is measured and checked again, done work is closed."""
+    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is
+    signed, main is measured and checked again, done work is closed.
+    """
     if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
     oracle_jobs.reap(world)

@@ -1,4 +1,6 @@
-"""Who is calling: a bearer token becomes a Principal in one place, for every route. Nothing else tells who someone is."""
+"""Who is calling: a bearer token becomes a Principal in one place, for every route. Nothing else tells who
+someone is.
+"""
 
 import hashlib
 import os
@@ -39,7 +41,9 @@ def issue(tx: Tx, name: str, role: str, now_ms: int, *, session: str | None = No
 
 
 def role_token(store: Store, path: Path, role: str, now_ms: int) -> None:
-    """Makes the operator's or the runner's token file where there is none, or where the database does not know it."""
+    """Makes the operator's or the runner's token file where there is none, or where the database does not
+    know it.
+    """
     if path.exists():
         with store.read() as tx:
             if people.token_by_hash(tx, hashed(path.read_text().strip())) is not None:

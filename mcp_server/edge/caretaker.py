@@ -1,6 +1,7 @@
 """The loop that looks after the repositories while the server serves.
 
-Rule: it works in a thread that nobody waits for. Git may be at it for minutes, and dies with the server (see git_settings.UNHURRIED).
+Rule: it works in a thread that nobody waits for. Git may be at it for minutes, and dies with the server (see
+git_settings.UNHURRIED).
 """
 
 import asyncio

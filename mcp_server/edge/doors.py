@@ -1,7 +1,7 @@
 """The doors: one Unix socket per session, opened and closed while the server runs, each telling which it is.
 
-Rule: a request that came through a door carries `scope["state"]["door"]`, its session; one over TCP has no such key.
-A door says which sandbox knocks and no more: what comes through is nobody until its token says who.
+Rule: a request that came through a door carries `scope["state"]["door"]`, its session; one over TCP has no
+such key. A door says which sandbox knocks and no more: what comes through is nobody until its token says who.
 """
 
 import asyncio
@@ -45,7 +45,8 @@ class _Door:
 class Doors:
     """The doors of a uvicorn server that has started. Made and used in its event loop.
 
-    `tunnel` serves the connections that begin with CONNECT, given the session; without it the HTTP server refuses them.
+    `tunnel` serves the connections that begin with CONNECT, given the session; without it the HTTP server
+    refuses them.
     """
 
     def __init__(self, server: uvicorn.Server, root: Path):
@@ -57,7 +58,9 @@ class Doors:
         return session in self._doors
 
     async def open(self, session: str) -> Path:
-        """Opens the session's door and answers where it is; replaces what an earlier server or an earlier call left."""
+        """Opens the session's door and answers where it is; replaces what an earlier server or an earlier
+        call left.
+        """
         if not SESSION.fullmatch(session):
             raise ValueError(f"not the name of a session: {session!r}")
         if not self._server.started:
@@ -89,7 +92,8 @@ class Doors:
         try:
             with suppress(FileNotFoundError):
                 os.unlink(FRESH, dir_fd=opened)
-            short = f"/proc/self/fd/{opened}/{FRESH}"  # a socket's address has 108 bytes at most, a path may be longer
+            # a socket's address has 108 bytes at most, a path may be longer
+            short = f"/proc/self/fd/{opened}/{FRESH}"
             bound.bind(short)
             os.chmod(short, SOCKET_MODE)
             connections: WeakSet = WeakSet()

@@ -1,7 +1,9 @@
-"""Owns the first bytes of a connection at a door: a CONNECT goes to the egress proxy, everything else to the HTTP server.
+"""Owns the first bytes of a connection at a door: a CONNECT goes to the egress proxy, everything else to the
+HTTP server.
 
-uvicorn hands no CONNECT to an application, so somebody has to look before it does. Rule: only the first word is looked at
-here; the connection is handed on whole, and whoever has it is the transport's protocol from then on.
+uvicorn hands no CONNECT to an application, so somebody has to look before it does. Rule: only the first word
+is looked at here; the connection is handed on whole, and whoever has it is the transport's protocol from then
+on.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""The JSON routes for the harness and for people: sessions, oracle jobs, tasks, status, events, tokens, audit.
+"""The JSON routes for the harness and for people: sessions, oracle jobs, tasks, status, events, tokens,
+audit.
 
 Thin: each route checks the role, reads its arguments, calls a use case in a thread and renders the result.
 """

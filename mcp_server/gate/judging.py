@@ -1,4 +1,6 @@
-"""What the runs of a candidate say of it: still under way, good, not good, or nothing at all because one broke."""
+"""What the runs of a candidate say of it: still under way, good, not good, or nothing at all because one
+broke.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ def judge(
 ) -> Refused | Broken | bool:
     """Of these submissions together on `base`: True once they may land, False while runs are under way.
 
-    Of several, what each but the last passed by itself must pass too, as it would have to had they landed one by one.
+    Of several, what each but the last passed by itself must pass too, as it would have to had they landed one
+    by one.
     """
     with world.store.read() as tx:
         if any(state != job_rows.DONE for state in job_rows.states(tx, jobs.values()).values()):

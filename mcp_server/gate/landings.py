@@ -1,6 +1,7 @@
 """From a good verdict to main: the intent, then the move of the ref, then its record.
 
-Rule: the ref is the truth. After a crash an intent whose commit main holds is written as landed; any other is taken back.
+Rule: the ref is the truth. After a crash an intent whose commit main holds is written as landed; any other is
+taken back.
 """
 
 import dataclasses
@@ -29,8 +30,10 @@ def note(world: World, tx: Tx, submission: Submission, *, kind: str = "submissio
 
 
 def intend(world: World, submissions: Sequence[Submission], **why: str) -> None:
-    """Each has the base, the commit and the jobs that it would land with, all the same. Their fences are checked in the
-    transaction that records the intent; a stale one is refused alone, and then none of the others lands with this commit."""
+    """Each has the base, the commit and the jobs that it would land with, all the same. Their fences are
+    checked in the transaction that records the intent; a stale one is refused alone, and then none of the
+    others lands with this commit.
+    """
     faults.reached("gate.judged")
     stale = []
     with world.store.write() as tx:
@@ -50,8 +53,8 @@ def intend(world: World, submissions: Sequence[Submission], **why: str) -> None:
 
 
 def settle(world: World, submissions: Sequence[Submission]) -> bool:
-    """Moves main to the commit that all of these were to land with, if main is still where that was tested; then writes it
-    down. Whether they landed."""
+    """Moves main to the commit that all of these were to land with, if main is still where that was tested;
+    then writes it down. Whether they landed."""
     first = submissions[0]
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None

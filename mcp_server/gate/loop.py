@@ -1,7 +1,9 @@
-"""The gate's rounds: each reads what is in the gate of one repository and takes every submission as far as it can go.
+"""The gate's rounds: each reads what is in the gate of one repository and takes every submission as far as it
+can go.
 
-A step reads rows, does one thing and writes rows. All state is in the database and in the refs, so that after a crash the
-same steps simply go on. One intent to land is open at a time in a repository: what is decided next is decided on the new main.
+A step reads rows, does one thing and writes rows. All state is in the database and in the refs, so that after
+a crash the same steps simply go on. One intent to land is open at a time in a repository: what is decided
+next is decided on the new main.
 """
 
 import asyncio
@@ -68,9 +70,11 @@ class Gate:
         return moved
 
     def _round(self, repo: str, ready: list[Submission], slots: int) -> bool:
-        """Until something moved: what is next may be decided on another main. Merges come last, since they take longest.
+        """Until something moved: what is next may be decided on another main. Merges come last, since they
+        take longest.
 
-        `slots` runners have nothing to do for those who are tested alone: the train may use these, and at least one.
+        `slots` runners have nothing to do for those who are tested alone: the train may use these, and at
+        least one.
         """
         of = {state: [one for one in ready if one.state is state] for state in State}
         if of[State.LANDING]:
@@ -103,7 +107,8 @@ class Gate:
         tree = merging.tree(world, submission, base)
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
-        # The runs are asked for by tree, so that the commit, which has that tree, can name them before it exists.
+        # The runs are asked for by tree, so that the commit, which has that tree, can name them before it
+        # exists.
         asked = oracle_jobs.request_all(
             world, [oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE) for name in suites]
         )
@@ -120,9 +125,11 @@ class Gate:
         return True
 
     def _measure(self, submission: Submission, suite: str, main: str) -> bool:
-        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate waits.
+        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate
+        waits.
 
-        A run that broke since the submission came in refuses it: main cannot be measured, and its agent is told.
+        A run that broke since the submission came in refuses it: main cannot be measured, and its agent is
+        told.
         """
         job = baseline.measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
         return (
@@ -143,7 +150,9 @@ class Gate:
         return self._land_alone(submission)
 
     def _land_alone(self, submission: Submission) -> bool:
-        """At once where main is still what it was tested on, or differs in nothing that a suite reads of it; else by train."""
+        """At once where main is still what it was tested on, or differs in nothing that a suite reads of it;
+        else by train.
+        """
         assert submission.candidate is not None
         if submission.base == self._world.main(submission.repo):
             if self._trains[submission.repo].meets(submission.candidate):

@@ -1,6 +1,7 @@
 """Makes what may be tested: a change merged onto main in memory, held against its lease, and its commit.
 
-Rule: a tree that left its lease or holds a hazard never becomes a candidate, whichever main it was merged onto.
+Rule: a tree that left its lease or holds a hazard never becomes a candidate, whichever main it was merged
+onto.
 """
 
 import dataclasses
@@ -62,7 +63,9 @@ def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Ref
 
 
 def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
-    """Cases are judged by those on main; those that this change would put there must be readable, or nothing lands after it."""
+    """Cases are judged by those on main; those that this change would put there must be readable, or nothing
+    lands after it.
+    """
     for name in world.suites_of(repo):
         try:
             case_sets.load(world, name, tree)
@@ -98,7 +101,9 @@ def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapp
 def together(
     world: World, submissions: Sequence[Submission], base: str, tree: str, jobs: Mapping[str, int]
 ) -> list[Submission]:
-    """With the one commit that would land all of these: its parents are main and what each was good as by itself, in order."""
+    """With the one commit that would land all of these: its parents are main and what each was good as by
+    itself, in order.
+    """
     if len(submissions) == 1:
         return [alone(world, submissions[0], base, tree, jobs)]
     text = words.message(submissions, jobs, world.audit.checkpoint(world.now_ms()))
@@ -109,7 +114,9 @@ def together(
 
 
 def chained(world: World, submissions: Sequence[Submission], base: str, tree: str, text: str = CHAIN) -> str:
-    """A commit of `tree` that has all of these and `base` in its history: so the next one is merged as onto main."""
+    """A commit of `tree` that has all of these and `base` in its history: so the next one is merged as onto
+    main.
+    """
     own = [one.candidate for one in submissions if one.candidate is not None]
     assert len(own) == len(submissions), "each passed by itself"
     when_s = max(one.submitted_ms for one in submissions) // 1000

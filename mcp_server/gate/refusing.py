@@ -1,4 +1,6 @@
-"""How a submission ends without landing: the refusal is written, and its holder gets a whole lease to mend the change."""
+"""How a submission ends without landing: the refusal is written, and its holder gets a whole lease to mend
+the change.
+"""
 
 import dataclasses
 

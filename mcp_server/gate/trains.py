@@ -1,7 +1,8 @@
-"""The train of one repository: what passed alone, merged one onto the other, tested by prefixes and landed in batches.
+"""The train of one repository: what passed alone, merged one onto the other, tested by prefixes and landed in
+batches.
 
-Rule: nothing here has to last. Who waits is in the rows, runs are found again by what they read, so that a train is put
-together anew after a restart; only `landings` moves main.
+Rule: nothing here has to last. Who waits is in the rows, runs are found again by what they read, so that a
+train is put together anew after a restart; only `landings` moves main.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,9 @@ class Car:
 
 @dataclass
 class Train:
-    """`runs` are the jobs asked for, by the length of the prefix that they test; `aside` are those that do not merge with who is before them."""
+    """`runs` are the jobs asked for, by the length of the prefix that they test; `aside` are those that do
+    not merge with who is before them.
+    """
 
     world: World
     repo: str
@@ -72,7 +75,9 @@ class Train:
         return [car.submission.id for car in self.cars]
 
     def meets(self, tree: str) -> bool:
-        """Whether landing `tree` now would change what a suite reads of those who wait here: then it waits behind them."""
+        """Whether landing `tree` now would change what a suite reads of those who wait here: then it waits
+        behind them.
+        """
         if not self.cars or self.base != self.world.main(self.repo):
             return False
         return bool(
@@ -83,7 +88,9 @@ class Train:
     # -- the sequence
 
     def _couple(self, waiting: Sequence[Submission], slots: int) -> None:
-        """Brings the cars up to date with main and with who waits. Only as many are merged as may be tested at once."""
+        """Brings the cars up to date with main and with who waits. Only as many are merged as may be tested
+        at once.
+        """
         main, by_id = self.world.main(self.repo), {one.id: one for one in waiting}
         tested, lengths = self.ids[: max(self.runs, default=0)], sorted(self.runs)
         if main != self.base:
@@ -103,7 +110,8 @@ class Train:
         )
         for id in wanted[len(self.cars) :]:
             self._append(by_id[id])
-        # Another main, and what was under way is asked for again: where nothing that it reads has changed it is the same run.
+        # Another main, and what was under way is asked for again: where nothing that it reads has changed it
+        # is the same run.
         if again := [
             length for length in lengths if length not in self.runs and self.ids[:length] == tested[:length]
         ]:
@@ -139,7 +147,9 @@ class Train:
     # -- runs
 
     def _test(self, lengths: Sequence[int]) -> bool:
-        """Asks for the runs that are not asked for, and for broken ones again; those not wanted any more are run by nobody."""
+        """Asks for the runs that are not asked for, and for broken ones again; those not wanted any more are
+        run by nobody.
+        """
         new = [
             length
             for length in lengths
@@ -157,8 +167,10 @@ class Train:
         return bool(new)
 
     def _request(self, length: int) -> dict[str, int]:
-        """A whole batch goes first, and so does the search for a failure. Less than that takes the place in the queue that its
-        first car has had since it came: a run for one change while others wait for theirs would halve what lands."""
+        """A whole batch goes first, and so does the search for a failure. Less than that takes the place in
+        the queue that its first car has had since it came: a run for one change while others wait for theirs
+        would halve what lands.
+        """
         whole = length >= self.step or PrefixOutcome.FAILED in self.known.values()
         priority = oracle_jobs.TRAIN if whole else oracle_jobs.GATE
         since_ms = self.since_ms[self.cars[0].submission.id]
@@ -173,7 +185,9 @@ class Train:
         return {name: job.id for name, job in zip(suites, asked, strict=True)}
 
     def _outcomes(self) -> dict[int, PrefixOutcome]:
-        """Of what has ended and of what runs; a run that only waits for a runner can still become one of a longer prefix."""
+        """Of what has ended and of what runs; a run that only waits for a runner can still become one of a
+        longer prefix.
+        """
         found = {}
         for length in self.runs:
             if length not in self.known and (outcome := self._outcome(length)) is not PrefixOutcome.RUNNING:
@@ -223,7 +237,9 @@ class Train:
         self._test(wanted)
 
     def _uncouple_head(self) -> bool:
-        """Refuted with nothing but main before it, or not to be tested at all: it is refused, and the rest is merged anew."""
+        """Refuted with nothing but main before it, or not to be tested at all: it is refused, and the rest is
+        merged anew.
+        """
         [head, *_], jobs = self.cars, self.runs[1]
         told = judging.judge(self.world, [head.submission], self.base, jobs)
         if isinstance(told, bool):  # main's outcomes were corrected meanwhile

@@ -1,7 +1,9 @@
-"""Owns what is known of each account now: whether it may be asked, who waits for it, and who was sent away to come again.
+"""Owns what is known of each account now: whether it may be asked, who waits for it, and who was sent away to
+come again.
 
-Rule: one account is one queue for all its agents: while it is parked nobody asks; then the first of the queue tries, and
-each good answer lets two more go. Used on the event loop alone; `shown` and `wait_of` may be read from any thread.
+Rule: one account is one queue for all its agents: while it is parked nobody asks; then the first of the queue
+tries, and each good answer lets two more go. Used on the event loop alone; `shown` and `wait_of` may be read
+from any thread.
 """
 
 import asyncio
@@ -22,7 +24,9 @@ PAUSE_MS_MIN = 20  # "come again in 0 seconds" is not at once
 
 @dataclass(frozen=True)
 class Pace:
-    """How long the gateway lets clients and vendors wait; each limit is some client's patience (docs/gateway.md)."""
+    """How long the gateway lets clients and vendors wait; each limit is some client's patience
+    (docs/gateway.md).
+    """
 
     early_s: float = 10.0  # a parked stream gets headers after so long: gemini gives up after 60 s without
     ping_s: float = 15.0
@@ -34,7 +38,9 @@ class Pace:
 
 @dataclass(frozen=True)
 class Wait:
-    """An agent that does nothing because its account gives it nothing. `kept_ms`: until when its lease is, if it does not come back."""
+    """An agent that does nothing because its account gives it nothing. `kept_ms`: until when its lease is, if
+    it does not come back.
+    """
 
     agent: str
     session: str | None
@@ -83,7 +89,9 @@ class Account:
         return self.is_parked() and (self.closed or self.until_ms > deadline_ms)
 
     async def turn(self, timeout_s: float) -> bool:
-        """Waits until it is this request's turn to try, first come first served. False: not within `timeout_s`, or the account closed."""
+        """Waits until it is this request's turn to try, first come first served. False: not within
+        `timeout_s`, or the account closed.
+        """
         mine: asyncio.Future = asyncio.get_running_loop().create_future()
         self._queue.append(mine)
         self._arm()
@@ -101,7 +109,9 @@ class Account:
                 self._queue.remove(mine)
 
     def refused(self, told: Quota, chance: float) -> bool:
-        """The upstream wants a pause, which holds for everybody. Whether that is news: of many refusals at once the first is."""
+        """The upstream wants a pause, which holds for everybody. Whether that is news: of many refusals at
+        once the first is.
+        """
         now, before = self.now_ms(), (self.is_parked(), self.closed)
         if not self.is_parked():
             self._failures += 1
@@ -141,7 +151,9 @@ class Account:
                 count -= 1
 
     def _arm(self) -> None:
-        """While anybody waits there is a timer: at the end of the pause, and again should the one who tries get no answer."""
+        """While anybody waits there is a timer: at the end of the pause, and again should the one who tries
+        get no answer.
+        """
         if self._timer is not None:
             self._timer.cancel()
         left_s = max(0.0, (self.until_ms - self.now_ms()) / 1_000)

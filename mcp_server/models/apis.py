@@ -1,7 +1,7 @@
 """Owns what tells the four model APIs apart: methods and paths, credentials and what a body asks for.
 
-Rule: pure; and closed: what is not in the tables is not passed on, and the path that goes upstream is written here, never
-copied from the client.
+Rule: pure; and closed: what is not in the tables is not passed on, and the path that goes upstream is written
+here, never copied from the client.
 """
 
 import json
@@ -130,7 +130,9 @@ def _unknown(api: ModelApi, method: str, path: str) -> Wrong:
 
 
 def upstream_url(base_url: str, call: Call, query: str) -> str:
-    """Where a call goes. An OpenAI base URL with a path stands for /v1, as clients write it; the client's key is left out of the query."""
+    """Where a call goes. An OpenAI base URL with a path stands for /v1, as clients write it; the client's key
+    is left out of the query.
+    """
     base, path = base_url.rstrip("/"), call.path
     if call.api is ModelApi.OPENAI and urlsplit(base).path:
         path = path.removeprefix("/v1")
@@ -215,7 +217,9 @@ def credential(api: ModelApi, key: str) -> tuple[bytes, bytes]:
 
 
 def request_headers(given: Headers) -> Headers:
-    """The client's headers without its credentials and without what concerns one hop; asks for bytes that can be read."""
+    """The client's headers without its credentials and without what concerns one hop; asks for bytes that can
+    be read.
+    """
     return [*_without(given, _NOT_SENT_ON), (b"accept-encoding", b"identity")]
 
 

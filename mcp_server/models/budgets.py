@@ -1,6 +1,7 @@
 """Owns the decision on budgets: what is used up of which limit, and what to say about it.
 
-Rule: pure. A limit is reached at 100 %; from NOTE_SHARE on the agent is told. What costs nobody knows counts as no cost.
+Rule: pure. A limit is reached at 100 %; from NOTE_SHARE on the agent is told. What costs nobody knows counts
+as no cost.
 """
 
 from collections.abc import Iterable

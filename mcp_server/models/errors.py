@@ -1,4 +1,5 @@
-"""Owns how each API's clients are told no, whole or in a stream that has begun, so that they do the sensible thing.
+"""Owns how each API's clients are told no, whole or in a stream that has begun, so that they do the sensible
+thing.
 
 Rule: pure; the words are ours, never a vendor's, which may hold a key.
 """
@@ -103,7 +104,9 @@ def error_headers(kind: CallKind, retry_after_s: int | None) -> Headers:
 
 
 def stream_error(form: Form, kind: CallKind, message: str, *, retry_after_s: int | None = None) -> bytes:
-    """The same in a stream that has begun. google/genai takes an error only as a chunk that is JSON by itself."""
+    """The same in a stream that has begun. google/genai takes an error only as a chunk that is JSON by
+    itself.
+    """
     if retry_after_s is not None and form is Form.RESPONSES:
         message = f"{message} Please try again in {retry_after_s}s."  # codex reads the pause here
     match form:

@@ -42,7 +42,9 @@ class AccountKey:
 
 
 def from_variable(environ: Mapping[str, str], name: str) -> AccountKey | None:
-    """The key in an environment variable; None where it is unset or blank. Raises BadKey for what cannot be a header."""
+    """The key in an environment variable; None where it is unset or blank. Raises BadKey for what cannot be a
+    header.
+    """
     text = environ.get(name, "").strip()
     return _checked(text, f"the variable {name}") if text else None
 

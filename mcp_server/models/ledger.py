@@ -1,6 +1,8 @@
-"""Owns the running totals of what was spent, by session, task, agent and run, so that a budget is judged without asking the database.
+"""Owns the running totals of what was spent, by session, task, agent and run, so that a budget is judged
+without asking the database.
 
-Rule: what a request has used so far counts at once, also while it streams; the database holds the same sums of ended requests.
+Rule: what a request has used so far counts at once, also while it streams; the database holds the same sums
+of ended requests.
 """
 
 import itertools

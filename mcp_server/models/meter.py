@@ -1,6 +1,7 @@
 """Owns what one request is charged with while it runs, and the word to stop where a budget ends meanwhile.
 
-Rule: what is known to be used counts at once. Tokens and costs are judged as they become known, time whenever `stop` is called.
+Rule: what is known to be used counts at once. Tokens and costs are judged as they become known, time whenever
+`stop` is called.
 """
 
 import asyncio
@@ -60,7 +61,9 @@ class Meter:
         self._world.ledger.see(self._number, seen.tokens, self.cost(seen) or 0.0)
 
     def over(self, seen: Usage) -> Standing | None:
-        """Charges what the answer has cost so far; the limit that stops it, if it is a stream that can be stopped."""
+        """Charges what the answer has cost so far; the limit that stops it, if it is a stream that can be
+        stopped.
+        """
         if self._over is None and (seen, self._world.ledger.changes) != self._judged:
             self.see(seen)
             self._judged = (seen, self._world.ledger.changes)
@@ -73,7 +76,9 @@ class Meter:
             raise OverBudget(found)
 
     def passed(self) -> Standing | None:
-        """The limit that is used up. The last request that a limit of requests allows is itself within it. From any thread."""
+        """The limit that is used up. The last request that a limit of requests allows is itself within it.
+        From any thread.
+        """
         found = spending.standing_now(self._world, self._limited)
         last = (
             found is not None
@@ -105,7 +110,9 @@ class Meter:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def in_time(self, awaited: Awaitable[T]) -> T:
-        """Awaits something of the vendor's. Raises Over where a budget's time ends first; what was awaited is cancelled."""
+        """Awaits something of the vendor's. Raises Over where a budget's time ends first; what was awaited is
+        cancelled.
+        """
         if not self.is_timed:
             return await awaited
         try:

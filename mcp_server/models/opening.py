@@ -1,6 +1,8 @@
-"""Opens the accounts when the server starts: keys from the environment or from files, or a clear word on what is wrong.
+"""Opens the accounts when the server starts: keys from the environment or from files, or a clear word on what
+is wrong.
 
-Rule: a vendor's own variable is sent to that vendor alone; an account with an address of its own names its key, or has none.
+Rule: a vendor's own variable is sent to that vendor alone; an account with an address of its own names its
+key, or has none.
 """
 
 from collections.abc import Callable, Mapping

@@ -15,7 +15,9 @@ PROVIDERS = {ModelApi.ANTHROPIC: "anthropic", ModelApi.OPENAI: "openai", ModelAp
 
 
 def cost_usd(api: ModelApi, base_url: str, model: str | None, usage: Usage) -> float | None:
-    """What the vendor of this base URL takes; behind an unlisted one, what the API's own vendor takes for a model of that name."""
+    """What the vendor of this base URL takes; behind an unlisted one, what the API's own vendor takes for a
+    model of that name.
+    """
     if not usage.known:
         return None
     if usage.tokens == 0:

@@ -1,7 +1,8 @@
-"""Owns the reading of rate-limit answers: status, headers and body of the upstream -> when it may be asked again.
+"""Owns the reading of rate-limit answers: status, headers and body of the upstream -> when it may be asked
+again.
 
-Rule: pure; chance and the clock are arguments. What the vendor says is believed in this order: Retry-After, the body, the
-reset headers; where it says nothing, the caller backs off.
+Rule: pure; chance and the clock are arguments. What the vendor says is believed in this order: Retry-After,
+the body, the reset headers; where it says nothing, the caller backs off.
 """
 
 import json
@@ -50,7 +51,9 @@ _SPENT_WORDS = ("credit balance is too low", "insufficient balance", "insufficie
 
 @dataclass(frozen=True)
 class Quota:
-    """The upstream wants a pause. `retry_at_ms` None: it did not say until when. `terminal`: no pause within a session helps."""
+    """The upstream wants a pause. `retry_at_ms` None: it did not say until when. `terminal`: no pause within
+    a session helps.
+    """
 
     retry_at_ms: int | None
     terminal: bool
@@ -58,7 +61,9 @@ class Quota:
 
 
 def read(api: ModelApi, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Quota | None:
-    """The quota answer that this is, or None. Header names are lower case; `body` may be cut or anything at all."""
+    """The quota answer that this is, or None. Header names are lower case; `body` may be cut or anything at
+    all.
+    """
     said = _json(body)
     error = _error(said)
     limited = status in (429, 529) or (status == 503 and "retry-after" in headers)

@@ -1,8 +1,8 @@
 """Owns where each vendor tells its tokens, and what they mean here.
 
-Rule: pure, and never raises, whatever a JSON value holds. One meaning for all vendors: `input` is everything the model read,
-the cached parts included; `output` everything it wrote, reasoning included. (Anthropic reports input without cached parts,
-the others with them; Gemini output without thoughts.)
+Rule: pure, and never raises, whatever a JSON value holds. One meaning for all vendors: `input` is everything
+the model read, the cached parts included; `output` everything it wrote, reasoning included. (Anthropic
+reports input without cached parts, the others with them; Gemini output without thoughts.)
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,9 @@ from mcp_server.models.apis import Form
 
 @dataclass(frozen=True)
 class Usage:
-    """`known`: the vendor has told tokens. `complete`: the answer came to its end. Tokens of an incomplete one are a lower bound."""
+    """`known`: the vendor has told tokens. `complete`: the answer came to its end. Tokens of an incomplete
+    one are a lower bound.
+    """
 
     input: int = 0
     cached_read: int = 0

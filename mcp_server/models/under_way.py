@@ -1,8 +1,8 @@
 """Owns the notes of requests that are under way, kept where a `kill -9` of this process does not reach them.
 
-Rule: a request is noted before its first byte goes to a vendor and struck out after its record is committed, so what a start finds
-noted was lost. One file of slots and one unsynced write each, some microseconds: the kernel keeps it when we die. What a power
-cut takes is the notes of the last seconds.
+Rule: a request is noted before its first byte goes to a vendor and struck out after its record is committed,
+so what a start finds noted was lost. One file of slots and one unsynced write each, some microseconds: the
+kernel keeps it when we die. What a power cut takes is the notes of the last seconds.
 """
 
 import heapq

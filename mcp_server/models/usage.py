@@ -1,7 +1,8 @@
-"""Owns the counting: reads the bytes of an answer as they pass, in pieces of any size, and knows what it has cost so far.
+"""Owns the counting: reads the bytes of an answer as they pass, in pieces of any size, and knows what it has
+cost so far.
 
-Rule: pure; it never raises for what it is fed and never holds more than LINE_BYTES_MAX of a stream or BODY_BYTES_MAX of
-one JSON body: what is larger is not read, and the usage stays unknown.
+Rule: pure; it never raises for what it is fed and never holds more than LINE_BYTES_MAX of a stream or
+BODY_BYTES_MAX of one JSON body: what is larger is not read, and the usage stays unknown.
 """
 
 import re
@@ -22,7 +23,9 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class UsageReader:
-    """Feed it everything that passes; `usage` is what is known so far. `end()` when the answer ended by itself."""
+    """Feed it everything that passes; `usage` is what is known so far. `end()` when the answer ended by
+    itself.
+    """
 
     def __init__(self, form: Form, *, content_type: str = "", content_encoding: str = ""):
         self.usage = Usage(known=form in FREE)
@@ -54,7 +57,9 @@ class UsageReader:
             self._give_up()
 
     def end(self) -> None:
-        """The answer is whole as far as the connection tells; whether the vendor had finished it shows in `usage.complete`."""
+        """The answer is whole as far as the connection tells; whether the vendor had finished it shows in
+        `usage.complete`.
+        """
         if self._form in FREE:
             self.usage = replace(self.usage, complete=True)
         if self._skips:

@@ -1,4 +1,6 @@
-"""The oracle's cases as main holds them. A candidate never brings its own: it would be judged by what it wrote."""
+"""The oracle's cases as main holds them. A candidate never brings its own: it would be judged by what it
+wrote.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +24,9 @@ SUITES_REMEMBERED = 1024
 
 
 def load(repo: Repository, commit: str, suite: Suite) -> list[Case]:
-    """The cases of a suite at `commit`; none for a command suite. Raises oracle's BadCases, naming file and line."""
+    """The cases of a suite at `commit`; none for a command suite. Raises oracle's BadCases, naming file and
+    line.
+    """
     if suite.kind == "command":
         return []
     parsed = _of(suite)(_Files(repo, repo.tree_key(commit, suite.cases, ()), commit))
@@ -42,7 +46,9 @@ class _Files:
 
 @lru_cache(SUITES_REMEMBERED)
 def _of(suite: Suite) -> Callable[[_Files], tuple[Case, ...] | BadCases]:
-    """Each suite has a memory of its own: the gate asks for all of them in turn, and one memory for all would forget each before its next turn."""
+    """Each suite has a memory of its own: the gate asks for all of them in turn, and one memory for all would
+    forget each before its next turn.
+    """
     return lru_cache(SETS_REMEMBERED)(partial(_parsed, suite))
 
 
@@ -69,7 +75,9 @@ def _parsed(suite: Suite, files: _Files) -> tuple[Case, ...] | BadCases:
 
 
 def key(repo: Repository, commit: str, suite: Suite) -> str:
-    """Names the suite together with the content of its case files and the reference's: what a remembered pass depends on."""
+    """Names the suite together with the content of its case files and the reference's: what a remembered pass
+    depends on.
+    """
     return hashlib.sha256(
         f"{suite.key()} {repo.tree_key(commit, (*suite.cases, *suite.reference_reads), ())}".encode()
     ).hexdigest()
@@ -88,8 +96,8 @@ def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
 def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
     """The files that a candidate's sandbox gets.
 
-    Of a command suite's, those that are protected are main's own; of the others it gets nothing that is protected, and no
-    file that holds answers.
+    Of a command suite's, those that are protected are main's own; of the others it gets nothing that is
+    protected, and no file that holds answers.
     """
     if suite.kind == "command":
         own = [
@@ -113,5 +121,7 @@ def visible_key(repo: Repository, treeish: str, main: str, suite: Suite) -> str:
 
 @lru_cache(PATHS_REMEMBERED)
 def _is_protected(protect: tuple[str, ...], path: str) -> bool:
-    """What steers a test run is a long list, and the paths of a repository are nearly the same in each of its trees."""
+    """What steers a test run is a long list, and the paths of a repository are nearly the same in each of its
+    trees.
+    """
     return paths.covers(protect, path)

@@ -1,4 +1,5 @@
-"""Held-out cases: read once, at the start, from the server's own disk, and kept in memory under names that tell nothing.
+"""Held-out cases: read once, at the start, from the server's own disk, and kept in memory under names that
+tell nothing.
 
 Rule: no repository holds them; agents learn how many there are and how many pass, people also which file.
 """
@@ -52,7 +53,9 @@ def load(suite: Suite, files: Mapping[str, bytes], secret: str) -> HeldOut:
 
 
 def files_of(suite: Suite, root: Path) -> dict[str, bytes]:
-    """The files that the suite holds out, by their path from `root`. What cannot be read is a problem of its own."""
+    """The files that the suite holds out, by their path from `root`. What cannot be read is a problem of its
+    own.
+    """
     found: dict[str, bytes] = {}
     problems = []
     for glob in suite.held_out:
@@ -71,7 +74,9 @@ def files_of(suite: Suite, root: Path) -> dict[str, bytes]:
 def in_repositories(
     config: Config, repos: Mapping[str, Repository], files: Mapping[str, bytes]
 ) -> list[CaseProblem]:
-    """Files that agents could read: those that main of a repository tracks, and those whose content is in its history."""
+    """Files that agents could read: those that main of a repository tracks, and those whose content is in its
+    history.
+    """
     problems = []
     for name, spec in config.repos.items():
         repo, top = repos[name], (config.root / spec.path).resolve()

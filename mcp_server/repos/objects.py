@@ -42,7 +42,9 @@ class Objects(Bare):
         return self._diff(tree_a, tree_b)
 
     def hazards(self, changed: Iterable[Change], tree: str) -> list[Hazard]:
-        """What in a diff must not land; `tree` is its result. Raises GitOutputTooLarge where more has changed than can be judged."""
+        """What in a diff must not land; `tree` is its result. Raises GitOutputTooLarge where more has changed
+        than can be judged.
+        """
         changed = list(changed)
         if len(changed) > git_tree.CHANGED_MAX:
             raise GitOutputTooLarge(
@@ -89,7 +91,9 @@ class Objects(Bare):
         return self.read_many([(treeish, path)])[0]
 
     def read_many(self, wanted: Iterable[tuple[str, str]]) -> list[bytes | None]:
-        """As `read`, in the order asked, by one process. Raises GitOutputTooLarge over ARCHIVE_BYTES_MAX together."""
+        """As `read`, in the order asked, by one process. Raises GitOutputTooLarge over ARCHIVE_BYTES_MAX
+        together.
+        """
         asked = [
             (f"{full_oid(treeish)}:{path}", is_path(path)) for treeish, path in wanted
         ]  # to git, `./x` is something else
@@ -139,7 +143,8 @@ class Objects(Bare):
     def pack(self, chosen: Iterable[TreeEntry]) -> bytes:
         """A tar of these entries, of whichever trees: the same bytes every time.
 
-        Raises HostileTree for a gitlink or a symlink that leaves the tree, GitOutputTooLarge over ARCHIVE_BYTES_MAX.
+        Raises HostileTree for a gitlink or a symlink that leaves the tree, GitOutputTooLarge over
+        ARCHIVE_BYTES_MAX.
         """
         chosen = list(chosen)
         if hazards := self.no_files(chosen):
@@ -147,7 +152,9 @@ class Objects(Bare):
         return git_tree.tar(dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True)))
 
     def no_files(self, chosen: Iterable[TreeEntry]) -> list[Hazard]:
-        """Those of the entries that cannot be handed out as files: gitlinks, and symlinks that leave the tree."""
+        """Those of the entries that cannot be handed out as files: gitlinks, and symlinks that leave the
+        tree.
+        """
         special = [entry for entry in chosen if entry.mode in (git_tree.GITLINK, git_tree.SYMLINK)]
         targets = self._links([entry.oid for entry in special if entry.mode == git_tree.SYMLINK])
         return [
@@ -161,7 +168,9 @@ class Objects(Bare):
         return self._trees.get(full_oid(treeish)) or treeish
 
     def _measure(self, treeish: str) -> None:
-        """What walks two trees at once gathers before it writes, and only its memory would stop it; a listing streams."""
+        """What walks two trees at once gathers before it writes, and only its memory would stop it; a listing
+        streams.
+        """
         treeish = self._tree(treeish)
         if treeish not in self._measured:
             self._git("ls-tree", "-r", "-z", "--full-tree", treeish)
@@ -203,7 +212,8 @@ class Objects(Bare):
         ).out
         blobs, at = [], 0
         for name in asked:
-            # The name may hold a newline. What was found begins with an id and a space, where this one has a colon.
+            # The name may hold a newline. What was found begins with an id and a space, where this one has a
+            # colon.
             missing = name + b" missing\n"
             if out.startswith(missing, at):
                 blobs.append(None)

@@ -1,4 +1,5 @@
-"""The git process: one call with a clean environment, a time limit and a limit on its output; and the gates of its command line.
+"""The git process: one call with a clean environment, a time limit and a limit on its output; and the gates
+of its command line.
 
 Rule: nothing reaches git's command line but fixed words, full object ids and whole names of refs.
 """
@@ -105,7 +106,9 @@ def program() -> str:
 
 
 def full_oid(oid: str) -> str:
-    """The gate for everything that reaches git's command line as an object: full ids only, so never an option."""
+    """The gate for everything that reaches git's command line as an object: full ids only, so never an
+    option.
+    """
     if not OID.fullmatch(oid):
         raise ValueError(f"not a full object id: {oid!r}")
     return oid
@@ -118,7 +121,9 @@ def full_ref(ref: str) -> str:
 
 
 def lines(raw: bytes) -> list[str]:
-    """Lines as git means them: str.splitlines would also break at U+2028 and others, which a ref's name may hold."""
+    """Lines as git means them: str.splitlines would also break at U+2028 and others, which a ref's name may
+    hold.
+    """
     return text(raw).split("\n")[:-1]
 
 

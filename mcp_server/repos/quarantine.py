@@ -1,8 +1,9 @@
-"""Owns what a client sends as a patch until it is known to be good: a repository beside the real one, which it reads.
+"""Owns what a client sends as a patch until it is known to be good: a repository beside the real one, which
+it reads.
 
-Rule: whatever is refused leaves nothing behind. New objects go to a directory of their own, as git itself does with a
-push (git-receive-pack, "Quarantine Environment"); `adopt` takes them over, checked as a push is, and all else is deleted.
-No work tree is touched: a patch is applied to an index.
+Rule: whatever is refused leaves nothing behind. New objects go to a directory of their own, as git itself
+does with a push (git-receive-pack, "Quarantine Environment"); `adopt` takes them over, checked as a push is,
+and all else is deleted. No work tree is touched: a patch is applied to an index.
 """
 
 import re
@@ -25,7 +26,9 @@ PROBLEM_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class UnfitPatch:
-    """Why a patch cannot be applied, in git's words: at most PROBLEMS_MAX of them. `is_patch`: it can at least be read."""
+    """Why a patch cannot be applied, in git's words: at most PROBLEMS_MAX of them. `is_patch`: it can at
+    least be read.
+    """
 
     problems: tuple[str, ...]
     is_patch: bool
@@ -41,8 +44,9 @@ class Quarantine(Repository):
     def patched(self, base: str, patch: bytes) -> str | UnfitPatch:
         """The tree that the patch makes of commit `base`.
 
-        The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them wrong, the
-        hunk's own lines are counted. Its context has to be there in either case. Raises GitOutputTooLarge and GitFailed.
+        The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them
+        wrong, the hunk's own lines are counted. Its context has to be there in either case. Raises
+        GitOutputTooLarge and GitFailed.
         """
         self._git("read-tree", base)
         fit = self._apply(patch)

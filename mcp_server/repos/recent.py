@@ -1,4 +1,5 @@
-"""The last few answers about objects, which never change: a landing asks for the same tree at several of its steps.
+"""The last few answers about objects, which never change: a landing asks for the same tree at several of its
+steps.
 
 Rule: what is kept is bounded in number and in size, since an agent chooses how large an answer is.
 """
@@ -12,7 +13,9 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """At most `count` values, none of a size over `size_max`; the one that was asked for longest ago goes first."""
+    """At most `count` values, none of a size over `size_max`; the one that was asked for longest ago goes
+    first.
+    """
 
     def __init__(self, count: int, size_max: int):
         self._count, self._size_max = count, size_max

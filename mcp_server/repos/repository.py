@@ -1,7 +1,9 @@
-"""The only git: fixed verbs on the server's own bare repositories; on the user's, only to import and export a branch.
+"""The only git: fixed verbs on the server's own bare repositories; on the user's, only to import and export a
+branch.
 
-Rule: every call goes through git_process.py, where GitPython runs the process and nothing else of it is used; whatever a
-client chose arrives here as a full object id. What is in the repository is read by git_objects.py. Everything is synchronous.
+Rule: every call goes through git_process.py, where GitPython runs the process and nothing else of it is used;
+whatever a client chose arrives here as a full object id. What is in the repository is read by git_objects.py.
+Everything is synchronous.
 """
 
 import os
@@ -28,7 +30,8 @@ from mcp_server.repos.trees import CommitInfo
 from mcp_server.repos.trees import HostileTree as HostileTree
 
 COMMITS_MAX = 10_000
-UPKEEP_TIME_S = 1800.0  # at the lowest priority, beside everything else; what it did not come to end with it leaves as it was
+# at the lowest priority, beside everything else; what it did not come to end with it leaves as it was
+UPKEEP_TIME_S = 1800.0
 UPKEEP_LOCK = "upkeep"  # held while somebody looks after the repository
 HELD_MAX = 500  # parents of one commit: git itself is content with any number
 
@@ -77,7 +80,8 @@ class Repository(Objects):
         path = Path(path).resolve()
         if (path / "HEAD").is_file():
             return cls.open(path)
-        # Made elsewhere and moved, as git syncs nothing here: after a power loss there is a whole repository or none.
+        # Made elsewhere and moved, as git syncs nothing here: after a power loss there is a whole repository
+        # or none.
         half = path.with_name(f"{path.name}.half")
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
@@ -92,7 +96,9 @@ class Repository(Objects):
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """As its only user, since what a killed server left behind is swept. Raises GitFailed where there is none."""
+        """As its only user, since what a killed server left behind is swept. Raises GitFailed where there is
+        none.
+        """
         if not (Path(path) / "HEAD").is_file():
             raise GitFailed(f"{path} is not a repository")
         repository = cls(Path(path).resolve())
@@ -122,7 +128,9 @@ class Repository(Objects):
         return git_upkeep.names(self.path)
 
     def repack(self) -> None:
-        """Joins the packs that pushes leave behind, one each, and loose objects. Drops nothing; safe beside readers and pushes."""
+        """Joins the packs that pushes leave behind, one each, and loose objects. Drops nothing; safe beside
+        readers and pushes.
+        """
         self._git("repack", "--quiet", "-d", "--geometric=2", within=UNHURRIED, time_s=UPKEEP_TIME_S)
         self._git(
             "commit-graph",
@@ -140,7 +148,9 @@ class Repository(Objects):
         sync(self.path)
 
     def with_age(self, prefixes: Iterable[str]) -> list[Ref]:
-        """The refs below, with the commit that each is at and when it was moved. One that is at something else is left out."""
+        """The refs below, with the commit that each is at and when it was moved. One that is at something
+        else is left out.
+        """
         for prefix in prefixes:
             full_ref(f"{prefix}any")
         out = self._git("for-each-ref", "--format=%(objecttype) %(objectname) %(refname)", *prefixes).out
@@ -152,7 +162,8 @@ class Repository(Objects):
         ]
 
     def hold(self, into: str, refs: Mapping[str, str], when_s: int) -> dict[str, str]:
-        """Makes the commits of these refs reachable from the ref `into`, with their names as its words. Answers with those that are.
+        """Makes the commits of these refs reachable from the ref `into`, with their names as its words.
+        Answers with those that are.
 
         A commit has at most HELD_MAX parents; what was held before is the first of them.
         """
@@ -199,7 +210,8 @@ class Repository(Objects):
         return Imported(theirs, changed=True)
 
     def export_branch(self, target: Path | str, branch: str) -> None:
-        """Shows our branch to the user as refs/remotes/harness/<branch>; their branches and files stay as they are.
+        """Shows our branch to the user as refs/remotes/harness/<branch>; their branches and files stay as
+        they are.
 
         Raises GitFailed where that repository cannot be written.
         """
@@ -233,7 +245,9 @@ class Repository(Objects):
         return {ref: oid for oid, ref in (line.split(" ", 1) for line in lines(out))}
 
     def compare_and_swap(self, ref: str, new: str, old: str) -> bool:
-        """Moves `ref` from `old` to `new`, or changes nothing and answers False. ZERO as `old`: it must not exist."""
+        """Moves `ref` from `old` to `new`, or changes nothing and answers False. ZERO as `old`: it must not
+        exist.
+        """
         done = self._git(
             "update-ref", "--no-deref", full_ref(ref), full_oid(new), full_oid(old), ok=(0, 1, 128)
         )
@@ -249,7 +263,9 @@ class Repository(Objects):
         self.sync_ref(ref)
 
     def sync_ref(self, ref: str) -> None:
-        """Makes durable where the ref is: git syncs a ref's file, and not its name, which an event may tell of before it is safe."""
+        """Makes durable where the ref is: git syncs a ref's file, and not its name, which an event may tell
+        of before it is safe.
+        """
         with suppress(FileNotFoundError):  # it has been packed meanwhile, and its empty directory taken away
             sync((self.path / full_ref(ref)).parent)
 
@@ -259,7 +275,9 @@ class Repository(Objects):
     # -- commits --
 
     def resolve(self, commit: str) -> str | None:
-        """The full id of the one commit that these 7 to 40 hex digits mean, or None. Names of refs mean nothing."""
+        """The full id of the one commit that these 7 to 40 hex digits mean, or None. Names of refs mean
+        nothing.
+        """
         if ABBREVIATED.fullmatch(commit):
             candidates = text(self._git("rev-parse", f"--disambiguate={commit}").out).split()
         elif OID.fullmatch(commit):
@@ -270,7 +288,9 @@ class Repository(Objects):
         return commits[0] if len(commits) == 1 else None
 
     def agent_has(self, agent: str, commit: str) -> bool:
-        """Whether a commit (full id) exists and is reachable from one of the agent's refs or from a branch of ours."""
+        """Whether a commit (full id) exists and is reachable from one of the agent's refs or from a branch of
+        ours.
+        """
         if not NAME.fullmatch(agent):
             raise ValueError(f"not the name of an agent: {agent!r}")
         if self.resolve(full_oid(commit)) is None:
@@ -282,10 +302,12 @@ class Repository(Objects):
         return self._git("merge-base", "--is-ancestor", full_oid(a), full_oid(b), ok=(0, 1)).status == 0
 
     def merge(self, base: str, commit: str) -> Merged | Conflict:
-        """Merges two commits in memory, path by path: what somebody moved elsewhere is a conflict, and is not followed.
+        """Merges two commits in memory, path by path: what somebody moved elsewhere is a conflict, and is not
+        followed.
 
-        `base` is ours, `commit` an agent's. Raises GitOutputTooLarge where its tree is. Git's exit status alone tells whether a
-        merge was clean. Git 2.39, for one, follows renames whatever merge.renames says, so that is looked for afterwards.
+        `base` is ours, `commit` an agent's. Raises GitOutputTooLarge where its tree is. Git's exit status
+        alone tells whether a merge was clean. Git 2.39, for one, follows renames whatever merge.renames says,
+        so that is looked for afterwards.
         """
         bases = lines(self._git("merge-base", "--all", full_oid(base), full_oid(commit), ok=(0, 1)).out)
         if not bases:
@@ -339,7 +361,9 @@ class Repository(Objects):
     # -- below --
 
     def _tip(self, ref: str) -> str | None:
-        """Read as git does, the ref's own file first, then packed-refs; by git itself only where it is neither a commit nor absent."""
+        """Read as git does, the ref's own file first, then packed-refs; by git itself only where it is
+        neither a commit nor absent.
+        """
         for read in (self._loose, self._packed):
             if (said := read(ref)) is not None and OID.fullmatch(said):
                 return said

@@ -1,6 +1,8 @@
-"""What git says about trees, as values: entries, changes, commits, and the hazards a hostile tree may hold. Pure.
+"""What git says about trees, as values: entries, changes, commits, and the hazards a hostile tree may hold.
+Pure.
 
-Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never repaired.
+Rule: paths keep git's bytes (UTF-8 with surrogateescape), so that a bad name is seen and refused, never
+repaired.
 """
 
 import bisect
@@ -93,7 +95,9 @@ def key(chosen: Iterable[TreeEntry]) -> str:
 
 
 def overlaid(below: Iterable[TreeEntry], above: Iterable[TreeEntry]) -> list[TreeEntry]:
-    """The entries of both as one tree, by path. Where a file of one is a directory of the other, or the same path, `above` holds."""
+    """The entries of both as one tree, by path. Where a file of one is a directory of the other, or the same
+    path, `above` holds.
+    """
     over = {entry.path: entry for entry in above}
     directories = {path[:end] for path in over for end, sign in enumerate(path) if sign == "/"}
 
@@ -148,8 +152,9 @@ def hazards(
 ) -> list[Hazard]:
     """Everything in a diff that must not land.
 
-    `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes` those of
-    its changed files, both by object id. A path may have several hazards; collisions are looked for where nothing else is wrong.
+    `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes`
+    those of its changed files, both by object id. A path may have several hazards; collisions are looked for
+    where nothing else is wrong.
     """
     changed = list(changed)
     found = [
@@ -164,10 +169,12 @@ def hazards(
 def moved(
     ours: Iterable[Change], theirs: Iterable[Change], result: Iterable[Change], *, criss_cross: bool
 ) -> list[str]:
-    """Paths at which a clean merge did something else than merge that one path, as it does when it follows a rename.
+    """Paths at which a clean merge did something else than merge that one path, as it does when it follows a
+    rename.
 
-    `ours` and `theirs` lead from the common ancestor, or from each of several, to the two sides; `result` leads from our
-    side to the merge. Where there are several ancestors, that one side deleted what the other touched proves nothing.
+    `ours` and `theirs` lead from the common ancestor, or from each of several, to the two sides; `result`
+    leads from our side to the merge. Where there are several ancestors, that one side deleted what the other
+    touched proves nothing.
     """
     by_us, by_them = {change.path: change for change in ours}, {change.path: change for change in theirs}
     in_result = {change.path: change for change in result}
@@ -188,9 +195,9 @@ def _new(change: Change) -> tuple[str, str]:
 def stays_inside(path: str, target: str) -> bool:
     """Whether a symlink at `path` can only ever lead to somewhere in its own tree, outside of `.git`.
 
-    Stricter than joining and normalising, which is wrong as soon as the target passes through another symlink: `..` is
-    allowed only at the front, where it climbs from the link's real directory. What follows only descends, and each
-    symlink met on the way keeps the same rule.
+    Stricter than joining and normalising, which is wrong as soon as the target passes through another
+    symlink: `..` is allowed only at the front, where it climbs from the link's real directory. What follows
+    only descends, and each symlink met on the way keeps the same rule.
     """
     steps = target.split("/")
     climbs = next((i for i, step in enumerate(steps) if step != ".."), len(steps))
@@ -240,7 +247,9 @@ def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, in
 
 
 def _collisions(changed: list[str], all_paths: Iterable[str]) -> list[Hazard]:
-    """Only those that the change takes part in: what collides in the user's own tree already is the user's business."""
+    """Only those that the change takes part in: what collides in the user's own tree already is the user's
+    business.
+    """
     in_order = sorted(changed)
     return [
         Hazard(HazardKind.COLLISION, a if _is_at_or_above(in_order, a) else b)

@@ -1,4 +1,5 @@
-"""The repository as files: what a killed process left in it, and how much has gathered that a repack would join.
+"""The repository as files: what a killed process left in it, and how much has gathered that a repack would
+join.
 
 Rule: nothing here changes what the repository holds; whatever is taken away is of no use to anybody.
 """
@@ -23,9 +24,11 @@ HALVES = (
 
 
 def sweep(path: Path) -> None:
-    """At a start, when nobody else is at work here: locks that would refuse their ref for ever, halves of packs and of pushes.
+    """At a start, when nobody else is at work here: locks that would refuse their ref for ever, halves of
+    packs and of pushes.
 
-    A `.keep` beside a pack is a push's that was killed between its objects and its refs: no repack would touch that pack again.
+    A `.keep` beside a pack is a push's that was killed between its objects and its refs: no repack would
+    touch that pack again.
     """
     for lock in (
         *path.glob("*.lock"),

@@ -1,7 +1,7 @@
 """The database file: opened with the settings that durability needs, and refused where they do not hold.
 
-Writers queue on one lock, so that SQLite's own busy handler (which backs off by up to a second) never runs. All of them write through
-one connection, so that what it has read stays true: nobody else writes.
+Writers queue on one lock, so that SQLite's own busy handler (which backs off by up to a second) never runs.
+All of them write through one connection, so that what it has read stays true: nobody else writes.
 """
 
 import sqlite3
@@ -39,11 +39,15 @@ class Unsafe(Exception):
 
 
 class Unwritable(Exception):
-    """The state cannot be written at present (a full disk, a read-only one): the message says why. The transaction left nothing behind."""
+    """The state cannot be written at present (a full disk, a read-only one): the message says why. The
+    transaction left nothing behind.
+    """
 
 
 class Tx:
-    """An open transaction, on a connection of its own. Statements of every call go through `run`, others through `execute`."""
+    """An open transaction, on a connection of its own. Statements of every call go through `run`, others
+    through `execute`.
+    """
 
     def __init__(self, connection: Connection, *, writes: bool = False):
         self._connection, self.writes = connection, writes
@@ -64,7 +68,9 @@ class Tx:
         return self._connection.exec_driver_sql(sql)
 
     def known(self, name: str, read: Callable[[], T]) -> T:
-        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered` too."""
+        """What `read` finds. The writer reads it once; whoever changes it then changes what is `remembered`
+        too.
+        """
         if not self.writes:
             return read()
         if name not in self._known:
@@ -91,7 +97,9 @@ class Tx:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """Of a transaction: undone where it raises, and nothing else with it. Where the database broke, all of it has to be."""
+        """Of a transaction: undone where it raises, and nothing else with it. Where the database broke, all
+        of it has to be.
+        """
         self.driver.execute("SAVEPOINT part")
         try:
             yield
@@ -110,7 +118,9 @@ class Tx:
 
 
 class Store:
-    """Opens transactions. `write` is serialised and durable when it returns; `read` sees one consistent snapshot."""
+    """Opens transactions. `write` is serialised and durable when it returns; `read` sees one consistent
+    snapshot.
+    """
 
     def __init__(self, path: Path):
         self.path = path

@@ -1,7 +1,9 @@
-"""Group commit: writes of the event loop that wait for the disk together, so that one sync makes all of them durable.
+"""Group commit: writes of the event loop that wait for the disk together, so that one sync makes all of them
+durable.
 
-Rule: an act is run on the loop, in a part of a transaction that it shares with the acts that came while the one before was being
-synced; nobody is answered before that transaction is durable. Only the commit, which waits for the disk, has a thread of its own.
+Rule: an act is run on the loop, in a part of a transaction that it shares with the acts that came while the
+one before was being synced; nobody is answered before that transaction is durable. Only the commit, which
+waits for the disk, has a thread of its own.
 """
 
 import asyncio
@@ -43,7 +45,8 @@ class CommitGroup:
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def write(self, act: Callable[[Tx], T]) -> T:
-        """What `act` answers, once it is durable. An act that raises is undone, and what it raised is raised here; the others stay.
+        """What `act` answers, once it is durable. An act that raises is undone, and what it raised is raised
+        here; the others stay.
 
         A caller who goes away changes nothing: the act is run. Raises Unwritable.
         """

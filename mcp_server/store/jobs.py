@@ -83,7 +83,9 @@ def first_queued(tx: Tx) -> Job | None:
 
 
 def want(tx: Tx, id: int, by: str, priority: int) -> None:
-    """Somebody wants it at that priority, or at a higher one than before: it has the highest at which it is wanted."""
+    """Somebody wants it at that priority, or at a higher one than before: it has the highest at which it is
+    wanted.
+    """
     row = upsert(job_wants).values(job=id, by=by, priority=priority)
     tx.execute(
         row.on_conflict_do_update(

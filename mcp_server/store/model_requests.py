@@ -40,7 +40,9 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Sum:
-    """`unknown`: requests whose tokens nobody told. `unpriced`: with tokens, but no price. `partial`: lower bounds among them."""
+    """`unknown`: requests whose tokens nobody told. `unpriced`: with tokens, but no price. `partial`: lower
+    bounds among them.
+    """
 
     requests: int
     input: int
@@ -64,7 +66,9 @@ def add(tx: Tx, request: ModelRequest) -> None:
 def sums(
     tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None
 ) -> list[tuple[tuple, Sum]]:
-    """Sums by the values of `columns`, in their order; of one task's requests that began after `after_ms`, up to `until_ms`."""
+    """Sums by the values of `columns`, in their order; of one task's requests that began after `after_ms`, up
+    to `until_ms`.
+    """
     by = [rows.c[name] for name in columns]
     query = select(*by, *_SUMS).where(rows.c.outcome != REFUSED, rows.c.began_ms > after_ms)
     if task is not None:

@@ -85,7 +85,8 @@ submissions = Table(
     Index("submissions_by_candidate", "candidate"),
 )
 
-alone = Table(  # what a submission showed by itself, on the main of that time: the commit, and the runs that were good
+# what a submission showed by itself, on the main of that time: the commit, and the runs that were good
+alone = Table(
     "alone",
     metadata,
     Column("submission", Integer, primary_key=True),

@@ -1,6 +1,7 @@
 """A statement that every call runs: written as SQLAlchemy's, compiled once, and run on the driver.
 
-SQLAlchemy takes ten times as long to run a statement as SQLite does. What is rare goes through `Tx.execute`, as it is.
+SQLAlchemy takes ten times as long to run a statement as SQLite does. What is rare goes through `Tx.execute`,
+as it is.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ DIALECT = SQLiteDialect_pysqlite()
 
 
 class Statement:
-    """`sql` with its parameters in their order. JSON is written as text; rows come back as SQLite has them: JSON as text, truth as 0 and 1."""
+    """`sql` with its parameters in their order. JSON is written as text; rows come back as SQLite has them:
+    JSON as text, truth as 0 and 1.
+    """
 
     def __init__(self, written: ClauseElement):
         compiled = written.compile(dialect=DIALECT)
@@ -26,7 +29,9 @@ class Statement:
         self._order = [(name, processors[name]) for name in compiled.positiontup or ()]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
-        """`values` by the names of columns and bindparams; what is not among them must be the statement's own."""
+        """`values` by the names of columns and bindparams; what is not among them must be the statement's
+        own.
+        """
         found = []
         for name, process in self._order:
             value = values[name] if name in values else self._given[name]

@@ -19,7 +19,8 @@ PENDING = select(submissions).where(_IN_GATE).order_by(submissions.c.id)
 
 @dataclass(frozen=True)
 class Submission:
-    """`candidate` is the merged commit that is tested or was good, on `base` and by `jobs`: in the end what main moved to.
+    """`candidate` is the merged commit that is tested or was good, on `base` and by `jobs`: in the end what
+    main moved to.
 
     `tries` counts how often it lost its place; `refusal` is the JSON of a core.refusal.Refused.
     """

@@ -1,7 +1,9 @@
-"""Runs cases inside a box, as the box's least user: settings and cases in as JSON lines, answers out as JSON lines.
+"""Runs cases inside a box, as the box's least user: settings and cases in as JSON lines, answers out as JSON
+lines.
 
-Rule: it judges nothing, knows no expected answer, and shares nothing with a case but its user id; standard library only.
-Started as `python3 -I -S -c <what this imports of ours, and this file>`; alone with its user id in the box, so `kill(-1)` ends exactly what a case left.
+Rule: it judges nothing, knows no expected answer, and shares nothing with a case but its user id; standard
+library only. Started as `python3 -I -S -c <what this imports of ours, and this file>`; alone with its user id
+in the box, so `kill(-1)` ends exactly what a case left.
 """
 
 import contextlib
@@ -57,7 +59,9 @@ class Slot:
         self.poller.register(self.woken, select.POLLIN)
 
     def answer(self, case):
-        """One case's answer as a dict, or None when the box had no room to start it (its answer is then missing)."""
+        """One case's answer as a dict, or None when the box had no room to start it (its answer is then
+        missing).
+        """
         if time.monotonic() >= self.deadline:
             return {"id": case["id"], "late": True}
         began = time.monotonic()
@@ -109,7 +113,9 @@ class Slot:
         )
 
     def fork(self, fds):
-        """A fork of this interpreter, which has loaded nothing of the candidate, instead of a new one: 1 ms instead of 9."""
+        """A fork of this interpreter, which has loaded nothing of the candidate, instead of a new one: 1 ms
+        instead of 9.
+        """
         pid = os.fork()
         if pid == 0:
             become(self.script, fds, self.env)
@@ -151,7 +157,9 @@ class Slot:
 
 
 def program(command, path):
-    """What to start: the command's own program, or a shell where it needs one (whose start costs every case 1 ms)."""
+    """What to start: the command's own program, or a shell where it needs one (whose start costs every case 1
+    ms).
+    """
     if SHELL_SIGNS.isdisjoint(command):
         words = shlex.split(command)
         if found := "=" not in words[0] and find(words[0], path):
@@ -160,7 +168,9 @@ def program(command, path):
 
 
 def script(command):
-    """The words after `python3 -S -E` (or -I) where the command is such a script: what this interpreter can become."""
+    """The words after `python3 -S -E` (or -I) where the command is such a script: what this interpreter can
+    become.
+    """
     words = shlex.split(command) if SHELL_SIGNS.isdisjoint(command) else []
     flags = [word for word in words[1:] if word.startswith("-")]
     first = 1 + len(flags)
@@ -286,7 +296,9 @@ def text(data):
 
 
 def copied(source, scratch):
-    """A project's own tests may write beside their sources, so they get a copy; the source itself stays read-only."""
+    """A project's own tests may write beside their sources, so they get a copy; the source itself stays
+    read-only.
+    """
     import shutil
 
     target = os.path.join(scratch, "src")
@@ -324,7 +336,9 @@ def planted(files):
 
 
 def project(slot, settings):
-    """The one command of a `command` suite, with the file in which it reports; one that was there before it counts for nothing."""
+    """The one command of a `command` suite, with the file in which it reports; one that was there before it
+    counts for nothing.
+    """
     wrong = planted(settings["plant"])
     if wrong is not None:
         return {"id": "command", "output": "", "exit": NOT_RUNNABLE, "error": wrong, "unplanted": True}
@@ -340,9 +354,11 @@ def project(slot, settings):
 
 
 def tell(answers, at_once):
-    """Answers as lines. Unless `at_once`, several in one write, since each write wakes the engine and the runner.
+    """Answers as lines. Unless `at_once`, several in one write, since each write wakes the engine and the
+    runner.
 
-    What a case that kills this process takes with it is then run once more, at once: told before the next case can do harm.
+    What a case that kills this process takes with it is then run once more, at once: told before the next
+    case can do harm.
     """
     kept, said_at = bytearray(), time.monotonic()
     for answer in answers:

@@ -1,4 +1,5 @@
-"""Removes what a user left in a box beside processes: files, and System V's shared memory, queues and semaphores.
+"""Removes what a user left in a box beside processes: files, and System V's shared memory, queues and
+semaphores.
 
 Rule: it runs inside the box, put before the scripts that use it; standard library only.
 """
@@ -11,7 +12,9 @@ LIST_BYTES = 65_536  # of one kind's list; what is beyond it is seen once the fi
 
 
 def empty(place):
-    """Removes what this user has there; `place` itself stays. No nesting is too deep: what lies in a directory is moved up first."""
+    """Removes what this user has there; `place` itself stays. No nesting is too deep: what lies in a
+    directory is moved up first.
+    """
     try:
         if os.lstat(place).st_uid == os.getuid():
             opened(place)
@@ -51,7 +54,9 @@ def opened(directory):
 
 
 class SystemV:
-    """What of System V's means of communication this user made: it outlives the process that made it (sysvipc(7))."""
+    """What of System V's means of communication this user made: it outlives the process that made it
+    (sysvipc(7)).
+    """
 
     KINDS = (
         ("shm", 9, "shmctl"),

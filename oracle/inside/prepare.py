@@ -1,7 +1,8 @@
-"""Places a source tree in a box and builds it, as the user who owns the source: settings in argv, the tree's tar on stdin.
+"""Places a source tree in a box and builds it, as the user who owns the source: settings in argv, the tree's
+tar on stdin.
 
-Rule: when it has ended, nothing of that user runs any more and nobody else can write what it placed; standard library only.
-Started as `python3 -I -S -c <leftovers.py and this file> SETTINGS`; answers with one JSON line.
+Rule: when it has ended, nothing of that user runs any more and nobody else can write what it placed; standard
+library only. Started as `python3 -I -S -c <leftovers.py and this file> SETTINGS`; answers with one JSON line.
 """
 
 import contextlib
@@ -69,7 +70,9 @@ def main(settings):
 
 
 def build(settings, work):
-    """Runs the suite's build; a daemon that it leaves behind holds no pipe of ours, because its output is a file."""
+    """Runs the suite's build; a daemon that it leaves behind holds no pipe of ours, because its output is a
+    file.
+    """
     log = os.path.join(work, "build.log")
     env = {
         "LANG": "C.UTF-8",
@@ -108,7 +111,9 @@ def write(path, said):
 
 
 def leave_nothing(shared):
-    """No process of this user, and nothing that a case or another tree's build could find where everybody may write."""
+    """No process of this user, and nothing that a case or another tree's build could find where everybody may
+    write.
+    """
     kill_others()
     SystemV().clear()
     for place in shared:

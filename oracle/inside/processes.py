@@ -1,6 +1,8 @@
-"""Processes of one user in a box: ends them, takes in those that have ended, and says which go first when memory is short.
+"""Processes of one user in a box: ends them, takes in those that have ended, and says which go first when
+memory is short.
 
-Rule: it runs inside the box, put before the scripts that use it; alone with its user id there; standard library only.
+Rule: it runs inside the box, put before the scripts that use it; alone with its user id there; standard
+library only.
 """
 
 import contextlib
@@ -42,7 +44,8 @@ class FirstToGo:
 
 
 def dumpable(allowed):
-    """Opens or closes this process's memory and open files to other processes of its user, as far as the box allows.
+    """Opens or closes this process's memory and open files to other processes of its user, as far as the box
+    allows.
 
     What could be forged where it does not gains nothing: no expected answer is in this box.
     """
@@ -81,7 +84,9 @@ def reaped(pid):
 
 
 def kill_children():
-    """Does what `kill_all` does where every orphan becomes a child of this process: that none is left is then known at once."""
+    """Does what `kill_all` does where every orphan becomes a child of this process: that none is left is then
+    known at once.
+    """
     until = time.monotonic() + LEFTOVER_WAIT_S
     while any_child() and time.monotonic() < until:
         kill_others()

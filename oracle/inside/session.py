@@ -1,7 +1,9 @@
-"""Asks engines inside a box, one process for each session: settings and sessions in as JSON lines, answers out as JSON lines.
+"""Asks engines inside a box, one process for each session: settings and sessions in as JSON lines, answers
+out as JSON lines.
 
-Rule: as batch's, and: what an engine says belongs to the record it was asked last, up to a mark that it could not foresee;
-a record at which the engine dies, hangs or floods ends its session and no other. Started as batch, whose text comes first.
+Rule: as batch's, and: what an engine says belongs to the record it was asked last, up to a mark that it could
+not foresee; a record at which the engine dies, hangs or floods ends its session and no other. Started as
+batch, whose text comes first.
 """
 
 import json
@@ -37,7 +39,9 @@ class Stopped(Exception):
 
 
 class EngineProcess:
-    """One process of an engine: a pipe to it and a terminal from it, so that its library sends each line at once."""
+    """One process of an engine: a pipe to it and a terminal from it, so that its library sends each line at
+    once.
+    """
 
     def __init__(self, slot):
         self.slot, self.settings = slot, slot.settings
@@ -65,7 +69,9 @@ class EngineProcess:
         self.err.handed_over()
 
     def answer(self, record):
-        """What it prints for one record; where that is `counted`, the number of rows that it changed. Raises Stopped."""
+        """What it prints for one record; where that is `counted`, the number of rows that it changed. Raises
+        Stopped.
+        """
         if self.settings["protocol"] == "json":
             return self.ask(json.dumps({"sql": record["sql"]}).encode() + b"\n", b"\n", skip=1)
         said = self.ask_marked(record["sql"])
@@ -98,7 +104,9 @@ class EngineProcess:
         return min(self.settings["output_bytes_max"], max(self.slot.bytes_left, ERROR_BYTES_MAX))
 
     def exchange(self, question, left):
-        """Waits for something to read or to write, and does it; answers with what of the question is then unsent."""
+        """Waits for something to read or to write, and does it; answers with what of the question is then
+        unsent.
+        """
         if question:
             self.poller.register(self.stdin, select.POLLOUT)
         found = [fd for fd, _ in self.poller.poll(left * 1000 + 1)]
@@ -135,7 +143,9 @@ class EngineProcess:
         return bool(got)
 
     def errors(self):
-        """What it wrote to stderr since it was asked. One look is enough, since a pipe holds no more than that: two may never end."""
+        """What it wrote to stderr since it was asked. One look is enough, since a pipe holds no more than
+        that: two may never end.
+        """
         self.err.take()
         return bytes(self.err.kept).decode("utf-8", "replace")
 

@@ -9,7 +9,9 @@ NOT_RUNNABLE = (126, 127)  # the shell's exit status for "cannot execute" and "n
 
 @dataclass(frozen=True)
 class Answer:
-    """`late`: the run's time was up before its turn; `lost`: it took its executor down; `stopped`: why a session has no answer."""
+    """`late`: the run's time was up before its turn; `lost`: it took its executor down; `stopped`: why a
+    session has no answer.
+    """
 
     output: str
     exit: int

@@ -1,4 +1,5 @@
-"""Owns which failing cases fail alike: by the first line of theirs that differs and the last line of their error text.
+"""Owns which failing cases fail alike: by the first line of theirs that differs and the last line of their
+error text.
 
 Rule: every failing case is in exactly one cause, so that different agents can be given different causes.
 """
@@ -108,7 +109,9 @@ def _cause(key: str, says: str, alike: Sequence[FailedCase]) -> dict[str, Any]:
 
 
 def _says(first: str, error: str, alike: Sequence[FailedCase]) -> str:
-    """The error first: it says more than where the output went wrong because of it. What was expected only where that is the same."""
+    """The error first: it says more than where the output went wrong because of it. What was expected only
+    where that is the same.
+    """
     differences = {one.difference for one in alike}
     return (
         "; ".join(filter(None, (error, *(differences if len(differences) == 1 else (first,)))))[

@@ -8,7 +8,8 @@ from oracle.judging import json_values, numbers
 from oracle.suites.base import TOLERANCE
 
 SHOWN_CHARS = 120  # of one line in a difference
-# What a difference in words says of the expected output; without it, a failure is told by what the candidate did.
+# What a difference in words says of the expected output; without it, a failure is told by what the candidate
+# did.
 EXPECTED = re.compile(
     r" instead of .*| after the end of the expected output| where nothing was expected|, .* was expected|;? ?lacks .*",
     re.DOTALL,

@@ -1,6 +1,7 @@
 """Owns when two JSON texts hold the same values, and the path of the first that differs.
 
-Rule: what is not JSON, or means different things to different readers (a key twice), equals nothing but its own text.
+Rule: what is not JSON, or means different things to different readers (a key twice), equals nothing but its
+own text.
 """
 
 import json
@@ -23,7 +24,9 @@ class Number(str):
     """A number as it is written: a double would not hold it."""
 
     def same(self, other: "Number", tolerance: float) -> bool:
-        """Whole numbers are counts and keys, so they are compared exactly; a fraction or an exponent makes it a measure."""
+        """Whole numbers are counts and keys, so they are compared exactly; a fraction or an exponent makes it
+        a measure.
+        """
         return numbers.alike(self, other, 0.0 if self.whole() and other.whole() else tolerance)
 
     def whole(self) -> bool:
@@ -31,7 +34,8 @@ class Number(str):
 
 
 def read(text: str) -> list[Any]:
-    """The values of a text that holds one, or several with white space between them, as engines print one for each statement.
+    """The values of a text that holds one, or several with white space between them, as engines print one for
+    each statement.
 
     NaN and Infinity, which JSON has not but many writers write, are numbers. Raises NotJson.
     """

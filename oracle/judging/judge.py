@@ -1,4 +1,6 @@
-"""Owns whether an answer is right: crash, then output, then exit status. Rule: it sees both answers, so it runs outside of the candidate's box."""
+"""Owns whether an answer is right: crash, then output, then exit status. Rule: it sees both answers, so it
+runs outside of the candidate's box.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +80,9 @@ def named(case: Case) -> str:
 
 
 def _exits(pair: Pair) -> str | None:
-    """Exit statuses agree when both are 0 or both are not: which number means which error is each program's own affair."""
+    """Exit statuses agree when both are 0 or both are not: which number means which error is each program's
+    own affair.
+    """
     ours, theirs = pair.candidate.exit, pair.reference.exit
     return f"exit status {ours} instead of {theirs}" if (ours == 0) != (theirs == 0) else None
 

@@ -1,4 +1,5 @@
-"""Owns what a written number is, and when two of them are the same. Rule: a number is read as decimal digits, never as a double.
+"""Owns what a written number is, and when two of them are the same. Rule: a number is read as decimal digits,
+never as a double.
 
 So 1e400 is not infinity, 2**53 + 1 is not 2**53, and a million digits cost no more than their length.
 """
@@ -6,7 +7,8 @@ So 1e400 is not infinity, 2**53 + 1 is not 2**53, and a million digits cost no m
 import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 
-# Free-standing: neither in a word (v12, 0x1F, 12km) nor part of what only looks like numbers (10.0.0.1, 2024-01-31, 1-2).
+# Free-standing: neither in a word (v12, 0x1F, 12km) nor part of what only looks like numbers (10.0.0.1,
+# 2024-01-31, 1-2).
 # The group is atomic, so that 1.2.3 is not read as 1 and a rest.
 NUMBER = re.compile(
     r"(?<![\w.+-])(?>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:nan|inf(?:inity)?))(?!\w|[.+-]\w)"
@@ -17,7 +19,8 @@ ROUNDED = Context(
 
 
 def alike(one: str, other: str, tolerance: float) -> bool:
-    """Whether two numbers are the same within `tolerance`: relative, and absolute below 1. 0 means the same value exactly.
+    """Whether two numbers are the same within `tolerance`: relative, and absolute below 1. 0 means the same
+    value exactly.
 
     Infinities are the same if their signs are; not-a-number is the same as itself, whatever its sign.
     """

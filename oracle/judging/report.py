@@ -1,6 +1,7 @@
 """Owns what an agent is told of a verdict: counts first, then what changed, then at most three failures.
 
-Rule: the answer's JSON never has more characters than asked for, whatever the verdict; what is left out is counted.
+Rule: the answer's JSON never has more characters than asked for, whatever the verdict; what is left out is
+counted.
 """
 
 import json
@@ -44,7 +45,9 @@ def encode(value: Any) -> str:
 
 
 def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str, str]], chars: int) -> Json:
-    """`brief` of several suites by name, in `chars` characters and with FAILURES_MAX failures together; failed ones first."""
+    """`brief` of several suites by name, in `chars` characters and with FAILURES_MAX failures together;
+    failed ones first.
+    """
     passed = [name for name, verdict in verdicts.items() if verdict.status == PASSED]
     others = [name for name in verdicts if name not in passed]
     left = chars - len("{}") - MORE_CHARS
@@ -72,7 +75,9 @@ def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str
 
 
 def brief(verdict: Verdict, *, on_main: Mapping[str, str], chars: int, failures: int = FAILURES_MAX) -> Json:
-    """One verdict; `on_main` are main's outcomes, empty where they are not known. Counts are of cases that are not held out."""
+    """One verdict; `on_main` are main's outcomes, empty where they are not known. Counts are of cases that
+    are not held out.
+    """
     told: Json = {"status": verdict.status, "counts": _counts(verdict)}
     if verdict.held_out:
         told["held_out"] = dict(verdict.held_out)

@@ -1,4 +1,6 @@
-"""Owns a run: a suite, its cases and callables that run them elsewhere -> verdict. Rule: it starts nothing itself."""
+"""Owns a run: a suite, its cases and callables that run them elsewhere -> verdict. Rule: it starts nothing
+itself.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +39,8 @@ class Shrinking:
 
 
 class Trials(Protocol):
-    """Smaller inputs of one failing case: `pieces` may be left out one by one, at `least` so many of them stay.
+    """Smaller inputs of one failing case: `pieces` may be left out one by one, at `least` so many of them
+    stay.
 
     `smallest` is the failure of the smallest input found yet.
     """
@@ -67,7 +70,8 @@ def differential(
 ) -> Ran:
     """Answers of both sides, compared. Only the reference answers that are not `known` are computed.
 
-    Held-out cases come last, after the shrinking too: whatever they leave behind, no visible case can find it.
+    Held-out cases come last, after the shrinking too: whatever they leave behind, no visible case can find
+    it.
     """
     if not cases:
         return Ran(verdict.broken("the suite has no cases", build=build))
@@ -102,7 +106,9 @@ def answers_of_reference(
 
 
 def collect(there: There, cases: Sequence[Case]) -> dict[str, Answer]:
-    """Every answer to be had: a case that is left without one twice, the second time alone, took its executor down."""
+    """Every answer to be had: a case that is left without one twice, the second time alone, took its executor
+    down.
+    """
     answers = dict(there(cases))
     for _ in range(LOST_MAX):
         missing = [case for case in cases if case.id not in answers]
@@ -118,7 +124,8 @@ def collect(there: There, cases: Sequence[Case]) -> dict[str, Answer]:
 def shrunk(
     decided: Verdict, trials_of: Callable[[Mapping[str, Any]], Trials | None], shrinking: Shrinking
 ) -> Verdict:
-    """The same verdict with its first failures made smaller; what one leaves of its share of the time, the next may use.
+    """The same verdict with its first failures made smaller; what one leaves of its share of the time, the
+    next may use.
 
     `trials_of` a failure may be None: it stays as it is.
     """
@@ -181,7 +188,9 @@ class Trial:
 
 
 def kind(failure: Mapping[str, Any]) -> tuple[int | str, str]:
-    """What a smaller input must keep: the crash and the error. Wrong output becomes other wrong output with less to print."""
+    """What a smaller input must keep: the crash and the error. Wrong output becomes other wrong output with
+    less to print.
+    """
     ours = failure["candidate"]
     how = causes.normal(failure["difference"]) if failure.get("crashed") else min(ours["exit"], 1)
     return how, causes.last_line(ours.get("error", ""))

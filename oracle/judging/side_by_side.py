@@ -1,4 +1,6 @@
-"""Owns two outputs next to each other: the lines around the first one that differs, yours | expected, `!` before what differs."""
+"""Owns two outputs next to each other: the lines around the first one that differs, yours | expected, `!`
+before what differs.
+"""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -18,7 +20,9 @@ def text(
     lines: int = LINES_MAX,
     from_line: int = 1,
 ) -> str:
-    """At most `lines` lines of both outputs, and words on what is left out. `from_line` is the number of their first line."""
+    """At most `lines` lines of both outputs, and words on what is left out. `from_line` is the number of
+    their first line.
+    """
     rows = list(zip_longest(_split(ours), _split(theirs)))
     first = next((at for at, (a, b) in enumerate(rows) if a != b), 0)
     start = max(0, first - BEFORE)
@@ -57,7 +61,9 @@ def _cut(line: str, start: int) -> str:
 
 
 def _printable(line: str) -> str:
-    """White space at the end is shown as dots, since nobody would see it; control characters as Python writes them."""
+    """White space at the end is shown as dots, since nobody would see it; control characters as Python writes
+    them.
+    """
     bare = line.rstrip(" ")
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in bare) + "·" * (
         len(line) - len(bare)

@@ -1,4 +1,5 @@
-"""Owns verdicts: passed, failed or broken. Rule: what was not executed, compared and found equal is never passed.
+"""Owns verdicts: passed, failed or broken. Rule: what was not executed, compared and found equal is never
+passed.
 
 Of a held-out case nothing is told but whether it passed: not its input, and not how it failed.
 """
@@ -40,7 +41,8 @@ class CaseCounts:
 class Verdict:
     """`outcomes` and `counts` are of all cases; `failures` and `causes` of those that are not held out.
 
-    `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that failed because they did not run.
+    `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that failed because they did
+    not run.
     """
 
     status: str
@@ -82,7 +84,9 @@ def broken(reason: str, *, cases: int = 0, build: Built | None = None) -> Verdic
 
 
 def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
-    """A candidate that does not build fails every case: nothing ran, but that is its own doing, so it is not broken."""
+    """A candidate that does not build fails every case: nothing ran, but that is its own doing, so it is not
+    broken.
+    """
     reason = f"the build failed with exit status {build.exit}"
     outcomes = {case.id: "fail" for case in cases}
     return Verdict(

@@ -1,4 +1,6 @@
-"""Owns what a suite and a case are; a suite's key covers every field, so no setting can change without its caches."""
+"""Owns what a suite and a case are; a suite's key covers every field, so no setting can change without its
+caches.
+"""
 
 import hashlib
 import json
@@ -23,8 +25,8 @@ class BadSpec(ValueError):
 class Case:
     """One input; `file` and `line` say where a person finds it.
 
-    `expect` is what its file says of the answer, in the words of the file's format; it never enters a candidate's box.
-    A `hidden` case is held out: agents are told how many of those pass, and nothing else.
+    `expect` is what its file says of the answer, in the words of the file's format; it never enters a
+    candidate's box. A `hidden` case is held out: agents are told how many of those pass, and nothing else.
     """
 
     id: str
@@ -53,12 +55,12 @@ class Case:
 class Suite:
     """What is run, on what, and how answers are compared.
 
-    `start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart, but ten times sooner.
-    `reference_reads` are files of main that the reference and the `comparator` find in their directory.
-    `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine` what skipif and onlyif call it.
-    `held_out` are files beside harness.toml, in no repository: cases that agents never see.
-    `canary` is the path of a test file that each run of a command suite adds, with "{name}" in it; `flaky` maps cases to
-    the date (YYYY-MM-DD) up to which they count for nothing.
+    `start` = "fork" runs a candidate that is `python3 -S -E SCRIPT` in forks of one interpreter: as apart,
+    but ten times sooner. `reference_reads` are files of main that the reference and the `comparator` find in
+    their directory. `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine`
+    what skipif and onlyif call it. `held_out` are files beside harness.toml, in no repository: cases that
+    agents never see. `canary` is the path of a test file that each run of a command suite adds, with "{name}"
+    in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing.
     """
 
     name: str

@@ -28,7 +28,9 @@ class WrongCommand:
 
 @dataclass(frozen=True)
 class WrongAnswers:
-    """Needs the reference's answers to be wrong in a subtle way; those are never in the candidate's box, so it runs nowhere."""
+    """Needs the reference's answers to be wrong in a subtle way; those are never in the candidate's box, so
+    it runs nowhere.
+    """
 
     name: str
     answers: Callable[[Sequence[Case], Mapping[str, Answer]], Mapping[str, Answer]]
@@ -36,7 +38,8 @@ class WrongAnswers:
 
 @dataclass(frozen=True)
 class WrongProject:
-    """A `command` suite with nothing behind it: its command replaced, no test selected, or its sources rewritten.
+    """A `command` suite with nothing behind it: its command replaced, no test selected, or its sources
+    rewritten.
 
     `sources` says by the ending of a name what such a source holds then; "" stands for all others.
     """
@@ -50,7 +53,9 @@ class WrongProject:
         return replace(suite, command=self.command or suite.command, env={**suite.env, **self.env})
 
     def written(self, suite: Suite, files: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
-        """The files that hold something else then, and what; the endings that `sources` of this engine lacks stay."""
+        """The files that hold something else then, and what; the endings that `sources` of this engine lacks
+        stay.
+        """
         by_end = {
             path: self.sources.get("." + path.rpartition(".")[2], self.sources.get(""))
             for path in emptied(suite, files, sources)
@@ -108,7 +113,8 @@ NOTHING_SELECTED = (
 
 
 def projects(suite: Suite) -> tuple[WrongProject, ...]:
-    """Where only the exit status counts, a command that does nothing cannot be told from one that passes: only emptying helps.
+    """Where only the exit status counts, a command that does nothing cannot be told from one that passes:
+    only emptying helps.
 
     One that leaves early is told from it by canaries alone, so it is planted where there are some.
     """
@@ -124,7 +130,9 @@ def projects(suite: Suite) -> tuple[WrongProject, ...]:
 
 
 def emptied(suite: Suite, files: Sequence[str], sources: Sequence[str]) -> list[str]:
-    """The files to empty: the modules' own (`sources`, globs), or, where nobody says which those are, all that agents may write."""
+    """The files to empty: the modules' own (`sources`, globs), or, where nobody says which those are, all
+    that agents may write.
+    """
     if sources:
         return [
             path
@@ -140,7 +148,9 @@ def noticed(name: str, decided: Verdict) -> dict[str, object]:
 
 
 def conclude(suite: Suite, rows: Sequence[Mapping[str, object]], counts: verdict.CaseCounts) -> Verdict:
-    """Passed if every planted engine was caught. One that answers cases must be *failed*: broken would mean that nothing was judged."""
+    """Passed if every planted engine was caught. One that answers cases must be *failed*: broken would mean
+    that nothing was judged.
+    """
     unjudged = [row["engine"] for row in rows if suite.kind != "command" and row["status"] == verdict.BROKEN]
     missed = [row["engine"] for row in rows if not row["caught"]]
     if unjudged or not rows:

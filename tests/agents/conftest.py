@@ -17,7 +17,9 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> Callable[[str, str, str], str]:
-    """The line of an agent's table that names an image of a kind in which something runs first: kind, name, shell lines."""
+    """The line of an agent's table that names an image of a kind in which something runs first: kind, name,
+    shell lines.
+    """
     made: dict[tuple[str, str], str] = {}
 
     def line(kind: str, name: str, before: str) -> str:

@@ -1,4 +1,6 @@
-"""Images for these tests: a real program with a wrapper around it. Rule: made from the kind's own image, without a network."""
+"""Images for these tests: a real program with a wrapper around it. Rule: made from the kind's own image,
+without a network.
+"""
 
 import io
 import tarfile

@@ -1,4 +1,6 @@
-"""The small project of these tests: twelve modules, each of which teaches a filter one capital letter, and scripts that do so."""
+"""The small project of these tests: twelve modules, each of which teaches a filter one capital letter, and
+scripts that do so.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -117,7 +119,9 @@ def teaching(letter: str, capital: str) -> str:
 
 
 def claiming(letter: str, sessions: int) -> Step:
-    """The first step of so many sessions; in a later one the model takes its time, so that it is in nobody's way."""
+    """The first step of so many sessions; in a later one the model takes its time, so that it is in nobody's
+    way.
+    """
     late = (Fault(tries=sessions), Fault(delay=LATE_S, tries=FOR_EVER))
     return Step("I take the task.", (Call("claim_task", {"task": letter.upper()}),), faults=late)
 
@@ -127,13 +131,17 @@ def pushing(summary: str) -> Step:
 
 
 def short(letter: str, *, sessions: int = 1, **of_work: Any) -> tuple[Step, ...]:
-    """Claims, does it right at once and hands it in. `of_work`: what else the step of the work has, faults for one."""
+    """Claims, does it right at once and hands it in. `of_work`: what else the step of the work has, faults
+    for one.
+    """
     work = Step("I write it.", (Call(shell=teaching(letter, letter.upper())),), **of_work)
     return claiming(letter, sessions), work, pushing(f"Letter {letter}")
 
 
 def whole(letter: str, kind: str) -> tuple[Step, ...]:
-    """Claims, writes it wrong with the client's own tool, is told so by the oracle, mends it, and hands it in."""
+    """Claims, writes it wrong with the client's own tool, is told so by the oracle, mends it, and hands it
+    in.
+    """
     asked = Call("run_oracle", {"fence": FENCE, "commit": COMMITTED})
     return (
         claiming(letter, 1),

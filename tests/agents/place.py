@@ -49,7 +49,9 @@ class Place:
         return json.loads(said.stdout)
 
     def events(self, kind: str) -> list[dict]:
-        """The events of a kind, oldest first; of a run that is up from its server, of another from `harness audit`."""
+        """The events of a kind, oldest first; of a run that is up from its server, of another from `harness
+        audit`.
+        """
         if self.is_up():
             with self.client() as client:
                 return client.events(kind=kind, limit=1000)
@@ -101,7 +103,9 @@ class Place:
                 run.wait()
 
     def up_until(self, condition: Callable[[], Any]) -> Any:
-        """A run that stays, so that no session is ended before it ends by itself; the condition's first true value."""
+        """A run that stays, so that no session is ended before it ends by itself; the condition's first true
+        value.
+        """
         with self.running("--stay") as run:
 
             def seen() -> Any:

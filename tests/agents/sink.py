@@ -1,4 +1,5 @@
-"""A name server inside a sandbox, on its loopback: knows no name and writes down each that is asked for, as a JSON line.
+"""A name server inside a sandbox, on its loopback: knows no name and writes down each that is asked for, as a
+JSON line.
 
 Rule: standard library only; the process that was called ends once the server listens.
 """

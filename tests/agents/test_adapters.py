@@ -1,4 +1,6 @@
-"""What each kind is started with, and what its lines mean: as recorded from the real programs, cut to what matters. No container."""
+"""What each kind is started with, and what its lines mean: as recorded from the real programs, cut to what
+matters. No container.
+"""
 
 import json
 import tomllib

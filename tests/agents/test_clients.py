@@ -1,4 +1,6 @@
-"""Each of the five programs, in its own hardened container without a network, does a task from the brief to the landing."""
+"""Each of the five programs, in its own hardened container without a network, does a task from the brief to
+the landing.
+"""
 
 import re
 from collections.abc import Callable, Iterator

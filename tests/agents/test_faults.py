@@ -1,4 +1,6 @@
-"""What goes wrong with the real programs: each session's end has its right name, the others go on, and no work is lost."""
+"""What goes wrong with the real programs: each session's end has its right name, the others go on, and no
+work is lost.
+"""
 
 import contextlib
 import json
@@ -117,7 +119,9 @@ def fault_for_ever(fault: Fault) -> Fault:
 
 
 def held_before_its_push(kind: str) -> tuple[Step, ...]:
-    """Its work is on the server, and its model takes HELD_S to say what comes next: in the first session, not in the second."""
+    """Its work is on the server, and its model takes HELD_S to say what comes next: in the first session, not
+    in the second.
+    """
     claim, work, push = short(LETTER[kind], sessions=2)
     return claim, work, Step(push.say, push.calls, faults=(Fault(delay=HELD_S),))
 
@@ -215,7 +219,8 @@ def test_a_missing_program_stops_its_agent_and_no_other(engine: Engine, tmp_path
 
 def test_a_program_whose_token_is_refused_is_seen_at_once(image: Callable[..., str], tmp_path: Path) -> None:
     wrong = {kind: image(kind, "stranger", "export HARNESS_TOKEN=nobody") for kind in KINDS}
-    # codex stops by itself; opencode asks its model with the same token; the others would go on without our tools.
+    # codex stops by itself; opencode asks its model with the same token; the others would go on without our
+    # tools.
     named = {
         "claude": "no_tools",
         "codex": "crashed",

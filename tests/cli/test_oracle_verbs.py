@@ -1,4 +1,6 @@
-"""`harness oracle` and `harness tasks from-oracle` as a person types them, against a real server and a runner without containers."""
+"""`harness oracle` and `harness tasks from-oracle` as a person types them, against a real server and a runner
+without containers.
+"""
 
 import json
 from collections.abc import Iterator

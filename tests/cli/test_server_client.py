@@ -1,4 +1,6 @@
-"""The client of the server's HTTP: what breaks is ServerGone, what is refused is ServerSaidNo, and nothing else."""
+"""The client of the server's HTTP: what breaks is ServerGone, what is refused is ServerSaidNo, and nothing
+else.
+"""
 
 import socket
 from collections.abc import Iterator

@@ -64,7 +64,9 @@ def test_a_killed_server_comes_back_at_the_same_address(server: ServerProcess, c
 
 
 def test_an_answer_does_not_wait_for_an_acknowledgement(client: ServerClient) -> None:
-    """On a connection that is kept, a body that was held back until its head is acknowledged would take 40 ms."""
+    """On a connection that is kept, a body that was held back until its head is acknowledged would take 40
+    ms.
+    """
     took_s = []
     for _ in range(30):
         began = time.monotonic()
@@ -125,7 +127,8 @@ def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: StateD
     sources = Path(__file__).resolve().parents[2]
     with subprocess.Popen(argv, cwd=sources, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as stray:
         wait_until(state.server_file.exists)
-        # A test's own child stays a zombie until it is waited for, so its end is seen through the answer alone.
+        # A test's own child stays a zombie until it is waited for, so its end is seen through the answer
+        # alone.
         assert stop_stray_server(state.root)
         assert stray.wait(WITHIN_S) is not None
     assert not stop_stray_server(state.root)

@@ -1,7 +1,7 @@
 """Changes that try to pass without being right, each a small set of files, and what a judge must say of it.
 
-An engine answers a number with its square. `worked` is whether its trick came off: then it answers rightly, and so a trick
-that comes off ends in passed. `verdict` names what it ends in; "|" where either is right.
+An engine answers a number with its square. `worked` is whether its trick came off: then it answers rightly,
+and so a trick that comes off ends in passed. `verdict` names what it ends in; "|" where either is right.
 """
 
 from dataclasses import dataclass, field
@@ -527,7 +527,8 @@ for slot in (0, 1):
         pass
 """
 
-# Engines for sqllogictest, asked one statement a line in JSON; `rows` answers the only query of the file rightly.
+# Engines for sqllogictest, asked one statement a line in JSON; `rows` answers the only query of the file
+# rightly.
 SLT = """
 statement ok
 CREATE TABLE t(a INTEGER)

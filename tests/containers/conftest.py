@@ -1,4 +1,6 @@
-"""A real engine, the real images, a run label of this test session's own; whatever a test leaves is removed at the end."""
+"""A real engine, the real images, a run label of this test session's own; whatever a test leaves is removed
+at the end.
+"""
 
 import dataclasses
 import os

@@ -1,6 +1,8 @@
-"""A small project with a real server process over it, and runners for its jobs: threads of this process, or processes of their own.
+"""A small project with a real server process over it, and runners for its jobs: threads of this process, or
+processes of their own.
 
-Rule: the runner in another process is the harness's own, and the server is too; both only learn of silence sooner than after 30 s.
+Rule: the runner in another process is the harness's own, and the server is too; both only learn of silence
+sooner than after 30 s.
 """
 
 import os
@@ -27,7 +29,8 @@ WITHIN_S = 60.0
 LOST_MS, RENEW_S = 3_000, 0.5
 MEMORY_MB = 256
 NAME = "runner-1"  # of every runner: each host calls its first one so
-SLOW_S = f"1.0{os.getpid():07}"  # how long a case takes that begins with "slow": an argument that no other process on the machine has
+# how long a case takes that begins with "slow": an argument that no other process on the machine has
+SLOW_S = f"1.0{os.getpid():07}"
 SERVER = f"import sys; from mcp_server.use_cases import oracle_jobs; oracle_jobs.LOST_MS = {LOST_MS}; from mcp_server.__main__ import main; sys.exit(main())"
 RUNNER = "import sys; sys.path.insert(0, sys.argv[1]); import judged; judged.serve(*sys.argv[2:])"
 CONFIG = """\

@@ -1,4 +1,6 @@
-"""A small real server behind real doors for these tests: git over smart HTTP, MCP tools, an SSE stream; tasks are a list."""
+"""A small real server behind real doors for these tests: git over smart HTTP, MCP tools, an SSE stream; tasks
+are a list.
+"""
 
 import asyncio
 import contextlib
@@ -58,7 +60,8 @@ class MiniServer:
         git("config", "http.receivepack", "true", cwd=bare)
         return bare
 
-    # -- what the supervisor asks of the server ----------------------------------------------------------------
+    # -- what the supervisor asks of the server
+    # ----------------------------------------------------------------
 
     def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json:
         session = f"S{len(self.sessions) + 1}"
@@ -107,7 +110,8 @@ class MiniServer:
         )
         return found.stdout.decode().strip() or None
 
-    # -- doors --------------------------------------------------------------------------------------------------
+    # -- doors
+    # --------------------------------------------------------------------------------------------------
 
     def open_door(self, door: Path) -> None:
         door.mkdir(parents=True, exist_ok=True)
@@ -140,7 +144,8 @@ class MiniServer:
         for door in doors:
             self.open_door(door)
 
-    # -- routes -------------------------------------------------------------------------------------------------
+    # -- routes
+    # -------------------------------------------------------------------------------------------------
 
     def _app(self) -> Starlette:
         mcp = self._tools()

@@ -1,6 +1,7 @@
 """A Docker engine of a test's own, to be restarted and filled up: no other engine on the machine notices it.
 
-Rule: it lives in namespaces of its own (network, so that it never meets docker0; mounts, so that its disk ends with it).
+Rule: it lives in namespaces of its own (network, so that it never meets docker0; mounts, so that its disk
+ends with it).
 """
 
 import os
@@ -30,7 +31,9 @@ def lacking() -> str | None:
 
 
 class OwnEngine:
-    """Started with `start`, ended with `stop`; boxes and images stay on its disk meanwhile. The place is short: a socket's path has 108 bytes."""
+    """Started with `start`, ended with `stop`; boxes and images stay on its disk meanwhile. The place is
+    short: a socket's path has 108 bytes.
+    """
 
     def __init__(self, place: Path, disk_mb: int) -> None:
         self.place = place

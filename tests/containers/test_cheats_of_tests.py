@@ -1,4 +1,6 @@
-"""Every change that cheats a project's own tests ends in failed or broken, none in passed, and none harms the run after it."""
+"""Every change that cheats a project's own tests ends in failed or broken, none in passed, and none harms the
+run after it.
+"""
 
 import pytest
 from cheats import Cheat
@@ -73,7 +75,8 @@ def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: J
     assert right["counts"]["cases"] == (2 if results else 1), "the canaries are not counted"
 
 
-# -- before anything starts: is the canary seen, and is everything planted caught? ------------------------------
+# -- before anything starts: is the canary seen, and is everything planted caught?
+# ------------------------------
 
 
 def checked(judge: Judge, files: dict[str, str] | None = None, **changes: object) -> dict:

@@ -1,4 +1,6 @@
-"""Comparators and references that live in the repository, in real boxes: main's files, the reference's box, and never a pass by accident."""
+"""Comparators and references that live in the repository, in real boxes: main's files, the reference's box,
+and never a pass by accident.
+"""
 
 import hashlib
 import threading

@@ -1,4 +1,6 @@
-"""compose.yaml for real: a host comes up, an agent works in a sandbox beside it, a team's client claims from outside, all goes down."""
+"""compose.yaml for real: a host comes up, an agent works in a sandbox beside it, a team's client claims from
+outside, all goes down.
+"""
 
 import asyncio
 import hashlib

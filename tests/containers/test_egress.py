@@ -1,4 +1,6 @@
-"""Egress from a real sandbox: a tool finds the way by its environment alone, and only where the agent is named."""
+"""Egress from a real sandbox: a tool finds the way by its environment alone, and only where the agent is
+named.
+"""
 
 import ssl
 import subprocess
@@ -23,7 +25,8 @@ from tests.server import toy
 pytestmark = pytest.mark.containers
 
 CA = "ca.pem"
-# `localhost` is where the registry of this test happens to be; a sandbox goes there directly unless it is told otherwise.
+# `localhost` is where the registry of this test happens to be; a sandbox goes there directly unless it is
+# told otherwise.
 BY_PROXY = {
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",

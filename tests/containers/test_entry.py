@@ -18,7 +18,8 @@ pytestmark = pytest.mark.containers
 
 SessionOf = Callable[..., SandboxSession]
 
-# -- the door --------------------------------------------------------------------------------------------------------
+# -- the door
+# --------------------------------------------------------------------------------------------------------
 
 STREAM = """
 import http.client, time
@@ -125,7 +126,8 @@ def test_the_door_is_read_only_from_inside_and_holds_nothing_else(
     )  # not by its owner alone
 
 
-# -- the entry -------------------------------------------------------------------------------------------------------
+# -- the entry
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_agent_finds_its_clone_its_files_its_environment_and_its_exit_status_is_passed_on(
@@ -300,7 +302,8 @@ def test_the_clone_waits_for_a_server_that_is_just_restarting(
     assert b"# seed" in [line for _, line in box.follow_logs()]
 
 
-# -- salvage and limits ----------------------------------------------------------------------------------------------
+# -- salvage and limits
+# ----------------------------------------------------------------------------------------------
 
 
 def test_what_a_killed_box_left_is_salvaged_from_its_workspace(

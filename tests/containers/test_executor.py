@@ -1,4 +1,6 @@
-"""The executor in the box, where it saves time: answers told together, orphans taken in, the reference answering ahead."""
+"""The executor in the box, where it saves time: answers told together, orphans taken in, the reference
+answering ahead.
+"""
 
 import threading
 import time
@@ -51,7 +53,9 @@ def judge(warm: Runner, server: Server) -> Judge:
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM", "INT"])
 def test_answers_that_were_not_told_yet_are_not_lost_with_their_executor(judge: Judge, signal: str):
-    """More of them than the cases that a run may lose; and whichever signal it was, that is the case's doing, not the box's."""
+    """More of them than the cases that a run may lose; and whichever signal it was, that is the case's doing,
+    not the box's.
+    """
     files, suite = script(
         f"read n; [ $n = kill ] && {{ kill -{signal} $PPID; sleep 1; }}; echo $n", reference="cat"
     )
@@ -95,7 +99,8 @@ def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
-# -- the reference, ahead -------------------------------------------------------------------------------------
+# -- the reference, ahead
+# -------------------------------------------------------------------------------------
 
 
 def test_the_reference_answers_while_the_candidate_is_built(judge: Judge):

@@ -1,4 +1,6 @@
-"""The images on a real engine: what is in them, how they are named, and what a build takes over from this machine."""
+"""The images on a real engine: what is in them, how they are named, and what a build takes over from this
+machine.
+"""
 
 import dataclasses
 import os

@@ -1,4 +1,6 @@
-"""A runner's boxes are kept from job to job: after many jobs, bad ones among them, neither it nor they hold more than after a few."""
+"""A runner's boxes are kept from job to job: after many jobs, bad ones among them, neither it nor they hold
+more than after a few.
+"""
 
 import hashlib
 import os
@@ -33,7 +35,9 @@ LOOK = """set -- /proc/[0-9]*; echo $#; df -k --output=used /tmp /dev/shm /scrat
 
 @dataclass(frozen=True)
 class Census:
-    """What could grow. `inside`: per box, its processes, and the space and the files on what its cases may write to."""
+    """What could grow. `inside`: per box, its processes, and the space and the files on what its cases may
+    write to.
+    """
 
     boxes: tuple[str, ...]
     inside: tuple[tuple[int, ...], ...]

@@ -1,6 +1,8 @@
-"""What may break under an oracle job does break here, with real parts: the engine, boxes, disks, runners, the server.
+"""What may break under an oracle job does break here, with real parts: the engine, boxes, disks, runners, the
+server.
 
-Each time: the job is broken for a reason that the log tells, it is tried again, and it gets one verdict, the right one.
+Each time: the job is broken for a reason that the log tells, it is tried again, and it gets one verdict, the
+right one.
 """
 
 import io
@@ -59,7 +61,8 @@ def told(verdict: dict) -> dict:
     return {name: verdict[name] for name in RIGHT}
 
 
-# -- the box --------------------------------------------------------------------------------------------------
+# -- the box
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_box_that_goes_in_mid_run_breaks_the_try_and_not_the_job(
@@ -106,7 +109,8 @@ def test_a_tree_that_does_not_fit_is_broken_and_says_so(
         placed_and_copied()
 
 
-# -- the engine -----------------------------------------------------------------------------------------------
+# -- the engine
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +159,8 @@ def test_an_engine_whose_disk_is_full_breaks_the_try_and_says_so(
     assert "no space left" in place.events("job_done", job)[0]["reason"]
 
 
-# -- the runner -----------------------------------------------------------------------------------------------
+# -- the runner
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_job_of_a_killed_runner_goes_to_another_once_it_is_missed(
@@ -233,7 +238,8 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_judges_its_job(engine: E
     assert engine.list({sandbox.RUN: state.label}) == []
 
 
-# -- the server -----------------------------------------------------------------------------------------------
+# -- the server
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_job_outlives_its_server_and_gets_one_verdict(

@@ -99,7 +99,9 @@ def server() -> Server:
 
 @pytest.fixture(scope="module")
 def warm(engine: Engine, run: str, images: Images) -> Iterator[Runner]:
-    """One runner for all tests of this file: that its boxes are as new after each of them is part of what is tested."""
+    """One runner for all tests of this file: that its boxes are as new after each of them is part of what is
+    tested.
+    """
     runner = Runner(
         Server(), engine, images.image_for, "t", labels={sandbox.RUN: run}, slots=SLOTS, memory_mb=MEMORY_MB
     )
@@ -123,7 +125,8 @@ def script(text: str, **more: object) -> tuple[dict[str, str], Suite]:
     return {"run.sh": text}, Suite.from_json(SUITE.to_json() | {"candidate": "sh run.sh"} | more)
 
 
-# -- the two sides --------------------------------------------------------------------------------------------
+# -- the two sides
+# --------------------------------------------------------------------------------------------
 
 
 def test_a_right_engine_passes_against_sqlite3(judge, server):
@@ -200,7 +203,8 @@ def test_a_large_input_arrives_whole(judge):
     assert judge(files, {"a": "x" * 900_000}, suite=suite)["status"] == "passed"
 
 
-# -- the build ------------------------------------------------------------------------------------------------
+# -- the build
+# ------------------------------------------------------------------------------------------------
 
 
 def test_the_build_runs_before_the_cases_and_its_products_are_there(judge):
@@ -245,7 +249,8 @@ def test_the_same_tree_is_placed_once(judge, server):
     assert server.downloads == [1, 3]
 
 
-# -- against a candidate that cheats --------------------------------------------------------------------------
+# -- against a candidate that cheats
+# --------------------------------------------------------------------------
 
 
 def test_no_reference_and_no_answer_is_in_the_candidates_box(judge):
@@ -379,7 +384,8 @@ def test_a_memory_bomb_fails_its_case_and_harms_no_later_job(judge):
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 
 
-# -- the suite's own tests ------------------------------------------------------------------------------------
+# -- the suite's own tests
+# ------------------------------------------------------------------------------------
 
 PROJECT = {
     "calc.py": "def add(a, b):\n    return a + b\n",
@@ -413,7 +419,8 @@ def test_a_results_file_that_was_committed_counts_for_nothing(judge):
     assert judge(PROJECT | {"forged.xml": forged["out.xml"]}, {}, suite=writing)["outcomes"] == {"a": "pass"}
 
 
-# -- teeth ----------------------------------------------------------------------------------------------------
+# -- teeth
+# ----------------------------------------------------------------------------------------------------
 
 
 def caught(verdict: dict) -> dict[str, bool]:
@@ -453,7 +460,8 @@ def test_a_projects_tests_are_checked_with_its_sources_emptied(judge):
     assert caught(judge(PROJECT, {}, kind="check", suite=blind)) == {"emptied": False, "nothing-runs": True}
 
 
-# -- what may break -------------------------------------------------------------------------------------------
+# -- what may break
+# -------------------------------------------------------------------------------------------
 
 
 def test_a_box_killed_in_mid_run_is_broken_and_the_next_job_gets_a_new_one(judge, server, warm, engine, run):

@@ -53,7 +53,8 @@ def status_of(box: Box) -> dict[str, str]:
     return {line.split(":")[0]: line.split(":")[1].strip() for line in text.splitlines()}
 
 
-# -- the profile -----------------------------------------------------------------------------------------------------
+# -- the profile
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_box_has_no_capability_no_new_privileges_a_filter_and_no_root(boxed: Boxed) -> None:
@@ -139,7 +140,8 @@ def test_a_full_disk_is_the_boxs_own(boxed: Boxed) -> None:
     )
 
 
-# -- the network -----------------------------------------------------------------------------------------------------
+# -- the network
+# -----------------------------------------------------------------------------------------------------
 
 PROBE = """
 import errno, socket, sys
@@ -240,7 +242,8 @@ def test_with_a_network_the_same_probe_would_be_answered(boxed: Boxed, host_port
     assert python(box, PROBE, f"AF_INET SOCK_STREAM {host} {host_port}")[0].endswith("ANSWERS")
 
 
-# -- measures and sweeps ---------------------------------------------------------------------------------------------
+# -- measures and sweeps
+# ---------------------------------------------------------------------------------------------
 
 
 def test_the_used_disk_is_measured(session_of: SessionOf, engine: Engine) -> None:

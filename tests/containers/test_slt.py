@@ -1,4 +1,6 @@
-"""Sqllogictest suites in real boxes: every file of tests/slt through sqlite3, and engines that are wrong in one place."""
+"""Sqllogictest suites in real boxes: every file of tests/slt through sqlite3, and engines that are wrong in
+one place.
+"""
 
 import io
 import tarfile
@@ -34,7 +36,8 @@ SUITE = Suite(
     case_timeout_s=5.0,
     run_timeout_s=60.0,
 )
-HANG_S = 3.0  # until an engine counts as hanging: long enough for one to start on a machine that is busy with other tests
+# until an engine counts as hanging: long enough for one to start on a machine that is busy with other tests
+HANG_S = 3.0
 NUMBERS = count(1)
 
 # A shell around SQLite that goes wrong at the one statement that holds a word of the name of what it does.
@@ -206,7 +209,8 @@ def said(ran: Ran) -> dict[str, str]:
     return {failure["id"]: failure["difference"] for failure in ran.verdict.failures}
 
 
-# -- all files ------------------------------------------------------------------------------------------------------
+# -- all files
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_sqlite_passes_every_record_of_every_file(judge):
@@ -254,10 +258,12 @@ def test_a_suite_that_cannot_fail_has_no_teeth(judge):
     )
 
 
-# -- wrong in one place ---------------------------------------------------------------------------------------------
+# -- wrong in one place
+# ---------------------------------------------------------------------------------------------
 
 IN_TIME, FLOOD = "the engine gave no answer in time", "the engine printed more than allowed"
-# By mode: the lines of the records that fail, and why the first of them does; where there are many, the others were not run.
+# By mode: the lines of the records that fail, and why the first of them does; where there are many, the
+# others were not run.
 MODES = {
     "nothing": ([], ""),
     "swaps-rows": ([8], "'3'"),
@@ -330,7 +336,8 @@ def test_a_candidate_runs_where_there_is_no_sqlite():
     )
 
 
-# -- how engines are started ----------------------------------------------------------------------------------------
+# -- how engines are started
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -386,7 +393,8 @@ def test_what_is_no_answer_of_the_json_protocol_fails_its_record_alone(judge, li
     )
 
 
-# -- jobs -----------------------------------------------------------------------------------------------------------
+# -- jobs
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_one_record_is_judged_after_the_rest_of_its_file_has_run(judge):

@@ -22,7 +22,8 @@ from mcp_server.config import AgentSpec, RunSettings
 
 pytestmark = pytest.mark.timeout(600)
 
-# -- adapters --------------------------------------------------------------------------------------------------------
+# -- adapters
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None:
@@ -82,7 +83,8 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
         project_files.gather(tmp_path, wants)
 
 
-# -- the loop --------------------------------------------------------------------------------------------------------
+# -- the loop
+# --------------------------------------------------------------------------------------------------------
 
 WITHIN_S = 150  # of anything that boxes do, on a machine that does much else
 Hire = Callable[..., Supervisor]

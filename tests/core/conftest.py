@@ -1,4 +1,6 @@
-"""Property tests here have no time limit per example: a busy machine is no reason for a pure function to fail."""
+"""Property tests here have no time limit per example: a busy machine is no reason for a pure function to
+fail.
+"""
 
 from hypothesis import settings
 

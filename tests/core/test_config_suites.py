@@ -1,4 +1,6 @@
-"""Suites in harness.toml: held-out files, flaky cases and entries that name suites, each wrong one told at its line."""
+"""Suites in harness.toml: held-out files, flaky cases and entries that name suites, each wrong one told at
+its line.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""Leases as values: live, expired, renewed, ended, overlapping; at every moment exactly one of the three holds."""
+"""Leases as values: live, expired, renewed, ended, overlapping; at every moment exactly one of the three
+holds.
+"""
 
 import pytest
 from hypothesis import given

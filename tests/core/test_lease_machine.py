@@ -1,7 +1,8 @@
-"""Any order of claims, calls, expiries, releases, pushes and deaths, on the real store and real git, against a small model.
+"""Any order of claims, calls, expiries, releases, pushes and deaths, on the real store and real git, against
+a small model.
 
-Only the clock is ours. What must hold at every instant: no path has two live leases, fences only grow, an ended lease
-stays ended, and nothing lands but under a lease that was live when the landing was decided.
+Only the clock is ours. What must hold at every instant: no path has two live leases, fences only grow, an
+ended lease stays ended, and nothing lands but under a lease that was live when the landing was decided.
 """
 
 import asyncio
@@ -145,7 +146,9 @@ class Leases(RuleBasedStateMachine):
         return {fence: held for fence, held in self.model.items() if not held.over}
 
     def free(self) -> set[str]:
-        """What can be claimed: not done, not blocked, nothing missing that it needs, and no live lease over its path."""
+        """What can be claimed: not done, not blocked, nothing missing that it needs, and no live lease over
+        its path.
+        """
         done = {held.task for held in self.model.values() if held.over == "landed"}
         blocked = {held.task for held in self.model.values() if held.over == "blocked"}
         covered = {PATHS[held.task] for held in self.live().values()}
@@ -271,7 +274,9 @@ class Leases(RuleBasedStateMachine):
     @precondition(lambda self: self._in_gate())
     @rule(outcome=st.sampled_from(["pass", "pass", "fail"]), steps=st.integers(1, 4))
     def the_gate_works(self, outcome: str, steps: int):
-        """Build, judge, settle: a landing takes three steps and a runner; fewer leave it where others can get at it."""
+        """Build, judge, settle: a landing takes three steps and a runner; fewer leave it where others can get
+        at it.
+        """
         for _ in range(steps):
             self.own.gate.advance()
             self._follow_submissions()
@@ -303,7 +308,9 @@ class Leases(RuleBasedStateMachine):
         self.session[agent] = self._begin(agent)
 
     def _follow_submissions(self) -> None:
-        """What the gate decided, told to the model; a landing under a lease that the model knows as over is the fault looked for."""
+        """What the gate decided, told to the model; a landing under a lease that the model knows as over is
+        the fault looked for.
+        """
         with self.world.store.read() as tx:
             pending = {one.fence for one in submission_rows.pending(tx)}
             landed = {one.id: one for one in submission_rows.landed(tx)}

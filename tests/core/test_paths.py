@@ -41,7 +41,8 @@ def brute(glob: str, path: str) -> bool:
     return brute_match(tuple(glob.split("/")), tuple(path.split("/")))
 
 
-# Two globs of 2 segments of 2 characters share a path, if any, with at most 4 segments of at most 4 characters;
+# Two globs of 2 segments of 2 characters share a path, if any, with at most 4 segments of at most 4
+# characters;
 # the small domain below is complete for the small globs drawn beside it.
 SMALL_SEGMENT = st.text(alphabet="a.*?", min_size=1, max_size=2).filter(lambda s: s not in (".", "..", "**"))
 SMALL_GLOB = st.lists(st.one_of(SMALL_SEGMENT, st.just("**")), min_size=1, max_size=2).map("/".join)

@@ -181,8 +181,8 @@ def test_the_sequence_is_by_age_but_for_runs_under_way_and_those_that_lost_their
 @settings(deadline=None)
 @given(st.data(), st.integers(1, 4), st.integers(1, 8))
 def test_no_stream_of_younger_ones_keeps_an_older_one_waiting(data, slots, step):
-    """Younger ones come without end, each round as many as a hostile order likes; the oldest lands after no more than all
-    those that were under way when it came."""
+    """Younger ones come without end, each round as many as a hostile order likes; the oldest lands after no
+    more than all those that were under way when it came."""
     ids, under_way, number = [0], data.draw(st.permutations(range(100, 100 + slots * step))), 200
     ids += under_way
     for _ in range(len(under_way) + 2):

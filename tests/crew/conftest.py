@@ -65,7 +65,9 @@ class Crew:
 
 @pytest.fixture
 def crew(engine: Engine, base_image: str, tmp_path: Path) -> Iterator[Callable]:
-    """`with crew(script, toml) as made`: the toy project's server, with these scripted models as its accounts."""
+    """`with crew(script, toml) as made`: the toy project's server, with these scripted models as its
+    accounts.
+    """
 
     @contextmanager
     def make(script: Script = Script(), toml: str = "", gateway: str = "") -> Iterator[Crew]:

@@ -1,4 +1,6 @@
-"""What an agent of these tests can do, as text that runs inside a box before its own lines: call a tool, ask the model. Standard library only."""
+"""What an agent of these tests can do, as text that runs inside a box before its own lines: call a tool, ask
+the model. Standard library only.
+"""
 
 import json
 import os

@@ -73,7 +73,9 @@ def test_an_agent_that_waits_by_itself_is_started_though_no_task_is_free() -> No
     "crew", [crew for size in (1, 2, 3, 4) for crew in itertools.combinations_with_replacement(Role, size)]
 )
 def test_every_crew_comes_to_its_end_and_leaves_nothing_undone(crew: tuple[Role, ...]) -> None:
-    """A planner plans twice two tasks, a worker's session lands one, a reviewer's first session finds one more."""
+    """A planner plans twice two tasks, a worker's session lands one, a reviewer's first session finds one
+    more.
+    """
     tasks, landed, plans, findings = 0, 0, 2, 1
     alive, last = dict(enumerate(crew)), dict.fromkeys(range(len(crew)))
     for _ in range(100):

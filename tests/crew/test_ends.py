@@ -1,4 +1,6 @@
-"""How sessions end and what follows, with a real server and real boxes: tools never seen, silence, budgets, spent accounts, a preflight that fails."""
+"""How sessions end and what follows, with a real server and real boxes: tools never seen, silence, budgets,
+spent accounts, a preflight that fails.
+"""
 
 import shlex
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""A board that answers playbooks as the server would, and agents that play them in any interleaving a seed chooses.
+"""A board that answers playbooks as the server would, and agents that play them in any interleaving a seed
+chooses.
 
-It knows leases, overlap, fences, the accidents of the materials, and the killing of a hanging agent: enough to show that
-a choreography neither deadlocks nor meets an answer it does not expect.
+It knows leases, overlap, fences, the accidents of the materials, and the killing of a hanging agent: enough
+to show that a choreography neither deadlocks nor meets an answer it does not expect.
 """
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase

@@ -1,4 +1,6 @@
-"""The example minisql as these tests need it: its tasks, its cases, trees built from solutions, and runs of both engines."""
+"""The example minisql as these tests need it: its tasks, its cases, trees built from solutions, and runs of
+both engines.
+"""
 import json
 import shlex
 import shutil
@@ -16,7 +18,8 @@ PLAYBOOKS = EXAMPLE / "playbooks"
 CASE_TIMEOUT_S = 20
 BATCH_TIMEOUT_S = 60  # all cases in one interpreter take well under a second
 
-# All cases in one interpreter: the engine keeps no state between scripts, and a tree does not change while it runs.
+# All cases in one interpreter: the engine keeps no state between scripts, and a tree does not change while it
+# runs.
 BATCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])

@@ -1,4 +1,5 @@
-"""The engine of minisql grows with every task, in any order that respects the needs, and ends at all cases."""
+"""The engine of minisql grows with every task, in any order that respects the needs, and ends at all cases.
+"""
 import random
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""The playbooks of minisql: well formed, about things that exist, and free of deadlock in whatever order the agents run."""
+"""The playbooks of minisql: well formed, about things that exist, and free of deadlock in whatever order the
+agents run.
+"""
 import random
 import re
 import tomllib

@@ -1,4 +1,6 @@
-"""`python -m tests.fake_models --script FILE --port N`: serves until Ctrl-C, one JSON line per request on stdout."""
+"""`python -m tests.fake_models --script FILE --port N`: serves until Ctrl-C, one JSON line per request on
+stdout.
+"""
 
 import argparse
 import json

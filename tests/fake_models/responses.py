@@ -1,7 +1,7 @@
 """Owns the shapes of OpenAI's Responses API, with the three ways in which codex offers its tools.
 
-Rule: pure. 1. `tools` with namespaces and plain functions; 2. deferred behind `tool_search`; 3. code mode: an `additional_tools`
-item in the input and a custom tool `exec` that takes JavaScript.
+Rule: pure. 1. `tools` with namespaces and plain functions; 2. deferred behind `tool_search`; 3. code mode: an
+`additional_tools` item in the input and a custom tool `exec` that takes JavaScript.
 """
 
 import json

@@ -1,7 +1,9 @@
-"""Owns what a script is: steps of text and tool calls with usage numbers, and the faults that come before them.
+"""Owns what a script is: steps of text and tool calls with usage numbers, and the faults that come before
+them.
 
-Rule: values only. A script says tools by their bare names (`claim_task`) or `{"shell": "..."}`; how a client calls them is
-found out from its request. A step that is played has been reached by the transcript alone, never by a counter.
+Rule: values only. A script says tools by their bare names (`claim_task`) or `{"shell": "..."}`; how a client
+calls them is found out from its request. A step that is played has been reached by the transcript alone,
+never by a counter.
 """
 
 import json
@@ -17,7 +19,9 @@ FOR_EVER = -1
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens. `input` is without the cached ones; `output` includes `reasoning`. Each API tells them in its own way."""
+    """Tokens. `input` is without the cached ones; `output` includes `reasoning`. Each API tells them in its
+    own way.
+    """
 
     input: int = 100
     cached_read: int = 0
@@ -32,7 +36,9 @@ class Usage:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool by its bare name with arguments, or a shell command. See `transcript.filled` for values found in the transcript."""
+    """A tool by its bare name with arguments, or a shell command. See `transcript.filled` for values found in
+    the transcript.
+    """
 
     tool: str | None = None
     args: dict[str, Any] = field(default_factory=dict)
@@ -44,8 +50,8 @@ class Fault:
     """What goes wrong, for so many `tries` in a row. An empty one lets its tries pass.
 
     `status` answers so, with `headers` and `body` (text or JSON; by default an error in the API's shape).
-    `cut` and `reset` break off `after` so many events, `stall` keeps silent there for so many seconds and goes on;
-    `delay` is seconds before the first byte.
+    `cut` and `reset` break off `after` so many events, `stall` keeps silent there for so many seconds and
+    goes on; `delay` is seconds before the first byte.
     """
 
     status: int | None = None
@@ -61,7 +67,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Step:
-    """One answer of the model. A step without calls ends the agent's turn. `pace` is seconds between two events."""
+    """One answer of the model. A step without calls ends the agent's turn. `pace` is seconds between two
+    events.
+    """
 
     say: str = ""
     calls: tuple[Call, ...] = ()
@@ -76,8 +84,8 @@ class Step:
 class Script:
     """`match` is text of the requests that this script is for. After its last step it says `end`.
 
-    `turns`: "mcp" counts only requests that offer one of the script's tools, "any" counts all; the rest are side requests and
-    get the text `side`. `faults` come before the steps', over all requests of the script.
+    `turns`: "mcp" counts only requests that offer one of the script's tools, "any" counts all; the rest are
+    side requests and get the text `side`. `faults` come before the steps', over all requests of the script.
     """
 
     steps: tuple[Step, ...] = ()

@@ -1,6 +1,8 @@
-"""Owns the scripted model as a server: which API a path belongs to, what was asked, and the faults of the script.
+"""Owns the scripted model as a server: which API a path belongs to, what was asked, and the faults of the
+script.
 
-Rule: what is said follows from the request and the script alone. The only counters are of the tries that meet faults.
+Rule: what is said follows from the request and the script alone. The only counters are of the tries that meet
+faults.
 """
 
 import asyncio
@@ -27,7 +29,9 @@ MODELS = ("fake-model", "claude-fake", "gpt-fake", "gemini-fake")
 
 @dataclass
 class Recorded:
-    """One request and what became of it. `answered`: turn, side, count, fault, models, none; `sent` is the body's bytes, if kept."""
+    """One request and what became of it. `answered`: turn, side, count, fault, models, none; `sent` is the
+    body's bytes, if kept.
+    """
 
     request: Request
     api: str = ""
@@ -45,7 +49,9 @@ class Recorded:
 
 @dataclass
 class FakeModels:
-    """The server: `with FakeModels(script) as models: ... models.url, models.requests`. Several scripts differ by `match`."""
+    """The server: `with FakeModels(script) as models: ... models.url, models.requests`. Several scripts
+    differ by `match`.
+    """
 
     scripts: Script | Iterable[Script] = ()
     port: int = 0

@@ -1,4 +1,6 @@
-"""The scripted model: what each API's client reads from it, how it finds its step and its tools, and its faults on the wire."""
+"""The scripted model: what each API's client reads from it, how it finds its step and its tools, and its
+faults on the wire.
+"""
 
 import json
 import subprocess

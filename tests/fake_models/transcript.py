@@ -1,6 +1,8 @@
-"""Owns what a request tells of its client: how far the conversation is, which tools are offered and how they are called.
+"""Owns what a request tells of its client: how far the conversation is, which tools are offered and how they
+are called.
 
-Rule: pure. The number of the step is the number of turns with tool calls in the transcript; searches for tools do not count.
+Rule: pure. The number of the step is the number of turns with tool calls in the transcript; searches for
+tools do not count.
 """
 
 import json
@@ -38,7 +40,9 @@ class Tool:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. `marks` are its transcript's tool calls and outputs in order: ("call", id) or ("output", text)."""
+    """One request. `marks` are its transcript's tool calls and outputs in order: ("call", id) or ("output",
+    text).
+    """
 
     api: str
     model: str
@@ -170,7 +174,9 @@ def _full_name(asked: Asked, tool: str) -> str:
 
 
 def filled(value: Any, outputs: Sequence[str]) -> Any:
-    """Replaces {"$int": PATTERN} and {"$text": PATTERN} by group 1 in the newest tool output that has it, also `<<PATTERN>>` inside a text."""
+    """Replaces {"$int": PATTERN} and {"$text": PATTERN} by group 1 in the newest tool output that has it,
+    also `<<PATTERN>>` inside a text.
+    """
     if isinstance(value, dict):
         if len(value) == 1 and (key := next(iter(value))) in ("$int", "$text"):
             found = _found(value[key], outputs)
@@ -207,7 +213,9 @@ def plain(content: Any) -> str:
 
 
 def words(value: Any) -> str:
-    """Every text in a JSON value, keys left out, one a line: what a pattern may look for without JSON's escapes."""
+    """Every text in a JSON value, keys left out, one a line: what a pattern may look for without JSON's
+    escapes.
+    """
     if isinstance(value, str):
         return value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

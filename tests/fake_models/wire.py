@@ -1,6 +1,8 @@
-"""Owns the wire under the scripted model: HTTP/1.1 parsed by h11, every piece flushed, and ways to break off that no server offers.
+"""Owns the wire under the scripted model: HTTP/1.1 parsed by h11, every piece flushed, and ways to break off
+that no server offers.
 
-Rule: it knows no model API. A handler gets a Request and a Wire; when the client goes, the handler is cancelled.
+Rule: it knows no model API. A handler gets a Request and a Wire; when the client goes, the handler is
+cancelled.
 """
 
 import asyncio
@@ -76,7 +78,9 @@ Handler = Callable[[Request, Wire], Awaitable[None]]
 
 
 class WireServer:
-    """Serves a handler on loopback, in a thread with a loop of its own, from start() to stop(), or as a context manager."""
+    """Serves a handler on loopback, in a thread with a loop of its own, from start() to stop(), or as a
+    context manager.
+    """
 
     def __init__(self, handler: Handler, port: int = 0):
         self._handler, self._wanted = handler, port
@@ -153,7 +157,9 @@ class WireServer:
             connection.start_next_cycle()
 
     async def _answer(self, request: Request, wire: Wire, reader: asyncio.StreamReader) -> bool:
-        """False once the client has gone. No client of ours pipelines: what comes meanwhile can only be the end."""
+        """False once the client has gone. No client of ours pipelines: what comes meanwhile can only be the
+        end.
+        """
         answering = asyncio.ensure_future(self._handler(request, wire))
         leaving = asyncio.ensure_future(reader.read(1))
         try:

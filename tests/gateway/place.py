@@ -105,7 +105,9 @@ class Place:
             return http.post(f"/{request.account}{request.path}", json=request.body, **more)
 
     def counted(self, agent: Agent, number: int = 1) -> list[dict]:
-        """The agent's requests once there are so many: the record of an answer with a known length comes just after its last byte."""
+        """The agent's requests once there are so many: the record of an answer with a known length comes just
+        after its last byte.
+        """
         return waited(lambda: found if len(found := self.requests(agent=agent.name)) >= number else None)
 
     def requests(self, **wanted: Any) -> list[dict]:

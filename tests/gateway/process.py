@@ -75,7 +75,9 @@ class Process:
 
 @contextmanager
 def serving(root: Path, toml: str, *, env: Mapping[str, str] | None = None) -> Iterator[Process]:
-    """`env` is added to this process's own. At the same `root` again it is the same server, started once more."""
+    """`env` is added to this process's own. At the same `root` again it is the same server, started once
+    more.
+    """
     project, state = root / "project", root / "state"
     if not project.exists():
         toy.project(project, toml)

@@ -1,4 +1,6 @@
-"""Where a connection may go: one spelling per name, no address in any spelling, and only public addresses behind a name."""
+"""Where a connection may go: one spelling per name, no address in any spelling, and only public addresses
+behind a name.
+"""
 
 import ipaddress
 import string

@@ -1,4 +1,6 @@
-"""Real tools in a sandbox's place: curl and pip through the forwarder, the door and the proxy of a server process to a package index over TLS."""
+"""Real tools in a sandbox's place: curl and pip through the forwarder, the door and the proxy of a server
+process to a package index over TLS.
+"""
 
 import io
 import os
@@ -82,7 +84,9 @@ class Outside:
 
     @property
     def env(self) -> dict[str, str]:
-        """Nothing of this machine's own way to the network, its certificates included: they would come before --cert."""
+        """Nothing of this machine's own way to the network, its certificates included: they would come before
+        --cert.
+        """
         ours = ("PROXY", "PIP_", "CA_BUNDLE", "SSL_CERT")
         return {
             name: value

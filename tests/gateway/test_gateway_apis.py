@@ -1,4 +1,6 @@
-"""What may be asked, where it goes, whose key goes with it, and how each API hears no. Nothing here runs a server."""
+"""What may be asked, where it goes, whose key goes with it, and how each API hears no. Nothing here runs a
+server.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""Budgets: told at 80 %, enforced at 100 %, in the middle of a stream where the tokens are known there, and the task goes back."""
+"""Budgets: told at 80 %, enforced at 100 %, in the middle of a stream where the tokens are known there, and
+the task goes back.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,6 @@
-"""Every limit of every scope, from the note at 80 % to the task that goes back; and limits of time within answers."""
+"""Every limit of every scope, from the note at 80 % to the task that goes back; and limits of time within
+answers.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,6 @@
-"""Requests through a running server: passed on byte for byte, counted, tried again where that is safe, and nothing else let through."""
+"""Requests through a running server: passed on byte for byte, counted, tried again where that is safe, and
+nothing else let through.
+"""
 
 import json
 import socket

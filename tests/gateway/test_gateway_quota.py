@@ -1,4 +1,6 @@
-"""Rate limits: what an answer says about when to come again, one pause for all agents of an account, and what clients see meanwhile."""
+"""Rate limits: what an answer says about when to come again, one pause for all agents of an account, and what
+clients see meanwhile.
+"""
 
 import asyncio
 import json

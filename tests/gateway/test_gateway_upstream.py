@@ -1,4 +1,6 @@
-"""The way to a vendor that is somewhere else: through the proxy that the server's environment names, over TLS, with our key and nobody else's."""
+"""The way to a vendor that is somewhere else: through the proxy that the server's environment names, over
+TLS, with our key and nobody else's.
+"""
 
 import ssl
 import threading

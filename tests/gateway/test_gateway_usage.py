@@ -1,4 +1,6 @@
-"""What was used comes to a sum, a price, a report and a span; and many streams at once take no more memory than few."""
+"""What was used comes to a sum, a price, a report and a span; and many streams at once take no more memory
+than few.
+"""
 
 import gc
 import threading
@@ -305,7 +307,8 @@ def test_64_streams_at_once_pass_whole_and_take_little_memory(tmp_path: Path):
                 peak = tracemalloc.get_traced_memory()[1] - before
             finally:
                 tracemalloc.stop()
-            # 64 streams of 4 MB; a megabyte each are the buffers of four sockets' ends, which all run in this process.
+            # 64 streams of 4 MB; a megabyte each are the buffers of four sockets' ends, which all run in this
+            # process.
             assert peak < STREAMS << 20, f"{peak >> 20} MB"
             print(f"peak {peak >> 20} MB")
             sums = waited(

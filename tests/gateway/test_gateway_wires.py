@@ -1,4 +1,6 @@
-"""Recorded answers of each API through a running server: whatever the pieces, the client gets these bytes and the counts are right."""
+"""Recorded answers of each API through a running server: whatever the pieces, the client gets these bytes and
+the counts are right.
+"""
 
 import itertools
 import threading

@@ -1,4 +1,6 @@
-"""The keys of the accounts: after everything that goes well and wrong, they are found in no file, answer, event, log, span, sandbox or crash."""
+"""The keys of the accounts: after everything that goes well and wrong, they are found in no file, answer,
+event, log, span, sandbox or crash.
+"""
 
 import json
 import os
@@ -68,7 +70,9 @@ key_env = "LOCAL_MODELS_KEY"
 
 
 async def tells_everything(request: Request, wire: Wire) -> None:
-    """A provider that says back what it was sent, wherever one might: in errors, headers, redirects, broken answers."""
+    """A provider that says back what it was sent, wherever one might: in errors, headers, redirects, broken
+    answers.
+    """
     how, key = request.header("x-how"), json.dumps(dict(request.headers))
     match how:
         case "401" | "400" | "429" | "402" | "500" | "307":
@@ -370,7 +374,8 @@ def test_no_key_is_in_a_running_sandbox_or_in_what_the_engine_tells_of_it(
     assert found_in(lines) == [] and found_in(told) == []
 
 
-# Inside the sandbox: everything that can be read of processes and files, and a request whose answer would have the key in it.
+# Inside the sandbox: everything that can be read of processes and files, and a request whose answer would
+# have the key in it.
 ASKING = r"""
 cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\0' '\n'; cat /run/harness/* 2>/dev/null; env
 python3 - <<'END'

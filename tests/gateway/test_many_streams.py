@@ -1,4 +1,6 @@
-"""64 streams at once through a server process: they all arrive whole, and its memory stays where it is however long they are."""
+"""64 streams at once through a server process: they all arrive whole, and its memory stays where it is
+however long they are.
+"""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Ten kinds of rate-limit answer through a running server: the wait is the vendor's, shared by all agents, and never a client's problem."""
+"""Ten kinds of rate-limit answer through a running server: the wait is the vendor's, shared by all agents,
+and never a client's problem.
+"""
 
 import email.utils
 import time

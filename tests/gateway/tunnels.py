@@ -24,7 +24,9 @@ TOKENS = {"good": ("S1", AGENT), "other": ("S2", AGENT), "boss": ("S1", "admin")
 
 
 class Place:
-    """What is connected to. `does`: echo, after_end (answers once the client has ended), silent, reset, greet_and_end, deaf, flood."""
+    """What is connected to. `does`: echo, after_end (answers once the client has ended), silent, reset,
+    greet_and_end, deaf, flood.
+    """
 
     def __init__(self) -> None:
         self.does, self.connections, self.got = "echo", 0, b""

@@ -132,7 +132,8 @@ def test_where_only_the_exit_status_counts_the_canary_must_move_it(ended, sabota
     )
 
 
-# -- the files ------------------------------------------------------------------------------------------------
+# -- the files
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", canary.USUAL.values())
@@ -215,7 +216,8 @@ def test_what_is_suggested_fits_the_language(command, results, usual):
     assert canary.usual(Suite("s", "command", "r", command=command, results=results)) == canary.USUAL[usual]
 
 
-# -- on main, before anything starts --------------------------------------------------------------------------
+# -- on main, before anything starts
+# --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

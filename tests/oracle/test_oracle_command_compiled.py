@@ -113,7 +113,8 @@ def outcomes(results, **ended):
     return told.problem or told.outcomes
 
 
-# -- cargo ----------------------------------------------------------------------------------------------------
+# -- cargo
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_cargo_of_several_programs_and_doc_tests():
@@ -188,7 +189,8 @@ def test_where_cargo_ran_nothing_or_names_nothing_there_is_nothing_to_judge(ende
     assert isinstance(outcomes("cargo", **ended), str)
 
 
-# -- go -------------------------------------------------------------------------------------------------------
+# -- go
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_go_with_packages_subtests_a_panic_and_a_package_that_does_not_build():
@@ -202,7 +204,9 @@ def test_go_with_packages_subtests_a_panic_and_a_package_that_does_not_build():
 
 
 def as_events(text):
-    """The same run as `-json` tells it: output in pieces, each with its package, and one line that is no event."""
+    """The same run as `-json` tells it: output in pieces, each with its package, and one line that is no
+    event.
+    """
     events, package = [], []
     for line in text.splitlines(keepends=True):
         if line.endswith("[build failed]\n"):

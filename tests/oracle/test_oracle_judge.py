@@ -1,4 +1,6 @@
-"""Judges: which one a suite gets, and that a comparator which cannot say breaks the verdict and never passes one."""
+"""Judges: which one a suite gets, and that a comparator which cannot say breaks the verdict and never passes
+one.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""What an agent is told: never more than asked for, counts first, the change against main, and failures to look at."""
+"""What an agent is told: never more than asked for, counts first, the change against main, and failures to
+look at.
+"""
 
 import json
 
@@ -26,7 +28,8 @@ def decide(ours, theirs, cases=None, **more):
     return verdict.decide(cases, *answers, judge=judge.by_output("exact"), **more)
 
 
-# -- side by side ---------------------------------------------------------------------------------------------
+# -- side by side
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,8 @@ def test_long_lines_are_cut_to_the_same_stretch_around_what_differs():
     assert ours.index("X") == theirs.index("Y") and len(told.splitlines()[1]) < 120
 
 
-# -- one verdict ----------------------------------------------------------------------------------------------
+# -- one verdict
+# ----------------------------------------------------------------------------------------------
 
 
 def test_counts_come_first_then_what_changed_then_failures():
@@ -196,7 +200,8 @@ def test_a_failure_that_does_not_fit_leaves_its_room_to_the_others():
     assert [failure["id"] for failure in told["failures"]] == ["b", "c"] and told["causes"]
 
 
-# -- never too long -------------------------------------------------------------------------------------------
+# -- never too long
+# -------------------------------------------------------------------------------------------
 
 TEXT = st.text(max_size=60) | st.sampled_from(
     ["x" * 3_000, "line\n" * 900, '"\\\n' * 500, "\x00" * 400, "é☃" * 700]

@@ -1,4 +1,6 @@
-"""The .slt format: what each record becomes, every way in which a file is bad, and that no text makes the parser fall over."""
+"""The .slt format: what each record becomes, every way in which a file is bad, and that no text makes the
+parser fall over.
+"""
 
 import ast
 import hashlib
@@ -39,7 +41,8 @@ def one(text, suite=SUITE):
     return case
 
 
-# -- records ----------------------------------------------------------------------------------------------------
+# -- records
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_record_is_a_case_named_by_its_file_and_line():
@@ -143,7 +146,8 @@ def test_a_slt_file_of_a_differential_suite_is_plain_text():
     assert case.input == "loop\n"
 
 
-# -- what is wrong with a file ------------------------------------------------------------------------------------
+# -- what is wrong with a file
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,8 @@ def test_two_files_of_the_same_name_are_told_once():
     ]
 
 
-# -- files are run whole ------------------------------------------------------------------------------------------
+# -- files are run whole
+# ------------------------------------------------------------------------------------------
 
 
 def test_with_one_record_its_whole_file_runs():
@@ -277,7 +282,8 @@ def test_an_answer_depends_on_every_record_before_it_and_on_none_after():
     assert case_files.given(replace(SUITE, kind="differential"), [Case("a", "X", "f", 1)]) == {"a": "X"}
 
 
-# -- any text -----------------------------------------------------------------------------------------------------
+# -- any text
+# -----------------------------------------------------------------------------------------------------
 
 
 def tried(content):
@@ -409,7 +415,8 @@ def test_records_come_back_as_they_were_written(written, end, gap):
     ]
 
 
-# -- where a statement ends ---------------------------------------------------------------------------------------
+# -- where a statement ends
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -443,7 +450,8 @@ def test_a_statement_is_ended_as_a_shell_needs_it(text, ended):
     assert sql.ended(text) == ended
 
 
-# -- suites -------------------------------------------------------------------------------------------------------
+# -- suites
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def judged(one, said="", error="", suite=SUITE, reference=None):
     return how
 
 
-# -- how values are written ---------------------------------------------------------------------------------------
+# -- how values are written
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,8 @@ def test_integers_and_reals_are_as_printf_writes_them():
     assert [slt_values.rendered("R", number, original=True) for number in numbers] == told
 
 
-# -- what an engine said ------------------------------------------------------------------------------------------
+# -- what an engine said
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,8 @@ def test_numbers_of_any_length_harm_nobody():
     assert heard(query("T"), '{"rows": [[1e999999999]]}', suite=JSON_SUITE).output == "1e999999999\n"
 
 
-# -- sorting and hashing, against another way to do it ------------------------------------------------------------
+# -- sorting and hashing, against another way to do it
+# ------------------------------------------------------------
 
 ROWS = st.integers(1, 4).flatmap(
     lambda width: st.lists(
@@ -267,7 +270,8 @@ def test_the_files_of_the_tests_are_hashed_with_md5sum():
             assert expected.hashed == (60, told.stdout.split()[0])
 
 
-# -- right or wrong -----------------------------------------------------------------------------------------------
+# -- right or wrong
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -389,7 +393,8 @@ def test_the_expected_answers_of_every_file_are_right():
     assert decided.status == "passed"
 
 
-# -- whole files --------------------------------------------------------------------------------------------------
+# -- whole files
+# --------------------------------------------------------------------------------------------------
 
 
 def files_of(**files):
@@ -449,7 +454,8 @@ def test_where_every_file_ends_the_executor_not_all_of_them_are_tried():
     assert all(answers[one.id].lost for one in found) and len(box.asked) <= 2 * slt.LOST_FILES_MAX + 1
 
 
-# -- teeth --------------------------------------------------------------------------------------------------------
+# -- teeth
+# --------------------------------------------------------------------------------------------------------
 
 PLANTED = [engine for engine in slt_teeth.engines(SUITE) if isinstance(engine, teeth.WrongAnswers)]
 SOUND = [
@@ -502,7 +508,8 @@ def test_of_fifty_records_one_is_wrong_whatever_its_kind(count):
     ]
 
 
-# -- shrinking ----------------------------------------------------------------------------------------------------
+# -- shrinking
+# ----------------------------------------------------------------------------------------------------
 
 
 class Adding:

@@ -110,7 +110,9 @@ def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, stat
     ],
 )
 def test_what_is_planted_is_what_the_suite_could_notice(suite, planted):
-    """Where only the exit status counts and no canary moves it, a command that does nothing looks like one that passes."""
+    """Where only the exit status counts and no canary moves it, a command that does nothing looks like one
+    that passes.
+    """
     assert [project.name for project in teeth.projects(Suite("s", "command", "r", **suite))] == planted
 
 

@@ -170,7 +170,8 @@ def test_the_messages_of_a_projects_tests_make_causes():
     assert verdict.told({"t4": "pass"}, {}, exit=0).causes == []
 
 
-# -- held out -------------------------------------------------------------------------------------------------
+# -- held out
+# -------------------------------------------------------------------------------------------------
 
 HIDDEN = [Case(f"held-out/{n}", f"secret {n}", f"../hidden/{n}.sql", n, hidden=True) for n in range(4)]
 

@@ -1,4 +1,6 @@
-"""The official MCP programs, as scripts/protocol-tools installs them, and a real server over the toy project with an oracle runner."""
+"""The official MCP programs, as scripts/protocol-tools installs them, and a real server over the toy project
+with an oracle runner.
+"""
 
 import json
 import os
@@ -89,7 +91,9 @@ def environment(binary: Path, home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """The directory of the installed packages; to be without them is a failure, since nothing but `make test-agents` runs this."""
+    """The directory of the installed packages; to be without them is a failure, since nothing but `make
+    test-agents` runs this.
+    """
     done = subprocess.run(
         [SOURCES / "scripts" / "protocol-tools"],
         capture_output=True,

@@ -26,7 +26,8 @@ class Forwarder:
     def __init__(self, upstream: str, token: str):
         self._upstream, self._token = upstream, token
         app = Starlette(routes=[Route("/{path:path}", self._forward, methods=METHODS)])
-        # Header names and values reach the server as they came in: h11 trims what a client should not have sent.
+        # Header names and values reach the server as they came in: h11 trims what a client should not have
+        # sent.
         self._server = uvicorn.Server(
             uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1)
         )

@@ -1,4 +1,6 @@
-"""The official MCP conformance suite against the real server, for every version of the protocol that the suite knows."""
+"""The official MCP conformance suite against the real server, for every version of the protocol that the
+suite knows.
+"""
 
 import json
 import re

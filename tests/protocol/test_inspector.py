@@ -1,5 +1,7 @@
-"""A client that is not ours works under the same rules: the official MCP Inspector CLI claims, tests, lands and releases, with what
-`harness connect` printed and nothing else; over HTTP and over stdio, in both protocol eras."""
+"""A client that is not ours works under the same rules: the official MCP Inspector CLI claims, tests, lands
+and releases, with what `harness connect` printed and nothing else; over HTTP and over stdio, in both protocol
+eras.
+"""
 
 import json
 import shlex
@@ -75,7 +77,9 @@ def until_settled(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def committed(printed: Printed, where: Path) -> str:
-    """A clone and an upload by the printed commands, with the work between them that makes the task's cases pass."""
+    """A clone and an upload by the printed commands, with the work between them that makes the task's cases
+    pass.
+    """
     where.mkdir()
     shell(printed.clone, where)
     clone = where / "toy"

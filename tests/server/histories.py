@@ -1,6 +1,8 @@
-"""Records what happens when agents, the supervisor, the gate and the clock work on one real store at once: histories for linear.check.
+"""Records what happens when agents, the supervisor, the gate and the clock work on one real store at once:
+histories for linear.check.
 
-Only the clock is ours. What is called can be replaced (`Deeds`), so that a test shows that a fault would be seen.
+Only the clock is ours. What is called can be replaced (`Deeds`), so that a test shows that a fault would be
+seen.
 """
 
 import asyncio
@@ -50,14 +52,18 @@ JUMPS_MS = (1_000, 20_000, LEASE_MS - 1, LEASE_MS, LEASE_MS + 1, -30_000, -LEASE
 
 @cache
 def loop() -> asyncio.AbstractEventLoop:
-    """One that runs for as long as the process does: whose writes are committed in groups, beside those of threads."""
+    """One that runs for as long as the process does: whose writes are committed in groups, beside those of
+    threads.
+    """
     made = asyncio.new_event_loop()
     threading.Thread(target=made.run_forever, daemon=True).start()
     return made
 
 
 def written(world: World, who: Principal, act: Callable[[World, Tx], Any]) -> Any:
-    """One agent's calls come as those of tools do, on a loop, and are committed in groups; the others' come in threads of their own."""
+    """One agent's calls come as those of tools do, on a loop, and are committed in groups; the others' come
+    in threads of their own.
+    """
     if who.name == IN_GROUPS:
         return asyncio.run_coroutine_threadsafe(
             world.group.write(lambda tx: act(world.at_one_moment(), tx)), loop()
@@ -84,7 +90,9 @@ def called(world: World, who: Principal, tool: str, **more: Any) -> None:
 
 @dataclass(frozen=True)
 class Deeds:
-    """What agents and supervisor do. A fault is one of them replaced; `clock` is what the use cases are told of the time."""
+    """What agents and supervisor do. A fault is one of them replaced; `clock` is what the use cases are told
+    of the time.
+    """
 
     claim: Callable[..., Any] = claimed
     called: Callable[..., Any] = called
@@ -95,7 +103,9 @@ class Deeds:
 
 
 class Remembered(Repository):
-    """A repository whose facts about commits are asked for once: they do not change in these histories, and git is slow to start."""
+    """A repository whose facts about commits are asked for once: they do not change in these histories, and
+    git is slow to start.
+    """
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -113,7 +123,9 @@ class Clock:
 
 @dataclass
 class Ground:
-    """One store and one repository that all histories of a test share; each begins with no lease and no submission."""
+    """One store and one repository that all histories of a test share; each begins with no lease and no
+    submission.
+    """
 
     world: World
     clock: Clock
@@ -137,7 +149,9 @@ class Ground:
 
 
 def project(root: Path, *, with_suite: bool) -> Path:
-    """Without a suite for the repository that is worked on, the gate refuses each submission at once: its pin ends, and nothing is merged."""
+    """Without a suite for the repository that is worked on, the gate refuses each submission at once: its pin
+    ends, and nothing is merged.
+    """
     modules = sorted({module for module, _ in TASKS.values()})
     head, _, tail = toy.TOML.partition("[modules.shout]")
     tail = "[oracle.words]" + tail.partition("[oracle.words]")[2]
@@ -267,7 +281,9 @@ class History:
                 self._done.put(name)
 
     def _gate(self, barrier: threading.Barrier, steps: int, deeds: int) -> None:
-        """Looks after every deed of an agent, while the others go on: what is pushed is judged in the middle of the history."""
+        """Looks after every deed of an agent, while the others go on: what is pushed is judged in the middle
+        of the history.
+        """
         barrier.wait()
         for number in range(deeds):
             self._done.get()

@@ -1,4 +1,6 @@
-"""A real server with one agent that pushes what no honest program makes, and what must not have changed afterwards."""
+"""A real server with one agent that pushes what no honest program makes, and what must not have changed
+afterwards.
+"""
 
 import subprocess
 import time
@@ -26,7 +28,9 @@ Files = Mapping[
 
 @dataclass
 class Stand:
-    """One server for the tests of a file: `one` holds TASK, and its clock stands still, so that a busy machine costs no lease."""
+    """One server for the tests of a file: `one` holds TASK, and its clock stands still, so that a busy
+    machine costs no lease.
+    """
 
     server: Server
     one: Agent
@@ -135,7 +139,8 @@ def standing(root: Path) -> Iterator[Stand]:
     began_ms = time.time_ns() // 1_000_000
     server = Server(wide.project(root / "project"), root / "state", wide.WAIT_S, lambda: began_ms)
     try:
-        # As if somebody looked after the repository all the time: the server's own upkeep would change what is compared.
+        # As if somebody looked after the repository all the time: the server's own upkeep would change what
+        # is compared.
         with (
             FileLock(server.state / "repos/toy.git" / git.UPKEEP_LOCK, timeout=BOUND_S),
             wide.running(server),
@@ -173,7 +178,9 @@ def _tree(files: Mapping[Path_, tuple[bytes, bytes | str]], made: dict[str, Obje
 
 
 def nested(name: bytes, depth: int, leaf: str, made: dict[str, Object]) -> str:
-    """The id of a tree with `depth` directories one in the other above a file; no recursion, for depths that have none."""
+    """The id of a tree with `depth` directories one in the other above a file; no recursion, for depths that
+    have none.
+    """
     tree = packs.tree([(packs.FILE, b"x", leaf)])
     made[tree.oid] = tree
     for _ in range(depth):

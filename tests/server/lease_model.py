@@ -1,7 +1,9 @@
-"""What leases promise, as a sequential machine: one call after the other, on values. Written from the rules, not from the code.
+"""What leases promise, as a sequential machine: one call after the other, on values. Written from the rules,
+not from the code.
 
-The clock is part of the state. Rules: fences come from one counter; two live leases never overlap; a lease ends by time, by its
-holder or with its session; one with a submission in the gate does neither until the verdict; an ended one is never revived.
+The clock is part of the state. Rules: fences come from one counter; two live leases never overlap; a lease
+ends by time, by its holder or with its session; one with a submission in the gate does neither until the
+verdict; an ended one is never revived.
 """
 
 from collections.abc import Callable
@@ -156,7 +158,9 @@ def _push(state: State, agent: str, fence: int, commit: str):
 
 
 def _gate(state: State, id: int, reached: str):
-    """One step of the gate on a submission, which took it to `reached`. What lands, lands under a lease that has not ended."""
+    """One step of the gate on a submission, which took it to `reached`. What lands, lands under a lease that
+    has not ended.
+    """
     sent = next((sent for sent in state.sent if sent.id == id), None)
     one = state.held(sent.fence) if sent is not None else None
     if (

@@ -1,7 +1,9 @@
-"""Whether a recorded history of concurrent calls could have happened one call at a time (Wing and Gong 1993, with Lowe's memory).
+"""Whether a recorded history of concurrent calls could have happened one call at a time (Wing and Gong 1993,
+with Lowe's memory).
 
-Rule: pure. A call took effect at one moment between its beginning and its end; one whose answer nobody read (a killed client)
-took effect at any moment after its beginning, or never. A model says what each call would have answered, and what holds after it.
+Rule: pure. A call took effect at one moment between its beginning and its end; one whose answer nobody read
+(a killed client) took effect at any moment after its beginning, or never. A model says what each call would
+have answered, and what holds after it.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -36,7 +38,9 @@ Model = Callable[[Any, str, tuple], tuple[Hashable, Any]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """`order`: an order that explains the history, or the longest that was found; `stuck`: what could come next, with the model's answer."""
+    """`order`: an order that explains the history, or the longest that was found; `stuck`: what could come
+    next, with the model's answer.
+    """
 
     ok: bool
     order: tuple[Call, ...]
@@ -56,7 +60,9 @@ class Verdict:
 
 
 def check(history: Sequence[Call], start: Hashable, model: Model) -> Verdict:
-    """Looks for an order that the model allows, depth first; what was tried with the same rest and state is not tried again."""
+    """Looks for an order that the model allows, depth first; what was tried with the same rest and state is
+    not tried again.
+    """
     must = sum(1 << place for place, call in enumerate(history) if call.is_known)
     tried: set[tuple[int, Hashable]] = set()
     longest, stuck = (), ()

@@ -1,6 +1,8 @@
-"""Bears servers: a process that has imported `mcp_server` once, and forks a real server for each line of its input.
+"""Bears servers: a process that has imported `mcp_server` once, and forks a real server for each line of its
+input.
 
-What a start costs is mostly imports; a test that kills servers by the hundred need not pay for them each time.
+What a start costs is mostly imports; a test that kills servers by the hundred need not pay for them each
+time.
 """
 
 import json

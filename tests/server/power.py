@@ -1,8 +1,10 @@
-"""What a disk may hold after the power has gone: the writes of a traced server, replayed with any of the unsynced ones lost.
+"""What a disk may hold after the power has gone: the writes of a traced server, replayed with any of the
+unsynced ones lost.
 
-The disk that is meant is one with a journal of names (ext4, XFS): a name that was made, moved or removed is durable once any file
-or directory is synced with `fsync` later, and names are lost in no other order than the newest first. `fdatasync` makes a file's own
-bytes durable, its length and its own making, and nothing else. Bytes that were not synced are lost in any combination of sectors.
+The disk that is meant is one with a journal of names (ext4, XFS): a name that was made, moved or removed is
+durable once any file or directory is synced with `fsync` later, and names are lost in no other order than the
+newest first. `fdatasync` makes a file's own bytes durable, its length and its own making, and nothing else.
+Bytes that were not synced are lost in any combination of sectors.
 """
 
 import random
@@ -59,7 +61,9 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True)
 class Op:
-    """One thing done to the disk. `what`: make, write, cut, append, seek, place, sync, datasync, name, unname, move, link, directory, symlink, mark."""
+    """One thing done to the disk. `what`: make, write, cut, append, seek, place, sync, datasync, name,
+    unname, move, link, directory, symlink, mark.
+    """
 
     what: str
     path: str = ""
@@ -189,7 +193,8 @@ class File:
         self.since.append((at, data))
 
     def _completes_a_pack(self, place: int, data: bytes) -> bool:
-        """git index-pack, when it has added to a pack, writes the header again, reads on to the end, and there writes the checksum.
+        """git index-pack, when it has added to a pack, writes the header again, reads on to the end, and
+        there writes the checksum.
 
         What is read is not traced: the answers would be most of a trace.
         """
@@ -203,7 +208,9 @@ class File:
         self.safe, self.since = bytes(self.live), []
 
     def after(self, keep: Callable[[], bool]) -> bytes:
-        """The bytes after the power has gone: of each sector's unsynced writes, those that `keep` says arrived."""
+        """The bytes after the power has gone: of each sector's unsynced writes, those that `keep` says
+        arrived.
+        """
         found = bytearray(self.safe)
         for at, data in self.since:
             if data is None:
@@ -229,7 +236,9 @@ def _cut(into: bytearray, length: int) -> None:
 
 
 class Disk:
-    """The files below one directory, as the operations done so far left them. `lies`: a path whose syncs the disk only pretends."""
+    """The files below one directory, as the operations done so far left them. `lies`: a path whose syncs the
+    disk only pretends.
+    """
 
     def __init__(self, root: Path, lies: Callable[[str], bool] = lambda path: False):
         self._root, self._lies = str(root), lies

@@ -1,4 +1,6 @@
-"""A toy project with a suite for each module that reads that module alone, several runners, and the audit of what landed."""
+"""A toy project with a suite for each module that reads that module alone, several runners, and the audit of
+what landed.
+"""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -69,7 +71,9 @@ def at_once(pushes: Sequence[tuple[Agent, int, str]]) -> list[dict]:
 
 
 def untested(server: Server) -> list[str]:
-    """Of every commit that the gate put on main, each suite whose verdict does not cover what it read of exactly that tree."""
+    """Of every commit that the gate put on main, each suite whose verdict does not cover what it read of
+    exactly that tree.
+    """
     assert server.world is not None
     world, found = server.world, []
     with server.http() as http:

@@ -1,4 +1,6 @@
-"""The audit log of a real run: every kind of call leaves an event, and whatever is done to the log afterwards is seen."""
+"""The audit log of a real run: every kind of call leaves an event, and whatever is done to the log afterwards
+is seen.
+"""
 
 import asyncio
 import base64

@@ -1,4 +1,6 @@
-"""Case files that cannot be read: no run begins with them, and a server that meets them says where and goes on."""
+"""Case files that cannot be read: no run begins with them, and a server that meets them says where and goes
+on.
+"""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What an agent is told of a run stays within 4,000 characters, whatever the runner says and however many suites there are."""
+"""What an agent is told of a run stays within 4,000 characters, whatever the runner says and however many
+suites there are.
+"""
 
 import json
 from pathlib import Path

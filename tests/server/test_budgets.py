@@ -1,4 +1,6 @@
-"""What an agent's context pays: the tools' schemas in tokens, and each tool's answer in characters, at their worst."""
+"""What an agent's context pays: the tools' schemas in tokens, and each tool's answer in characters, at their
+worst.
+"""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ from .test_tools import in_client
 from .wide import settled
 
 SCHEMA_TOKENS_MAX = 2_500
-# Real tokenizers (cl100k, o200k, and one of a Claude-like vocabulary) have 3.5 to 3.6 characters of these schemas a token.
+# Real tokenizers (cl100k, o200k, and one of a Claude-like vocabulary) have 3.5 to 3.6 characters of these
+# schemas a token.
 CHARACTERS_A_TOKEN = 3
 INSTRUCTIONS_CHARACTERS_MAX = 2_048  # what comes after is cut by one client, silently
 ANSWER_CHARACTERS_MAX = 8_000

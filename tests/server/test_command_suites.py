@@ -1,4 +1,6 @@
-"""Command suites over HTTP and real git: which files a run gets, what it must run, and what a landing remembers of it."""
+"""Command suites over HTTP and real git: which files a run gets, what it must run, and what a landing
+remembers of it.
+"""
 
 import io
 import tarfile

@@ -1,4 +1,6 @@
-"""The server dies at every point of a landing, and as a real process at any moment: nothing acknowledged is lost or done twice."""
+"""The server dies at every point of a landing, and as a real process at any moment: nothing acknowledged is
+lost or done twice.
+"""
 
 import asyncio
 import json
@@ -42,7 +44,9 @@ async def silent_bell() -> Bell:
 
 @dataclass
 class Desk:
-    """A server's state without a server: steps are made by hand, and a crash is to drop all and open the state again."""
+    """A server's state without a server: steps are made by hand, and a crash is to drop all and open the
+    state again.
+    """
 
     root: Path
     world: World

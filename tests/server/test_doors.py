@@ -1,4 +1,6 @@
-"""A real uvicorn server with doors: which socket a request came through, and what opening, closing and restarting do."""
+"""A real uvicorn server with doors: which socket a request came through, and what opening, closing and
+restarting do.
+"""
 
 import asyncio
 import json
@@ -20,7 +22,9 @@ BOUND_S = 20.0
 
 @dataclass
 class App:
-    """Answers with the door that the request came through; `/slow` waits until it is let go; `/scrawl` spoils its state."""
+    """Answers with the door that the request came through; `/slow` waits until it is let go; `/scrawl` spoils
+    its state.
+    """
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: int = 0

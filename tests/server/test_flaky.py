@@ -1,4 +1,6 @@
-"""Cases that are known to be flaky: up to their day they hold nobody up, afterwards they count again and everybody is told."""
+"""Cases that are known to be flaky: up to their day they hold nobody up, afterwards they count again and
+everybody is told.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

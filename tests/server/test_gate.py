@@ -1,4 +1,6 @@
-"""The landing gate over a real server: what it refuses, in which words, and that main moves only to the tree that was tested."""
+"""The landing gate over a real server: what it refuses, in which words, and that main moves only to the tree
+that was tested.
+"""
 
 import threading
 from collections.abc import Iterator

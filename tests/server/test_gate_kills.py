@@ -1,4 +1,6 @@
-"""`kill -9` in the middle of a batch: at every point between a good verdict and its record, with several changes in the gate."""
+"""`kill -9` in the middle of a batch: at every point between a good verdict and its record, with several
+changes in the gate.
+"""
 
 import threading
 from pathlib import Path

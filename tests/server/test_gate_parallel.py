@@ -1,4 +1,6 @@
-"""Several changes in the gate at once: what nothing has touched lands without another run, whatever landed meanwhile."""
+"""Several changes in the gate at once: what nothing has touched lands without another run, whatever landed
+meanwhile.
+"""
 
 import threading
 from pathlib import Path
@@ -115,7 +117,9 @@ def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_ru
 
 
 def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(tmp_path: Path, until):
-    """The one that landed first was tested first: a single runner takes the older one's run before the other's."""
+    """The one that landed first was tested first: a single runner takes the older one's run before the
+    other's.
+    """
     with wide.serving(tmp_path) as server, several.runners(server, 1) as runners:
         left = begin(server, 10, tmp_path, filters("LEFT=1\n", 10))
         right = begin(server, 11, tmp_path, filters('[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n', 11))
@@ -164,7 +168,8 @@ def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
     with wide.serving(tmp_path) as server, several.runners(server, 1) as [runner]:
         pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 14)]
         held(server, [runner], pushes, until)
-        # All tries of one that tests several together. A run of one alone that breaks so often gives that one back.
+        # All tries of one that tests several together. A run of one alone that breaks so often gives that one
+        # back.
         runner.broken, runner.breaks = (
             3,
             lambda job: len(changed(server, job["commit"]) - changed(server, "main")) > 1,
@@ -219,7 +224,9 @@ def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_pat
 
 
 def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path, until):
-    """Its own run is slow, and younger ones land past it; once it has passed, only a batch under way goes before it."""
+    """Its own run is slow, and younger ones land past it; once it has passed, only a batch under way goes
+    before it.
+    """
     with wide.serving(tmp_path) as server, several.runners(server, 1) as [slow]:
         old, *young = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 18)]
         held(server, [slow], [old], until)

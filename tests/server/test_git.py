@@ -81,7 +81,9 @@ def upload(repo: Repository, user: Path, agent: str = "claude-1", name: str = "w
 
 
 def tree(repo: Repository, entries: list[tuple[str, str | bytes, bytes]]) -> str:
-    """A tree with exactly these entries of (mode, content or object id, path at the root), however ill-formed."""
+    """A tree with exactly these entries of (mode, content or object id, path at the root), however
+    ill-formed.
+    """
     raw = b""
     for mode, content, name in entries:
         kind = "tree" if mode == "40000" else "blob"
@@ -725,7 +727,9 @@ STEPS = st.lists(st.sampled_from(["..", "a", "b", "l1", "l2", "."]), min_size=1,
 @settings(max_examples=150, deadline=None)
 @given(targets=st.tuples(STEPS, STEPS, STEPS, STEPS))
 def test_links_that_stay_inside_never_lead_out_together(tmp_path_factory: pytest.TempPathFactory, targets):
-    """The file system is the judge: whatever links the rule accepts, following any of them ends below the root."""
+    """The file system is the judge: whatever links the rule accepts, following any of them ends below the
+    root.
+    """
     root = Path(os.path.realpath(tmp_path_factory.mktemp("root"))) / "tree"
     (root / "a/b/a").mkdir(parents=True)
     (root / "b").mkdir()

@@ -1,4 +1,6 @@
-"""Git's own client against the real route in a real server: what it may fetch and push, and what it is told when not."""
+"""Git's own client against the real route in a real server: what it may fetch and push, and what it is told
+when not.
+"""
 
 import asyncio
 import gzip

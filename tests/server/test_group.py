@@ -1,4 +1,6 @@
-"""Writes of the event loop share their syncs, and nothing else: each is done or undone alone, and none is told before it is durable."""
+"""Writes of the event loop share their syncs, and nothing else: each is done or undone alone, and none is
+told before it is durable.
+"""
 
 import asyncio
 import sqlite3
@@ -70,7 +72,9 @@ def test_no_transaction_grows_without_end(store: Store):
 
 
 def test_nobody_is_told_before_the_commit(store: Store):
-    """The commit is held up by a lock that nobody else would take: while it is, the write has happened for nobody."""
+    """The commit is held up by a lock that nobody else would take: while it is, the write has happened for
+    nobody.
+    """
     committing, may = threading.Event(), threading.Event()
 
     class Slow(Tx):

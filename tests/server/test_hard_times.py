@@ -1,4 +1,6 @@
-"""A full disk, a read-only one, a damaged file, a clock that jumps: clear words, nothing broken, and work again once it is over."""
+"""A full disk, a read-only one, a damaged file, a clock that jumps: clear words, nothing broken, and work
+again once it is over.
+"""
 
 import os
 import shutil
@@ -42,7 +44,9 @@ def small_disk(where: Path) -> Iterator[Path]:
 
 
 class FailingDisk:
-    """An ext4 file system in a file, that becomes read-only under its users as a real one does: after a fault of its own."""
+    """An ext4 file system in a file, that becomes read-only under its users as a real one does: after a fault
+    of its own.
+    """
 
     def __init__(self, root: Path):
         self.image, self.where = root / "disk.img", root / "disk"

@@ -1,4 +1,6 @@
-"""Held-out cases: they judge every landing, people can find out which file fails, and agents learn two numbers."""
+"""Held-out cases: they judge every landing, people can find out which file fails, and agents learn two
+numbers.
+"""
 
 import asyncio
 import itertools

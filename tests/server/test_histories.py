@@ -1,4 +1,5 @@
-"""Leases under real concurrency: whatever threads and clients do at once could have been done one call at a time, by the rules.
+"""Leases under real concurrency: whatever threads and clients do at once could have been done one call at a
+time, by the rules.
 
 HARNESS_HISTORIES=100000 records so many instead of the thousand that are taken each time.
 """
@@ -33,7 +34,9 @@ def _eager_threads() -> Iterator[None]:
 
 
 def record(ground: Ground, seeds: range, **steps: int) -> dict[str, int]:
-    """How often each kind of call was answered; a history that no order explains fails the test, with the order that came furthest."""
+    """How often each kind of call was answered; a history that no order explains fails the test, with the
+    order that came furthest.
+    """
     seen: dict[str, int] = {}
     for seed in seeds:
         history, verdict = histories.run(ground, seed, **steps)

@@ -1,4 +1,6 @@
-"""The same promises at the real door: clients that race over HTTP and MCP, some of which are killed while their call is under way."""
+"""The same promises at the real door: clients that race over HTTP and MCP, some of which are killed while
+their call is under way.
+"""
 
 import asyncio
 import json
@@ -34,7 +36,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + HISTORIES * 3)]
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict]]:
-    """No runner is up, so that whatever is pushed stays in the gate: it moves nothing behind the history's back."""
+    """No runner is up, so that whatever is pushed stays in the gate: it moves nothing behind the history's
+    back.
+    """
     root = tmp_path_factory.mktemp("http")
     source = histories.project(root / "project", with_suite=True)
     server = Server(source, root / "state", 0.05, Clock())
@@ -45,7 +49,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, d
 
 
 class Recorder:
-    """One history over the door. Each tool call is two steps, what it does and the renewal that is written with its log entry."""
+    """One history over the door. Each tool call is two steps, what it does and the renewal that is written
+    with its log entry.
+    """
 
     def __init__(self, server: Server, commits: dict, seed: int):
         self.server, self.commits, self.seed = server, commits, seed
@@ -201,7 +207,9 @@ def call(server: Server, token: str, tool: str, arguments: dict, *, killed: bool
 
 
 def is_quiet(server: Server) -> bool:
-    """No request is under way, and nothing that a killed client had asked for is still to be done: nothing reaches into the next history."""
+    """No request is under way, and nothing that a killed client had asked for is still to be done: nothing
+    reaches into the next history.
+    """
     with server.http() as http:  # whoever has hung up already was let in before this one
         assert http.get("/health").status_code == 200
     ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith("asyncio_")}

@@ -1,4 +1,6 @@
-"""What is asked at every call costs no more after much history than after little: counted in instructions, never in time."""
+"""What is asked at every call costs no more after much history than after little: counted in instructions,
+never in time.
+"""
 
 import asyncio
 from collections import Counter
@@ -34,7 +36,8 @@ from . import toy, work
 
 LITTLE, MUCH = 100, 1_500
 WARM = 3  # times; what is kept at hand is made meanwhile
-SHARE_MAX = 1.25  # of the work after little history; were each done thing looked at, it would be several times as much
+# of the work after little history; were each done thing looked at, it would be several times as much
+SHARE_MAX = 1.25
 ME, ADMINISTRATOR = Principal("me", AGENT), Principal("admin", ADMIN)
 
 
@@ -48,7 +51,9 @@ def opened(root: Path, toml: str = toy.TOML) -> World:
 
 
 def grown(world: World, first: int, until: int) -> None:
-    """Tasks of some agents that are done, each with its lease, its landing and a refusal; every tenth ended a session."""
+    """Tasks of some agents that are done, each with its lease, its landing and a refusal; every tenth ended a
+    session.
+    """
     with world.store.write() as tx:
         for number in range(first, until):
             id, who = f"T{number}", Principal(f"one-{number % 4}", AGENT)

@@ -1,4 +1,6 @@
-"""Clients that do not behave: other refs, other protocols, bodies without end, and fifty at once. The server stays as it was and serves the next."""
+"""Clients that do not behave: other refs, other protocols, bodies without end, and fifty at once. The server
+stays as it was and serves the next.
+"""
 
 import gzip
 import os

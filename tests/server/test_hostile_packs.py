@@ -1,4 +1,6 @@
-"""Packs that lie and commits that are none, pushed by hand to the real server: refused, and the repository is as it was."""
+"""Packs that lie and commits that are none, pushed by hand to the real server: refused, and the repository is
+as it was.
+"""
 
 import hashlib
 import zlib
@@ -129,7 +131,9 @@ def test_a_pack_that_lies_leaves_nothing(stand: Stand, name: str):
 
 @pytest.mark.parametrize("kind", ["rubbish", "another pack"])
 def test_what_follows_a_pack_is_not_stored(stand: Stand, kind: str):
-    """Git may hear it or not, depending on which of its processes is quicker; the pack before it is whole either way."""
+    """Git may hear it or not, depending on which of its processes is quicker; the pack before it is whole
+    either way.
+    """
     more = packs.blob(f"what follows {kind}".encode())
     commit, objects = stand.change({(b"followed",): (FILE, kind.encode())})
     ref = stand.ref()
@@ -153,7 +157,9 @@ def test_a_pack_without_the_commit_that_it_is_for_leaves_nothing(stand: Stand):
 
 
 def test_half_of_an_object_of_anothers_is_no_way_to_it(stand: Stand):
-    """A commit that names as its tree what only another agent's commit has is complete for git: what it shows is shown anyway."""
+    """A commit that names as its tree what only another agent's commit has is complete for git: what it shows
+    is shown anyway.
+    """
     two = stand.server.agent("two")
     fence = two.call("claim_task", task="M05")["fence"]
     theirs = two.commit(two.clone(stand.clone.parent / "two"), {"m05/theirs": "1\n"})

@@ -1,4 +1,6 @@
-"""Trees that an enemy makes, pushed through the real server: git or the gate refuses each, with the right code, and main stays."""
+"""Trees that an enemy makes, pushed through the real server: git or the gate refuses each, with the right
+code, and main stays.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,7 +243,9 @@ def test_a_tree_that_names_millions_of_files_is_refused_before_a_run_too(stand: 
 
 
 def test_a_renamed_directory_carries_no_other_agents_file_into_a_module(stand: Stand):
-    """A moves m05 to m05/sub as its lease lets it; B, who began before, adds m05/new. Nothing of B's lands in m05/sub."""
+    """A moves m05 to m05/sub as its lease lets it; B, who began before, adds m05/new. Nothing of B's lands in
+    m05/sub.
+    """
     two, three = stand.server.agent("two"), stand.server.agent("three")
     first = two.call("claim_task", task="M05")["fence"]
     late = three.clone(stand.clone.parent / "late")
@@ -346,7 +350,9 @@ def test_a_path_of_many_directories_is_refused(stand: Stand, depth: int):
 
 
 def test_short_trees_that_name_millions_of_directories_cost_no_memory(stand: Stand):
-    """60,000 names for one chain of 60 directories: a few kilobytes to send, and 3.6 million names of directories."""
+    """60,000 names for one chain of 60 directories: a few kilobytes to send, and 3.6 million names of
+    directories.
+    """
     blob = packs.blob(b"1")
     made = {blob.oid: blob}
     chain = nested(b"dddddd", 55, blob.oid, made)

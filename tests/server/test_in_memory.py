@@ -1,4 +1,6 @@
-"""The tools through the SDK's client without a socket: the app itself in this loop, in both eras of the protocol."""
+"""The tools through the SDK's client without a socket: the app itself in this loop, in both eras of the
+protocol.
+"""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Who wants a job: one that nobody wants any more is run by nobody, and who loses interest takes away only his own wish."""
+"""Who wants a job: one that nobody wants any more is run by nobody, and who loses interest takes away only
+his own wish.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""`kill -9` of a real server: at every point of a claim, an upload, a push, a landing and a release, and at random under load.
+"""`kill -9` of a real server: at every point of a claim, an upload, a push, a landing and a release, and at
+random under load.
 
-After the next start nothing that was acknowledged is lost, nothing lands twice, main is what was tested, and the agents carry on by
-repeating their calls. HARNESS_KILLS=1000 kills so often at random.
+After the next start nothing that was acknowledged is lost, nothing lands twice, main is what was tested, and
+the agents carry on by repeating their calls. HARNESS_KILLS=1000 kills so often at random.
 """
 
 import contextlib
@@ -43,7 +44,9 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Mortal:
-    """`python -m mcp_server` at one address; whenever it dies by the hand of a test it is started again. Agents of conftest speak to it."""
+    """`python -m mcp_server` at one address; whenever it dies by the hand of a test it is started again.
+    Agents of conftest speak to it.
+    """
 
     project: Path
     state: Path
@@ -156,7 +159,9 @@ def mortal(tmp_path: Path) -> Iterator[Mortal]:
 
 
 def one_round(mortal: Mortal, number: int, clone: Path, one: Agent) -> str:
-    """A task from claim to landing, and another that is claimed, begun and given back. Answers with the commit on main."""
+    """A task from claim to landing, and another that is claimed, begun and given back. Answers with the
+    commit on main.
+    """
     task, other = f"M{number:02}", f"M{number + 1:02}"
     claimed = again(lambda: one.call("claim_task", task=task))
     assert claimed["status"] == "leased" and claimed["task"]["id"] == task, claimed
@@ -194,7 +199,9 @@ def task_of(mortal: Mortal, task: str) -> dict:
 
 
 def whole(mortal: Mortal, landings: list[tuple[str, str]]) -> None:
-    """The log is whole, and main is exactly what was told (task and commit), in that order, each tested and landed once."""
+    """The log is whole, and main is exactly what was told (task and commit), in that order, each tested and
+    landed once.
+    """
     with mortal.http() as http:
         assert http.get("/api/audit/verify").json()["problems"] == []
         commits = http.get("/api/commits").json()["commits"][1:]
@@ -317,7 +324,9 @@ def new_task(mortal: Mortal, clones: dict[str, Path], name: str) -> None:
 
 
 def test_a_killed_server_answers_again_within_a_moment(tmp_path: Path, capsys: pytest.CaptureFixture):
-    """A real start, imports and all, on a state that a kill has left. The promise is made for a quiet machine: here it is told, and not judged."""
+    """A real start, imports and all, on a state that a kill has left. The promise is made for a quiet
+    machine: here it is told, and not judged.
+    """
     process, took_s = Process(wide.project(tmp_path / "project"), tmp_path / "s"), []
     process.start()
     for _ in range(3):

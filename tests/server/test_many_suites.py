@@ -1,4 +1,6 @@
-"""A server with more suites than anybody thought of: what is known of each is kept, whoever else is asked for in between."""
+"""A server with more suites than anybody thought of: what is known of each is kept, whoever else is asked for
+in between.
+"""
 
 import subprocess
 from pathlib import Path

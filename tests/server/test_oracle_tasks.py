@@ -1,4 +1,6 @@
-"""`from-oracle` over HTTP: failures on main become tasks once, and those that anybody's landing has mended are closed."""
+"""`from-oracle` over HTTP: failures on main become tasks once, and those that anybody's landing has mended
+are closed.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

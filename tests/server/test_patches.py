@@ -1,4 +1,6 @@
-"""Clients without git push a unified diff: what becomes of it, and that what is refused leaves nothing behind."""
+"""Clients without git push a unified diff: what becomes of it, and that what is refused leaves nothing
+behind.
+"""
 
 import difflib
 import threading

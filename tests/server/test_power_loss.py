@@ -1,6 +1,8 @@
-"""The power goes at any moment of a claim, an upload, a landing and a release, and of the server's first start: what was acknowledged is there.
+"""The power goes at any moment of a claim, an upload, a landing and a release, and of the server's first
+start: what was acknowledged is there.
 
-The writes of a real server are recorded once and replayed many times (power.py). HARNESS_POWER_STATES=10000 looks at so many states.
+The writes of a real server are recorded once and replayed many times (power.py). HARNESS_POWER_STATES=10000
+looks at so many states.
 """
 
 import json

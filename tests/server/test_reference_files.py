@@ -1,4 +1,6 @@
-"""Files of main that a reference reads: served to runners, kept from candidates, and part of what every answer depends on."""
+"""Files of main that a reference reads: served to runners, kept from candidates, and part of what every
+answer depends on.
+"""
 
 import io
 import tarfile

@@ -1,4 +1,6 @@
-"""What a client without git can read: main's files and listings in both eras, and nothing that a clone would not have."""
+"""What a client without git can read: main's files and listings in both eras, and nothing that a clone would
+not have.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +37,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def asked(agent: Agent, act):
-    """As `in_client`; a protocol error is caught inside, where the client's task group has not wrapped it, and is the value."""
+    """As `in_client`; a protocol error is caught inside, where the client's task group has not wrapped it,
+    and is the value.
+    """
 
     async def caught(client: Client):
         try:

@@ -1,4 +1,6 @@
-"""Several runners on one server: each job ends in one verdict, whoever claims at the same time and whoever falls silent."""
+"""Several runners on one server: each job ends in one verdict, whoever claims at the same time and whoever
+falls silent.
+"""
 
 import threading
 from collections import Counter
@@ -12,7 +14,9 @@ RUNNERS, JOBS = 3, 18
 
 
 class Runner(threading.Thread):
-    """Claims and answers until there is nothing left; `dies_at` is the number of the job that it claims and never answers."""
+    """Claims and answers until there is nothing left; `dies_at` is the number of the job that it claims and
+    never answers.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""What a run covers: the cases that a task, a module or a caller names, in one suite or several, a sample, or everything."""
+"""What a run covers: the cases that a task, a module or a caller names, in one suite or several, a sample, or
+everything.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +65,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def holding(server: Server, tmp_path: Path) -> Iterator:
-    """Claims a task, uploads a commit, and asks for runs; answers with the cases of each, None where the tests say which they are."""
+    """Claims a task, uploads a commit, and asks for runs; answers with the cases of each, None where the
+    tests say which they are.
+    """
     held: list[tuple[Agent, int]] = []
 
     def ask(name: str, task: str, **wanted) -> dict[str, list[str]]:

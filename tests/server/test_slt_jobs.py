@@ -1,4 +1,6 @@
-"""Jobs of sqllogictest suites: single records are judged, whole files are run, and no result goes where the candidate runs."""
+"""Jobs of sqllogictest suites: single records are judged, whole files are run, and no result goes where the
+candidate runs.
+"""
 
 import io
 import tarfile
@@ -44,7 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def asking(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Agent, int, str]:
-    """An agent with a lease and an uploaded commit; main's own run and the check of the suite are out of the way."""
+    """An agent with a lease and an uploaded commit; main's own run and the check of the suite are out of the
+    way.
+    """
     one = server.agent("asker")
     fence = one.call("claim_task", task="T01")["fence"]
     commit = one.commit(one.clone(tmp_path_factory.mktemp("clone") / "work"), {"shout/x": "y\n"})

@@ -1,4 +1,6 @@
-"""The tip check over a real server: what was on record as passing on main and does not is found, told and worked around."""
+"""The tip check over a real server: what was on record as passing on main and does not is found, told and
+worked around.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

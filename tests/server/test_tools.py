@@ -1,4 +1,6 @@
-"""The MCP tools over real HTTP in both protocol eras: schemas, strict arguments, answers in time and in size, repeatability."""
+"""The MCP tools over real HTTP in both protocol eras: schemas, strict arguments, answers in time and in size,
+repeatability.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,6 @@
-"""The train without a server: submissions, the gate's rounds and a runner's answers, one after the other as each test says."""
+"""The train without a server: submissions, the gate's rounds and a runner's answers, one after the other as
+each test says.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,7 +34,9 @@ class Yard:
     runs: int = 0
 
     def push(self, number: int, shared: str = "") -> int:
-        """A change of module `number`, as `mNN/x`; with `shared`, of a file that no lease in truth lets two write."""
+        """A change of module `number`, as `mNN/x`; with `shared`, of a file that no lease in truth lets two
+        write.
+        """
         world, name = self.desk.world, f"a{number}"
         toy.git("checkout", "-q", "-B", "work", "origin/main", cwd=self.clone)
         (self.clone / ("shared" if shared else f"m{number:02}/x")).write_text(shared or f"{number}\n")

@@ -1,4 +1,6 @@
-"""Care of the repositories: beside landings and uploads, broken off at any moment, and nothing that an event names is ever lost."""
+"""Care of the repositories: beside landings and uploads, broken off at any moment, and nothing that an event
+names is ever lost.
+"""
 
 import contextlib
 import os
@@ -282,7 +284,9 @@ def test_git_works_behind_everybody_else_and_dies_with_the_server(tmp_path: Path
 
 
 def test_landings_uploads_and_fetches_go_on_while_it_repacks_again_and_again(server: Server, tmp_path: Path):
-    """Repacked without a pause while an agent works: every landing succeeds, and all of it is there afterwards."""
+    """Repacked without a pause while an agent works: every landing succeeds, and all of it is there
+    afterwards.
+    """
     one, repo, over = server.agent("one"), server.world.repos["toy"], threading.Event()
     clone, failed, rounds = one.clone(tmp_path / "one"), [], []
 

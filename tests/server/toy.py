@@ -1,6 +1,8 @@
-"""A toy project for server tests: `shout` and `count` modules, a differential suite, and a runner without containers.
+"""A toy project for server tests: `shout` and `count` modules, a differential suite, and a runner without
+containers.
 
-The runner stands in for harness.oracle_runner.runner, whose own tests use containers; it speaks the same HTTP and the real oracle.
+The runner stands in for harness.oracle_runner.runner, whose own tests use containers; it speaks the same HTTP
+and the real oracle.
 """
 
 import io
@@ -93,7 +95,9 @@ def git(*args: str, cwd: Path, check: bool = True) -> str:
 
 
 def project(root: Path, toml: str = TOML) -> Path:
-    """A git repository with a few cases: `x` cases pass from the start, `low` ones once FROM=a-z TO=A-Z is set."""
+    """A git repository with a few cases: `x` cases pass from the start, `low` ones once FROM=a-z TO=A-Z is
+    set.
+    """
     files = {
         "harness.toml": toml,
         "main.sh": MAIN,
@@ -140,7 +144,9 @@ def local(command: str, cwd: Path) -> run.There:
 
 
 class LocalRunner:
-    """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for so many jobs of those that `breaks` is true of."""
+    """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for so many jobs of
+    those that `breaks` is true of.
+    """
 
     def __init__(self, url: str, token: str, name: str = "local"):
         self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)

@@ -1,4 +1,6 @@
-"""A wide toy project: many modules and a task in each, so that the tests of one file share a server and keep apart."""
+"""A wide toy project: many modules and a task in each, so that the tests of one file share a server and keep
+apart.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,6 @@
-"""How much is done for a call, counted: Python's instructions in this thread, and those of SQLite's machine. No clock is asked."""
+"""How much is done for a call, counted: Python's instructions in this thread, and those of SQLite's machine.
+No clock is asked.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +26,9 @@ class Work:
 
 @contextmanager
 def counted(store: Store) -> Iterator[Work]:
-    """The work of what is run inside, by this thread and on the connections that it uses when it reads or writes one at a time."""
+    """The work of what is run inside, by this thread and on the connections that it uses when it reads or
+    writes one at a time.
+    """
     work = Work()
 
     def step() -> int:

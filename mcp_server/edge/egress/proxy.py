@@ -1,7 +1,9 @@
-"""Owns the way from a door to the few places outside that tools may need: a CONNECT proxy, off unless [egress] names agents.
+"""Owns the way from a door to the few places outside that tools may need: a CONNECT proxy, off unless
+[egress] names agents.
 
-Rule: the name is looked up here and nowhere else, once, and what is connected to is the address that was judged. Whoever
-is let through or sent away leaves an event. What flows inside is not looked at: it is the tool's TLS.
+Rule: the name is looked up here and nowhere else, once, and what is connected to is the address that was
+judged. Whoever is let through or sent away leaves an event. What flows inside is not looked at: it is the
+tool's TLS.
 """
 
 import asyncio
@@ -64,7 +66,9 @@ class _Client:
     )
 
     async def request(self) -> h11.Request | None:
-        """The next request, whole; None where the client has gone. Raises RemoteProtocolError for what is none."""
+        """The next request, whole; None where the client has gone. Raises RemoteProtocolError for what is
+        none.
+        """
         found = None
         while True:
             event = self.parser.next_event()
@@ -115,7 +119,9 @@ class Proxy:
         self._open: Counter[str] = Counter()
 
     async def serve(self, session: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the connection is over. Raises nothing but cancellation, after which the event is written too."""
+        """Until the connection is over. Raises nothing but cancellation, after which the event is written
+        too.
+        """
         client = _Client(session, reader, writer)
         try:
             while await self._one(client):
@@ -126,7 +132,9 @@ class Proxy:
             writer.close()
 
     async def _one(self, client: _Client) -> bool:
-        """One request. True where another may follow: a client without credentials is asked for them and comes again."""
+        """One request. True where another may follow: a client without credentials is asked for them and
+        comes again.
+        """
         try:
             async with asyncio.timeout(self._limits.head_s):
                 request = await client.request()
@@ -212,7 +220,9 @@ class Proxy:
         return where
 
     async def _connect(self, where: Destination) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-        """To the first good address that answers. The address is connected to as it is: no second look-up can change it."""
+        """To the first good address that answers. The address is connected to as it is: no second look-up can
+        change it.
+        """
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 found = await self._resolve(where.host, where.port)

@@ -1,6 +1,7 @@
 """Owns the bytes of one connection through the egress proxy, both ways, and how many there were.
 
-Rule: one end's silence lasts no longer than the other's talk and `idle_s`; an end that came too early shows as a broken connection.
+Rule: one end's silence lasts no longer than the other's talk and `idle_s`; an end that came too early shows
+as a broken connection.
 """
 
 import asyncio
@@ -24,7 +25,9 @@ class Flow:
 
 
 async def relay(client: End, there: End, flow: Flow, *, idle_s: float) -> None:
-    """Both ways until both have ended, `ok`, or nothing has come for `idle_s`, `idle`. Raises ConnectionError."""
+    """Both ways until both have ended, `ok`, or nothing has come for `idle_s`, `idle`. Raises
+    ConnectionError.
+    """
     flow.last = asyncio.get_running_loop().time()
     up = asyncio.ensure_future(_pump(client[0], there[1], flow, "up"))
     down = asyncio.ensure_future(_pump(there[0], client[1], flow, "down"))
@@ -62,5 +65,7 @@ async def _idle(flow: Flow, idle_s: float) -> None:
 
 
 def let_go(writer: asyncio.StreamWriter, flow: Flow) -> None:
-    """What was said whole is still delivered; otherwise the end shows as a broken connection, not as a good one."""
+    """What was said whole is still delivered; otherwise the end shows as a broken connection, not as a good
+    one.
+    """
     writer.close() if flow.status == "ok" else writer.transport.abort()

@@ -1,4 +1,5 @@
-"""The CGI bridge to `git http-backend`: one process per request, bodies streamed both ways, everything limited.
+"""The CGI bridge to `git http-backend`: one process per request, bodies streamed both ways, everything
+limited.
 
 Rule: no process outlives its request, and an answer that did not come to its end is never given one.
 """
@@ -89,7 +90,8 @@ async def run(
 ) -> bool:
     """Feeds git and passes its answer on, but for the end; whether git was content.
 
-    `may_leave`: a client that hangs up ends the process. A push that was received whole is carried out all the same.
+    `may_leave`: a client that hangs up ends the process. A push that was received whole is carried out all
+    the same.
     """
     async with _process([*LIMITED, *argv], env) as process:
         feeding = asyncio.create_task(_feed(process, given, receive, may_leave=may_leave))
@@ -193,7 +195,8 @@ async def _process(command: Sequence[str], env: Mapping[str, str]) -> AsyncItera
 
 
 async def _stop(process: Process) -> None:
-    """Asks first: where its input ends early git fails in good order, and takes away what it had received so far.
+    """Asks first: where its input ends early git fails in good order, and takes away what it had received so
+    far.
 
     On SIGTERM it does so too, but its processes race: one may write where the other has just cleared up.
     """

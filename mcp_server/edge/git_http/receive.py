@@ -1,7 +1,9 @@
-"""The command list of a git push: read, judged, written anew, and refused in words that git's user sees. Pure.
+"""The command list of a git push: read, judged, written anew, and refused in words that git's user sees.
+Pure.
 
-Rule: git is given only the list written here from what was judged, never the client's bytes, so the two cannot differ.
-Format: https://git-scm.com/docs/gitprotocol-pack, "Reference Update Request" and "Report Status".
+Rule: git is given only the list written here from what was judged, never the client's bytes, so the two
+cannot differ. Format: https://git-scm.com/docs/gitprotocol-pack, "Reference Update Request" and "Report
+Status".
 """
 
 import re
@@ -15,7 +17,8 @@ BAND_BYTES_MAX = 1000  # a side-band packet's payload: what the oldest clients t
 PROGRESS, REPORT = b"\x02", b"\x01"
 COMMAND = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\x00-\x20\x7f]{1,512})")
 SHALLOW = re.compile(rb"shallow ([0-9a-f]{40})")
-# What changes how git answers. Of the rest, push options and signed pushes would bring in more of the client's words.
+# What changes how git answers. Of the rest, push options and signed pushes would bring in more of the
+# client's words.
 UNDERSTOOD = "report-status report-status-v2 side-band-64k quiet atomic ofs-delta object-format=sha1"
 CAPABILITIES = tuple(UNDERSTOOD.split())
 

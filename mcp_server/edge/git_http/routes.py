@@ -1,7 +1,8 @@
 """Git over smart HTTP: one Starlette route; fetch for agents and the operator, push for agents.
 
-Rule: an agent pushes below refs/agents/<its name>/ and nowhere else. That is judged here on the command list, which git
-is then given rewritten; and for the same request every other ref is hidden from git, which itself refuses hidden refs.
+Rule: an agent pushes below refs/agents/<its name>/ and nowhere else. That is judged here on the command list,
+which git is then given rewritten; and for the same request every other ref is hidden from git, which itself
+refuses hidden refs.
 """
 
 import asyncio
@@ -47,7 +48,8 @@ class Principal(Protocol):
     def role(self) -> str: ...
 
 
-# principal, repository, service, the updates that took place, "ok" | "refused" | "error". Called in a thread, once for
+# principal, repository, service, the updates that took place, "ok" | "refused" | "error". Called in a thread,
+# once for
 # each fetch or push, before its answer ends: whoever has the answer finds the event too.
 OnAccess = Callable[[Principal, str, str, list[Update], str], None]
 
@@ -184,7 +186,9 @@ def _variables(call: _Call) -> dict[str, str]:
 
 
 def hidden(agent: str, method: str) -> list[str]:
-    """Before a push the branches are shown, or git would upload their whole history; in the push they are hidden."""
+    """Before a push the branches are shown, or git would upload their whole history; in the push they are
+    hidden.
+    """
     shown = ["!refs/heads/"] if method == "GET" else []
     return ["refs/", *shown, f"!refs/agents/{agent}/"]
 
@@ -227,7 +231,9 @@ async def _refuse(call: _Call, push: git_push.Push, reasons: dict[str, str]) -> 
 
 
 async def _give_up(answer: cgi.CgiResponse, status: int, words: str) -> None:
-    """Says why while that can be said; an answer under way stays without an end, and the client takes it for broken."""
+    """Says why while that can be said; an answer under way stays without an end, and the client takes it for
+    broken.
+    """
     if not answer.begun:
         no = _no(status, words)
         await answer.begin(no.status_code, no.raw_headers)

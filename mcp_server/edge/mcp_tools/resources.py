@@ -1,7 +1,8 @@
-"""MCP resources, for clients without git: the files of main, a directory's listing, and reports. Thin, as the tools are.
+"""MCP resources, for clients without git: the files of main, a directory's listing, and reports. Thin, as the
+tools are.
 
-Rule: what is here is what `git clone` gives any agent and nothing else, so held-out cases are not: no repository has them.
-Every read is logged as a call is.
+Rule: what is here is what `git clone` gives any agent and nothing else, so held-out cases are not: no
+repository has them. Every read is logged as a call is.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The MCP tools: parse, call a use case, render; nothing is decided here.
 
-Every call is answered within WAIT_S, with progress meanwhile. No call owns work: a call that ends early, or is dropped,
-loses nothing, and the same call made again joins what is under way.
+Every call is answered within WAIT_S, with progress meanwhile. No call owns work: a call that ends early, or
+is dropped, loses nothing, and the same call made again joins what is under way.
 """
 
 import asyncio
@@ -59,7 +59,9 @@ class Tools:
     async def claim_task(
         self, ctx: Context, task: str | None = None, module: str | None = None
     ) -> CallToolResult:
-        """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief, fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold."""
+        """Take a task under a lease: the named one, or the best open one (of a module). Answers with brief,
+        fence, paths, base commit, failing cases, salvaged work. Claiming again returns the lease you hold.
+        """
         decide = lambda world, tx, who: claim.claim(world, tx, who, task, module)  # noqa: E731
         return await self._at_once(
             ctx, "claim_task", "leased", decide, claim.answer, claim.is_told_at_once, task=task, module=module
@@ -68,7 +70,9 @@ class Tools:
     async def release_task(
         self, ctx: Context, fence: Fence, outcome: Literal["done", "blocked", "abandoned"], note: str = ""
     ) -> CallToolResult:
-        """Give a lease back. A landing completes its task by itself; use blocked (say in note why, and who could unblock) or abandoned otherwise. Uploaded commits are kept for the next holder."""
+        """Give a lease back. A landing completes its task by itself; use blocked (say in note why, and who
+        could unblock) or abandoned otherwise. Uploaded commits are kept for the next holder.
+        """
         decide = lambda world, tx, who: release.release(world, tx, who, fence, outcome, note)  # noqa: E731
         return await self._at_once(
             ctx,
@@ -90,7 +94,10 @@ class Tools:
         scope: Literal["task", "module", "fast", "full"] = "task",
         cases: list[str] | None = None,
     ) -> CallToolResult:
-        """Test a commit of yours (default: your last upload) on the cases of your task or module, on these and a sample (fast), on all (full), or on case globs (GLOB or SUITE:GLOB). Counts first, then the smallest failing cases. status running: call again to wait."""
+        """Test a commit of yours (default: your last upload) on the cases of your task or module, on these
+        and a sample (fast), on all (full), or on case globs (GLOB or SUITE:GLOB). Counts first, then the
+        smallest failing cases. status running: call again to wait.
+        """
         wanted = asking.OracleRequest(fence, commit, scope, tuple(cases or ()))
         start, poll = (
             (lambda who: asking.start(self._world, who, wanted)),
@@ -109,7 +116,10 @@ class Tools:
         patch: str | None = None,
         base: str | None = None,
     ) -> CallToolResult:
-        """Submit for landing: a commit (full id, uploaded), or, without git, a patch (unified diff on base, default main). It is merged onto main, checked against your paths, tested, and lands as one commit with summary as its message. status testing: call again with the same arguments to wait."""
+        """Submit for landing: a commit (full id, uploaded), or, without git, a patch (unified diff on base,
+        default main). It is merged onto main, checked against your paths, tested, and lands as one commit
+        with summary as its message. status testing: call again with the same arguments to wait.
+        """
         start, poll = (
             (
                 lambda who: patching.push(
@@ -123,7 +133,9 @@ class Tools:
         )
 
     async def submit_report(self, ctx: Context, fence: Fence, markdown: str) -> CallToolResult:
-        """Hand in the result of a task that asks for a report instead of a change; completes it. Others find it by read_notes(topic='report/TASK')."""
+        """Hand in the result of a task that asks for a report instead of a change; completes it. Others find
+        it by read_notes(topic='report/TASK').
+        """
         return await self._call(
             ctx,
             "submit_report",
@@ -146,7 +158,9 @@ class Tools:
         needs: list[str] | None = None,
         cases: list[str] | None = None,
     ) -> CallToolResult:
-        """Propose a task in a module: work you found that is not yours. paths narrow the module's; needs are task ids; cases are oracle cases that must pass: GLOB or SUITE:GLOB."""
+        """Propose a task in a module: work you found that is not yours. paths narrow the module's; needs are
+        task ids; cases are oracle cases that must pass: GLOB or SUITE:GLOB.
+        """
         proposal = planning.Proposal(
             title, module, brief, tuple(paths or ()), tuple(needs or ()), tuple(cases or ())
         )
@@ -167,13 +181,17 @@ class Tools:
         return await self._call(ctx, "read_progress", lambda _: notes.read_progress(self._world))
 
     async def read_notes(self, ctx: Context, topic: str | None = None) -> CallToolResult:
-        """Notes that agents left, newest first; of a topic, such as a module's name, and those below it (a/b below a)."""
+        """Notes that agents left, newest first; of a topic, such as a module's name, and those below it (a/b
+        below a).
+        """
         return await self._call(
             ctx, "read_notes", lambda _: notes.read_notes(self._world, topic), topic=topic
         )
 
     async def write_note(self, ctx: Context, topic: str, text: str) -> CallToolResult:
-        """Leave a note for the other agents: a decision, a trap, an interface. topic: a module's name, or MODULE/SUBJECT."""
+        """Leave a note for the other agents: a decision, a trap, an interface. topic: a module's name, or
+        MODULE/SUBJECT.
+        """
         return await self._call(
             ctx,
             "write_note",
@@ -183,7 +201,9 @@ class Tools:
         )
 
     async def refuse(self, ctx: Context, tool: str, args: dict[str, Any], wrong: ToolError) -> CallToolResult:
-        """A call that names no tool of ours, or whose arguments do not fit: refused and logged like any other."""
+        """A call that names no tool of ours, or whose arguments do not fit: refused and logged like any
+        other.
+        """
         if isinstance(wrong.__cause__, ValidationError):
             problems = [
                 f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.__cause__.errors()
@@ -211,7 +231,9 @@ class Tools:
         poll: Callable[[Any], Answer] | None = None,
         **args,
     ) -> CallToolResult:
-        """Runs the use case once; where its result is under way, `poll`s that until it is settled or the time is up. Logs the call."""
+        """Runs the use case once; where its result is under way, `poll`s that until it is settled or the time
+        is up. Logs the call.
+        """
         who, began = principal(ctx), time.monotonic()
         log = partial(self._log, who, tool, began, args)
         try:
@@ -236,7 +258,8 @@ class Tools:
         is_told_at_once: Callable[[World, Any], bool],
         **args,
     ) -> CallToolResult:
-        """As `_call`, for a use case of one transaction, which logs the call too: `decide` in it, and `tell` once it is durable.
+        """As `_call`, for a use case of one transaction, which logs the call too: `decide` in it, and `tell`
+        once it is durable.
 
         `done` is the status of an answer that is no refusal. What is not told at once is told by a thread.
         """
@@ -309,7 +332,9 @@ class Tools:
 
 
 class ToolServer(MCPServer):
-    """The SDK's server, but for two things that it keeps to itself: calls it turns down, and who has listed the tools."""
+    """The SDK's server, but for two things that it keeps to itself: calls it turns down, and who has listed
+    the tools.
+    """
 
     def __init__(self, tools: Tools, world: World, listed: list[Tool]):
         self._resources = Resources(world, principal)
@@ -353,7 +378,8 @@ def principal(ctx: Context) -> Principal:
 
 
 def render(answer: Answer, spent: dict | None = None) -> CallToolResult:
-    """The same data as text and as structure; a refusal is an error to the client, since some show models only the text of one.
+    """The same data as text and as structure; a refusal is an error to the client, since some show models
+    only the text of one.
 
     `spent` is told to an agent whose model budget is nearly used up.
     """
@@ -398,7 +424,9 @@ def build(world: World, wait_s: float = WAIT_S) -> MCPServer:
 
 
 def _strict(function: Callable, hints: ToolAnnotations) -> Tool:
-    """A tool that refuses arguments it does not know: the SDK drops them silently, and a typo would look like a success."""
+    """A tool that refuses arguments it does not know: the SDK drops them silently, and a typo would look like
+    a success.
+    """
     tool = Tool.from_function(function, annotations=hints, structured_output=False)
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"

@@ -1,6 +1,8 @@
-"""Owns what one client is sent: an answer of the vendor byte for byte, or an error in that vendor's shape, at whatever point it comes.
+"""Owns what one client is sent: an answer of the vendor byte for byte, or an error in that vendor's shape, at
+whatever point it comes.
 
-Rule: once a byte is out, nothing is taken back: errors then go into the stream, and a broken stream is left broken.
+Rule: once a byte is out, nothing is taken back: errors then go into the stream, and a broken stream is left
+broken.
 """
 
 import json
@@ -46,7 +48,9 @@ class ModelResponse:
         await self._body(data)
 
     async def keep_alive(self) -> None:
-        """Something for a client that waits for a stream; the first time with headers, since some wait 60 s for these."""
+        """Something for a client that waits for a stream; the first time with headers, since some wait 60 s
+        for these.
+        """
         if not self._stream:
             return
         if not self.begun:

@@ -1,6 +1,7 @@
 """Owns one request from its admission to its last byte: wait for quota, ask, pass on, count.
 
-Rule: a try is repeated only while nothing of an answer has been sent on; whatever happens, the request is counted once.
+Rule: a try is repeated only while nothing of an answer has been sent on; whatever happens, the request is
+counted once.
 """
 
 import asyncio
@@ -123,7 +124,9 @@ class Exchange:
                 await self._patience.awake(asyncio.sleep(quota.backoff_ms(failures, random.random()) / 1_000))
 
     async def _admitted(self) -> bool:
-        """Waits for the account as long as that makes sense; otherwise the client has been told, and the answer is no."""
+        """Waits for the account as long as that makes sense; otherwise the client has been told, and the
+        answer is no.
+        """
         if await self._patience.turn():
             return True
         account = self._asking.account
@@ -250,7 +253,9 @@ class Exchange:
         self.course.outcome = "ok"
 
     async def _pass_error(self, got: UpstreamFailed) -> None:
-        """An error that is the client's to read, as the provider put it; within a stream of ours, in the stream's words."""
+        """An error that is the client's to read, as the provider put it; within a stream of ours, in the
+        stream's words.
+        """
         self.course.outcome = "error"
         if self._answer.begun or got.body is None:
             said = f"the provider of account {self._asking.account.name} answered {got.status}"

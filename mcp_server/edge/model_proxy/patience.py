@@ -1,6 +1,8 @@
-"""Owns how long one request waits and what keeps its client waiting too: a turn at a parked account, and signs of life meanwhile.
+"""Owns how long one request waits and what keeps its client waiting too: a turn at a parked account, and
+signs of life meanwhile.
 
-Rule: a client hears something before its own patience ends (accounts.Pace), and waits no longer than a budget's time.
+Rule: a client hears something before its own patience ends (accounts.Pace), and waits no longer than a
+budget's time.
 """
 
 import asyncio
@@ -44,7 +46,9 @@ class Patience:
         return self.began_s + self._whole_s - self._loop.time()
 
     async def turn(self) -> bool:
-        """Waits until the account may be asked; False where that makes no sense, or has not come in time. Raises Over."""
+        """Waits until the account may be asked; False where that makes no sense, or has not come in time.
+        Raises Over.
+        """
         account = self._account
         while not account.is_free():
             self._meter.check()
@@ -79,7 +83,9 @@ class Patience:
             self.waited_s += self._loop.time() - began_s
 
     def send_away(self, retry_after_s_max: int) -> tuple[int, int]:
-        """The client is to come again: after how many seconds, and how many are left until the account may be asked. Its lease is kept so long."""
+        """The client is to come again: after how many seconds, and how many are left until the account may be
+        asked. Its lease is kept so long.
+        """
         account, now = self._account, self._world.now_ms()
         until_ms = account.until_ms if account.is_parked() else now + UNSURE_RETRY_S * 1_000
         left_ms = until_ms - now

@@ -1,6 +1,7 @@
 """Owns the way in: /llm/ACCOUNT/..., who may ask what there, and the record of every request.
 
-Rule: agents only; a request is read whole before it is judged, and what is not listed in `apis` goes no further.
+Rule: agents only; a request is read whole before it is judged, and what is not listed in `apis` goes no
+further.
 """
 
 import asyncio
@@ -65,7 +66,9 @@ class ModelProxy:
         self._under_way.close()
 
     async def upkeep(self) -> None:
-        """Renews the leases of agents that wait for a model or listen to one, and stops answers for which there is no time left."""
+        """Renews the leases of agents that wait for a model or listen to one, and stops answers for which
+        there is no time left.
+        """
         every_s, loop = min(UPKEEP_S_MAX, self._world.lease_ms / 3_000), asyncio.get_running_loop()
         due_s = loop.time() + every_s
         while True:

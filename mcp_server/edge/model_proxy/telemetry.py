@@ -1,4 +1,5 @@
-"""Owns the OpenTelemetry spans of model requests, by the GenAI conventions; the MCP SDK makes those of tool calls by itself.
+"""Owns the OpenTelemetry spans of model requests, by the GenAI conventions; the MCP SDK makes those of tool
+calls by itself.
 
 Rule: without an endpoint nothing is made; a span holds numbers and names, never a prompt, an answer or a key.
 """

@@ -36,12 +36,16 @@ Broken = (aiohttp.ClientError, TimeoutError)
 
 
 class UpstreamGone(Exception):
-    """The vendor could not be reached, or broke off. Holds the kind of failure only: what libraries write may hold addresses."""
+    """The vendor could not be reached, or broke off. Holds the kind of failure only: what libraries write may
+    hold addresses.
+    """
 
 
 @dataclass(frozen=True)
 class UpstreamFailed:
-    """An answer that is an error, read whole. `body` is None where it cannot be shown: packed, so that nobody knows what it holds."""
+    """An answer that is an error, read whole. `body` is None where it cannot be shown: packed, so that nobody
+    knows what it holds.
+    """
 
     status: int
     headers: Headers
@@ -60,7 +64,9 @@ class Answering:
         return self._response.headers.get(name, "")
 
     async def next(self) -> bytes | None:
-        """The next bytes as they came; None at the end. Raises Gone where it is cut. May be cancelled and asked again."""
+        """The next bytes as they came; None at the end. Raises Gone where it is cut. May be cancelled and
+        asked again.
+        """
         try:
             return await self._response.content.readany() or None
         except Broken as broke:
@@ -151,7 +157,9 @@ def _text(value: bytes) -> str:
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """An error's body as far as it can be had: cut at ERROR_BYTES_MAX, at ERROR_S, or where the connection broke."""
+    """An error's body as far as it can be had: cut at ERROR_BYTES_MAX, at ERROR_S, or where the connection
+    broke.
+    """
     got = bytearray()
     try:
         async with asyncio.timeout(ERROR_S):

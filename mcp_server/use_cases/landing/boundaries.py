@@ -1,4 +1,6 @@
-"""What a change may hold and touch, asked of git and answered as a refusal: the same words at the gate and before it."""
+"""What a change may hold and touch, asked of git and answered as a refusal: the same words at the gate and
+before it.
+"""
 
 from collections.abc import Sequence
 

@@ -9,7 +9,9 @@ log = logging.getLogger(__name__)
 
 
 def show_main(world: World, repo: str) -> None:
-    """A repository that cannot be written (mounted read-only, moved away) costs a line in the log and no landing."""
+    """A repository that cannot be written (mounted read-only, moved away) costs a line in the log and no
+    landing.
+    """
     spec = world.config.repos[repo]
     try:
         world.repos[repo].export_branch(world.config.root / spec.path, spec.branch)

@@ -1,7 +1,8 @@
-"""`push` of a patch, for clients without git: a unified diff becomes a commit of the agent's, and then goes the way of any commit.
+"""`push` of a patch, for clients without git: a unified diff becomes a commit of the agent's, and then goes
+the way of any commit.
 
-Rule: what is refused here leaves nothing behind. The commit's ref is named by fence, base and patch, so that the same call
-made again finds the same commit, wherever main is by then.
+Rule: what is refused here leaves nothing behind. The commit's ref is named by fence, base and patch, so that
+the same call made again finds the same commit, wherever main is by then.
 """
 
 import hashlib
@@ -32,7 +33,8 @@ UNCHANGED = "nothing was submitted; your lease goes on"
 
 @dataclass(frozen=True)
 class Patch:
-    """A unified diff on `base`, a commit of main's or of the agent's own; None is main as it is at the first call.
+    """A unified diff on `base`, a commit of main's or of the agent's own; None is main as it is at the first
+    call.
 
     Main will do: nobody else lands inside a lease's paths while it lives, so there main is as it was claimed.
     """
@@ -83,7 +85,8 @@ def _push(world: World, who: Principal, fence: int, patch: Patch) -> Submission 
             if isinstance(made, Refused):
                 return _refused(world, who, lease, made)
             commit = _uploaded(world, who, lease, patch, made)
-    # Without a commit there is no live lease of the caller's: what is wrong with the fence is said there, as for any push.
+    # Without a commit there is no live lease of the caller's: what is wrong with the fence is said there, as
+    # for any push.
     return submit.submit(world, who, fence, commit or NO_COMMIT, patch.summary)
 
 
@@ -187,7 +190,9 @@ def _unfit(unfit: UnfitPatch, base: str) -> Refused:
 
 
 def _uploaded(world: World, who: Principal, lease: Lease, patch: Patch, commit: str) -> str:
-    """Gives the commit its ref and tells of it, as of any upload; that of the same call made at the same time, were it first."""
+    """Gives the commit its ref and tells of it, as of any upload; that of the same call made at the same
+    time, were it first.
+    """
     repo, ref = world.repos[lease.repo], patch.ref(who.name, lease.fence)
     if not repo.compare_and_swap(ref, commit, ZERO):
         return repo.tip(ref) or commit

@@ -99,7 +99,9 @@ def _again(tx: Tx, before: Submission, now_ms: int) -> Submission:
 
 
 def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
-    """Whether `commit` is a full id of a commit that the agent brought here; asked of git, so outside of any transaction."""
+    """Whether `commit` is a full id of a commit that the agent brought here; asked of git, so outside of any
+    transaction.
+    """
     with world.store.read() as tx:
         lease = lease_rows.get(tx, fence)
     if lease is None:

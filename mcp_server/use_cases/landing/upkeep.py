@@ -1,6 +1,8 @@
-"""Care of the repositories: refs of finished work are folded into one, packs and refs are joined. Nothing that ever was in one is dropped.
+"""Care of the repositories: refs of finished work are folded into one, packs and refs are joined. Nothing
+that ever was in one is dropped.
 
-Repeatable at any moment, and broken off at any moment: what is taken away is safe elsewhere before. The gate does not wait for it.
+Repeatable at any moment, and broken off at any moment: what is taken away is safe elsewhere before. The gate
+does not wait for it.
 """
 
 import json
@@ -43,7 +45,9 @@ def _fold_in_time(world: World, name: str) -> None:
 
 
 def fold(world: World, name: str) -> int:
-    """Gives up refs of finished work: their commits become parents of a commit on refs/kept/<year and month>. How many there were."""
+    """Gives up refs of finished work: their commits become parents of a commit on refs/kept/<year and month>.
+    How many there were.
+    """
     repo, now_ms = world.repos[name], world.now_ms()
     keep_ms = int(world.config.run.keep_days * MS_PER_DAY)
     refs = repo.with_age((core.AGENTS, core.SALVAGE, core.LANDED, core.CANDIDATES))

@@ -1,4 +1,6 @@
-"""`submit_report`: the result of a task that changes no code. It completes the task, as a landing completes another."""
+"""`submit_report`: the result of a task that changes no code. It completes the task, as a landing completes
+another.
+"""
 
 import hashlib
 from dataclasses import asdict

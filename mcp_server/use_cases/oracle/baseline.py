@@ -36,7 +36,9 @@ def of_main(world: World, suite: str) -> dict[str, str]:
 
 
 def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job:
-    """Asks for main's outcomes, and writes them down once they are there. One that broke is run again if it was asked for before that time."""
+    """Asks for main's outcomes, and writes them down once they are there. One that broke is run again if it
+    was asked for before that time.
+    """
     wanted = oracle_jobs.JobRequest(suite, main, oracle_jobs.BASELINE)
     job = oracle_jobs.request(world, wanted, again=False)
     if oracle_jobs.is_broken(job) and job.queued_ms < again_before_ms:

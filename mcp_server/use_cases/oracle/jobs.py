@@ -1,4 +1,6 @@
-"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere. A job belongs to nobody: who asks the same joins it."""
+"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere. A job belongs to nobody: who
+asks the same joins it.
+"""
 
 import dataclasses
 import hashlib
@@ -22,7 +24,8 @@ RUN, TEETH = (
     "run",
     "check",
 )  # kinds of job: judge a tree, or judge the suite itself with planted wrong engines
-SHRINK_S = 3.0  # spent on making failures small before an agent reads them; the gate's own runs are not read case by case
+# spent on making failures small before an agent reads them; the gate's own runs are not read case by case
+SHRINK_S = 3.0
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 NAMED_MAX = 100  # held-out files in one event
 # Priorities: a landing waits for nothing but landings, and first come the runs that several of them wait for.
@@ -31,9 +34,11 @@ TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever is known.
+    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever
+    is known.
 
-    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by` may withdraw.
+    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by`
+    may withdraw.
     """
 
     suite: str
@@ -47,7 +52,8 @@ class JobRequest:
 
 
 def request(world: World, wanted: JobRequest, *, again: bool = True) -> Job:
-    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run `again`.
+    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run
+    `again`.
 
     Where the cases on main cannot be read it is broken at once, and says where.
     """
@@ -56,7 +62,9 @@ def request(world: World, wanted: JobRequest, *, again: bool = True) -> Job:
 
 
 def request_all(world: World, all_wanted: Sequence[JobRequest], *, again: bool = True) -> list[Job]:
-    """The same for each of several, in their order: in one transaction, which writes only where something is new."""
+    """The same for each of several, in their order: in one transaction, which writes only where something is
+    new.
+    """
     asked = [(wanted, _subject(world, wanted)) for wanted in all_wanted]
 
     def there(tx: Tx, subject: _Subject) -> Job | None:
@@ -196,7 +204,9 @@ def _wanted(tx: Tx, job: Job, wanted: JobRequest) -> Job:
 
 
 def want_only(world: World, repo: str, by: str, ids: Collection[int]) -> None:
-    """Queued jobs that only he wanted, and that are not among these, are run by nobody until somebody wants them again."""
+    """Queued jobs that only he wanted, and that are not among these, are run by nobody until somebody wants
+    them again.
+    """
     with world.store.write() as tx:
         rows.want_only(tx, repo, by, ids)
 
@@ -256,7 +266,9 @@ def _give_up(world: World, job: Job, reason: str) -> None:
 
 
 def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dict:
-    """`beside` are run with the job's own cases, since those mean something only together, and judged by nobody."""
+    """`beside` are run with the job's own cases, since those mean something only together, and judged by
+    nobody.
+    """
     suite = world.config.suites[job.suite]
     keys = answer_keys(world, job, [*inputs, *beside])
     with world.store.read() as tx:
@@ -291,7 +303,9 @@ def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dic
 
 
 def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str]:
-    """By case, a name for the reference's answer: of all it depends on, which is how the reference is run, its files and what it is given."""
+    """By case, a name for the reference's answer: of all it depends on, which is how the reference is run,
+    its files and what it is given.
+    """
     suite = world.config.suites[job.suite]
     files = case_files.reference_key(world.repos[job.repo], job.cases_commit, suite)
     run = (
@@ -319,7 +333,9 @@ def tree(world: World, id: int) -> bytes | None:
 
 
 def reference_files(world: World, id: int) -> bytes | None:
-    """The tar with what the reference and the comparator of a job read, as main holds it; None for an unknown job."""
+    """The tar with what the reference and the comparator of a job read, as main holds it; None for an unknown
+    job.
+    """
     job = get(world, id)
     return (
         case_files.reference_files(world.repos[job.repo], job.cases_commit, world.config.suites[job.suite])
@@ -346,7 +362,8 @@ def slots(world: World) -> int:
 
 
 def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[str, dict]) -> bool:
-    """Takes a runner's verdict. False where the job is no longer that runner's: its word then counts for nothing.
+    """Takes a runner's verdict. False where the job is no longer that runner's: its word then counts for
+    nothing.
 
     Raises verdicts.Unreadable.
     """

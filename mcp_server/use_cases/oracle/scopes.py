@@ -1,6 +1,7 @@
 """What a run of the oracle covers: a task, a module, a sample, or everything.
 
-Rule: the choice is the same every time; only a run of everything has the held-out cases in it, and command suites run whole.
+Rule: the choice is the same every time; only a run of everything has the held-out cases in it, and command
+suites run whole.
 """
 
 import hashlib
@@ -23,7 +24,9 @@ Chosen = dict[str, tuple[str, ...] | None]
 def chosen(
     world: World, agent: str, repo: str, task: Task | None, *, scope: str, entries: tuple[str, ...] = ()
 ) -> Chosen:
-    """`entries` win over the scope; without a task, or where it names no case, task and module mean everything."""
+    """`entries` win over the scope; without a task, or where it names no case, task and module mean
+    everything.
+    """
     suites = world.suites_of(repo)
     if entries:
         return _named(world, suites, entries)
@@ -36,7 +39,9 @@ def chosen(
 
 
 def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
-    """A command suite runs whole once it is named; one whose cases cannot be read is asked for whole, and says so."""
+    """A command suite runs whole once it is named; one whose cases cannot be read is asked for whole, and
+    says so.
+    """
     found: Chosen = {}
     for name in suites:
         if world.config.suites[name].kind == "command":

@@ -1,7 +1,9 @@
-"""The tip check: where no run has seen main's newest tree as a whole, every suite is run on it afresh once nobody else needs a runner.
+"""The tip check: where no run has seen main's newest tree as a whole, every suite is run on it afresh once
+nobody else needs a runner.
 
-A suite that is contradicted twice is red: its outcomes on main are corrected, what was remembered of them is forgotten, and
-until it is green again its runs are known by the whole tree, so that nothing lands without one. State: two meta values.
+A suite that is contradicted twice is red: its outcomes on main are corrected, what was remembered of them is
+forgotten, and until it is green again its runs are known by the whole tree, so that nothing lands without
+one. State: two meta values.
 """
 
 import json
@@ -21,8 +23,8 @@ NAMED_MAX = 50  # cases in an event
 
 @dataclass(frozen=True)
 class TipCheck:
-    """How far the check of `commit` has come: the run asked for last and its suite, the suites still to be run, and the
-    cases that the suite's first run contradicted, while it is run again."""
+    """How far the check of `commit` has come: the run asked for last and its suite, the suites still to be
+    run, and the cases that the suite's first run contradicted, while it is run again."""
 
     commit: str
     suite: str = ""
@@ -32,15 +34,17 @@ class TipCheck:
 
 
 def load(world: World) -> None:
-    """What is red since an earlier start: {"commit", "cases", "count"} by suite; held-out cases are only counted."""
+    """What is red since an earlier start: {"commit", "cases", "count"} by suite; held-out cases are only
+    counted.
+    """
     with world.store.read() as tx:
         found = {name: json.loads(meta.get(tx, f"red {name}") or "null") for name in world.config.suites}
     world.red.update({name: told for name, told in found.items() if told is not None})
 
 
 def look(world: World) -> None:
-    """What the ticker does. A tip is checked once, suite by suite, so that of all runners it never keeps more than one busy;
-    the next run is asked for only while nothing is in the gate."""
+    """What the ticker does. A tip is checked once, suite by suite, so that of all runners it never keeps more
+    than one busy; the next run is asked for only while nothing is in the gate."""
     for repo in world.repos if world.config.run.tip_check else ():
         tip = world.main(repo)
         with world.store.read() as tx:
@@ -61,7 +65,9 @@ def _known(tx: Tx, repo: str) -> TipCheck | None:
 
 
 def _due(world: World, repo: str, tip: str, *, after: str | None) -> list[str]:
-    """All suites, or only those that are red where runs have seen this tree as a whole. They take turns: main may move before all have been run."""
+    """All suites, or only those that are red where runs have seen this tree as a whole. They take turns: main
+    may move before all have been run.
+    """
     suites = world.suites_of(repo)
     at = suites.index(after) + 1 if after in suites else 0
     suites = suites[at:] + suites[:at]

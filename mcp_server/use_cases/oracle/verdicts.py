@@ -1,6 +1,8 @@
-"""What a runner says about a job, read with distrust: status and counts follow from the outcomes, never from its word.
+"""What a runner says about a job, read with distrust: status and counts follow from the outcomes, never from
+its word.
 
-Rule: a verdict that leaves a case of the job out, names one that is not of the job, or executed nothing is broken.
+Rule: a verdict that leaves a case of the job out, names one that is not of the job, or executed nothing is
+broken.
 """
 
 from collections.abc import Collection, Iterable
@@ -60,9 +62,11 @@ def _is_failure(value: Any) -> bool:
 
 
 def of_run(job: Job, told: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were run now.
+    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were
+    run now.
 
-    `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests themselves do.
+    `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests
+    themselves do.
     """
     if told.status == verdict.BROKEN:
         return broken(told.reason or "the runner gave no reason", told)

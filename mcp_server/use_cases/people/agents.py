@@ -1,4 +1,6 @@
-"""The agents that a harness keeps: what each does now and why, as the harness says, also of those that never came to a session."""
+"""The agents that a harness keeps: what each does now and why, as the harness says, also of those that never
+came to a session.
+"""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -17,7 +19,9 @@ class UnreadableAgentState(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """`sessions`: begun so far. `last`: how the one before ended. `said`: its newest output. `gave_up`: it stopped though there was work."""
+    """`sessions`: begun so far. `last`: how the one before ended. `said`: its newest output. `gave_up`: it
+    stopped though there was work.
+    """
 
     agent: str
     kind: str

@@ -60,7 +60,9 @@ def _names(event: Event, wanted: EventFilter) -> bool:
 
 
 def commits(world: World, repo: str) -> list[dict]:
-    """Main's first-parent history, oldest first, with each commit's changed paths, and the changes that landed with it."""
+    """Main's first-parent history, oldest first, with each commit's changed paths, and the changes that
+    landed with it.
+    """
     found = list(reversed(world.repos[repo].log(world.branch(repo))))
     return [
         asdict(one) | {"paths": _changed(world, repo, one), "changes": landing.changes(one.body)}
@@ -117,7 +119,9 @@ def _since_import(world: World, repo: str, imports: list[tuple[str, str]]) -> li
 
 
 def verify(world: World) -> dict:
-    """Chain, signatures, published checkpoints, and the two-way tie to history: trailers against the log, landings against main."""
+    """Chain, signatures, published checkpoints, and the two-way tie to history: trailers against the log,
+    landings against main.
+    """
     imports = _imports(world)
     history = {one.commit: one for name in world.repos for one in _since_import(world, name, imports)}
     on_the_way = _landing_now(world)  # in this order, a commit that lands meanwhile is in one of the two

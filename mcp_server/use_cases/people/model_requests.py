@@ -1,4 +1,6 @@
-"""Requests to models, written down: each that ended, those that a killed server left, and agents that wait for their account."""
+"""Requests to models, written down: each that ended, those that a killed server left, and agents that wait
+for their account.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,7 +21,9 @@ SLOT = "model request of slot {}"  # in meta: the last request that was noted th
 
 
 def load(world: World) -> None:
-    """The running totals as the database has them, once the requests are in it that a killed server had under way."""
+    """The running totals as the database has them, once the requests are in it that a killed server had under
+    way.
+    """
     if lost := under_way.left(world.store.path.parent):
         _count_lost(world, lost)
     found: dict[tuple[Scope, str], Spent] = {}
@@ -33,7 +37,9 @@ def load(world: World) -> None:
 
 
 def record(world: World, who: Principal, request: ModelRequest, note: PendingRequest | None) -> ModelRequest:
-    """One ended request: its row, its event and the renewal of its agent's lease, together. Answers with the request as it was written."""
+    """One ended request: its row, its event and the renewal of its agent's lease, together. Answers with the
+    request as it was written.
+    """
     with world.store.write() as tx:
         request = _add(world, tx, who, request, note)
         leasing.renew(world, tx, who)
@@ -43,7 +49,9 @@ def record(world: World, who: Principal, request: ModelRequest, note: PendingReq
 def _add(
     world: World, tx: Tx, who: Principal, request: ModelRequest, note: PendingRequest | None
 ) -> ModelRequest:
-    """It is its task's under whose lease it began, though that may have ended meanwhile: so do the last requests of killed sessions."""
+    """It is its task's under whose lease it began, though that may have ended meanwhile: so do the last
+    requests of killed sessions.
+    """
     if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
         request = replace(request, task=lease.task, fence=lease.fence)
     told = {
@@ -59,7 +67,9 @@ def _add(
 
 
 def _count_lost(world: World, notes: Iterable[PendingRequest]) -> None:
-    """Requests that nobody knows the end of: the vendor may have answered them whole. One that was recorded and still noted is left alone."""
+    """Requests that nobody knows the end of: the vendor may have answered them whole. One that was recorded
+    and still noted is left alone.
+    """
     with world.store.write() as tx:
         for note in notes:
             if meta.get(tx, SLOT.format(note.slot)) != note.id:

@@ -1,4 +1,6 @@
-"""Sessions: one run of an agent's program. When one ends its lease ends at once, and its uploads are salvaged."""
+"""Sessions: one run of an agent's program. When one ends its lease ends at once, and its uploads are
+salvaged.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -72,7 +74,9 @@ def end(
 
 
 def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
-    """An agent's commit arrived: it is what its lease, if it lives, has to show should the agent never come back."""
+    """An agent's commit arrived: it is what its lease, if it lives, has to show should the agent never come
+    back.
+    """
     for lease in lease_rows.open_ones(tx):
         if lease.agent == who.name and lease.repo == repo:
             lease_rows.put(tx, dataclasses.replace(lease, head=commit))
@@ -81,7 +85,9 @@ def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
 
 
 def find_untold(world: World) -> None:
-    """After a crash: what git has stored and no event tells of. The ref that a holder moved last is at what was uploaded last."""
+    """After a crash: what git has stored and no event tells of. The ref that a holder moved last is at what
+    was uploaded last.
+    """
     with world.store.read() as tx:
         leases = lease_rows.open_ones(tx)
     for lease in leases:
@@ -118,7 +124,9 @@ def called(
 
 
 def listed_tools(world: World, who: Principal) -> None:
-    """The session's program has seen our tools: a program that never does works without them and must be stopped."""
+    """The session's program has seen our tools: a program that never does works without them and must be
+    stopped.
+    """
     with world.store.write() as tx:
         if (
             who.session is not None
@@ -132,7 +140,8 @@ def listed_tools(world: World, who: Principal) -> None:
 def facts(world: World, id: str) -> dict | None:
     """A session as whoever watches it has to know it; None for an unknown one.
 
-    `leases`: how many it held. `quiet_s`: since it last called a tool or asked a model. `waiting_for_quota`: the pause it is in, or left in.
+    `leases`: how many it held. `quiet_s`: since it last called a tool or asked a model. `waiting_for_quota`:
+    the pause it is in, or left in.
     """
     with world.store.read() as tx:
         session = people.session(tx, id)

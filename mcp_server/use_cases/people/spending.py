@@ -17,7 +17,8 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import MS_PER_MINUTE, World
 
-GRACE_MS = 120_000  # for the harness to end a session over its budget and to save its work; then its lease ends anyhow
+# for the harness to end a session over its budget and to save its work; then its lease ends anyhow
+GRACE_MS = 120_000
 NO_BUDGET = Budget()
 
 
@@ -167,7 +168,9 @@ def over_of_session(world: World, session: people.SessionRow) -> dict | None:
 
 
 def give_back(world: World, tx: Tx, lease: Lease, over: Standing) -> None:
-    """The task goes back, with the reason: to be claimed again, unless it is the task itself that used up its budget."""
+    """The task goes back, with the reason: to be claimed again, unless it is the task itself that used up its
+    budget.
+    """
     event = TaskEvent.BLOCK if over.scope is Scope.TASK else TaskEvent.LEASE_LOST
     leasing.end(world, tx, lease, "budget", event, why=f"budget: {over.sentence()}")
 
@@ -240,7 +243,9 @@ def report(world: World) -> dict[str, Any]:
 
 
 def _landed(tx: Tx) -> list[dict]:
-    """Every request made under a task since it landed last, by whomever, went into its landing: failed attempts too."""
+    """Every request made under a task since it landed last, by whomever, went into its landing: failed
+    attempts too.
+    """
     found, since = [], {}
     for one in submission_rows.landed(tx):
         ended = one.ended_ms or one.submitted_ms

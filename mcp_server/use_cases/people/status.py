@@ -69,7 +69,9 @@ def status(world: World) -> dict:
 
 
 def warnings(world: World) -> list[str]:
-    """What people should mend though it stops nothing: flaky cases that no suite has. A command suite's are known once main is measured."""
+    """What people should mend though it stops nothing: flaky cases that no suite has. A command suite's are
+    known once main is measured.
+    """
     found = []
     for name, suite in world.config.suites.items():
         if suite.flaky and (known := _case_ids(world, name)):

@@ -20,10 +20,11 @@ def issue(world: World, by: Principal, agent: str) -> tuple[str, int]:
 
 
 def revoke(world: World, by: Principal, id: int, *, keeps_lease: bool = False) -> dict | None:
-    """{"agent", "ended", "pinned"}: the tasks whose leases ended, and those in the gate, which end with a refusal; None: no such live token.
+    """{"agent", "ended", "pinned"}: the tasks whose leases ended, and those in the gate, which end with a
+    refusal; None: no such live token.
 
-    A lease ends with the last token of its holder, its uploads kept as salvage. `keeps_lease` is for a client that hands its
-    own token in, as one on stdio does at its end: it may be back in a moment.
+    A lease ends with the last token of its holder, its uploads kept as salvage. `keeps_lease` is for a client
+    that hands its own token in, as one on stdio does at its end: it may be back in a moment.
     """
     with world.store.write() as tx:
         world = world.at_one_moment()

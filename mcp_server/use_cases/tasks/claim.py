@@ -1,6 +1,7 @@
 """`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin.
 
-Decided in a transaction (`claim`), and told once that is durable (`answer`), which looks at the repository too.
+Decided in a transaction (`claim`), and told once that is durable (`answer`), which looks at the repository
+too.
 """
 
 import dataclasses
@@ -29,7 +30,9 @@ NOTE_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Claimed:
-    """`now_ms`: when it was decided. What is told is told of that moment: by a later one the lease may be over."""
+    """`now_ms`: when it was decided. What is told is told of that moment: by a later one the lease may be
+    over.
+    """
 
     task: Task
     lease: Lease
@@ -99,10 +102,11 @@ def _grant(world: World, tx: Tx, who: Principal, task: Task) -> Lease:
 
 
 def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
-    """The lease that the agent holds already. In a new session it goes over to that, with what was uploaded as salvage.
+    """The lease that the agent holds already. In a new session it goes over to that, with what was uploaded
+    as salvage.
 
-    An earlier session leaves a lease behind only while it is in the gate; were it to keep it, a refusal would end the
-    lease under the hands of the new session.
+    An earlier session leaves a lease behind only while it is in the gate; were it to keep it, a refusal would
+    end the lease under the hands of the new session.
     """
     if lease.session == who.session:
         return lease
@@ -166,7 +170,9 @@ def _check(task: Task, fence: int) -> str:
 
 
 def _failing(world: World, task: Task, base: str) -> list[str]:
-    """The task's named cases that do not pass on main, as far as main has been measured; those of another suite than its own by `SUITE:ID`."""
+    """The task's named cases that do not pass on main, as far as main has been measured; those of another
+    suite than its own by `SUITE:ID`.
+    """
     failing: list[str] = []
     for suite in world.suites_of(task.repo) if task.cases else ():
         globs = case_globs.of_suite(task.cases, suite, task.suite)

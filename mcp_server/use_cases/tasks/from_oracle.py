@@ -1,4 +1,6 @@
-"""`harness tasks from-oracle`: the causes of what fails on main become tasks, and those whose cases all pass are closed."""
+"""`harness tasks from-oracle`: the causes of what fails on main become tasks, and those whose cases all pass
+are closed.
+"""
 
 import dataclasses
 
@@ -20,7 +22,9 @@ from mcp_server.world import World
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """`module` is for causes that point to none; `limit` is the number of tasks made at most, over all suites."""
+    """`module` is for causes that point to none; `limit` is the number of tasks made at most, over all
+    suites.
+    """
 
     suites: tuple[str, ...]
     module: str | None = None
@@ -29,7 +33,9 @@ class Wish:
 
 
 def from_oracle(world: World, who: Principal, wish: Wish) -> dict | Refused:
-    """Makes and closes tasks by the runs on main; {"running": {suite: job}} where one is not there yet: wait for it and ask again."""
+    """Makes and closes tasks by the runs on main; {"running": {suite: job}} where one is not there yet: wait
+    for it and ask again.
+    """
     if wish.module is not None and wish.module not in world.config.modules:
         known = ", ".join(world.config.modules)
         return Refused(
@@ -58,7 +64,9 @@ def from_oracle(world: World, who: Principal, wish: Wish) -> dict | Refused:
 
 
 def _on_main(world: World, suite: str) -> job_rows.Job:
-    """The run of a suite on main, whose outcomes are written down as main's: who claims a task sees which of its cases fail."""
+    """The run of a suite on main, whose outcomes are written down as main's: who claims a task sees which of
+    its cases fail.
+    """
     main = world.main(world.config.suites[suite].repo)
     if baseline.known(world, suite, main) is None:
         return baseline.measure(world, suite, main, again_before_ms=0)

@@ -1,4 +1,6 @@
-"""Leases over their life: expiry, renewal by activity, their end, and what they leave behind for the next holder."""
+"""Leases over their life: expiry, renewal by activity, their end, and what they leave behind for the next
+holder.
+"""
 
 import dataclasses
 
@@ -37,7 +39,9 @@ def expire(world: World) -> bool:
 
 
 def renew(world: World, tx: Tx, who: Principal) -> None:
-    """Any call by the holder renews: an agent that works loses nothing, one that is gone holds nothing for long."""
+    """Any call by the holder renews: an agent that works loses nothing, one that is gone holds nothing for
+    long.
+    """
     for lease in live(world, tx):
         if lease.agent == who.name and not lease.pinned:
             renewed = core.renewed(lease, world.now_ms(), world.lease_ms)
@@ -92,7 +96,9 @@ def find_unkept(world: World) -> None:
 
 
 def keep_salvage(world: World) -> None:
-    """Gives every salvaged commit its ref. Repeatable; the commit itself is already held by the agent's own ref."""
+    """Gives every salvaged commit its ref. Repeatable; the commit itself is already held by the agent's own
+    ref.
+    """
     for ref, (name, commit) in list(world.unkept.items()):
         repo = world.repos[name]
         if repo.tip(ref) != commit:
@@ -108,7 +114,9 @@ def move(world: World, tx: Tx, task: Task, agent: str | None) -> None:
 
 
 def holder_is_gone(tx: Tx, lease: Lease) -> bool:
-    """Whether the session that took the lease has ended; of a client without one, whether no token of its name is left."""
+    """Whether the session that took the lease has ended; of a client without one, whether no token of its
+    name is left.
+    """
     if lease.session is None:
         return lease.agent not in people.connected(tx)
     session = people.session(tx, lease.session)

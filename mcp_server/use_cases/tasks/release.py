@@ -90,7 +90,9 @@ def is_told_at_once(world: World, _released: dict) -> bool:
 
 
 def answer(world: World, released: dict) -> dict:
-    """What the holder is told, once it is durable: what it uploaded is kept. Nobody waits for it: a lease in the gate is not released."""
+    """What the holder is told, once it is durable: what it uploaded is kept. Nobody waits for it: a lease in
+    the gate is not released.
+    """
     faults.reached("release.committed")
     leasing.keep_salvage(world)
     return released

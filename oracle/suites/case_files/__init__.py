@@ -1,4 +1,6 @@
-"""Owns how case files become cases: every problem at once, each naming file and line; a bad file never yields a case."""
+"""Owns how case files become cases: every problem at once, each naming file and line; a bad file never yields
+a case.
+"""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,12 +37,15 @@ class BadCases(ValueError):
 
 
 def format_of(path: str) -> ModuleType:
-    """The format of this path in a differential suite; a format is a module with `read(text)` and `pieces(input)`."""
+    """The format of this path in a differential suite; a format is a module with `read(text)` and
+    `pieces(input)`.
+    """
     return FORMATS.get(_suffix(path), plain)
 
 
 def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Suite) -> list[Case]:
-    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every problem.
+    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every
+    problem.
 
     The suite's kind says how a file is read: each as .slt for sqllogictest, else by its suffix.
     """
@@ -68,7 +73,8 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Sui
 
 
 def together(suite: Suite, cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
-    """The ids that have to run for the chosen ones to mean something: with one record of a sqllogictest file, all of it.
+    """The ids that have to run for the chosen ones to mean something: with one record of a sqllogictest file,
+    all of it.
 
     The records of a file are asked of one process, so that each finds what those before it have made.
     """
@@ -80,7 +86,9 @@ def together(suite: Suite, cases: Sequence[Case], chosen: Collection[str]) -> li
 
 
 def given(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
-    """By case, what its answer depends on: its input, and with sqllogictest (whole files of cases) all records up to it."""
+    """By case, what its answer depends on: its input, and with sqllogictest (whole files of cases) all
+    records up to it.
+    """
     if suite.kind != SQLLOGICTEST:
         return {case.id: case.input for case in cases}
     files: dict[str, Any] = {}

@@ -1,4 +1,6 @@
-"""Owns how one file holds several cases: a line `-- case: NAME` begins each; without one, the file is one case."""
+"""Owns how one file holds several cases: a line `-- case: NAME` begins each; without one, the file is one
+case.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +15,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Section:
-    """A named stretch of a file, or the problem that keeps it from being one; `line` is where a reader finds it."""
+    """A named stretch of a file, or the problem that keeps it from being one; `line` is where a reader finds
+    it.
+    """
 
     name: str
     text: str

@@ -1,4 +1,6 @@
-"""Owns the .sql format: a case is a script; its pieces are its statements, split and ended as sqlite3's shell does."""
+"""Owns the .sql format: a case is a script; its pieces are its statements, split and ended as sqlite3's shell
+does.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +8,8 @@ from dataclasses import replace
 
 from oracle.suites.case_files import sections
 
-# A token is a string, quoted name, comment, or one other character; an unclosed one runs to the end of the text.
+# A token is a string, quoted name, comment, or one other character; an unclosed one runs to the end of the
+# text.
 TOKEN = re.compile(
     r"'(?:[^']|'')*(?:'|\Z)"
     r'|"(?:[^"]|"")*(?:"|\Z)'
@@ -89,7 +92,9 @@ def _statement_end(text: str, start: int) -> int:
 
 
 def _depth(depth: int, token: str, text: str, start: int) -> int:
-    """Inside CREATE TRIGGER, `;` ends the statement only after the END of its BEGIN; CASE has an END of its own."""
+    """Inside CREATE TRIGGER, `;` ends the statement only after the END of its BEGIN; CASE has an END of its
+    own.
+    """
     word = token.lower()
     if word not in ("begin", "case", "end") or not TRIGGER.match(_head(text, start)):
         return depth

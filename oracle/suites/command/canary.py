@@ -1,7 +1,8 @@
-"""Owns the canaries of a command suite: two tests under random names, of which one must fail and one must pass.
+"""Owns the canaries of a command suite: two tests under random names, of which one must fail and one must
+pass.
 
-Rule: where tested code shares a process with its tests, a run is worth what its canaries show: missing or wrong, and no
-test of that run counts. They are in the box's own copy of the tree only, and in no outcome.
+Rule: where tested code shares a process with its tests, a run is worth what its canaries show: missing or
+wrong, and no test of that run counts. They are in the box's own copy of the tree only, and in no outcome.
 """
 
 import hashlib
@@ -82,7 +83,9 @@ def has(suite: Suite) -> bool:
 
 
 def hatch(suite: Suite, secret: str) -> Canary | None:
-    """The canary of one run, its names made from a `secret` that nobody could know before; None where the suite has none."""
+    """The canary of one run, its names made from a `secret` that nobody could know before; None where the
+    suite has none.
+    """
     if suite.canary is None or not has(suite):
         return None
     names = {key: _word(f"{key} {secret}") for key in ("name", "passes", "fails")}

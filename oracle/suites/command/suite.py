@@ -1,4 +1,5 @@
-"""Owns the verdict on a project's own tests: what its command told, what its canaries showed, and what main runs.
+"""Owns the verdict on a project's own tests: what its command told, what its canaries showed, and what main
+runs.
 
 Rule: a run that was meddled with passes no test, and a test that main runs and this run does not has failed.
 """
@@ -33,8 +34,8 @@ def judge(
 ) -> Verdict:
     """The verdict, from how the command ended; None = it was never seen to end.
 
-    `planted` is the canary that was in the tree of that run. Where only the exit status counts, `ended` is the run without
-    the canary and `sabotaged` the one with it. `on_main` names the tests that main runs.
+    `planted` is the canary that was in the tree of that run. Where only the exit status counts, `ended` is
+    the run without the canary and `sabotaged` the one with it. `on_main` names the tests that main runs.
     """
     if build is not None and build.exit != 0:
         return verdict.build_failed([Case(name, "", "", 0) for name in on_main or (COMMAND,)], build)
@@ -79,7 +80,9 @@ def _unmoved(ended: CommandResult, sabotaged: CommandResult | None) -> str:
 
 
 def unseen(suite: Suite, plain: CommandResult, planted: Canary, ended: CommandResult | None) -> str:
-    """Why the canary could not do its part on main, whose run without it was `plain`, and what to mend; "" when it can."""
+    """Why the canary could not do its part on main, whose run without it was `plain`, and what to mend; ""
+    when it can.
+    """
     if ended is None:
         return "with it the command took down the process that ran it"
     if ended.unplanted:
@@ -121,7 +124,9 @@ def _named(missing: list[str]) -> str:
 def _fooled(
     told: TestReport, missing: list[str], fooled: str, ended: CommandResult, build: Built | None
 ) -> Verdict:
-    """No test of such a run counts. What failed in it by itself is shown, for it may be what cut the run short."""
+    """No test of such a run counts. What failed in it by itself is shown, for it may be what cut the run
+    short.
+    """
     failed = {name: "fail" for name, outcome in told.outcomes.items() if outcome != "pass"} or {
         COMMAND: "fail"
     }

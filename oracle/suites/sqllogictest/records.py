@@ -1,10 +1,11 @@
 """Owns the .slt format of SQLite's sqllogictest: records in, each with what its file expects of the answer.
 
-Source: "Test-Script Format" in about.wiki and src/sqllogictest.c of https://www.sqlite.org/sqllogictest. Records are parted by
-blank lines; a line that begins with `#` is no line at all; a carriage return at a line's end is left out. From later runners
-(sqllogictest-rs, DuckDB) come `statement count N`, a message after `statement error` (a regular expression on its line, or
-a text after `----`) and rows written as one line with tabs. Everything else is a problem, never a guess.
-A hash is recognised by its form, so `hash-threshold` has nothing left to say but whether it is a number.
+Source: "Test-Script Format" in about.wiki and src/sqllogictest.c of https://www.sqlite.org/sqllogictest.
+Records are parted by blank lines; a line that begins with `#` is no line at all; a carriage return at a
+line's end is left out. From later runners (sqllogictest-rs, DuckDB) come `statement count N`, a message after
+`statement error` (a regular expression on its line, or a text after `----`) and rows written as one line with
+tabs. Everything else is a problem, never a guess. A hash is recognised by its form, so `hash-threshold` has
+nothing left to say but whether it is a number.
 """
 
 import hashlib
@@ -39,7 +40,9 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a record expects. `kind` is ok, error, count or query; `hashed` is the count and the md5 instead of `values`."""
+    """What a record expects. `kind` is ok, error, count or query; `hashed` is the count and the md5 instead
+    of `values`.
+    """
 
     kind: str
     types: str = ""
@@ -65,7 +68,9 @@ class Expected:
         return "\n".join([self.header, RESULTS, *results]) if results else self.header
 
     def in_order(self, values: Sequence[str]) -> list[str]:
-        """Values of rows, one after another, as the sort mode wants them: compared byte by byte, as strcmp does."""
+        """Values of rows, one after another, as the sort mode wants them: compared byte by byte, as strcmp
+        does.
+        """
         width = {"rowsort": len(self.types), "valuesort": 1}.get(self.sort, 0)
         if not width:
             return list(values)
@@ -240,7 +245,9 @@ def _values(results: list[Line], width: int) -> tuple[str, ...]:
 
 
 def _agrees(expected: Expected, number: int, labels: dict[str, tuple[int, str]], suite: Suite) -> None:
-    """Queries of one label have the same results, also those that are skipped; with a reference, results do not count."""
+    """Queries of one label have the same results, also those that are skipped; with a reference, results do
+    not count.
+    """
     if not expected.label or suite.reference:
         return
     first, digest = labels.setdefault(expected.label, (number, expected.digest()))

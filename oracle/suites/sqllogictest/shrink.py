@@ -1,7 +1,7 @@
 """Owns making a failing .slt record small: which of the records before it the difference needs.
 
-Rule: only where there is a reference to ask, or where the engine gave no answer at all. What the file expects holds after all
-of the records before it, and after no others.
+Rule: only where there is a reference to ask, or where the engine gave no answer at all. What the file expects
+holds after all of the records before it, and after no others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,9 @@ from oracle.suites.case_files.sql import ended
 
 
 class RecordTrials:
-    """Runs the failing record after fewer and fewer of the records before it; its input is then a script for a shell."""
+    """Runs the failing record after fewer and fewer of the records before it; its input is then a script for
+    a shell.
+    """
 
     least = 0
 

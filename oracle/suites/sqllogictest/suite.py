@@ -1,6 +1,7 @@
 """Owns the answers to .slt records: what an engine said -> values as the format writes them -> right or not.
 
-Rule: what stands in the file and what each engine said goes the same way, and is written, sorted and hashed alike.
+Rule: what stands in the file and what each engine said goes the same way, and is written, sorted and hashed
+alike.
 """
 
 import json
@@ -32,7 +33,9 @@ There = Callable[[Sequence[Case]], Mapping[str, Answer]]
 
 @dataclass(frozen=True)
 class Record:
-    """What one process of an engine is asked. `counted` asks for the number of rows that the statement changed."""
+    """What one process of an engine is asked. `counted` asks for the number of rows that the statement
+    changed.
+    """
 
     id: str
     sql: str
@@ -53,7 +56,8 @@ def _record(case: Case, protocol: str) -> Record:
 
 
 def whole_files(there: There, everything: Sequence[Case]) -> There:
-    """Asks for whole files whatever is asked for, and once more, alone, for a file that was left without an answer.
+    """Asks for whole files whatever is asked for, and once more, alone, for a file that was left without an
+    answer.
 
     A record of such a file that is left without one again took its executor down.
     """
@@ -86,11 +90,14 @@ def _by_file(cases: Iterable[Case]) -> dict[str, list[Case]]:
     return files
 
 
-# -- what an engine said ----------------------------------------------------------------------------------------
+# -- what an engine said
+# ----------------------------------------------------------------------------------------
 
 
 def answer(suite: Suite, case: Case, said: Answer) -> Answer:
-    """What the box heard, as an answer in the file's terms: values one a line, sorted; or an error, or a misfit."""
+    """What the box heard, as an answer in the file's terms: values one a line, sorted; or an error, or a
+    misfit.
+    """
     expected = Expected.of(case.expect)
     if said.crash() is not None:
         return replace(said, output=printable(said.output, original=False, keep="\n"))
@@ -174,7 +181,8 @@ def _is_original(suite: Suite, expected: Expected) -> bool:
     return suite.reference is None and all(value.isascii() for value in expected.values)
 
 
-# -- right or wrong ---------------------------------------------------------------------------------------------
+# -- right or wrong
+# ---------------------------------------------------------------------------------------------
 
 
 def expectations(suite: Suite, cases: Iterable[Case]) -> dict[str, Answer]:
@@ -193,7 +201,9 @@ def _expectation(suite: Suite, expected: Expected) -> Answer:
 
 
 def judge(suite: Suite) -> Judge:
-    """Judges by the files, or by the reference where the suite has one; then it has to agree with itself under each label."""
+    """Judges by the files, or by the reference where the suite has one; then it has to agree with itself
+    under each label.
+    """
 
     def judged(pairs: Sequence[Pair]) -> list[str | None]:
         if suite.reference:

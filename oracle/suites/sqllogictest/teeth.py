@@ -1,6 +1,7 @@
 """Owns the wrong engines that are planted in a sqllogictest suite, and how they are judged.
 
-Rule: what an engine would say goes the way of every answer. Most are computed, since as processes they would only hang.
+Rule: what an engine would say goes the way of every answer. Most are computed, since as processes they would
+only hang.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,9 @@ def one_in_fifty_wrong(cases: Sequence[Case], right: Mapping[str, Answer]) -> di
 
 
 def knowing(judge: Judge) -> Judge:
-    """Judges answers that were made from the right ones: a hash stands there in the place of the values that only a process has."""
+    """Judges answers that were made from the right ones: a hash stands there in the place of the values that
+    only a process has.
+    """
 
     def judged(pairs: Sequence[Pair]) -> list[str | None]:
         return [

@@ -1,8 +1,9 @@
 """Owns how a value stands in the results of a .slt record.
 
-Source: sqliteQuery() in src/slt_sqlite.c of https://www.sqlite.org/sqllogictest, but for three things: an integer has all its 64
-bits; an error while rows are read is an error; and where a reference judges, or a file has text that is not ASCII, text stays
-what it is: it becomes neither `@` nor, in a column of numbers, the number that it begins with.
+Source: sqliteQuery() in src/slt_sqlite.c of https://www.sqlite.org/sqllogictest, but for three things: an
+integer has all its 64 bits; an error while rows are read is an error; and where a reference judges, or a file
+has text that is not ASCII, text stays what it is: it becomes neither `@` nor, in a column of numbers, the
+number that it begins with.
 """
 
 import math

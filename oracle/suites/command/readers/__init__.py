@@ -1,6 +1,7 @@
 """Owns what a project's own test command said, in whichever form: outcomes by test. One file for each form.
 
-Rule: what was skipped did not run, what contradicts itself is a failure, and where nothing ran there is nothing to judge.
+Rule: what was skipped did not run, what contradicts itself is a failure, and where nothing ran there is
+nothing to judge.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,9 @@ def is_test(name: str) -> bool:
 
 
 def read(results: str | None, ended: CommandResult) -> TestReport:
-    """What the command said, in the form that the suite names: None, "tap", "pytest", "cargo", "go" or a JUnit XML file."""
+    """What the command said, in the form that the suite names: None, "tap", "pytest", "cargo", "go" or a
+    JUnit XML file.
+    """
     told = _READERS.get(results, junit.read)(ended)
     if told.problem:
         return told

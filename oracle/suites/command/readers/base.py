@@ -11,7 +11,9 @@ MESSAGE_CHARS_MAX = 2_000
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How the command ended; `collected` is the results file, None where there is none. `unplanted`: its canary found no place."""
+    """How the command ended; `collected` is the results file, None where there is none. `unplanted`: its
+    canary found no place.
+    """
 
     exit: int
     output: str = ""

@@ -1,7 +1,8 @@
-"""Reads what `cargo test` prints: the lines of libtest, of as many test programs as there are, doc tests among them.
+"""Reads what `cargo test` prints: the lines of libtest, of as many test programs as there are, doc tests
+among them.
 
-Rule: a program that announces its tests must end with a summary that agrees with the lines before it: one that leaves by
-`exit(0)` in the middle of its tests has succeeded as far as cargo knows.
+Rule: a program that announces its tests must end with a summary that agrees with the lines before it: one
+that leaves by `exit(0)` in the middle of its tests has succeeded as far as cargo knows.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Reads what `go test -v` prints, and `go test -json`, which is the same text in pieces (cmd/test2json).
 
-Rule: a package whose end is missing, or a test that began and did not end, failed; without -v a package is the test.
+Rule: a package whose end is missing, or a test that began and did not end, failed; without -v a package is
+the test.
 """
 
 import json

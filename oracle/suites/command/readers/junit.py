@@ -1,6 +1,7 @@
 """Reads JUnit XML, as pytest, gotestsum, nextest, surefire and many others write it.
 
-Rule: a file that declares entities is none; suites that count failures which no test shows contradict themselves.
+Rule: a file that declares entities is none; suites that count failures which no test shows contradict
+themselves.
 """
 
 import xml.etree.ElementTree as ElementTree

@@ -1,4 +1,5 @@
-"""Reads TAP (testanything.org, version 13 and 14); subtests (indented) count through the line of their parent.
+"""Reads TAP (testanything.org, version 13 and 14); subtests (indented) count through the line of their
+parent.
 
 Rule: without a plan, or with one that was not kept, tests may be missing, and that is a failure.
 """
