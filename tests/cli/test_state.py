@@ -38,8 +38,8 @@ def test_a_run_that_said_goodbye_is_not_stale(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_is_found_by_the_next(tmp_path: Path) -> None:
     dies = (
-        "import os, sys, pathlib; from harness.run.state import State, RunFile\n"
-        "with State(pathlib.Path(sys.argv[1])).hold() as hold:\n"
+        "import os, sys, pathlib; from harness.run.state import StateDirectory, RunFile\n"
+        "with StateDirectory(pathlib.Path(sys.argv[1])).hold() as hold:\n"
         "    hold.announce(RunFile(os.getpid(), 5)); os._exit(9)"
     )
     sources = Path(__file__).resolve().parents[2]

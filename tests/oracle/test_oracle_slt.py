@@ -503,7 +503,7 @@ def test_the_scripts_that_become_one_in_the_box_share_no_name():
         name: {made for node in tree.body for made in made_by(node)} - {"main"}
         for name, tree in trees.items()
     }
-    assert "Engine" in names["session"] and "Slot" in names["batch"]
+    assert "EngineProcess" in names["session"] and "Slot" in names["batch"]
     assert (
         names["session"] & (names["batch"] | names["leftovers"])
         == names["batch"] & names["leftovers"]
