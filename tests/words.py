@@ -40,10 +40,17 @@ def _defined(tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_empty(node.attr):
             yield node.lineno, node.attr
         elif isinstance(node, ast.ClassDef):
-            for field in node.body:
-                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                    if _is_empty(field.target.id):
-                        yield field.lineno, field.target.id
+            yield from _empty_fields(node)
+
+
+def _empty_fields(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
+    for field in node.body:
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and _is_empty(field.target.id)
+        ):
+            yield field.lineno, field.target.id
 
 
 def _long_lived(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -31,7 +31,7 @@ MEMORY_MB = 256
 NAME = "runner-1"  # of every runner: each host calls its first one so
 # how long a case takes that begins with "slow": an argument that no other process on the machine has
 SLOW_S = f"1.0{os.getpid():07}"
-SERVER = f"import sys; from mcp_server.use_cases import oracle_jobs; oracle_jobs.LOST_MS = {LOST_MS}; from mcp_server.__main__ import main; sys.exit(main())"
+SERVER = f"import sys; from mcp_server.use_cases.oracle import jobs; jobs.LOST_MS = {LOST_MS}; from mcp_server.__main__ import main; sys.exit(main())"
 RUNNER = "import sys; sys.path.insert(0, sys.argv[1]); import judged; judged.serve(*sys.argv[2:])"
 CONFIG = """\
 [run]

@@ -60,8 +60,7 @@ class Stand:
 
     def everything(self) -> tuple[dict[str, str], str, set[str]]:
         """All refs, what git counts of the objects, and every file of the repository."""
-        files = {str(path.relative_to(self.bare)) for path in self.bare.rglob("*") if path.is_file()}
-        return self.refs(), self.git("count-objects", "-v"), files
+        return self.refs(), self.git("count-objects", "-v"), toy.files_below(self.bare)
 
     def entries(self, tree: str) -> list[tuple[bytes, bytes, str]]:
         """(mode, name, id) of a tree of the server's."""

@@ -25,6 +25,8 @@ from mcp_server.repos import repository as git
 from mcp_server.repos import settings
 from mcp_server.repos.repository import Repository
 
+from . import toy
+
 ZERO, ONE = "0" * 40, "1" * 40
 BOUND_S = 20.0
 CUT_OFF = 0  # instead of a status: the answer had no end
@@ -149,7 +151,7 @@ def clone(served: Served, tmp_path: Path) -> Path:
 
 def stored(repo: Repository) -> set[str]:
     """Every file of the repository: refs, packs, loose objects, leftovers."""
-    return {str(path.relative_to(repo.path)) for path in repo.path.rglob("*") if path.is_file()}
+    return toy.files_below(repo.path)
 
 
 def everything(repo: Repository) -> tuple[dict[str, str], set[str]]:

@@ -6,6 +6,7 @@ and the real oracle.
 """
 
 import io
+import os
 import subprocess
 import tarfile
 import tempfile
@@ -66,6 +67,12 @@ priority = {priority}
 MAIN = """for part in shout count; do [ -f $part/filter ] && . ./$part/filter; done
 tr "${FROM:-x}" "${TO:-x}"
 """
+
+
+def files_below(root: Path) -> set[str]:
+    """Every file below `root`, by its path from there; what a running git takes away meanwhile is not among them."""
+    places = ((Path(place), names) for place, _, names in os.walk(root))
+    return {str((place / name).relative_to(root)) for place, names in places for name in names}
 
 
 def task(
