@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from mcp_server.audit import Audit
 from mcp_server.bell import Bell
 from mcp_server.config import Config
+from mcp_server.core.principal import Principal
 from mcp_server.core.role import Role
-from mcp_server.edge.auth import Principal
 from mcp_server.models.accounts import Accounts
 from mcp_server.models.ledger import Ledger
 from mcp_server.repos.held_out import HeldOut

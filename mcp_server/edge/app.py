@@ -25,8 +25,9 @@ from mcp_server import faults
 from mcp_server.audit import Audit, SigningKey
 from mcp_server.bell import Bell
 from mcp_server.config import Config
-from mcp_server.edge import auth, caretaker
-from mcp_server.edge.auth import Authenticated, Principal
+from mcp_server.core.principal import ADMIN, AGENT, RUNNER, Principal
+from mcp_server.edge import caretaker
+from mcp_server.edge.auth import Authenticated
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress import proxy as egress
 from mcp_server.edge.git_http import routes as git_http
@@ -41,7 +42,7 @@ from mcp_server.repos.repository import Repository
 from mcp_server.store import CommitGroup, Store, Unwritable, meta, people
 from mcp_server.use_cases.oracle import baseline, case_sets, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.people import events, model_requests, sessions, spending, status
+from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending, status
 from mcp_server.use_cases.tasks import from_oracle, leasing, planning
 from mcp_server.world import World
 from oracle.suites.case_files import BadCases, CaseProblem
@@ -94,8 +95,8 @@ def open_world(
     world.accounts.by_name.update(accounts)
     model_requests.load(world)
     tip_check.load(world)
-    for role in (auth.ADMIN, auth.RUNNER):
-        auth.role_token(store, state.root / "tokens" / role, role, now_ms())
+    for role in (ADMIN, RUNNER):
+        credentials.write_role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)
     faults.reached("start.imported")
     world = _with_cases(world)
@@ -228,7 +229,7 @@ class AgentsOnly:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["principal"].role != auth.AGENT:
+        if scope["type"] == "http" and scope["principal"].role != AGENT:
             answer = JSONResponse(
                 {
                     "error": "forbidden",

@@ -1,69 +1,15 @@
-"""Who is calling: a bearer token becomes a Principal in one place, for every route. Nothing else tells who
-someone is.
-"""
-
-import hashlib
-import os
-import secrets
-from dataclasses import dataclass
-from pathlib import Path
+"""Who is calling: every request's bearer token becomes a principal here, before any route sees the request."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server.store import Store, Tx, people
+from mcp_server.store import Store
+from mcp_server.use_cases.people import credentials
 
-AGENT, RUNNER, ADMIN = "agent", "runner", "admin"
 OPEN_PATHS = frozenset({"/health"})
 MODELS = "/llm/"  # model clients send their token where their vendor expects its key
 KEY_HEADERS = ("x-api-key", "x-goog-api-key")
-
-
-@dataclass(frozen=True)
-class Principal:
-    """`name` is the agent's name, or the role's for the operator and the runner."""
-
-    name: str
-    role: str
-    session: str | None = None
-
-
-def hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def issue(tx: Tx, name: str, role: str, now_ms: int, *, session: str | None = None) -> str:
-    """A new token; only its hash is kept, so this is the one time it can be read."""
-    token = f"hs_{secrets.token_urlsafe(32)}"
-    people.add_token(tx, sha256=hashed(token), name=name, role=role, session=session, now_ms=now_ms)
-    return token
-
-
-def role_token(store: Store, path: Path, role: str, now_ms: int) -> None:
-    """Makes the operator's or the runner's token file where there is none, or where the database does not
-    know it.
-    """
-    if path.exists():
-        with store.read() as tx:
-            if people.token_by_hash(tx, hashed(path.read_text().strip())) is not None:
-                return
-    with store.write() as tx:
-        token = issue(tx, role, role, now_ms)
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token + "\n")
-
-
-def principal_of(store: Store, token: str, door: str | None) -> Principal | None:
-    """The token's holder, or None: unknown, revoked, or used through another session's door."""
-    with store.read() as tx:
-        found = people.token_by_hash(tx, hashed(token))
-    if found is None or found.revoked_ms is not None:
-        return None
-    if door is not None and found.session != door:
-        return None
-    return Principal(found.name, found.role, found.session)
 
 
 class Authenticated:
@@ -79,7 +25,7 @@ class Authenticated:
         token = _token(Request(scope))
         door = (scope.get("state") or {}).get("door")
         # One indexed look-up of some 50 microseconds: cheaper than a hop to a thread.
-        who = principal_of(self._store, token, door) if token else None
+        who = credentials.principal_of(self._store, token, door) if token else None
         if who is None and scope["path"].startswith(MODELS):
             # The one shape that the clients of all vendors can read.
             told = {

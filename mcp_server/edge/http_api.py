@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mcp_server.core.principal import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
-from mcp_server.edge.auth import ADMIN, RUNNER, Principal
 from mcp_server.edge.doors import Doors
 from mcp_server.store import people
 from mcp_server.use_cases.memory import reports

@@ -30,9 +30,9 @@ from mcp_server.bell import Bell
 from mcp_server.core import lease as core
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.paths import overlap_any
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.edge import app
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows

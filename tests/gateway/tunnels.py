@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from mcp_server.config import Egress
-from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress.proxy import EgressLimits, Proxy
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from mcp_server import config
 from mcp_server.bell import Bell
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.edge import app
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.repos.repository import Repository
 from mcp_server.store import Tx, meta

@@ -11,8 +11,8 @@ from typing import Any
 
 from mcp_server.core import schedule
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.task import Task
-from mcp_server.edge.auth import Principal
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta
 from mcp_server.store import submissions as rows

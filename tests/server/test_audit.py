@@ -18,8 +18,8 @@ from mcp_server import config
 from mcp_server.audit import redacted
 from mcp_server.bell import Bell
 from mcp_server.core import chain
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge import app
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases.people import events
 from mcp_server.use_cases.tasks import leasing

@@ -20,9 +20,9 @@ import pytest
 
 from mcp_server import config
 from mcp_server.bell import Bell
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.edge import app
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows

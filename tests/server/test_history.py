@@ -16,9 +16,9 @@ from mcp_server.bell import Bell
 from mcp_server.config import Budget
 from mcp_server.core.landing import SubmissionState
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import ADMIN, AGENT, Principal
 from mcp_server.core.task import Task, TaskState
 from mcp_server.edge import app
-from mcp_server.edge.auth import ADMIN, AGENT, Principal
 from mcp_server.models.budgets import Scope
 from mcp_server.store import Store, meta, people
 from mcp_server.store import jobs as job_rows

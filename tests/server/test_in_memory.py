@@ -12,7 +12,9 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server import config
 from mcp_server.bell import Bell
-from mcp_server.edge import app, auth
+from mcp_server.core.principal import AGENT
+from mcp_server.edge import app
+from mcp_server.use_cases.people import credentials
 
 from . import toy
 
@@ -27,7 +29,7 @@ async def _play(tmp_path: Path, mode: str) -> None:
     assert isinstance(loaded, config.Config)
     world = app.open_world(loaded, app.StateDir(tmp_path / "state"), Bell())
     with world.store.write() as tx:
-        tokens = {name: auth.issue(tx, name, auth.AGENT, world.now_ms()) for name in ("one", "two")}
+        tokens = {name: credentials.issue(tx, name, AGENT, world.now_ms()) for name in ("one", "two")}
     served = app.build(world)
     async with served.router.lifespan_context(served):
         assert (

@@ -22,8 +22,8 @@ import pytest
 
 from mcp_server import config
 from mcp_server.core.landing import SubmissionState as State
+from mcp_server.core.principal import AGENT
 from mcp_server.edge import app
-from mcp_server.edge.auth import AGENT
 from mcp_server.gate import Gate
 from mcp_server.store import events as event_rows
 from mcp_server.store import submissions as submission_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.core.landing import SubmissionState as State
-from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.gate import Gate
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases.landing import submit

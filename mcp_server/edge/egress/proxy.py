@@ -20,10 +20,10 @@ import h11
 from mcp_server.config import Egress
 from mcp_server.core import destination
 from mcp_server.core.destination import Destination, UnfitDestination
-from mcp_server.edge import auth
-from mcp_server.edge.auth import Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.egress import tunnel
 from mcp_server.edge.egress.tunnel import CHUNK_BYTES, Flow
+from mcp_server.use_cases.people import credentials
 from mcp_server.world import World
 
 HEAD_BYTES_MAX = 16 << 10
@@ -179,7 +179,7 @@ class Proxy:
         )
         token = _token(given)
         who = self._who_is(token, session) if token else None
-        return who if who is not None and who.role == auth.AGENT else None
+        return who if who is not None and who.role == AGENT else None
 
     async def _tunnel(self, client: _Client, who: Principal, request: h11.Request, flow: Flow) -> None:
         where = self._allowed(who, request)
@@ -279,7 +279,9 @@ def proxy(world: World) -> Proxy | None:
 
     if not world.config.egress.agents:
         return None
-    return Proxy(world.config.egress, lambda token, door: auth.principal_of(world.store, token, door), record)
+    return Proxy(
+        world.config.egress, lambda token, door: credentials.principal_of(world.store, token, door), record
+    )
 
 
 def _token(header: str) -> str:

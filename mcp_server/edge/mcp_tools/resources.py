@@ -16,7 +16,7 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.types import Resource
 
 from mcp_server.core import budget
-from mcp_server.edge.auth import Principal
+from mcp_server.core.principal import Principal
 from mcp_server.repos import trees
 from mcp_server.repos.trees import TreeEntry
 from mcp_server.use_cases.memory import reports

@@ -20,9 +20,9 @@ from pydantic import Field, ValidationError
 
 from mcp_server import faults
 from mcp_server.core import budget
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.edge.auth import Principal
 from mcp_server.edge.mcp_tools.resources import Resources
 from mcp_server.store import Tx, Unwritable
 from mcp_server.use_cases.landing import patching, submit

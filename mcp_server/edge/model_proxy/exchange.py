@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mcp_server.edge.auth import Principal
+from mcp_server.core.principal import Principal
 from mcp_server.edge.model_proxy.answer import ModelResponse, up_to_event_end
 from mcp_server.edge.model_proxy.patience import Patience
 from mcp_server.edge.model_proxy.upstream import Answering, Upstream, UpstreamFailed, UpstreamGone

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from mcp_server.edge.auth import Principal
+from mcp_server.core.principal import Principal
 from mcp_server.edge.model_proxy.answer import ModelResponse
 from mcp_server.models.accounts import Account, Wait
 from mcp_server.models.meter import Meter

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.edge.model_proxy.answer import ModelResponse
 from mcp_server.edge.model_proxy.exchange import Asking, Course, Exchange

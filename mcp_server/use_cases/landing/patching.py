@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from mcp_server.core import landing
 from mcp_server.core import lease as leases
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.edge.auth import Principal
 from mcp_server.repos.process import ZERO, GitOutputTooLarge
 from mcp_server.repos.quarantine import Quarantine, UnfitPatch, adopt, beside
 from mcp_server.store import leases as lease_rows

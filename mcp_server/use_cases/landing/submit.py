@@ -6,8 +6,8 @@ from mcp_server import faults
 from mcp_server.core import role
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import RETRYABLE, Code, Refused
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows

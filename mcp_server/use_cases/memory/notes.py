@@ -2,9 +2,9 @@
 
 from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import TaskState
-from mcp_server.edge.auth import Principal
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import reports as report_rows

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from mcp_server.core import budget
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task, TaskEvent
-from mcp_server.edge.auth import Principal
 from mcp_server.store import notes as note_rows
 from mcp_server.store import reports as rows
 from mcp_server.store import tasks as task_rows

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from mcp_server.core import case_globs, landing
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.edge.auth import Principal
 from mcp_server.repos import case_files
 from mcp_server.repos.process import GitOutputTooLarge
 from mcp_server.store import jobs as job_rows

@@ -5,7 +5,7 @@ for their account.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.models import under_way
 from mcp_server.models.apis import FREE
 from mcp_server.models.budgets import Scope, Spent

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from mcp_server import faults
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.task import TaskEvent
-from mcp_server.edge import auth
-from mcp_server.edge.auth import Principal
 from mcp_server.models.budgets import Scope
 from mcp_server.repos.repository import ZERO
 from mcp_server.store import Tx, people
@@ -16,7 +15,7 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as request_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import SessionRow
-from mcp_server.use_cases.people import spending
+from mcp_server.use_cases.people import credentials, spending
 from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
@@ -25,7 +24,7 @@ def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[SessionRo
     """A new session and its token."""
     with world.store.write() as tx:
         session = people.add_session(tx, agent=agent, kind=kind, door=door, now_ms=world.now_ms())
-        token = auth.issue(tx, agent, auth.AGENT, world.now_ms(), session=session.id)
+        token = credentials.issue(tx, agent, AGENT, world.now_ms(), session=session.id)
         world.record(tx, "session_started", agent=agent, session=session.id, agent_kind=kind, door=door)
     return session, token
 
@@ -98,7 +97,7 @@ def find_untold(world: World) -> None:
         )
         if last is None or last.commit == lease.head or last.moved_ms < lease.granted_ms:
             continue
-        who = Principal(lease.agent, auth.AGENT, lease.session)
+        who = Principal(lease.agent, AGENT, lease.session)
         with world.store.write() as tx:
             world.record(
                 tx,

@@ -5,9 +5,9 @@ from typing import Any
 
 from mcp_server.config import Budget
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import TaskEvent
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.models import budgets
 from mcp_server.models.budgets import MEASURES, NOTE_SHARE, Scope, Spent, Standing
 from mcp_server.store import Tx, people

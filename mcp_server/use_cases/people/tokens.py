@@ -1,10 +1,10 @@
 """Tokens of connected clients: issued to a name, revoked at once with all that was held by them."""
 
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.task import TaskEvent
-from mcp_server.edge import auth
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx, people
 from mcp_server.store.people import Token
+from mcp_server.use_cases.people import credentials
 from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
@@ -12,8 +12,8 @@ from mcp_server.world import World
 def issue(world: World, by: Principal, agent: str) -> tuple[str, int]:
     """A token for an agent without a session, and its number."""
     with world.store.write() as tx:
-        token = auth.issue(tx, agent, auth.AGENT, world.now_ms())
-        known = people.token_by_hash(tx, auth.hashed(token))
+        token = credentials.issue(tx, agent, AGENT, world.now_ms())
+        known = people.token_by_hash(tx, credentials.hashed(token))
         assert known is not None
         world.record(tx, "token_issued", agent=agent, by=by.name, issued=known.id)
     return token, known.id

@@ -11,9 +11,9 @@ from mcp_server import faults
 from mcp_server.core import case_globs, landing, role, schedule
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.core.task import Task, TaskEvent
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows

@@ -8,9 +8,9 @@ from mcp_server.core import landing
 from mcp_server.core import oracle_tasks as core
 from mcp_server.core import task as tasks
 from mcp_server.core.oracle_tasks import Draft, Places, SuiteRun
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task, TaskEvent
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import tasks as rows

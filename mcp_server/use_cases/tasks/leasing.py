@@ -7,8 +7,8 @@ import dataclasses
 from mcp_server.core import lease as core
 from mcp_server.core import task as tasks
 from mcp_server.core.lease import Lease
+from mcp_server.core.principal import Principal
 from mcp_server.core.task import Salvage, Task, TaskEvent
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from mcp_server.config import Config, TaskSpec
 from mcp_server.core import budget, case_globs, paths
 from mcp_server.core import task as tasks
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task, TaskEvent, Tasks, TaskState
-from mcp_server.edge.auth import AGENT, Principal
 from mcp_server.store import Tx
 from mcp_server.store import tasks as rows
 from mcp_server.use_cases.tasks import leasing

@@ -3,9 +3,9 @@
 from typing import Literal
 
 from mcp_server import faults
+from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import TaskEvent
-from mcp_server.edge.auth import Principal
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.use_cases.tasks import leasing

@@ -1,0 +1,14 @@
+"""Who acts: a name, what it may be, and the session that it acts in. Rule: nothing else says who someone is."""
+
+from dataclasses import dataclass
+
+AGENT, RUNNER, ADMIN = "agent", "runner", "admin"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The holder of a token. `name` is the agent's name, or the role's for the operator and the runner."""
+
+    name: str
+    role: str
+    session: str | None = None
