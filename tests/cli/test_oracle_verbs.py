@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from server import toy
 
 from harness.run.server_process import ServerProcess
 from harness.run.state import StateDirectory
+from tests.server import toy
 
 from .conftest import Verb, git, running_server
 

@@ -3,7 +3,7 @@
 The project is one wrong function and two tests, of which one fails and one passes; `on_main` both run.
 """
 
-from cheats import DAEMON, Cheat
+from .cheats import DAEMON, Cheat
 
 WRONG, RIGHT = "def add(a, b):\n    return a - b\n", "def add(a, b):\n    return a + b\n"
 TESTS = """

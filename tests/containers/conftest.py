@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mini import MiniServer
 
 from harness.boxes import sandbox
 from harness.boxes.containers import IDLE, Box, BoxBroke, Engine
 from harness.images.images import Images
 from mcp_server.config import AgentSpec
+
+from .mini import MiniServer
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,14 @@ MEMORY_MB = 256
 NAME = "runner-1"  # of every runner: each host calls its first one so
 # how long a case takes that begins with "slow": an argument that no other process on the machine has
 SLOW_S = f"1.0{os.getpid():07}"
-SERVER = f"import sys; from mcp_server.use_cases.oracle import jobs; jobs.LOST_MS = {LOST_MS}; from mcp_server.__main__ import main; sys.exit(main())"
-RUNNER = "import sys; sys.path.insert(0, sys.argv[1]); import judged; judged.serve(*sys.argv[2:])"
+SERVER = f"""
+import sys
+from mcp_server.__main__ import main
+from mcp_server.use_cases.oracle import jobs
+jobs.LOST_MS = {LOST_MS}
+sys.exit(main())
+"""
+RUNNER = "import sys; from tests.containers import judged; judged.serve(*sys.argv[1:])"
 CONFIG = """\
 [run]
 name = "judged"
@@ -191,7 +197,6 @@ def start_runner(judged: Judged, label: str, images: tuple[str, str]) -> subproc
         sys.executable,
         "-c",
         RUNNER,
-        str(Path(__file__).parent),
         judged.server.url,
         str(judged.state.token("runner")),
         label,

@@ -5,10 +5,7 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 
-import cheats
 import pytest
-from cheats import Cheat
-from test_runner import Server
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
@@ -16,6 +13,10 @@ from harness.images.images import Images
 from harness.oracle_runner.runner import Runner
 from oracle.suites import case_files
 from oracle.suites.base import Case, Suite
+
+from . import cheats
+from .cheats import Cheat
+from .test_runner import Server
 
 pytestmark = pytest.mark.containers
 

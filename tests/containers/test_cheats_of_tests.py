@@ -3,11 +3,12 @@ run after it.
 """
 
 import pytest
-from cheats import Cheat
-from cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
-from test_cheats import Judge, judge, warm  # noqa: F401 - fixtures
 
 from oracle.suites.base import Suite
+
+from .cheats import Cheat
+from .cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
+from .test_cheats import Judge, judge, warm  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.containers
 

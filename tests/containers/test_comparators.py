@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from test_runner import MEMORY_MB, SLOTS, SUITE, SUMS, Server, caught, tar
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.images.images import Images
 from harness.oracle_runner.runner import Runner
 from oracle.suites.base import Suite
+
+from .test_runner import MEMORY_MB, SLOTS, SUITE, SUMS, Server, caught, tar
 
 pytestmark = pytest.mark.containers
 

@@ -12,7 +12,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from boxes import ran
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
@@ -21,6 +20,8 @@ from mcp_server.config import AgentSpec
 from tests.gateway.process import Process, serving
 from tests.gateway.tls import certificate
 from tests.server import toy
+
+from .boxes import ran
 
 pytestmark = pytest.mark.containers
 

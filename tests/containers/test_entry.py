@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 
 import pytest
-from boxes import python, ran, ready, told, wait_for_log
-from mini import MiniServer, git, wait_until
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import SandboxSession
+
+from .boxes import python, ran, ready, told, wait_for_log
+from .mini import MiniServer, git, wait_until
 
 pytestmark = pytest.mark.containers
 

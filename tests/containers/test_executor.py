@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from test_runner import ENGINE, MEMORY_MB, SLOTS, SUITE, SUMS, Server, script
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
 from harness.images.images import Images
 from harness.oracle_runner.runner import Runner
 from oracle.suites.base import Suite
+
+from .test_runner import ENGINE, MEMORY_MB, SLOTS, SUITE, SUMS, Server, script
 
 pytestmark = pytest.mark.containers
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_runner import MEMORY_MB, Server, script
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
 from harness.images.images import Images
 from harness.oracle_runner.runner import Runner
+
+from .test_runner import MEMORY_MB, Server, script
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mini import MiniServer, git, wait_until
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import SandboxSession
+
+from .mini import MiniServer, git, wait_until
 
 pytestmark = pytest.mark.containers
 

@@ -14,10 +14,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import own_engine
 import pytest
-from judged import CASES, WITHIN_S, Judged, judged, make, runner, sleepers, start_runner, until, up
-from own_engine import OwnEngine
 
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
@@ -26,6 +23,10 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.run.place import admin_client
 from oracle.suites.base import Suite
+
+from . import own_engine
+from .judged import CASES, WITHIN_S, Judged, judged, make, runner, sleepers, start_runner, until, up
+from .own_engine import OwnEngine
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from boxes import python, ready, wait_for_log
 
 from harness.boxes import sandbox
 from harness.boxes.box_spec import to_api
 from harness.boxes.containers import IDLE, Bind, Box, BoxBroke, Engine, Volume
 from harness.boxes.sandbox import SandboxSession
 from mcp_server.config import AgentSpec
+
+from .boxes import python, ready, wait_for_log
 
 pytestmark = pytest.mark.containers
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mini import MiniServer, git, wait_until
 
 from harness.agents import ADAPTERS
 from harness.agents.base import AgentEvent, Mark, ProjectFile, Seat
@@ -19,6 +18,8 @@ from harness.sessions import preflight, project_files
 from harness.sessions.site import Site
 from harness.sessions.supervisor import Doing, Hired, Supervisor
 from mcp_server.config import AgentSpec, RunSettings
+
+from .mini import MiniServer, git, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

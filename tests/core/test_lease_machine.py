@@ -8,7 +8,6 @@ ended lease stays ended, and nothing lands but under a lease that was live when 
 import asyncio
 import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +38,9 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases.oracle import baseline, jobs
 from mcp_server.use_cases.people import sessions
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from server import toy
-from server.histories import Deeds
-from server.lease_faults import FAULTS
+from tests.server import toy
+from tests.server.histories import Deeds
+from tests.server.lease_faults import FAULTS
 
 AGENTS, TASKS, LEASE_MS, COMMITS = ("one", "two", "three"), ("T01", "T02", "T03", "T04"), 60_000, 3
 PATHS = {"T01": "shout/**", "T02": "count/**", "T03": "shout/**", "T04": "shout/**"}

@@ -1,7 +1,7 @@
 """What the tests of the example share: its cases and what sqlite3 answers to them, asked once."""
 import shutil
 
-import minisql_tree
+from . import minisql_tree
 import pytest
 
 

@@ -7,7 +7,7 @@ to show that a choreography neither deadlocks nor meets an answer it does not ex
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-import minisql_tree
+from . import minisql_tree
 
 WORK_TICKS_MAX = 6  # a task in the `work` loop lasts up to so many turns
 

@@ -1,7 +1,7 @@
 """The accidents that the playbooks stage are real: half done, wrong, and right alone but wrong together."""
 import subprocess
 
-import minisql_tree
+from . import minisql_tree
 import pytest
 
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")

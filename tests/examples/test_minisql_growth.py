@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import minisql_tree
+from . import minisql_tree
 import pytest
 
 SCAFFOLD_PASSING_MAX = 5  # "near 0" of more than 300

@@ -5,9 +5,9 @@ import random
 import re
 import tomllib
 
-import minisql_tree
+from . import minisql_tree
 import pytest
-from minisql_board import Agent, Board
+from .minisql_board import Agent, Board
 
 AGENTS = ("claude-1", "claude-2", "codex-1", "codex-2", "gemini-1", "gemini-2")
 VERBS = {"call", "shell", "apply", "commit", "note", "await_note", "await_task", "say", "hang", "work", "resume"}

@@ -1,7 +1,7 @@
 """The tasks of minisql: what they need, own and name, as promises that the swarm relies on."""
 from fnmatch import fnmatchcase
 
-import minisql_tree
+from . import minisql_tree
 
 TASKS_MIN = 16
 CASES_MIN = 300

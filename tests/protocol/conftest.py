@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import toy
 
 from harness.run.server_process import start_server
 from harness.run.state import StateDirectory
+from tests.server import toy
 
 SOURCES = Path(__file__).resolve().parents[2]
 INSTALL_S = 600

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import toy
+
+from tests.server import toy
 
 from .conftest import SOURCES, Inspector, Running
 
