@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.finished_engine import BUILD, CANDIDATE, REFERENCE, lay_out
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 # The distribution's own programs, which are those of the boxes too; in another PATH `python3` may be a script
 # that looks for one.

@@ -20,7 +20,7 @@ from benchmarks import command, empty_server, lock_files, project
 from benchmarks.command import say
 from benchmarks.doors import Door, Load
 from benchmarks.report import Figure
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 RATIO_MAX = 2.0  # a claim over an empty tool, at the median
 CLAIMS_PER_S_MIN = 400.0

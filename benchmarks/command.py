@@ -16,8 +16,8 @@ from benchmarks import report
 from benchmarks.report import Figure
 from harness.boxes.containers import BoxBroke
 from harness.client import ServerGone, ServerSaidNo
+from harness.failure import Exit, Interrupted, VerbFailed
 from harness.images.image_engine import ImageFailed
-from harness.run.failure import Exit, Interrupted, VerbFailed
 from harness.run.signals import StopSignal
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")

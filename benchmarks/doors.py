@@ -16,7 +16,7 @@ from benchmarks import empty_server, project
 from benchmarks.command import cpu_s
 from benchmarks.door_clients import Timed, Wire
 from benchmarks.project import Served
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 CALL_S = 60.0
 

@@ -17,7 +17,7 @@ from benchmarks.project import USER
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import RUN
 from harness.client import Json, ServerClient
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from harness.run import oracle_jobs
 from harness.run.place import admin_client

@@ -24,7 +24,7 @@ from benchmarks.gateway_parts import EVENTS
 from benchmarks.project import REPO, make
 from benchmarks.report import Figure
 from benchmarks.server_memory import resident_mb
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
 from harness.run.state import DIRECTORY_NAME, StateDirectory

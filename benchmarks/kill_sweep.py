@@ -18,7 +18,7 @@ from benchmarks import project
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.server_process import SOURCES, stop_stray_server
 from harness.run.state import DIRECTORY_NAME, StateDirectory
 

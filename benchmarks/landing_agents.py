@@ -11,7 +11,7 @@ import time
 from benchmarks.door_clients import Wire
 from benchmarks.landing_changes import Change, Draws
 from benchmarks.landing_site import Site
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 OF_THE_CHANGE = ("oracle_failed", "regression", "conflict")  # refusals that its author mends
 AGAIN = ("oracle_broken",)  # refusals that say nothing of the change

@@ -23,7 +23,7 @@ from benchmarks.landing_project import MODULE_PREFIX, module
 from benchmarks.landing_rivals import BATCH_MAX, Ground, LockFiles, Queue
 from benchmarks.landing_site import LOOK_S, Site
 from benchmarks.landing_tally import History, Tally, Window
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 DISJOINT, WHOLE, LOCKS, SERIAL, BORS = "disjoint", "no closures", "lock files", "serial queue", "batches"
 OURS, RIVALS = (DISJOINT, WHOLE), (LOCKS, SERIAL, BORS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.landing_changes import is_red
 from benchmarks.landing_tally import History, history
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 BRANCH = "refs/heads/main"
 ENV = {

@@ -12,7 +12,7 @@ from benchmarks.landing_git import Bare
 from benchmarks.landing_runners import Runners, runners
 from benchmarks.landing_tally import Tally
 from benchmarks.project import REPO, Served
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 MEASURED_S = 300.0  # how long main's own outcomes may take at the start
 LOOK_S = 0.25

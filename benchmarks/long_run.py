@@ -26,7 +26,7 @@ from benchmarks.landing_site import Site
 from benchmarks.landing_sizes import Sizes
 from benchmarks.landing_tally import Tally, Window
 from benchmarks.report import Figure, shown
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 GROWTH_MAX = 1.3  # the last tenth over the first
 LANDINGS, QUICK_LANDINGS = 10_000, 20

@@ -14,7 +14,7 @@ from benchmarks import command
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 LABEL = "bench-"
 

@@ -15,8 +15,8 @@ from benchmarks.command import say
 from benchmarks.finished_engine import Judge, judging, suite, word_suite
 from benchmarks.report import Figure
 from harness.boxes.containers import Engine
-from harness.images.images import Images
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
+from harness.images.stock import Images
 
 TIMES_MAX = 1.15  # of the barest loop's time, for a first run of many cases
 AGAIN_MS_MAX = 50

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks import command, empty_server, first_call, project
 from benchmarks.command import cpu_s, say
 from benchmarks.report import Figure
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
 from harness.run.state import DIRECTORY_NAME, StateDirectory

@@ -13,7 +13,7 @@ from benchmarks.project import served
 from benchmarks.report import Figure
 from benchmarks.starts import Starts
 from harness.boxes.containers import Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 
 
 @dataclass(frozen=True)

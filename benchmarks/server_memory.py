@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from benchmarks.project import REPO, Served
 from benchmarks.report import Figure
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 RSS_MB_MAX = 150
 URL_BEHIND_A_DOOR = "http://127.0.0.1:8765/mcp"

@@ -18,7 +18,7 @@ from benchmarks.project import Served
 from benchmarks.report import Figure
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 CALLS_WITHIN_S = 180.0  # 24 boxes with the SDK on two busy cores take some 30
 POLL_S = 0.1

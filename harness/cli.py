@@ -27,10 +27,11 @@ from harness.commands import (
     tasks,
     up,
 )
+from harness.commands.options import ConfigOption, StateOption
+from harness.failure import Exit, Interrupted, VerbFailed
 from harness.images.image_engine import ImageFailed
 from harness.images.image_source import BadRecipe
-from harness.run.failure import Exit, Interrupted, VerbFailed
-from harness.run.place import ConfigOption, Place, StateOption
+from harness.run.place import Place
 
 SERVER_VARIABLE = "HARNESS_SERVER"
 TOKEN_FILE_VARIABLE = "HARNESS_TOKEN_FILE"

@@ -24,6 +24,7 @@ VIOLATIONS = {
     "shared": ("mcp_server/config/planted.py", "import mcp_server.world"),
     "docker": ("mcp_server/planted.py", "def late():\n    import docker.errors"),
     "git": ("harness/planted.py", "from git import Repo"),
+    "harness": ("harness/boxes/planted.py", "import harness.agents"),
     "database": ("mcp_server/use_cases/planted.py", "import sqlite3"),
     "core": ("mcp_server/core/planted.py", "from os import environ"),
     "judgement": ("oracle/planted.py", "import urllib.request"),

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from harness.client import Json, ServerClient
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, JsonOption, StateOption, place
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
+from harness.failure import Exit, VerbFailed
 from harness.show import lines, witness
 
 PAGE = 500

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.agents.base import Seat
 from harness.boxes.containers import BoxBroke, Engine
 from harness.images.image_engine import ImageEngine
-from harness.images.images import SANDBOXES, Images, Order, agent_order, suite_order
+from harness.images.stock import SANDBOXES, Images, Order, agent_order, suite_order
 from harness.run.plan import problem_line
 from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight

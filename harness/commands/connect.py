@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.client import Json, ServerClient, ServerGone, ServerSaidNo
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.connect import clients, writing
 from harness.connect.clients import CLIENTS, Door, Setting
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
+from harness.failure import Exit, VerbFailed
+from harness.run.place import Place
 
 
 def connect(

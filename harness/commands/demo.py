@@ -24,12 +24,12 @@ from harness.boxes import sandbox
 from harness.boxes.containers import Box, BoxSpec, Engine
 from harness.client import Json
 from harness.commands import audit
-from harness.run import oracle_jobs
-from harness.run import run as runs
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import CONFIG_NAME, place
+from harness.commands.options import place
+from harness.failure import Exit, VerbFailed
+from harness.run import lifecycle, oracle_jobs
+from harness.run.lifecycle import Run, Why
+from harness.run.place import CONFIG_NAME
 from harness.run.plan import RunPlan, load_config
-from harness.run.run import Run, Why
 from harness.run.server_process import SOURCES
 from harness.run.signals import StopSignal
 from harness.run.state import DIRECTORY_NAME, StateDirectory, now_ms
@@ -176,7 +176,7 @@ class Audience:
 def _played(plan: RunPlan, console: Console) -> tuple[Why, DemoFigures]:
     began, start_ms = time.monotonic(), now_ms()
     with StopSignal() as stop, CountingEngine.connect() as engine, Stage(console, start_ms) as view:
-        with runs.opened(plan, view, stop, engine) as run:
+        with lifecycle.opened(plan, view, stop, engine) as run:
             audience = Audience(run, engine)
             why = run.watch(audience)
             run.stop_agents(audience)

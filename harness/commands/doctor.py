@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from harness.commands.checkup import Finding, checkup
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, JsonOption, Place, StateOption, place
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
+from harness.failure import Exit, VerbFailed
+from harness.run.place import Place
 from harness.run.state import DIRECTORY_NAME, StateDirectory
 
 

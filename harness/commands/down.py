@@ -10,9 +10,9 @@ import time
 import typer
 
 from harness.boxes.containers import Engine
+from harness.commands.options import ConfigOption, StateOption, place
+from harness.failure import Exit, VerbFailed
 from harness.run import crew
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, StateOption, place
 from harness.run.state import RunFile, StateDirectory
 
 ASK_S = 90.0  # six sandboxes salvage in a few seconds; a loaded machine takes longer

@@ -6,7 +6,7 @@ import typer
 
 from harness.boxes.containers import Engine
 from harness.images.image_source import NPM_AGENTS
-from harness.images.images import SANDBOXES, Images
+from harness.images.stock import SANDBOXES, Images
 
 
 def images(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.inspect_repo import Inspection, TestCommand, as_name, inspect
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from mcp_server.config import steering
 
 CONFIG = Path("harness.toml")

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from harness.agents import ADAPTERS
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, Place, StateOption, place
+from harness.commands.options import ConfigOption, StateOption, place
+from harness.failure import Exit, VerbFailed
+from harness.run.place import Place
 from harness.run.plan import load_config
 from harness.run.state import StateDirectory
 from harness.sessions import transcript

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from harness.commands import audit
-from harness.run.place import ConfigOption, JsonOption, StateOption, place
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.run.plan import load_config
 from harness.show import demo_report, spending_table
 from harness.show import report as reports

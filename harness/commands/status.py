@@ -5,7 +5,7 @@ import json as jsons
 import typer
 from rich.console import Console
 
-from harness.run.place import ConfigOption, JsonOption, StateOption, place
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.show.table import accounts_lines, agents_table, gate_lines, headline
 
 

@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.options import ConfigOption, JsonOption, StateOption, place
+from harness.failure import Exit, VerbFailed
 from harness.run import oracle_jobs
 from harness.run.crew import runners_at_hand
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, JsonOption, StateOption, place
 
 app = typer.Typer(no_args_is_help=True)
 

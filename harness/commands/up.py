@@ -1,6 +1,6 @@
 """`harness up`: one run, from the lock to the summary.
 
-Rule: the run itself is run.py; here are only the wishes of the command line and what the person sees.
+Rule: the run itself is lifecycle.py; here are only the wishes of the command line and what the person sees.
 """
 
 import subprocess
@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 
 from harness.boxes.containers import Engine
+from harness.commands.options import ConfigOption, StateOption, place
+from harness.failure import Exit, VerbFailed
+from harness.run import lifecycle
 from harness.run import plan as plans
-from harness.run import run as runs
-from harness.run.failure import Exit, VerbFailed
-from harness.run.place import ConfigOption, Place, StateOption, place
+from harness.run.lifecycle import Why
+from harness.run.place import Place
 from harness.run.plan import Remote, RunPlan
-from harness.run.run import Why
 from harness.run.server_process import SOURCES
 from harness.run.signals import StopSignal
 from harness.run.state import StateDirectory, now_ms
@@ -85,7 +86,7 @@ def run(plan: RunPlan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
         StopSignal() as stop,
         Engine.connect() as engine,
         view(console, start_ms=start_ms, plain=plain) as seen,
-        runs.opened(plan, seen, stop, engine) as run,
+        lifecycle.opened(plan, seen, stop, engine) as run,
     ):
         if not plan.agents():
             seen.say(f"no agent of our own; `harness connect NAME` lets clients work at {run.client.url}")

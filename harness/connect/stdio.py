@@ -30,7 +30,7 @@ from mcp.types import (
 
 from harness.client import ServerGone, ServerSaidNo
 from harness.connect.clients import Door
-from harness.run.failure import VerbFailed
+from harness.failure import VerbFailed
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 120.0  # every call is answered within 45 s, with pings meanwhile

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.connect.merging import UnreadableConfig
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 BACKUP = ".before-harness"
 

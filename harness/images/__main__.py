@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from harness.boxes.containers import BoxBroke, Engine
-from harness.images.images import HOSTED, SANDBOXES, Images, silent
-from harness.run.failure import Exit
+from harness.failure import Exit
+from harness.images.stock import HOSTED, SANDBOXES, Images, silent
 
 
 def main() -> int:

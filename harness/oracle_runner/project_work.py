@@ -11,7 +11,6 @@ from collections.abc import Collection
 from typing import Any
 
 from harness.oracle_runner.oracle_box import OracleBox
-from harness.run.oracle_jobs import CANARY
 from oracle.judging import verdict
 from oracle.judging.verdict import Built, Verdict
 from oracle.suites import teeth
@@ -41,7 +40,7 @@ def check(box: OracleBox, job: Json, suite: Suite, tree: bytes) -> Verdict:
     if planted and ended:
         wrong = project.unseen(suite, ended, planted, box.project(suite, suite.command or "", planted))
         if wrong:
-            row = {"engine": CANARY, "caught": False, "status": whole.status}
+            row = {"engine": canary.ENGINE, "caught": False, "status": whole.status}
             return Verdict(verdict.FAILED, f"the canary shows nothing: {wrong}", whole.counts, planted=[row])
     files = _files(tree)
     rows = []

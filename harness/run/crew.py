@@ -15,7 +15,7 @@ from types import TracebackType
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, Found, Swept
 from harness.client import ServerClient, ServerGone
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from harness.run.place import Place
 from harness.run.plan import RunPlan, load_config

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.client import ServerClient
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
+from oracle.suites.command import canary
 
 WAIT_S = 20.0  # for which the server is asked to wait with its answer
 POLL_S = 0.05
@@ -20,8 +21,6 @@ MAIN_MOVES_MAX = 10
 JOB_MAX_S = 1800.0  # above any run_timeout_s in use, so that a lost runner ends the wait
 
 HELD_OUT = "held_out_failing"
-
-CANARY = "canary"  # the row of a check that tells whether the suite's canary is seen at all
 
 Json = dict[str, Any]
 
@@ -150,7 +149,7 @@ def _toothless(suite: str, verdict: Json) -> str:
     if verdict["status"] == "broken":
         return f"oracle {suite} could not be checked: {verdict.get('reason') or 'no reason given'}"
     missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
-    if missed == [CANARY]:
+    if missed == [canary.ENGINE]:
         return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
     named = ", ".join(missed) or verdict.get("reason") or "no engine"
     return f"oracle {suite} cannot fail: it did not catch {named}; a swarm would land anything, so nothing was started"

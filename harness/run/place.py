@@ -6,28 +6,15 @@ beside it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from harness.client import ServerClient, ServerGone
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.server_process import start_server, stop_stray_server
 from harness.run.state import DIRECTORY_NAME, StateBusy, StateDirectory
 
 CONFIG_NAME = "harness.toml"
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="F", help="The harness.toml; default: looked for here and above."),
-]
-StateOption = Annotated[
-    Path | None,
-    typer.Option("--state", metavar="D", help="The state directory; default: .harness beside harness.toml."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True)
@@ -125,10 +112,3 @@ def admin_client(url: str, state: StateDirectory) -> ServerClient:
     if token is None:
         raise ServerGone(f"the server wrote no admin token; see {state.server_log}")
     return ServerClient(url, token)
-
-
-def place(context: typer.Context, config: Path | None = None, state: Path | None = None) -> Place:
-    """The place that the global options name, with what the verb's own options say on top."""
-    general = context.find_root().obj
-    assert isinstance(general, Place)
-    return replace(general, config=config or general.config, state=state or general.state)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.state import StateDirectory
 from mcp_server import config as configs
 from mcp_server.config import AgentSpec, Config, ConfigProblem

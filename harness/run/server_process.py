@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 
 from harness.client import ServerGone
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0

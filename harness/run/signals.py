@@ -8,7 +8,7 @@ import signal
 import threading
 from types import FrameType
 
-from harness.run.failure import Interrupted
+from harness.failure import Interrupted
 
 
 class StopSignal:

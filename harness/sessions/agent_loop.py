@@ -17,6 +17,7 @@ from harness.sessions.duty import Go, Later, NoMoreDuty, Others, RunView
 from harness.sessions.outcome import Again, Enough, SessionEnd, SessionOutcome
 from harness.sessions.session import SessionRun
 from harness.sessions.site import Site
+from harness.show import lines
 from mcp_server.config import AgentSpec
 from mcp_server.core.role import Role
 
@@ -147,7 +148,7 @@ class AgentLoop:
         )
         closed = board.closed.get(self._hired.spec.pays or "")
         if isinstance(step, Go) and closed is not None:
-            return Later(outcome.waiting_for_quota(*closed)), board
+            return Later(lines.waiting_for_quota(*closed)), board
         return step, board
 
     def _one(self, board: RunView | None) -> Enough | None:

@@ -5,13 +5,13 @@ argument.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from harness.agents.base import AgentEvent, Mark
 from harness.sessions import limits
 from harness.sessions.limits import Cut
+from harness.show import lines
 from mcp_server.core.role import Role
 
 SAME_FAILURES_MAX = 3
@@ -215,7 +215,7 @@ def after(
         return Enough(name(last))
     if last.outcome is SessionOutcome.QUOTA:
         until_ms = now_ms + int(QUOTA_WAIT_S * 1000) if last.wait_until_ms is None else last.wait_until_ms
-        return Again(max(until_ms - now_ms, 0) / 1000, waiting_for_quota(until_ms, last.detail))
+        return Again(max(until_ms - now_ms, 0) / 1000, lines.waiting_for_quota(until_ms, last.detail))
     if last.fruitful:
         return Again(0.0) if last.outcome is not SessionOutcome.IDLE else Again(waits_s[0], name(last))
     failures = _in_a_row(history)
@@ -223,13 +223,6 @@ def after(
     if len(same) >= SAME_FAILURES_MAX:
         return Enough(f"{len(same)} sessions in a row ended the same way: {name(last)}")
     return Again(waits_s[min(len(failures), len(waits_s)) - 1], name(last))
-
-
-def waiting_for_quota(until_ms: int, why: str) -> str:
-    """The state of an agent that waits for its account."""
-    return f"waiting for quota until {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%MZ}" + (
-        f" ({why})" if why else ""
-    )
 
 
 def _in_a_row(history: Sequence[SessionEnd]) -> list[SessionEnd]:

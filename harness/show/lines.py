@@ -5,6 +5,7 @@ round.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 Event = Mapping[str, Any]
@@ -20,6 +21,12 @@ def line(event: Event, *, start_ms: int) -> str | None:
     if said is None:
         return None
     return f"{relative(event.get('ms', start_ms) - start_ms)}  {event.get('agent') or '-':<14} {said}"
+
+
+def waiting_for_quota(until_ms: int, why: str) -> str:
+    """Return the words for an agent that waits for its account."""
+    reason = f" ({why})" if why else ""
+    return f"waiting for quota until {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%MZ}{reason}"
 
 
 class Teller:

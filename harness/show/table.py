@@ -14,7 +14,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.sessions.outcome import waiting_for_quota
 from harness.show import lines
 
 LAST_LINES = 8
@@ -163,7 +162,7 @@ def agent_row(agent: Json) -> list[str]:
 def doing(agent: Json) -> str:
     """An agent's state with its reason; one that waits for its quota says until when."""
     if quota := agent.get("waiting_for_quota"):
-        return waiting_for_quota(quota["until_ms"], quota["account"])
+        return lines.waiting_for_quota(quota["until_ms"], quota["account"])
     state = str(agent.get("state") or "-")
     return f"{state}: {agent['reason']}" if agent.get("reason") else state
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from docker import DockerClient
 
 from harness.boxes.containers import Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 
 DOCKERFILE = """FROM {below}
 USER 0:0

@@ -9,7 +9,7 @@ from docker import DockerClient
 
 from harness.boxes.containers import Engine
 from harness.images.image_source import NPM_AGENTS
-from harness.images.images import Images
+from harness.images.stock import Images
 
 from .place import ROOT
 

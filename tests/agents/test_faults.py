@@ -13,7 +13,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 from tests.fake_models import FOR_EVER, Fault, Script, Step
 
 from .letters import KINDS, LETTERS, agent, script, short

@@ -9,7 +9,7 @@ import pytest
 
 from harness.connect import merging, writing
 from harness.connect.clients import CLIENTS, Door
-from harness.run.failure import VerbFailed
+from harness.failure import VerbFailed
 
 DOOR = Door("alice", "http://127.0.0.1:8765", "hs_secret")
 WRITTEN = [client for client in CLIENTS if CLIENTS[client](DOOR).file]

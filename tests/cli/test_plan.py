@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.plan import BadConfig, RunPlan, load_config, with_counts
 from harness.run.state import StateDirectory
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.client import ServerClient, ServerGone
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from harness.run.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
 from harness.run.state import StateDirectory
 

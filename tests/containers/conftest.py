@@ -11,7 +11,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import IDLE, Box, BoxBroke, Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 from mcp_server.config import AgentSpec
 
 from .mini import MiniServer

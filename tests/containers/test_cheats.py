@@ -9,7 +9,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from oracle.suites import case_files
 from oracle.suites.base import Case, Suite

@@ -24,7 +24,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from harness.boxes.containers import Engine
-from harness.images.images import HOSTED, Images
+from harness.images.stock import HOSTED, Images
 
 pytestmark = [
     pytest.mark.e2e,

@@ -10,7 +10,7 @@ import pytest
 
 from harness.boxes.containers import Engine
 from harness.commands.checkup import git_version
-from harness.images.images import Images, Order
+from harness.images.stock import Images, Order
 
 TREE = Path(__file__).parents[2]
 DOCTOR_S_MAX = 60

@@ -5,7 +5,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from harness.boxes.containers import Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 
 pytestmark = pytest.mark.containers
 

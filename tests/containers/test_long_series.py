@@ -12,7 +12,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 
 from .test_runner import MEMORY_MB, Server, script

@@ -18,7 +18,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.run.place import admin_client

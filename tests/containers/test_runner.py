@@ -12,7 +12,7 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, ExecResult
 from harness.client import ServerSaidNo
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner

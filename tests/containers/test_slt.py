@@ -13,7 +13,7 @@ import pytest
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
-from harness.images.images import Images, Order, suite_order
+from harness.images.stock import Images, Order, suite_order
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work

@@ -7,7 +7,7 @@ import pytest
 
 from harness.commands import init
 from harness.commands.inspect_repo import inspect
-from harness.run.failure import Exit, VerbFailed
+from harness.failure import Exit, VerbFailed
 from mcp_server import config as configs
 from mcp_server.config import Config
 from mcp_server.core import paths

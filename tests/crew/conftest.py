@@ -12,7 +12,7 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.client import ServerClient
-from harness.images.images import Images
+from harness.images.stock import Images
 from harness.sessions.site import Site
 from harness.sessions.supervisor import AgentState, Hired, Supervisor
 from mcp_server.config import AgentSpec, RunSettings

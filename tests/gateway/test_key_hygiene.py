@@ -23,7 +23,7 @@ from harness.boxes import sandbox
 from harness.boxes.box_spec import to_api
 from harness.boxes.containers import BoxBroke, Engine
 from harness.boxes.sandbox import SandboxSession
-from harness.images.images import Images
+from harness.images.stock import Images
 from mcp_server.config import AgentSpec
 from tests.fake_models import Cut, Request, Reset, Wire, WireServer
 from tests.server import toy

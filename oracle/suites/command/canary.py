@@ -16,6 +16,7 @@ from oracle.suites.command.readers import TestReport
 
 NONE = "none"  # canary = "none" says openly that there is none
 NAME = "{name}"
+ENGINE = "canary"  # the row of a check that tells whether the suite's canary is seen at all
 NEEDS = ("pytest", "cargo", "go")  # and a JUnit file: results in which tests have names
 TEXTS: Mapping[str, str] = {
     ".py": """\

@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.boxes.containers import Engine
 from harness.client import ServerClient, ServerGone
+from harness.failure import Exit, VerbFailed
 from harness.run import crew, oracle_jobs
 from harness.run.crew import Crew
-from harness.run.failure import Exit, VerbFailed
 from harness.run.plan import Remote, RunPlan
 from harness.run.server_process import ServerProcess, start_server
 from harness.run.signals import StopSignal
