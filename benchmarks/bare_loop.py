@@ -29,7 +29,9 @@ out = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 for name in sorted(os.listdir(share)):
     for command in commands:
         argv = command.split()
-        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 0, share + "/" + name, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, out, 2)])
+        files = [(os.POSIX_SPAWN_OPEN, 0, share + "/" + name, os.O_RDONLY, 0)]
+        files += [(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, out, 2)]
+        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=files)
         os.waitpid(pid, 0)
 """
 TRIAL = 100  # cases of each share that decide which loop is the faster one
@@ -113,7 +115,7 @@ def _found(command: str) -> str:
 
 
 def about() -> str:
-    """The programs that it runs; where they are others than those of the boxes, the ratio tells of that too."""
+    """Return the programs that it runs; where those of the boxes differ, the ratio tells of that too."""
 
     def said(*argv: str) -> str:
         return subprocess.run(argv, env=ENV, capture_output=True, text=True, check=True).stdout

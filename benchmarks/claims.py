@@ -95,13 +95,25 @@ def _ratio(key: str, label: str, pairs: Sequence[tuple[Load, Load]]) -> list[Fig
     ratio = statistics.median(claim / empty for empty, claim in zip(empty_ms, claim_ms, strict=True))
     cpu = [statistics.median(load.cpu_ms for load in side) for side in zip(*pairs, strict=True)]
     fastest = [min(min(load.took_s) for load in side) * 1000 for side in zip(*pairs, strict=True)]
-    about = f"p50 {min(empty_ms):.2f} ms and {min(claim_ms):.2f} ms; the fastest {fastest[0]:.2f} and {fastest[1]:.2f}; server CPU {cpu[0]:.2f} and {cpu[1]:.2f}"
+    about = (
+        f"p50 {min(empty_ms):.2f} ms and {min(claim_ms):.2f} ms; the fastest {fastest[0]:.2f} and"
+        f" {fastest[1]:.2f}; server CPU {cpu[0]:.2f} and {cpu[1]:.2f}"
+    )
     return [
-        Figure(f"{key}_ratio", ratio, "times", f"a claim over an empty tool at p50, {label}", RATIO_MAX if key == "sdk" else None, about),
-        Figure(f"{key}_empty_p50_ms", min(empty_ms), "ms"), Figure(f"{key}_claim_p50_ms", min(claim_ms), "ms"),
+        Figure(
+            f"{key}_ratio",
+            ratio,
+            "times",
+            f"a claim over an empty tool at p50, {label}",
+            RATIO_MAX if key == "sdk" else None,
+            about,
+        ),
+        Figure(f"{key}_empty_p50_ms", min(empty_ms), "ms"),
+        Figure(f"{key}_claim_p50_ms", min(claim_ms), "ms"),
         Figure(f"{key}_fastest_ratio", fastest[1] / fastest[0], "times"),
-        Figure(f"{key}_empty_cpu_ms", cpu[0], "ms"), Figure(f"{key}_claim_cpu_ms", cpu[1], "ms"),
-    ]  # fmt: skip
+        Figure(f"{key}_empty_cpu_ms", cpu[0], "ms"),
+        Figure(f"{key}_claim_cpu_ms", cpu[1], "ms"),
+    ]
 
 
 def _throughput(loads: dict[int, Load], empty: Load) -> list[Figure]:
@@ -109,15 +121,30 @@ def _throughput(loads: dict[int, Load], empty: Load) -> list[Figure]:
     found = []
     for agents, load in loads.items():
         many = "agent" if agents == 1 else "agents"
-        about = f"p50 {load.quantile_ms(0.5):.1f} ms, p99 {load.quantile_ms(0.99):.1f} ms, {len(load.took_s)} claims, server CPU {load.cpu_ms:.2f} ms each"
+        about = (
+            f"p50 {load.quantile_ms(0.5):.1f} ms, p99 {load.quantile_ms(0.99):.1f} ms, {len(load.took_s)}"
+            f" claims, server CPU {load.cpu_ms:.2f} ms each"
+        )
         least = CLAIMS_PER_S_MIN if agents == max(loads) else None
         found += [
-            Figure(f"claims_per_s_{agents}", load.per_s, "/s", f"claims, {agents} {many} at once", least, about, at_least=True),
-            Figure(f"p50_ms_{agents}", load.quantile_ms(0.5), "ms"), Figure(f"p99_ms_{agents}", load.quantile_ms(0.99), "ms"),
+            Figure(
+                f"claims_per_s_{agents}",
+                load.per_s,
+                "/s",
+                f"claims, {agents} {many} at once",
+                least,
+                about,
+                at_least=True,
+            ),
+            Figure(f"p50_ms_{agents}", load.quantile_ms(0.5), "ms"),
+            Figure(f"p99_ms_{agents}", load.quantile_ms(0.99), "ms"),
             Figure(f"cpu_ms_{agents}", load.cpu_ms, "ms"),
-        ]  # fmt: skip
+        ]
     many = max(loads)
-    about = f"server CPU {empty.cpu_ms:.2f} ms each, the clients' {empty.client_ms:.2f}; at claims the clients' {loads[many].client_ms:.2f}"
+    about = (
+        f"server CPU {empty.cpu_ms:.2f} ms each, the clients' {empty.client_ms:.2f}; at claims the clients'"
+        f" {loads[many].client_ms:.2f}"
+    )
     found.append(
         Figure(
             f"empty_per_s_{many}",
@@ -157,11 +184,24 @@ def _beside_lock_files(loads: dict[int, Load], tally: lock_files.Tally, wall_s: 
     per_s = len(tally.took_s) / wall_s
     ours = loads[max(loads)].per_s
     p50_ms = statistics.median(tally.took_s) * 1000
-    about = f"{per_s:.1f}/s by {LOCK_WORKERS} workers, p50 {p50_ms:.0f} ms, {tally.rejected} of {tally.rejected + len(tally.took_s)} pushes rejected"
+    about = (
+        f"{per_s:.1f}/s by {LOCK_WORKERS} workers, p50 {p50_ms:.0f} ms, {tally.rejected} of"
+        f" {tally.rejected + len(tally.took_s)} pushes rejected"
+    )
     return [
-        Figure("times_lock_files", ours / per_s, "times", "claims per second over lock files on main", TIMES_LOCK_FILES_MIN, about, at_least=True),
-        Figure("lock_files_per_s", per_s, "/s"), Figure("lock_files_p50_ms", p50_ms, "ms"), Figure("lock_files_rejected", tally.rejected, ""),
-    ]  # fmt: skip
+        Figure(
+            "times_lock_files",
+            ours / per_s,
+            "times",
+            "claims per second over lock files on main",
+            TIMES_LOCK_FILES_MIN,
+            about,
+            at_least=True,
+        ),
+        Figure("lock_files_per_s", per_s, "/s"),
+        Figure("lock_files_p50_ms", p50_ms, "ms"),
+        Figure("lock_files_rejected", tally.rejected, ""),
+    ]
 
 
 @contextmanager

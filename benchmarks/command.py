@@ -70,12 +70,16 @@ def run(name: str, chosen: argparse.Namespace, measure: Measure) -> int:
 def about(**more: Any) -> dict[str, Any]:
     """What the figures depend on; `load before` tells whether the machine was quiet."""
     return {
-        "cores": os.cpu_count(), **more, "python": platform.python_version(), "kernel": platform.release(), "load_before": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+        "cores": os.cpu_count(),
+        **more,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
 
 
 def cpu_s(pid: int) -> float:
-    """The processor time in seconds that a process and its ended children have had, in steps of a clock tick."""
+    """Return the processor time in seconds of a process and its ended children, in steps of a clock tick."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / TICKS_PER_S
 

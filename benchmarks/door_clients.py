@@ -73,9 +73,9 @@ def request(port: int, token: str, tool: str, arguments: dict[str, Any]) -> byte
     params = {"name": tool, "arguments": arguments, "_meta": about}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
     head = (
-        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-        f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {VERSION}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type:"
+        " application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version:"
+        f" {VERSION}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -111,7 +111,7 @@ class Gated(ServerClient):
 
 @dataclass(frozen=True)
 class Judge:
-    """A server over such a project, with one runner that is let through job by job. `commits`: oldest first."""
+    """A server over such a project, and a runner that is let through job by job. `commits`: oldest first."""
 
     admin: ServerClient
     gate: Gated

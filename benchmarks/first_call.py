@@ -24,10 +24,19 @@ def request(host: str, token: str, tool: str = TOOL) -> bytes:
     params = {"name": tool, "arguments": {}, "_meta": about}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": METHOD, "params": params}).encode()
     head = [
-        "POST /mcp HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {token}", "Content-Type: application/json",
-        "Accept: application/json, text/event-stream", f"MCP-Protocol-Version: {VERSION}", f"Mcp-Method: {METHOD}", f"Mcp-Name: {tool}",
-        f"Content-Length: {len(body)}", "Connection: close", "", "",
-    ]  # fmt: skip
+        "POST /mcp HTTP/1.1",
+        f"Host: {host}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        f"MCP-Protocol-Version: {VERSION}",
+        f"Mcp-Method: {METHOD}",
+        f"Mcp-Name: {tool}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "",
+        "",
+    ]
     return "\r\n".join(head).encode() + body
 
 

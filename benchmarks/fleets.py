@@ -88,9 +88,13 @@ class Sandboxes:
 
     def start(self, names: Sequence[str]) -> None:
         site = Site(
-            engine=self.engine, server=self._client, run=self.run, state=self.served.state.root, root=self.served.root,
+            engine=self.engine,
+            server=self._client,
+            run=self.run,
+            state=self.served.state.root,
+            root=self.served.root,
             repos=((REPO, BRANCH),),
-        )  # fmt: skip
+        )
         runs = [
             SessionRun(site, Seat(name, self.agent.spec), self.agent.image, stop=self._stop) for name in names
         ]
@@ -131,9 +135,15 @@ class Plain:
     def start(self, names: Sequence[str]) -> None:
         for name in names:
             # In its own session: Ctrl-C is ours, and we remove what it started.
-            self._clients.append(subprocess.Popen(
-                self._argv(name), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-            ))  # fmt: skip
+            self._clients.append(
+                subprocess.Popen(
+                    self._argv(name),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            )
 
     def _argv(self, name: str) -> list[str]:
         url = self.served.server.url
@@ -145,11 +155,18 @@ class Plain:
         }
         labels = {sandbox.RUN: self.run, sandbox.KIND: PLAIN}
         return [
-            "docker", "run", "--rm", "--network", "host", "--name", f"harness-{self.run}-{name}",
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            "host",
+            "--name",
+            f"harness-{self.run}-{name}",
             *(word for key, value in labels.items() for word in ("--label", f"{key}={value}")),
             *(word for key, value in env.items() for word in ("--env", f"{key}={value}")),
-            self.agent.image, *self.agent.plain_argv,
-        ]  # fmt: skip
+            self.agent.image,
+            *self.agent.plain_argv,
+        ]
 
     def box_ids(self) -> list[str]:
         return [

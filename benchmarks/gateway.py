@@ -99,8 +99,14 @@ def latencies(first: dict[str, list[float]]) -> list[Figure]:
     middle = {name: statistics.median(times) * MS for name, times in first.items()}
     worst = {name: statistics.quantiles(times, n=20)[-1] * MS for name, times in first.items()}
     added = {name: middle[name] - middle["direct"] for name in ("proxy", "gateway")}
-    about = f"median of {len(first['gateway'])}: gateway {middle['gateway']:.1f} ms, direct {middle['direct']:.1f} ms"
-    beside = f"median {middle['proxy']:.1f} ms; of 20 the slowest: proxy {worst['proxy']:.1f} ms, gateway {worst['gateway']:.1f} ms, direct {worst['direct']:.1f} ms"
+    about = (
+        f"median of {len(first['gateway'])}: gateway {middle['gateway']:.1f} ms, direct"
+        f" {middle['direct']:.1f} ms"
+    )
+    beside = (
+        f"median {middle['proxy']:.1f} ms; of 20 the slowest: proxy {worst['proxy']:.1f} ms, gateway"
+        f" {worst['gateway']:.1f} ms, direct {worst['direct']:.1f} ms"
+    )
     return [
         Figure(
             "gateway_added_ms",
@@ -131,11 +137,17 @@ def latencies(first: dict[str, list[float]]) -> list[Figure]:
 
 def memories(memory: dict[str, tuple[float, float]]) -> list[Figure]:
     (bare_idle, bare), (idle, full) = memory["proxy"], memory["gateway"]
-    about = f"server {idle:.1f} MB before, {full:.1f} MB with them; bare proxy {bare_idle:.1f} MB and {bare:.1f} MB"
+    about = (
+        f"server {idle:.1f} MB before, {full:.1f} MB with them; bare proxy {bare_idle:.1f} MB and"
+        f" {bare:.1f} MB"
+    )
     return [
-        Figure("gateway_streams_mb", full - idle, "MB", f"memory of {MANY} streams in the gateway", None, about),
-        Figure("proxy_streams_mb", bare - bare_idle, "MB"), Figure("gateway_resident_mb", full, "MB"),
-    ]  # fmt: skip
+        Figure(
+            "gateway_streams_mb", full - idle, "MB", f"memory of {MANY} streams in the gateway", None, about
+        ),
+        Figure("proxy_streams_mb", bare - bare_idle, "MB"),
+        Figure("gateway_resident_mb", full, "MB"),
+    ]
 
 
 # -- the client: nothing but a socket, so that its own time is small

@@ -19,11 +19,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 START = (
-    b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",'
+    b"event: message_start\ndata:"
+    b' {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",'
+    b'"model":"claude-sonnet-4-5",'
     b'"content":[],"usage":{"input_tokens":100,"output_tokens":1}}}\n\n'
 )
-DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words of an answer "}}\n\n'
-END = b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":20}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
+DELTA = (
+    b"event: content_block_delta\ndata:"
+    b' {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words of an answer'
+    b' "}}\n\n'
+)
+END = (
+    b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":20}}\n\nevent:'
+    b' message_stop\ndata: {"type":"message_stop"}\n\n'
+)
 DROPPED = {"host", "content-length", "connection", "transfer-encoding"}
 EVENTS = 20
 PACE_S = 0.03  # some 30 events a second, as models speak

@@ -60,12 +60,16 @@ def measure(engine: Engine, sleepers: int) -> list[Figure]:
             _until_ended(second)
         at_end = things(engine, state)
     assert orphans.count, "a killed run leaves its boxes: else nothing was measured"
-    about = f"of {len(orphans.boxes)} boxes, {len(orphans.volumes)} volumes, {len(orphans.servers)} server; by the next harness up {swept_s:.2f} s after its start"
+    about = (
+        f"of {len(orphans.boxes)} boxes, {len(orphans.volumes)} volumes, {len(orphans.servers)} server; by"
+        f" the next harness up {swept_s:.2f} s after its start"
+    )
     return [
         Figure("sweep_left", left.count, "", "left of a harness killed with -9", 0, about),
-        Figure("sweep_orphans", orphans.count, ""), Figure("sweep_s", swept_s, "s"),
+        Figure("sweep_orphans", orphans.count, ""),
+        Figure("sweep_s", swept_s, "s"),
         Figure("sweep_left_at_end", at_end.count, "", "left when that run was interrupted", 0),
-    ]  # fmt: skip
+    ]
 
 
 @contextmanager
@@ -109,9 +113,14 @@ def _up(state: StateDirectory) -> Iterator[subprocess.Popen[bytes]]:
     ]
     # In its own session: Ctrl-C is ours, and we end it. Unbuffered, so that a line is read when it is said.
     running = subprocess.Popen(
-        argv, cwd=SOURCES, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        argv,
+        cwd=SOURCES,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     with running:
         try:
             yield running

@@ -123,7 +123,8 @@ def _all(cells: Sequence[Cell], at_once: int) -> list[Found]:
     def one(cell: Cell) -> Found:
         found = landing_cells.run(cell, stop)
         say(
-            f"{cell}: {found.landings} landings in {cell.window_s:g} s, machine {found.machine_share:.0%} busy"
+            f"{cell}: {found.landings} landings in {cell.window_s:g} s, machine {found.machine_share:.0%}"
+            " busy"
         )
         return found
 
@@ -202,17 +203,29 @@ def _of_ours(size: Size, found: Found, merge_s: float) -> list[Figure]:
     bound = _scaled_bound(size, (cell.agents, cell.slots, cell.failing), merge_s)
     per_h = _scaled_per_h(found)
     about = (
-        f"{per_h:.1f} of B {bound:.1f} landings/h ({found.landings} in the window, {_scale(cell):.0f} times as fast; at no cost {best.mean:.0%} ± {best.sd:.0%}); "
-        f"{_told(found)}; machine {found.machine_share:.0%} busy"
+        f"{per_h:.1f} of B {bound:.1f} landings/h ({found.landings} in the window, {_scale(cell):.0f} times"
+        f" as fast; at no cost {best.mean:.0%} ± {best.sd:.0%}); {_told(found)}; machine"
+        f" {found.machine_share:.0%} busy"
     )
     cpu_ms = found.server_cpu_s / max(found.landings, 1) * 1000
     return [
-        Figure(f"{key}_share", per_h / bound * 100, "% of B", str(cell), LEAST_OF_B[cell.system], about, at_least=True),
-        Figure(f"{key}_per_h", per_h, "/h"), Figure(f"{key}_bound_per_h", bound, "/h"),
-        Figure(f"{key}_ideal_share", best.mean * 100, "% of B"), Figure(f"{key}_ideal_sd", best.sd * 100, "% of B"),
-        Figure(f"{key}_runs", _runs(found), "", bound=RUNS_MAX / (1 - cell.failing)), Figure(f"{key}_server_cpu_ms", cpu_ms, "ms"),
+        Figure(
+            f"{key}_share",
+            per_h / bound * 100,
+            "% of B",
+            str(cell),
+            LEAST_OF_B[cell.system],
+            about,
+            at_least=True,
+        ),
+        Figure(f"{key}_per_h", per_h, "/h"),
+        Figure(f"{key}_bound_per_h", bound, "/h"),
+        Figure(f"{key}_ideal_share", best.mean * 100, "% of B"),
+        Figure(f"{key}_ideal_sd", best.sd * 100, "% of B"),
+        Figure(f"{key}_runs", _runs(found), "", bound=RUNS_MAX / (1 - cell.failing)),
+        Figure(f"{key}_server_cpu_ms", cpu_ms, "ms"),
         *_parts(key, found),
-    ]  # fmt: skip
+    ]
 
 
 def _of_rival(size: Size, found: Found, merge_s: float) -> list[Figure]:
@@ -229,25 +242,34 @@ def _of_rival(size: Size, found: Found, merge_s: float) -> list[Figure]:
     return [
         Figure(f"{key}_per_h", per_h, "/h", str(cell), about=about),
         *(Figure(f"{key}_share_w{slots}", share * 100, "% of B") for slots, share in shares.items()),
-        Figure(f"{key}_runs", _runs(found), ""), *_parts(key, found),
-    ]  # fmt: skip
+        Figure(f"{key}_runs", _runs(found), ""),
+        *_parts(key, found),
+    ]
 
 
 def _parts(key: str, found: Found) -> list[Figure]:
     scale = _scale(found.cell)
     return [
-        Figure(f"{key}_raw_per_h", found.per_h, "/h"), Figure(f"{key}_scale", scale, "times"), Figure(f"{key}_landings", found.landings, ""),
-        Figure(f"{key}_p95_s", found.tally.quantile_s(found.window, 0.95) * scale, "s"), Figure(f"{key}_oldest_s", _oldest_s(found), "s"),
-        Figure(f"{key}_red", found.main.red, "", bound=0 if found.cell.system in OURS else None), Figure(f"{key}_coordination", found.main.coordination, ""),
-        Figure(f"{key}_machine_busy", found.machine_share * 100, "%"), Figure(f"{key}_pushed_again", found.tally.again, ""),
+        Figure(f"{key}_raw_per_h", found.per_h, "/h"),
+        Figure(f"{key}_scale", scale, "times"),
+        Figure(f"{key}_landings", found.landings, ""),
+        Figure(f"{key}_p95_s", found.tally.quantile_s(found.window, 0.95) * scale, "s"),
+        Figure(f"{key}_oldest_s", _oldest_s(found), "s"),
+        Figure(f"{key}_red", found.main.red, "", bound=0 if found.cell.system in OURS else None),
+        Figure(f"{key}_coordination", found.main.coordination, ""),
+        Figure(f"{key}_machine_busy", found.machine_share * 100, "%"),
+        Figure(f"{key}_pushed_again", found.tally.again, ""),
         Figure(f"{key}_runs_of_main", found.runs[1], ""),
-    ]  # fmt: skip
+    ]
 
 
 def _told(found: Found) -> str:
     p95_s = found.tally.quantile_s(found.window, 0.95) * _scale(found.cell)
     of_main = f", {found.runs[1]} of main" if found.runs[1] else ""
-    return f"verdict p95 {p95_s:.0f} s, oldest {_oldest_s(found):.0f} s; {_runs(found):.2f} runs a landing{of_main}"
+    return (
+        f"verdict p95 {p95_s:.0f} s, oldest {_oldest_s(found):.0f} s; {_runs(found):.2f} runs a"
+        f" landing{of_main}"
+    )
 
 
 def _runs(found: Found) -> float:

@@ -15,9 +15,16 @@ from harness.failure import Exit, VerbFailed
 
 BRANCH = "refs/heads/main"
 ENV = {
-    "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
-    "GIT_AUTHOR_NAME": "bench", "GIT_AUTHOR_EMAIL": "bench@localhost", "GIT_COMMITTER_NAME": "bench", "GIT_COMMITTER_EMAIL": "bench@localhost",
-}  # fmt: skip
+    "PATH": os.environ.get("PATH", os.defpath),
+    "LANG": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "bench",
+    "GIT_AUTHOR_EMAIL": "bench@localhost",
+    "GIT_COMMITTER_NAME": "bench",
+    "GIT_COMMITTER_EMAIL": "bench@localhost",
+}
 
 
 class Bare:
@@ -90,7 +97,7 @@ class Bare:
         return self._git("ls-tree", "-r", "--name-only", "--full-tree", commit).splitlines()
 
     def history(self, first: str, modules: str) -> History:
-        """Of main since `first`; a commit that touches nothing below `modules` (a prefix) only coordinates."""
+        """Return main since `first`; a commit that touches nothing below `modules` (a prefix) coordinates."""
         told = self._git(
             "log",
             "--first-parent",

@@ -32,8 +32,16 @@ def draw(file: Path, points: Sequence[Point], bounds: Mapping[tuple[int, int, fl
     panels = figure.subplots(len(failing), len(slots), squeeze=False)
     for row, share in enumerate(failing):
         for column, many in enumerate(slots):
-            _panel(panels[row][column], f"{many} oracle slots, {share:.0%} of changes fail", [point for point in points if point.failing == share and point.slots in (None, many)],
-                   {agents: bound for (agents, of, failed), bound in bounds.items() if (of, failed) == (many, share)})  # fmt: skip
+            _panel(
+                panels[row][column],
+                f"{many} oracle slots, {share:.0%} of changes fail",
+                [point for point in points if point.failing == share and point.slots in (None, many)],
+                {
+                    agents: bound
+                    for (agents, of, failed), bound in bounds.items()
+                    if (of, failed) == (many, share)
+                },
+            )
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.savefig(file, dpi=DPI, format="png")

@@ -24,7 +24,10 @@ kind = "command"
 command = ["true"]
 """
 MODULE = '\n[modules.{module}]\nrepo = "{repo}"\npaths = ["{module}/**"]\n'
-SUITE = '\n[oracle.{suite}]\nkind = "differential"\nrepo = "{repo}"\ncases = ["cases/{suite}.txt"]\ncandidate = "true"\nreference = "true"\nprotect = ["cases/**"]\nreads = ["{reads}"]\n'
+SUITE = (
+    '\n[oracle.{suite}]\nkind = "differential"\nrepo = "{repo}"\ncases = ["cases/{suite}.txt"]\ncandidate ='
+    ' "true"\nreference = "true"\nprotect = ["cases/**"]\nreads = ["{reads}"]\n'
+)
 TASK = '+++\nid = "T{number}"\ntitle = "Begin {module}"\nmodule = "{module}"\n+++\nAdd a file.\n'
 
 

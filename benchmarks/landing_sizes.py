@@ -41,9 +41,9 @@ def of(site: Site) -> Sizes:
         loose_objects=found["count"],
         packs=found["packs"],
         loose_refs=sum(path.is_file() for path in (repo / "refs").rglob("*")),
-        packed_refs=sum(" refs/" in line for line in packed.read_text().splitlines())
-        if packed.exists()
-        else 0,
+        packed_refs=(
+            sum(" refs/" in line for line in packed.read_text().splitlines()) if packed.exists() else 0
+        ),
         repository_mb=_mb(repo),
         database_mb=sum(_mb(file) for file in state.glob("state.db*")),
         log_mb=_mb(state / "logs") + _mb(state / "audit"),

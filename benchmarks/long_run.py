@@ -63,7 +63,8 @@ def measure(landings: int) -> tuple[list[Figure], dict[str, Any]]:
             tenths.append(_tenth(site, landings // TENTHS))
             last = tenths[-1]
             say(
-                f"tenth {number + 1}: {last.wall_s * 1000:.0f} ms and {last.cpu_s * 1000:.0f} ms of CPU a landing; {last.sizes.packs} packs, {last.sizes.loose_refs} loose refs"
+                f"tenth {number + 1}: {last.wall_s * 1000:.0f} ms and {last.cpu_s * 1000:.0f} ms of CPU a"
+                f" landing; {last.sizes.packs} packs, {last.sizes.loose_refs} loose refs"
             )
         main = site.landed.history(site.first, "")
     landed = sum(tenth.landings for tenth in tenths)
@@ -120,8 +121,9 @@ def _growth(tenths: list[Tenth]) -> list[Figure]:
         bound = GROWTH_MAX if key != "push_s" else None
         found += [
             Figure(f"{key}_growth", after / before, "times", f"{label}, last tenth over first", bound, about),
-            Figure(f"{key}_first", before, "s"), Figure(f"{key}_last", after, "s"),
-        ]  # fmt: skip
+            Figure(f"{key}_first", before, "s"),
+            Figure(f"{key}_last", after, "s"),
+        ]
     return found
 
 
@@ -131,9 +133,15 @@ def _sizes(tenths: list[Tenth]) -> list[Figure]:
     for key, value in dataclasses.asdict(last).items():
         unit, before = "MB" if key.endswith("_mb") else "", getattr(first, key)
         found += [
-            Figure(key, value, unit, f"{WORDS.get(key, key.replace('_', ' '))}, at the end", about=f"after the first tenth {shown(before, unit)}"),
+            Figure(
+                key,
+                value,
+                unit,
+                f"{WORDS.get(key, key.replace('_', ' '))}, at the end",
+                about=f"after the first tenth {shown(before, unit)}",
+            ),
             Figure(f"{key}_first", before, unit),
-        ]  # fmt: skip
+        ]
     return found
 
 

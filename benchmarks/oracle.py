@@ -91,15 +91,25 @@ class Many:
         for start in STARTS:
             took_s = statistics.median(self.first_s[start])
             label = f"{self.size.cases} cases, first run, start = {start}: beside the barest loop"
-            told = f"oracle {took_s:.2f} s, barest loop {bare_s:.2f} s ({self.loop}); medians of {self.size.repetitions}"
+            told = (
+                f"oracle {took_s:.2f} s, barest loop {bare_s:.2f} s ({self.loop}); medians of"
+                f" {self.size.repetitions}"
+            )
             made += [
                 Figure(f"first_{start}_times", took_s / bare_s, "times", label, TIMES_MAX, told),
                 Figure(f"first_{start}_s", took_s, "s"),
             ]
         return [
-            *made, Figure("first_bare_s", bare_s, "s"),
-            *spread("again", "the same tree again", self.again_ms, AGAIN_MS_MAX, f"asked until the verdict on {self.size.cases} cases was there"),
-        ]  # fmt: skip
+            *made,
+            Figure("first_bare_s", bare_s, "s"),
+            *spread(
+                "again",
+                "the same tree again",
+                self.again_ms,
+                AGAIN_MS_MAX,
+                f"asked until the verdict on {self.size.cases} cases was there",
+            ),
+        ]
 
 
 def timed(judge: Judge, suite: str, cases: int) -> float:
@@ -146,11 +156,24 @@ def changed(engine: Engine, images: Images, run: str, size: Size) -> list[Figure
             name: sum(job["cases"] for job in judge.started()[before:] if job["suite"] == name)
             for name in ("sql", "words")
         }
-    about = f"both verdicts after {took_s:.2f} s; the suite that reads the file ran {ran['words']} of its {size.small}"
+    about = (
+        f"both verdicts after {took_s:.2f} s; the suite that reads the file ran {ran['words']} of its"
+        f" {size.small}"
+    )
     return [
-        Figure("changed_cases", ran["sql"] + ran["words"], "", f"one changed file, 2 suites of {size.small}: cases run again", size.small, about),
-        Figure("changed_unread_cases", ran["sql"], "", "of these, cases of the suite that does not read it", 0), Figure("changed_s", took_s, "s"),
-    ]  # fmt: skip
+        Figure(
+            "changed_cases",
+            ran["sql"] + ran["words"],
+            "",
+            f"one changed file, 2 suites of {size.small}: cases run again",
+            size.small,
+            about,
+        ),
+        Figure(
+            "changed_unread_cases", ran["sql"], "", "of these, cases of the suite that does not read it", 0
+        ),
+        Figure("changed_s", took_s, "s"),
+    ]
 
 
 def ones(engine: Engine, images: Images, run: str, size: Size) -> list[Figure]:
@@ -168,7 +191,10 @@ def ones(engine: Engine, images: Images, run: str, size: Size) -> list[Figure]:
             first, *rest = [1000 * timed(judge, name, 1) for name in names]
         cold_ms.append(first)
         warm_ms += rest
-    about = f"{len(warm_ms)} runs, each with a tree to place and a case new to the reference; with the start of the boxes {min(cold_ms):.0f} ms"
+    about = (
+        f"{len(warm_ms)} runs, each with a tree to place and a case new to the reference; with the start of"
+        f" the boxes {min(cold_ms):.0f} ms"
+    )
     return spread("one", "1 case in a warm sandbox, asked until the verdict", warm_ms, ONE_MS_MAX, about)
 
 
@@ -178,7 +204,7 @@ def spread(key: str, label: str, found_ms: Sequence[float], bound_ms: float, abo
     return [
         Figure(f"{key}_p50_ms", statistics.median(ordered), "ms", f"{label}, median", bound_ms, about),
         Figure(f"{key}_p90_ms", p90, "ms", f"{label}, 90 of 100", bound_ms),
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -49,7 +49,10 @@ FILES = {
     "work/shout.py": "import sys\nsys.stdout.write(sys.stdin.read().upper())\n",
     "cases/one.txt": "one\n",
     "cases/two.txt": "two\n",
-    "tasks/1.md": '+++\nid = "T01"\ntitle = "Shout louder"\nmodule = "work"\n+++\nNobody does it: the task keeps the run alive.\n',
+    "tasks/1.md": (
+        '+++\nid = "T01"\ntitle = "Shout louder"\nmodule = "work"\n+++\nNobody does it: the task keeps the'
+        " run alive.\n"
+    ),
 }
 
 
@@ -59,7 +62,9 @@ def make(root: Path, *, sleepers: int = 1, tasks: int = 0) -> Path:
         f'\n[modules.m{number}]\nrepo = "bench"\npaths = ["m{number}/**"]\n' for number in range(tasks)
     )
     more = {
-        f"tasks/more{number}.md": f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n'
+        f"tasks/more{number}.md": (
+            f'+++\nid = "{task(number)}"\ntitle = "Task {number}"\nmodule = "m{number}"\n+++\nWork.\n'
+        )
         for number in range(tasks)
     }
     return begin(root, {**FILES, **more, "harness.toml": CONFIG.format(sleepers=sleepers) + modules})

@@ -159,12 +159,24 @@ def _figures(ours: Sequence[Start], empty: Sequence[Start], size: Size) -> list[
         for name in ("wall_s", "cpu_s")
     )
     best = [min(start.wall_s for start in side) for side in (ours, empty)]
-    about = f"{size.tasks} tasks, {size.events} events; at best {best[0]:.2f} s; processor {cpu[0]:.2f} s; {len(ours)} starts"
+    about = (
+        f"{size.tasks} tasks, {size.events} events; at best {best[0]:.2f} s; processor {cpu[0]:.2f} s;"
+        f" {len(ours)} starts"
+    )
     return [
         Figure("restart_s", wall[0], "s", "from kill -9 to the first answered call", RESTART_S_MAX, about),
-        Figure("empty_start_s", wall[1], "s", "the SDK's empty server", None, f"at best {best[1]:.2f} s; processor {cpu[1]:.2f} s"),
-        Figure("restart_best_s", best[0], "s"), Figure("restart_cpu_s", cpu[0], "s"), Figure("empty_start_cpu_s", cpu[1], "s"),
-    ]  # fmt: skip
+        Figure(
+            "empty_start_s",
+            wall[1],
+            "s",
+            "the SDK's empty server",
+            None,
+            f"at best {best[1]:.2f} s; processor {cpu[1]:.2f} s",
+        ),
+        Figure("restart_best_s", best[0], "s"),
+        Figure("restart_cpu_s", cpu[0], "s"),
+        Figure("empty_start_cpu_s", cpu[1], "s"),
+    ]
 
 
 if __name__ == "__main__":

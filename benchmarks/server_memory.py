@@ -36,12 +36,23 @@ class Resident:
 def measure(served: Served, agents: int) -> list[Figure]:
     with _sessions(served, agents) as doors:
         seen = asyncio.run(_connected(served, doors))
-    about = f"idle {seen.idle_mb:.1f} MB, connected {seen.connected_mb:.1f} MB, a call of each under way {seen.busy_mb:.1f} MB"
+    about = (
+        f"idle {seen.idle_mb:.1f} MB, connected {seen.connected_mb:.1f} MB, a call of each under way"
+        f" {seen.busy_mb:.1f} MB"
+    )
     return [
-        Figure("server_mb", max(seen.connected_mb, seen.busy_mb), "MB", f"server with {agents} connected agents", RSS_MB_MAX, about),
-        Figure("server_idle_mb", seen.idle_mb, "MB"), Figure("server_connected_mb", seen.connected_mb, "MB"),
+        Figure(
+            "server_mb",
+            max(seen.connected_mb, seen.busy_mb),
+            "MB",
+            f"server with {agents} connected agents",
+            RSS_MB_MAX,
+            about,
+        ),
+        Figure("server_idle_mb", seen.idle_mb, "MB"),
+        Figure("server_connected_mb", seen.connected_mb, "MB"),
         Figure("server_busy_mb", seen.busy_mb, "MB"),
-    ]  # fmt: skip
+    ]
 
 
 @contextmanager

@@ -30,16 +30,21 @@ def _script(shape: str, chance: random.Random) -> str:
     a, b, c = (chance.randrange(1, 100) for _ in range(3))
     match shape:
         case "sums":
-            return f"SELECT {a} + {b} * {c}, ({a} - {b}) % {c}, {a} * 0.5;\nSELECT CASE WHEN {a} < {b} THEN 'less' ELSE 'more' END;\n"
+            return (
+                f"SELECT {a} + {b} * {c}, ({a} - {b}) % {c}, {a} * 0.5;\nSELECT CASE WHEN {a} < {b} THEN"
+                " 'less' ELSE 'more' END;\n"
+            )
         case "rows":
             return (
                 _table("t", chance)
-                + f"SELECT a, b FROM t WHERE a > {a} OR b = '{chance.choice(WORDS)}' ORDER BY a, b;\nSELECT DISTINCT b FROM t ORDER BY b LIMIT 3;\n"
+                + f"SELECT a, b FROM t WHERE a > {a} OR b = '{chance.choice(WORDS)}' ORDER BY a, b;\nSELECT"
+                " DISTINCT b FROM t ORDER BY b LIMIT 3;\n"
             )
         case "groups":
             return (
                 _table("t", chance)
-                + f"SELECT b, COUNT(*), SUM(a) FROM t GROUP BY b HAVING SUM(a) > {a} ORDER BY b;\nSELECT MIN(a), MAX(a) FROM t;\n"
+                + f"SELECT b, COUNT(*), SUM(a) FROM t GROUP BY b HAVING SUM(a) > {a} ORDER BY b;\nSELECT"
+                " MIN(a), MAX(a) FROM t;\n"
             )
         case "joins":
             return (
@@ -50,10 +55,14 @@ def _script(shape: str, chance: random.Random) -> str:
         case "changes":
             return (
                 _table("t", chance)
-                + f"UPDATE t SET a = a + {a} WHERE a < {b};\nDELETE FROM t WHERE a > {c};\nSELECT a, b FROM t ORDER BY a, b;\n"
+                + f"UPDATE t SET a = a + {a} WHERE a < {b};\nDELETE FROM t WHERE a > {c};\nSELECT a, b FROM t"
+                " ORDER BY a, b;\n"
             )
     word = chance.choice(WORDS)
-    return f"SELECT UPPER('{word}'), LENGTH('{word}') + {a}, SUBSTR('{word}', 2, 3) || '{b}';\nSELECT REPLACE('{word}', 'a', '{c}');\n"
+    return (
+        f"SELECT UPPER('{word}'), LENGTH('{word}') + {a}, SUBSTR('{word}', 2, 3) || '{b}';\nSELECT"
+        f" REPLACE('{word}', 'a', '{c}');\n"
+    )
 
 
 def _table(name: str, chance: random.Random) -> str:

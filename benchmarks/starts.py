@@ -184,12 +184,24 @@ def _beside(name: str, count: int, plain: Sequence[Batch], ours: Sequence[Batch]
         statistics.median(s for batch in batches for s in batch.calls_s) for batches in (plain, ours)
     )
     key, many = f"start_{name}_{count}", "sandbox" if count == 1 else "sandboxes"
-    about = f"until all called: docker run {plain_s:.2f} s, sandbox {ours_s:.2f} s; the median one: {one_plain_s:.2f} s, {one_ours_s:.2f} s"
+    about = (
+        f"until all called: docker run {plain_s:.2f} s, sandbox {ours_s:.2f} s; the median one:"
+        f" {one_plain_s:.2f} s, {one_ours_s:.2f} s"
+    )
     return [
-        Figure(f"{key}_more_s", (ours_s - plain_s) / count, "s", f"{count} {many}, {AGENTS[name]}: more than docker run, each", MORE_S_MAX, about),
-        Figure(f"{key}_plain_s", plain_s, "s"), Figure(f"{key}_sandbox_s", ours_s, "s"),
-        Figure(f"{key}_plain_one_s", one_plain_s, "s"), Figure(f"{key}_sandbox_one_s", one_ours_s, "s"),
-    ]  # fmt: skip
+        Figure(
+            f"{key}_more_s",
+            (ours_s - plain_s) / count,
+            "s",
+            f"{count} {many}, {AGENTS[name]}: more than docker run, each",
+            MORE_S_MAX,
+            about,
+        ),
+        Figure(f"{key}_plain_s", plain_s, "s"),
+        Figure(f"{key}_sandbox_s", ours_s, "s"),
+        Figure(f"{key}_plain_one_s", one_plain_s, "s"),
+        Figure(f"{key}_sandbox_one_s", one_ours_s, "s"),
+    ]
 
 
 def memory_mb(box_ids: Sequence[str]) -> tuple[float, ...]:
