@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-START_S = 10.0
+from tests.waiting import BOUND_S, until
+
 Answer = Callable[[Request, dict], Response]
 
 
@@ -41,13 +41,10 @@ def serving(stub: Stub) -> Iterator[Stub]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + START_S
-    while not server.started:
-        assert time.monotonic() < deadline, "the stub did not start"
-        time.sleep(0.01)
+    until(lambda: server.started, "the stub to start")
     stub.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         yield stub
     finally:
         server.should_exit = True
-        thread.join(START_S)
+        thread.join(BOUND_S)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from harness.client import ServerClient, ServerGone
 from harness.failure import Exit, VerbFailed
 from harness.run.server_process import RESTARTS_MAX, ServerProcess, start_server, stop_stray_server
 from harness.run.state import StateDirectory
+from tests.waiting import BOUND_S, until
 
-WITHIN_S = 20.0
 # Answers /health like a server, once; a second start dies at once, as with a state that it cannot open.
 DIES_ON_RESTART = """
 import http.server, json, os, pathlib, sys
@@ -31,13 +30,6 @@ server = http.server.HTTPServer(("127.0.0.1", port), Health)
 (state / "server.json").write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}))
 server.serve_forever()
 """
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "not within the bound"
-        time.sleep(0.02)
 
 
 def answers(client: ServerClient) -> bool:
@@ -58,7 +50,7 @@ def is_alive(pid: int) -> bool:
 def test_a_killed_server_comes_back_at_the_same_address(server: ServerProcess, client: ServerClient) -> None:
     first = server.pid
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: server.pid != first and answers(client))
+    until(lambda: server.pid != first and answers(client))
     assert server.restarts == 1
     assert client.status()["run"] == "toy"
 
@@ -106,7 +98,7 @@ def test_restarts_are_bounded(tmp_path: Path) -> None:
         lambda port: [sys.executable, "-c", DIES_ON_RESTART, str(tmp_path), str(port)], tmp_path, 0
     )
     os.kill(process.pid, signal.SIGKILL)
-    assert process.gone.wait(WITHIN_S)
+    assert process.gone.wait(BOUND_S)
     assert process.restarts == RESTARTS_MAX
     process.stop()
 
@@ -126,11 +118,11 @@ def test_a_server_left_by_a_killed_harness_is_ended(project: Path, state: StateD
     ]
     sources = Path(__file__).resolve().parents[2]
     with subprocess.Popen(argv, cwd=sources, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as stray:
-        wait_until(state.server_file.exists)
+        until(state.server_file.exists)
         # A test's own child stays a zombie until it is waited for, so its end is seen through the answer
         # alone.
         assert stop_stray_server(state.root)
-        assert stray.wait(WITHIN_S) is not None
+        assert stray.wait(BOUND_S) is not None
     assert not stop_stray_server(state.root)
 
 

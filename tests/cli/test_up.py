@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.run.server_process import start_server
 from harness.run.state import StateDirectory
+from tests.waiting import BOUND_S, until
 
 from .conftest import SOURCES, Verb, git
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(400)]
 
-UP_WITHIN_S = 240.0  # the first run on a machine builds images
 ORACLE = "python3 -c 'import pkg; assert pkg.OK'"
 PLAYBOOK = "[[step]]\nwork = true\n"
 AGENTS = """
@@ -108,13 +107,6 @@ def agents_in_boxes(engine: Engine, project: Path) -> int:
     return len(engine.list(labels, running_only=True))
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = UP_WITHIN_S) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not within the bound"
-        time.sleep(0.1)
-
-
 def up(project: Path, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     argv = [sys.executable, "-m", "harness", "up", "--plain", *words]
@@ -126,7 +118,7 @@ def up(project: Path, *words: str) -> subprocess.Popen[str]:
 def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -> None:
     project = toy(AGENTS)
     with up(project) as running:
-        told, _ = running.communicate(timeout=UP_WITHIN_S)
+        told, _ = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0, told
     assert "LANDED T01" in told
     assert "LANDED T02" in told
@@ -149,7 +141,7 @@ def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_on
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message=plan")
     with up(project) as running:
-        told, _ = running.communicate(timeout=UP_WITHIN_S)
+        told, _ = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0, told
     assert "LANDED T01" in told
     absent = "absent-1 never started: preflight: no-such-program: not found in the image"
@@ -176,7 +168,7 @@ def test_a_planner_makes_the_tasks_and_an_agent_that_never_started_is_told_at_on
 def test_an_oracle_that_cannot_fail_starts_no_agent(toy, engine: Engine) -> None:
     project = toy(SLEEPERS, oracle="true")
     with up(project) as running:
-        told, _ = running.communicate(timeout=UP_WITHIN_S)
+        told, _ = running.communicate(timeout=BOUND_S)
     assert running.returncode == 1
     assert "cannot fail: it did not catch" in told
     assert "session" not in told
@@ -187,8 +179,8 @@ def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine) -> None:
     project = toy(SLEEPERS)
     state = StateDirectory(project / ".harness")
     with up(project) as running:
-        wait_until(lambda: (said := state.run()) is not None and said.running)
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        until(lambda: (said := state.run()) is not None and said.running)
+        until(lambda: agents_in_boxes(engine, project) == 1)
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=60)
     assert running.returncode == 130, told
@@ -209,13 +201,11 @@ def test_a_detached_run_is_seen_outlives_its_server_and_is_stopped(
         assert second.returncode == 1
         assert "already uses" in second.stderr
         assert harness("connect", "alice").returncode == 0
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        until(lambda: agents_in_boxes(engine, project) == 1)
         os.kill(
             json.loads(StateDirectory(project / ".harness").server_file.read_text())["pid"], signal.SIGKILL
         )
-        wait_until(
-            lambda: harness("status").returncode == 0, within_s=30
-        )  # it comes back, and no box is lost
+        until(lambda: harness("status").returncode == 0)  # it comes back, and no box is lost
         assert agents_in_boxes(engine, project) == 1
         assert "sleeper-1" in harness("logs", "sleeper-1").stderr
         judged = harness("oracle", "run")
@@ -233,7 +223,7 @@ def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(
     project = toy(WRITERS)
     state = StateDirectory(project / ".harness")
     with up(project) as running:
-        wait_until(lambda: any("written" in log.read_text() for log in state.session_logs("writer-1")))
+        until(lambda: any("written" in log.read_text() for log in state.session_logs("writer-1")))
         running.kill()
     try:
         again = harness("up", "--detach")
@@ -245,7 +235,7 @@ def test_up_and_down_clear_what_a_killed_run_left_and_keep_its_agents_work(
         assert {"pkg/whole", "pkg/half"} <= set(kept.splitlines()), (
             "what it had committed, and what it had not"
         )
-        wait_until(lambda: agents_in_boxes(engine, project) == 1)
+        until(lambda: agents_in_boxes(engine, project) == 1)
         run = state.run()
         assert run is not None
         os.kill(run.pid, signal.SIGKILL)
@@ -284,9 +274,9 @@ def test_a_run_that_stays_takes_up_new_tasks(toy, engine: Engine, harness: Verb)
     (project / "materials" / "T03" / "pkg" / "times.py").write_text("def times(a, b): ...\n")
     try:
         assert harness("up", "--detach", "--stay").returncode == 0
-        wait_until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 2)
+        until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 2)
         assert harness("tasks", "add", "Write times", "--module", "pkg").stdout == "T03\n"
-        wait_until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 3)
+        until(lambda: json.loads(harness("status", "--json").stdout)["tasks"]["done"] == 3)
     finally:
         harness("down")
     assert left(engine, project) == []

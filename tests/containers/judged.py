@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from harness.run.place import admin_client
 from harness.run.server_process import SOURCES, ServerProcess
 from harness.run.state import DIRECTORY_NAME, StateDirectory
 from oracle.suites.base import Suite
+from tests.waiting import BOUND_S, until
 
-WITHIN_S = 60.0
 LOST_MS, RENEW_S = 3_000, 0.5
 MEMORY_MB = 256
 NAME = "runner-1"  # of every runner: each host calls its first one so
@@ -188,7 +187,7 @@ def runner(
             yield thread
         finally:
             stop.set()
-            thread.join(WITHIN_S)
+            thread.join(BOUND_S)
 
 
 def start_runner(judged: Judged, label: str, images: tuple[str, str]) -> subprocess.Popen[bytes]:
@@ -253,12 +252,3 @@ def sleepers() -> list[int]:
         except OSError:  # it has ended meanwhile
             continue
     return found
-
-
-def until(condition: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
-    """What the condition says, once it says anything."""
-    deadline = time.monotonic() + within_s
-    while not (said := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-    return said

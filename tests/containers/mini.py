@@ -7,7 +7,6 @@ import contextlib
 import os
 import subprocess
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
+
+from tests.waiting import until
 
 Json = dict[str, Any]
 
@@ -123,7 +124,7 @@ class MiniServer:
         ))  # fmt: skip
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        wait_until(lambda: server.started, 10)
+        until(lambda: server.started)
         self._servers[door] = (server, thread)
 
     def close_door(self, door: Path) -> None:
@@ -287,10 +288,3 @@ def refused(code: str) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text="...")], structured_content=value, is_error=True
     )
-
-
-def wait_until(holds: Any, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.02)

@@ -8,14 +8,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.boxes.containers import BoxBroke, Engine
+from tests.waiting import until
 
-START_S = 60.0
 STOP_S = 30.0
 LOG_TAIL_BYTES = 2_000
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -70,12 +69,12 @@ class OwnEngine:
             self._daemon = subprocess.Popen(
                 argv, env=os.environ | {"PATH": PATH}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            assert self._daemon.poll() is None and time.monotonic() < deadline, (
-                (self.place / "log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
-            )
-            time.sleep(0.05)
+        daemon = self._daemon
+        until(lambda: self._answers() or daemon.poll() is not None, self._last_words)
+        assert daemon.poll() is None, self._last_words()
+
+    def _last_words(self) -> str:
+        return (self.place / "log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
     def stop(self) -> None:
         """In good order, its boxes with it; `nsenter` has become the daemon, so it is our child."""

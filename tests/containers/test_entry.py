@@ -11,9 +11,10 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import SandboxSession
+from tests.waiting import until
 
 from .boxes import python, ran, ready, told, wait_for_log
-from .mini import MiniServer, git, wait_until
+from .mini import MiniServer, git
 
 pytestmark = pytest.mark.containers
 
@@ -100,7 +101,7 @@ def test_the_door_works_again_after_the_server_restarts_and_after_the_forwarder_
     assert python(box, health) == ["ok"]
     box.exec(["python3", "-c", KILL_FORWARDER], timeout_s=20)
     wait_for_log(box, "door_reopened")
-    wait_until(lambda: box.exec(["python3", "-c", health], timeout_s=20).exit == 0, 10)
+    until(lambda: box.exec(["python3", "-c", health], timeout_s=20).exit == 0)
 
 
 KILL_FORWARDER = """

@@ -10,8 +10,9 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import SandboxSession
+from tests.waiting import until
 
-from .mini import MiniServer, git, wait_until
+from .mini import MiniServer, git
 
 pytestmark = pytest.mark.containers
 
@@ -182,7 +183,7 @@ def test_work_gives_a_lost_lease_up_and_claims_again(play: Play, mini: MiniServe
 
 def reopen(mini: MiniServer) -> None:
     """Frees T1 again once its push was refused, as the end of a lease does."""
-    wait_until(lambda: not mini.refuse_pushes, 30)
+    until(lambda: not mini.refuse_pushes)
     mini.tasks["T1"] = "open"
 
 
@@ -190,7 +191,7 @@ def test_a_server_that_restarts_does_not_end_the_play(play: Play, mini: MiniServ
     playbook = '[[step]]\nnote = "before"\n[[step]]\nawait_note = "after"\ntimeout_s = 60\n'
 
     def restart() -> None:
-        wait_until(lambda: mini.notes, 30)
+        until(lambda: mini.notes)
         with mini.outage():
             time.sleep(1.5)
         mini.notes.append(("after", "the restart"))

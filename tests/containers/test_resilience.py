@@ -23,9 +23,10 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.run.place import admin_client
 from oracle.suites.base import Suite
+from tests.waiting import BOUND_S, until
 
 from . import own_engine
-from .judged import CASES, WITHIN_S, Judged, judged, make, runner, sleepers, start_runner, until, up
+from .judged import CASES, Judged, judged, make, runner, sleepers, start_runner, up
 from .own_engine import OwnEngine
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
@@ -235,7 +236,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_judges_its_job(engine: E
         with admin_client(str(state.server_url()), state) as admin:
             assert told(until(lambda: admin.job(job).get("verdict"))) == RIGHT
         second.send_signal(signal.SIGINT)
-        assert second.wait(WITHIN_S) == 130
+        assert second.wait(BOUND_S) == 130
     assert engine.list({sandbox.RUN: state.label}) == []
 
 

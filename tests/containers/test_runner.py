@@ -17,6 +17,7 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
 from oracle.suites.base import Case, Suite
+from tests.waiting import until
 
 pytestmark = pytest.mark.containers
 
@@ -533,7 +534,7 @@ def test_a_stopped_runner_ends_soon_and_leaves_no_box(engine, server, run, image
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=(stop,))
     thread.start()
-    wait_until(lambda: engine.list(labels | {sandbox.KIND: "oracle-candidate"}))
+    until(lambda: engine.list(labels | {sandbox.KIND: "oracle-candidate"}))
     stop.set()
     thread.join(30)
     assert not thread.is_alive()
@@ -563,13 +564,6 @@ def test_a_box_shuts_out_everything_but_its_users(engine, run, images):
     assert seen["a"].output == "10002\nCapEff:\t0000000000000000\n"
     with pytest.raises(BoxBroke):
         OracleBox(box, 1).batch(SUITE, "true", [Case("a", "", "", 0)], source=False, deadline_s=10)
-
-
-def wait_until(condition: Callable[[], object], within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        threading.Event().wait(0.05)
 
 
 FORKED = Suite.from_json(SUITE.to_json() | {"start": "fork"})

@@ -18,8 +18,9 @@ from harness.sessions import preflight, project_files
 from harness.sessions.site import Site
 from harness.sessions.supervisor import Doing, Hired, Supervisor
 from mcp_server.config import AgentSpec, RunSettings
+from tests.waiting import BOUND_S, until
 
-from .mini import MiniServer, git, wait_until
+from .mini import MiniServer, git
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -87,7 +88,6 @@ def test_files_are_gathered_by_their_names_at_home(tmp_path: Path) -> None:
 # -- the loop
 # --------------------------------------------------------------------------------------------------------
 
-WITHIN_S = 150  # of anything that boxes do, on a machine that does much else
 Hire = Callable[..., Supervisor]
 
 
@@ -120,7 +120,7 @@ def hire(engine: Engine, run: str, base_image: str, mini: MiniServer, tmp_path: 
 
     yield go
     for supervisor in made:
-        supervisor.stop(WITHIN_S)
+        supervisor.stop(BOUND_S)
     assert engine.list({RUN: site.run}) == []
     assert engine.volumes({RUN: site.run}) == {}
     sweep_run(engine, site.run)
@@ -143,9 +143,9 @@ def test_sessions_follow_each_other_until_no_task_is_left(
         "echo work $HARNESS_SESSION; echo $HARNESS_TOKEN; echo $HARNESS_SESSION >f; git add f; git commit -qm c"
     )
     supervisor.start()
-    wait_until(lambda: len(mini.ended) >= 2, WITHIN_S)
+    until(lambda: len(mini.ended) >= 2)
     mini.tasks["T1"] = "done"
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
     assert set(ends(mini)) == {("worked", "")}
     assert [(s.state, s.reason) for s in supervisor.states()] == [(Doing.STOPPED, "no task is left")]
     assert supervisor.states()[0].sessions == len(mini.ended)
@@ -162,7 +162,7 @@ def test_sessions_follow_each_other_until_no_task_is_left(
 def test_three_failures_of_the_same_kind_stop_an_agent_with_the_reason(hire: Hire, mini: MiniServer) -> None:
     supervisor = hire("exit 7", at={"waits_s": (0.1, 0.2, 0.3)})
     supervisor.start()
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
     assert ends(mini) == [("crashed", "exit 7")] * 3
     assert supervisor.states()[0].reason == "3 sessions in a row ended the same way: crashed: exit 7"
 
@@ -181,13 +181,13 @@ def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_se
     mini.end_session = end_session  # type: ignore[method-assign]
     supervisor = hire("echo half >half; echo written; sleep 600")
     supervisor.start()
-    wait_until(lambda: working(supervisor), WITHIN_S)
-    wait_until(lambda: b"written" in log_of(mini, "a-1", "S1"), WITHIN_S)
+    until(lambda: working(supervisor))
+    until(lambda: b"written" in log_of(mini, "a-1", "S1"))
     assert supervisor.kill("a-1")
-    wait_until(lambda: len(mini.ended) == 1, WITHIN_S)
+    until(lambda: len(mini.ended) == 1)
     assert mini.ended[0] == ("S1", "crashed", "exit 137 (killed)", 137)
     assert "half" in git("ls-tree", "--name-only", str(heads[0]), cwd=mini.repos["engine"])
-    wait_until(lambda: supervisor.states()[0].session == "S2", WITHIN_S)
+    until(lambda: supervisor.states()[0].session == "S2")
 
 
 def log_of(mini: MiniServer, agent: str, session: str) -> bytes:
@@ -199,7 +199,7 @@ def log_of(mini: MiniServer, agent: str, session: str) -> bytes:
 def test_a_session_ends_at_its_time_limit_with_its_work_saved(hire: Hire, mini: MiniServer) -> None:
     supervisor = hire("echo x >slow; sleep 600", session_minutes=12 / 60)
     supervisor.start()
-    wait_until(lambda: bool(mini.ended), WITHIN_S)
+    until(lambda: bool(mini.ended))
     assert ends(mini)[0] == ("timeout", "session time over")
     assert mini.uploaded("a-1", "S1") is not None
 
@@ -212,7 +212,7 @@ def test_a_session_ends_at_its_disk_limit(hire: Hire, mini: MiniServer) -> None:
         at={"disk_every_s": 0.5},
     )
     supervisor.start()
-    wait_until(lambda: bool(mini.ended), WITHIN_S)
+    until(lambda: bool(mini.ended))
     assert ends(mini)[0] == ("crashed", "disk limit reached")
 
 
@@ -224,7 +224,7 @@ def test_a_disk_that_fills_fast_is_noticed_before_its_turn(hire: Hire, mini: Min
         at={"disk_every_s": 600.0},
     )
     supervisor.start()
-    wait_until(lambda: bool(mini.ended), WITHIN_S)
+    until(lambda: bool(mini.ended))
     assert ends(mini)[0] == ("crashed", "disk limit reached")
 
 
@@ -234,13 +234,12 @@ def test_a_stop_saves_the_work_of_all_agents_and_leaves_no_box(
 ) -> None:
     supervisor = hire(*["echo mine >mine; echo written; sleep 600"] * 3)
     supervisor.start()
-    wait_until(
+    until(
         lambda: (
             working(supervisor) and all(b"written" in log_of(mini, f"a-{n}", s) for n, s in agents_of(mini))
         ),
-        WITHIN_S,
     )
-    assert supervisor.stop(WITHIN_S)
+    assert supervisor.stop(BOUND_S)
     assert sorted(ends(mini)) == [("stopped", "stop requested")] * 3
     for number, session in agents_of(mini):
         assert mini.uploaded(f"a-{number}", session) is not None
@@ -255,18 +254,18 @@ def agents_of(mini: MiniServer) -> list[tuple[str, str]]:
 def test_a_stop_is_bounded_even_when_a_session_does_not_end(hire: Hire, mini: MiniServer) -> None:
     supervisor = hire("trap '' TERM; sleep 600")
     supervisor.start()
-    wait_until(lambda: working(supervisor), WITHIN_S)
+    until(lambda: working(supervisor))
     gate = threading.Event()
 
     def end_session(*_: object, **__: object) -> dict:
-        gate.wait(WITHIN_S)  # a server that accepts and does not answer
+        gate.wait(BOUND_S)  # a server that accepts and does not answer
         return {}
 
     mini.end_session = end_session  # type: ignore[method-assign]
     assert not supervisor.stop(6)  # and not only once the server answers
     assert not gate.is_set()
     gate.set()
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
 
 
 @pytest.mark.containers
@@ -282,7 +281,7 @@ def test_a_server_that_is_away_for_a_moment_costs_no_session(hire: Hire, mini: M
     mini.create_session = create_session  # type: ignore[method-assign]
     supervisor = hire("git commit -q --allow-empty -m c; sleep 600")
     supervisor.start()
-    wait_until(lambda: working(supervisor), WITHIN_S)
+    until(lambda: working(supervisor))
     assert not away
 
 
@@ -298,7 +297,7 @@ def test_preflight_stops_an_agent_before_its_first_session(
         hired("kind", kind="nobody"), hired("book", kind="scripted", playbook="none/{agent}.toml"),
     ])  # fmt: skip
     supervisor.start()
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
     reasons = {state.agent: state.reason for state in supervisor.states()}
     assert "does not exist" in reasons["image"]
     assert reasons["program"] == f"preflight: claude: not found in the image {base_image}"
@@ -328,7 +327,7 @@ def test_a_prompt_that_is_missing_stops_an_agent_before_its_first_session(
 ) -> None:
     supervisor = hire("true", prompt="none.md")
     supervisor.start()
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
     state = supervisor.states()[0]
     assert (state.reason[-43:], state.sessions, state.gave_up) == (
         "none.md cannot be read: No such file or directory"[-43:],
@@ -348,11 +347,9 @@ def test_an_agent_is_told_its_prompt_as_it_is_when_its_session_begins(
         prompt="own.md",
     )
     supervisor.start()
-    wait_until(lambda: b"Be quick." in log_of(mini, "a-1", "S1"), WITHIN_S)
+    until(lambda: b"Be quick." in log_of(mini, "a-1", "S1"))
     (tmp_path / "own.md").write_text("Be slow.")
-    wait_until(
-        lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)), WITHIN_S
-    )
+    until(lambda: any(b"Be slow." in log_of(mini, "a-1", session) for session in list(mini.sessions)))
 
 
 @pytest.mark.containers
@@ -368,9 +365,9 @@ def test_a_scripted_agent_that_is_killed_goes_on_with_its_again_book(
     spec = AgentSpec("s", "scripted", playbook="books/{agent}.toml", materials="mat", memory_mb=512)
     supervisor = hire(hired=[Hired("s", spec, scripted_image)])
     supervisor.start()
-    wait_until(lambda: bool(mini.notes), WITHIN_S)
+    until(lambda: bool(mini.notes))
     supervisor.kill("s")
-    assert supervisor.join(WITHIN_S)
+    assert supervisor.join(BOUND_S)
     assert mini.tasks == {"T1": "done"}
     assert [named for named, _ in ends(mini)] == ["crashed", "worked"]
     assert supervisor.states()[0].reason in ("its work is done (worked)", "no task is left")

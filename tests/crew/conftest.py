@@ -19,8 +19,6 @@ from mcp_server.config import AgentSpec, RunSettings
 from tests.fake_models import FakeModels, Script
 from tests.gateway.place import Place, place
 
-WITHIN_S = 240
-
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:

@@ -9,10 +9,11 @@ import pytest
 
 from harness.sessions.supervisor import Doing
 from tests.fake_models import FOR_EVER, Fault, Script, Step, Usage
-from tests.gateway.place import asking, waited
+from tests.gateway.place import asking
 from tests.server import toy
+from tests.waiting import until
 
-from .conftest import WITHIN_S, agent
+from .conftest import agent
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -35,7 +36,7 @@ def test_a_session_that_never_lists_our_tools_ends_and_the_others_go_on(crew) ->
             "hears", python("mcp('tools/list'); tool('claim_task'); sh('sleep 600')"), tools_seconds=60
         )
         made.hire(deaf, hears)
-        waited(lambda: made.state("deaf-1").state is Doing.STOPPED, WITHIN_S)
+        until(lambda: made.state("deaf-1").state is Doing.STOPPED)
         said = "it never listed our tools within 2 s: is its MCP configuration right?"
         assert made.ends("deaf-1") == [("no_tools", said)] * 3
         assert made.state("deaf-1").reason == f"3 sessions in a row ended the same way: no_tools: {said}"
@@ -45,7 +46,7 @@ def test_a_session_that_never_lists_our_tools_ends_and_the_others_go_on(crew) ->
 def test_a_session_in_which_nothing_happens_any_more_ends_idle_with_its_work_saved(crew) -> None:
     with crew() as made:
         made.hire(agent("mute", python(WORK + "sh('sleep 600')"), idle_minutes=10 / 60))
-        waited(lambda: made.ends("mute-1"), WITHIN_S)
+        until(lambda: made.ends("mute-1"))
         assert made.ends("mute-1")[0] == ("idle", "no output, tool call or model request for 0.167 minutes")
         [lost] = [event for event in made.place.server.events(kind="lease_ended") if event["fence"] == 1]
         files = toy.git(
@@ -66,7 +67,7 @@ def test_what_it_prints_calls_or_asks_keeps_a_session_alive(crew) -> None:
             )
         )
         for name in ("talks-1", "calls-1", "asks-1"):
-            waited(lambda name=name: made.ends(name), WITHIN_S)
+            until(lambda name=name: made.ends(name))
             assert "no output" not in made.ends(name)[0][1]
 
 
@@ -75,7 +76,7 @@ def test_a_session_over_its_budget_is_ended_its_work_saved_and_its_task_given_ba
 ) -> None:
     with crew(SPEND, gateway="[gateway.budget.session]\ntokens = 1000") as made:
         made.hire(agent("rich", python(WORK + "ask()\nsh('sleep 600')")))
-        waited(lambda: made.ends("rich-1"), WITHIN_S)
+        until(lambda: made.ends("rich-1"))
         named, detail = made.ends("rich-1")[0]
         assert (named, detail[:62]) == (
             "budget",
@@ -93,15 +94,13 @@ def test_a_session_over_its_budget_is_ended_its_work_saved_and_its_task_given_ba
             if event["data"]["reason"]
         )
         assert (back["data"]["state"], back["data"]["reason"][:7]) == ("open", "budget:")
-        waited(
-            lambda: made.state("rich-1").sessions == 2, WITHIN_S
-        )  # the next session has a budget of its own
+        until(lambda: made.state("rich-1").sessions == 2)  # the next session has a budget of its own
 
 
 def test_an_agent_over_its_own_budget_stops_with_the_reason(crew) -> None:
     with crew(SPEND, gateway="[gateway.budget.agent]\ntokens = 1000") as made:
         made.hire(agent("rich", python("tool('claim_task'); ask(); sh('sleep 600')")))
-        waited(lambda: made.state("rich-1").state is Doing.STOPPED, WITHIN_S)
+        until(lambda: made.state("rich-1").state is Doing.STOPPED)
         assert made.state("rich-1").reason.startswith(
             "budget: 1,100 tokens of 1,000 tokens of the agent rich-1 are used up"
         )
@@ -128,12 +127,12 @@ def test_a_spent_account_holds_its_agents_until_the_reset_and_no_other(crew) -> 
         late = agent("late", python("tool('list_tasks')"), account="anthropic", role="reviewer")
         other = agent("other", python("tool('claim_task', task='T01'); sh('sleep 600')"), account="openai")
         made.hire(poor, late, other)
-        waited(lambda: made.state("poor-1").state is Doing.WAITING, WITHIN_S)
+        until(lambda: made.state("poor-1").state is Doing.WAITING)
         assert made.ends("poor-1")[0][0] == "quota"
         assert made.state("poor-1").reason.startswith("waiting for quota until 20")
         [account] = [one for one in made.client.status()["accounts"] if one["state"] == "closed"]
         assert account["account"] == "anthropic"
-        waited(lambda: made.state("other-1").state is Doing.WORKING, WITHIN_S)
+        until(lambda: made.state("other-1").state is Doing.WORKING)
         made.supervisor.stop()
         assert made.state("poor-1").sessions == 1
 
@@ -145,11 +144,10 @@ def test_an_agent_of_a_spent_account_begins_no_session_at_all(crew) -> None:
         made.hire(
             agent("poor", "sleep 600", account="anthropic"), agent("free", "sleep 600", account="openai")
         )
-        waited(
+        until(
             lambda: (
                 made.state("free-1").state is Doing.WORKING and made.state("poor-1").state is Doing.WAITING
             ),
-            WITHIN_S,
         )
         assert made.state("poor-1").reason.startswith("waiting for quota until 20")
         assert made.place.server.events(kind="session_started", agent="poor-1") == []
@@ -161,16 +159,16 @@ def test_an_agent_waits_without_a_session_while_no_task_is_free(crew) -> None:
         for task, holder in holders.items():
             assert holder.call("claim_task", task=task)["status"] == "leased"
         made.hire(agent("eager", python("tool('claim_task')\nsh('sleep 600')")))
-        waited(lambda: made.state("eager-1").state is Doing.WAITING, WITHIN_S)
+        until(lambda: made.state("eager-1").state is Doing.WAITING)
         assert (made.state("eager-1").reason, made.state("eager-1").sessions) == ("no task is free now", 0)
         made.client.end_session(holders["T02"].session, "worked")
-        waited(lambda: made.state("eager-1").state is Doing.WORKING, WITHIN_S)
+        until(lambda: made.state("eager-1").state is Doing.WORKING)
 
 
 def test_what_a_session_printed_is_counted_by_kind_in_its_end(crew) -> None:
     with crew() as made:
         made.hire(agent("loud", "echo one; echo two; exit 1"))
-        waited(lambda: made.ends("loud-1"), WITHIN_S)
+        until(lambda: made.ends("loud-1"))
         heard = made.place.server.events(kind="session_ended", agent="loud-1")[0]["data"]["heard"]
         assert heard["said"] >= 5  # the two lines, and what the sandbox says of itself
         assert made.state("loud-1").said

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.fake_models import FOR_EVER, Call, FakeModels, Fault, Script, Step, Usage, load, made
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 USAGE = Usage(input=100, cached_read=40, cached_write=8, output=30, reasoning=12)
@@ -530,7 +531,7 @@ def test_a_stall_comes_after_the_first_events_and_a_delay_before_them(fault: Fau
     assert (pieces[0][0] < 0.25) is early and pieces[-1][0] >= 0.3
 
 
-def test_a_client_that_leaves_ends_the_answer(until):
+def test_a_client_that_leaves_ends_the_answer():
     with FakeModels(Script((Step("word " * 200, pace=0.02, deltas=200),))) as models:
         with httpx2.stream(
             "POST", models.url + "/v1/messages", json=APIS[0].body(), verify=False

@@ -16,8 +16,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
+from tests.waiting import BOUND_S
+
 READ_BYTES = 64 << 10
-START_S = 20
 HEAD_BYTES_MAX = 256 << 10  # clients send long beta and tracing headers
 
 
@@ -91,14 +92,14 @@ class WireServer:
         ready, failed = threading.Event(), []
         self._thread = threading.Thread(target=self._run, args=(ready, failed), daemon=True)
         self._thread.start()
-        assert ready.wait(START_S)
+        assert ready.wait(BOUND_S)
         if failed:
             raise failed[0]
         return self
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(START_S)
+        self._thread.join(BOUND_S)
         assert not self._thread.is_alive()
 
     __enter__ = start

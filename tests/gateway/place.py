@@ -1,6 +1,6 @@
 """A real server whose accounts are scripted models, and agents that ask them with plain HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import httpx2
 from tests.fake_models import FakeModels
 from tests.server import toy
 from tests.server.conftest import NO_TLS, Agent, Server
+from tests.waiting import until
 
 KEY = "sk-test-0123456789abcdefghijklmnop"
 ACCOUNT = '\n[gateway.accounts.{name}]\napi = "{api}"\nbase_url = "{url}{path}"\nkey_file = "{key}"\n{more}\n'
@@ -108,7 +109,7 @@ class Place:
         """The agent's requests once there are so many: the record of an answer with a known length comes just
         after its last byte.
         """
-        return waited(lambda: found if len(found := self.requests(agent=agent.name)) >= number else None)
+        return until(lambda: found if len(found := self.requests(agent=agent.name)) >= number else None)
 
     def requests(self, **wanted: Any) -> list[dict]:
         """The data of the `model_request` events."""
@@ -136,16 +137,4 @@ def place(root: Path, models: Any, **more: Any) -> Iterator[Place]:
         server.stop()
 
 
-def waited(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """The condition's first true value, bounded."""
-    import time
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {condition}")
-
-
-__all__ = ["FORMS", "KEY", "FakeModels", "Place", "Request", "asking", "place", "waited"]
+__all__ = ["FORMS", "KEY", "FakeModels", "Place", "Request", "asking", "place"]

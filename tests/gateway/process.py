@@ -13,11 +13,9 @@ from typing import Any
 import httpx2
 
 from tests.server import toy
-
-from .place import waited
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-START_S = 60
 STOP_S = 30
 
 
@@ -60,7 +58,7 @@ class Process:
 
     def events(self, kind: str, number: int = 1) -> list[dict]:
         """Once there are so many."""
-        return waited(
+        return until(
             lambda: (
                 found
                 if len(found := self.get(f"/api/events?limit=1000&kind={kind}")["events"]) >= number
@@ -104,7 +102,7 @@ def serving(root: Path, toml: str, *, env: Mapping[str, str] | None = None) -> I
             stderr=out,
         )
     try:
-        waited(lambda: (state / "server.json").exists() or process.poll() is not None, START_S)
+        until(lambda: (state / "server.json").exists() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield Process(state, process, log)
     finally:

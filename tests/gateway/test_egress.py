@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mcp_server.edge.egress.proxy import EgressLimits
+from tests.waiting import until_on_loop
 
-from .tunnels import HOST, opened, tried, until
+from .tunnels import HOST, opened, tried
 
 FAST = EgressLimits(head_s=0.3, connect_s=0.3, idle_s=0.3, total_s=0.9, tunnels=2)
 
@@ -249,7 +250,7 @@ def test_a_place_that_has_ended_still_gets_what_the_client_says(tmp_path: Path):
             client.writer.write(b"bye")
             await asyncio.sleep(0)
             client.writer.write_eof()
-            await until(lambda: at.place.got == b"bye")
+            await until_on_loop(lambda: at.place.got == b"bye")
             assert (await at.event())["status"] == "ok"
 
     tried(body)
@@ -325,7 +326,9 @@ def test_a_client_that_does_not_read_is_let_go_with_all_that_was_meant_for_it(tm
                 f"CONNECT {HOST}:{at.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer good\r\n\r\n".encode()
             )
             assert (await at.event())["status"] == "idle"
-            await until(lambda: len(os.listdir("/proc/self/fd")) == before + 1)  # the client's own is left
+            await until_on_loop(
+                lambda: len(os.listdir("/proc/self/fd")) == before + 1
+            )  # the client's own is left
 
     tried(body)
 
@@ -409,6 +412,6 @@ def test_a_closed_door_and_a_stopped_server_end_the_connections_and_tell_them(tm
                     assert await client.read() == b""
             told = await at.event(2)
             assert [each["status"] for each in at.events] == ["closed_by_us"] * 2 and told["bytes_down"] == 5
-            await until(lambda: not at.server.server_state.connections)
+            await until_on_loop(lambda: not at.server.server_state.connections)
 
     tried(body)

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.server import toy
+from tests.waiting import until
 
-from .place import waited
 from .process import ROOT, Process, serving
 from .tls import certificate
 
@@ -142,7 +142,7 @@ class forwarded:
         # A socket's address has 108 bytes at most.
         argv = [sys.executable, str(ROOT / "images/base/forwarder.py"), str(port), f"unix:{self._door.name}"]
         self._process = subprocess.Popen(argv, cwd=self._door.parent)
-        waited(lambda: _listens(port))
+        until(lambda: _listens(port))
         return port
 
     def __exit__(self, *_) -> None:

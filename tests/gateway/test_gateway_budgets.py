@@ -16,8 +16,9 @@ from mcp_server.models.budgets import Scope, Spent
 from mcp_server.use_cases.people import spending
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
 from tests.server import toy
+from tests.waiting import until
 
-from .place import FORMS, Place, asking, place, waited
+from .place import FORMS, Place, asking, place
 
 STEP = Step("one two three four", usage=Usage(input=1000, output=100), deltas=4)
 
@@ -238,7 +239,7 @@ def test_a_task_over_its_budget_is_blocked_with_the_reason_and_its_work_is_kept(
         for _ in range(2):
             assert made.ask(agent, asking("chat")).status_code == 200
         assert made.ask(agent, asking("chat")).status_code == 400
-        waited(lambda: made.server.events(kind="budget_reached"))
+        until(lambda: made.server.events(kind="budget_reached"))
         assert (
             made.api("/api/tasks/T02")["state"] == "leased"
         )  # the harness has time to save what is not uploaded
@@ -262,11 +263,11 @@ def test_a_lease_over_its_budget_ends_by_itself_where_nobody_ends_the_session(tm
         agent = made.agent()
         agent.call("claim_task", task="T02")
         made.ask(agent, asking("chat"))
-        waited(lambda: made.server.events(kind="budget_reached"))
+        until(lambda: made.server.events(kind="budget_reached"))
         for _ in range(5):  # it goes on calling tools, so that its lease does not run out meanwhile
             made.server.clock.ahead_ms += spending.GRACE_MS // 4
             agent.call("list_tasks")
-        waited(lambda: made.api("/api/tasks/T02")["state"] == "open")
+        until(lambda: made.api("/api/tasks/T02")["state"] == "open")
         assert (
             made.server.events(kind="lease_ended")[0]["data"]["reason"] == "budget"
             and "budget" in made.api("/api/tasks/T02")["reason"]

@@ -11,8 +11,9 @@ import pytest
 
 from mcp_server.models import under_way
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
+from tests.waiting import until
 
-from .place import KEY, MODELS, asking, config, waited
+from .place import KEY, MODELS, asking, config
 from .process import Process, serving
 
 USAGE = Usage(input=1000, output=100)
@@ -82,7 +83,7 @@ def test_requests_under_way_when_the_server_is_killed_are_counted_as_lost(tmp_pa
             for say in ("streams", "thinks")
             for form in ("messages", "chat", "responses")
         ]
-        waited(lambda: len(models.requests) == 7)
+        until(lambda: len(models.requests) == 7)
         kill(running)
     for thread in asking:
         thread.join(30)
@@ -104,7 +105,7 @@ def test_a_lost_request_counts_towards_the_budget(tmp_path: Path, models: FakeMo
     with server(tmp_path, models, limits) as running:
         agent = running.session("worker-1")
         asking = in_background(lambda: ask(running, agent["token"], "streams"))
-        waited(lambda: models.requests)
+        until(lambda: models.requests)
         kill(running)
     asking.join(30)
     with server(tmp_path, models, limits) as again:
@@ -124,7 +125,7 @@ def test_a_request_that_was_recorded_and_is_still_noted_is_counted_once(tmp_path
         noted: list[bytes] = []
         models.on_request = lambda _: noted.append(notes.read_bytes())
         assert ask(running, agent["token"]).status_code == 200
-        waited(lambda: under_way.left(notes.parent) == [])
+        until(lambda: under_way.left(notes.parent) == [])
         kill(running)
     notes.write_bytes(noted[0])
     assert [note.agent for note in under_way.left(notes.parent)] == ["worker-1"]
@@ -137,5 +138,5 @@ def test_what_is_refused_here_is_not_noted_and_slots_are_used_again(tmp_path: Pa
     with server(tmp_path, models, "[gateway.budget]\nrequests = 3") as running:
         token = running.session("worker-1")["token"]
         assert [ask(running, token).status_code for _ in range(5)] == [200, 200, 200, 400, 400]
-        waited(lambda: under_way.left(notes.parent) == [])
+        until(lambda: under_way.left(notes.parent) == [])
         assert notes.stat().st_size == under_way.SLOT_BYTES

@@ -15,8 +15,9 @@ from mcp_server.models.budgets import MEASURES, Scope
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
 from tests.server import toy
 from tests.server.conftest import Agent
+from tests.waiting import until
 
-from .place import Place, Request, asking, place, waited
+from .place import Place, Request, asking, place
 
 STEP = Step("one two three four", usage=Usage(input=1000, output=100), deltas=4)
 TABLES = {
@@ -80,7 +81,7 @@ def test_a_limit_is_told_at_80_percent_and_at_100_refuses_and_gives_the_task_bac
         )
         over = made.api(f"/api/sessions/{agent.session}", "runner")["over_budget"]
         assert (over["scope"], over["measure"]) == (scope, measure)
-        waited(lambda: made.server.events(kind="budget_reached"))
+        until(lambda: made.server.events(kind="budget_reached"))
         with made.server.http("runner") as http:
             left = http.post(
                 f"/api/sessions/{agent.session}/end", json={"outcome": "budget", "detail": "", "exit": None}
@@ -120,7 +121,7 @@ def asked_while_time_runs_out(
 ) -> httpx2.Response:
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(made.ask, agent, request)
-        waited(under_way)
+        until(under_way)
         made.server.clock.ahead_ms += 11 * 60_000
         return answer.result()
 

@@ -11,8 +11,9 @@ import httpx2
 import pytest
 
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
+from tests.waiting import until
 
-from .place import FORMS, KEY, Place, Request, asking, place, waited
+from .place import FORMS, KEY, Place, Request, asking, place
 
 USAGE = Usage(input=900, cached_read=100, output=20, reasoning=5)
 COUNTS = {"input": 1000, "cached_read": 100, "output": 20}
@@ -354,7 +355,7 @@ def test_an_upstream_that_is_not_there_is_said_to_be_so(tmp_path: Path):
             nowhere.counted(agent)[0] | {"outcome": "error", "tries": 3, "status": 502}
             == nowhere.counted(agent)[0]
         )
-        waited(lambda: nowhere.server.world.accounts.by_name["openai"].in_flight == 0)
+        until(lambda: nowhere.server.world.accounts.by_name["openai"].in_flight == 0)
 
 
 def test_a_stream_that_the_servers_end_breaks_off_is_counted(tmp_path: Path):

@@ -19,8 +19,9 @@ from mcp_server.models.apis import ModelApi
 from mcp_server.models.errors import RETRY_AFTER_S_MAX
 from mcp_server.models.quota import Quota
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
+from tests.waiting import until
 
-from .place import FORMS, Place, asking, place, waited
+from .place import FORMS, Place, asking, place
 
 NOW = int(datetime(2026, 11, 22, 12, 0, tzinfo=UTC).timestamp() * 1000)
 HOUR = 3_600_000
@@ -256,7 +257,7 @@ def test_the_pause_is_the_accounts_so_other_agents_wait_too_and_other_accounts_d
     one, two, other = (told_a_second.agent(name) for name in ("one", "two", "other"))
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(told_a_second.ask, one, asking("responses"))
-        waited(lambda: told_a_second.server.world.accounts.by_name["openai"].is_parked())
+        until(lambda: told_a_second.server.world.accounts.by_name["openai"].is_parked())
         second = pool.submit(told_a_second.ask, two, asking("chat"))
         assert told_a_second.ask(other, asking("generate")).status_code == 200
         assert told_a_second.counted(other)[0]["waited_ms"] == 0
@@ -274,7 +275,7 @@ def test_while_an_agent_waits_its_lease_lives_and_everybody_can_see_why(tmp_path
         made.server.clock.ahead_ms += 40_000  # of a minute
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(made.ask, agent, asking("messages"))
-            [row] = waited(
+            [row] = until(
                 lambda: [
                     row
                     for row in made.api("/api/status")["agents"]

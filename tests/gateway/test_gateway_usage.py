@@ -30,8 +30,9 @@ from tests.fake_models import FakeModels, Script, Step
 from tests.fake_models import Usage as Told
 from tests.server import toy
 from tests.server.wide import settled
+from tests.waiting import until
 
-from .place import KEY, Place, asking, place, waited
+from .place import KEY, Place, asking, place
 
 STREAMS = 64
 
@@ -311,7 +312,7 @@ def test_64_streams_at_once_pass_whole_and_take_little_memory(tmp_path: Path):
             # process.
             assert peak < STREAMS << 20, f"{peak >> 20} MB"
             print(f"peak {peak >> 20} MB")
-            sums = waited(
+            sums = until(
                 lambda: (
                     total
                     if (total := made.api("/api/spending")["total"])["requests"] == STREAMS + 1

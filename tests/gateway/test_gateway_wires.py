@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .place import KEY, Place, place, waited
+from tests.waiting import until
+
+from .place import KEY, Place, place
 from .recorded import ALL, BY_NAME, Recorded
 from .replay import Plan, Replay
 from .test_usage_reading import split
@@ -41,7 +43,7 @@ class Here:
 
     def last(self) -> dict:
         number = len(self.upstream.requests)
-        return waited(lambda: found if len(found := self.place.requests()) >= number else None)[-1]
+        return until(lambda: found if len(found := self.place.requests()) >= number else None)[-1]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +191,7 @@ def test_a_client_that_leaves_is_left_by_the_gateway_too_and_what_it_saw_is_coun
         2776,
         2,
     )
-    waited(lambda: len(here.upstream.left) > before)
+    until(lambda: len(here.upstream.left) > before)
 
 
 ERRORS = {

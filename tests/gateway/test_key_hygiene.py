@@ -27,8 +27,9 @@ from harness.images.stock import Images
 from mcp_server.config import AgentSpec
 from tests.fake_models import Cut, Request, Reset, Wire, WireServer
 from tests.server import toy
+from tests.waiting import until
 
-from .place import ASK, waited
+from .place import ASK
 from .process import Process, serving
 
 # Of no known look, so that nothing hides them by their look.
@@ -212,7 +213,7 @@ def test_whatever_happens_no_key_is_in_a_file_an_answer_an_event_a_log_or_a_span
     ):
         assert found_in(json.dumps(server.get(path)).encode()) == [], path
     server.end(session["session"])
-    waited(lambda: b"/v1/traces" in Spans.got)
+    until(lambda: b"/v1/traces" in Spans.got)
     assert found_in(bytes(Spans.got)) == []
     files = [path for path in server.state.parent.rglob("*") if path.is_file()]
     assert any(path.name.startswith("state.db") for path in files) and server.log in files

@@ -11,8 +11,9 @@ import pytest
 
 from tests.fake_models import Request, Wire, WireServer
 from tests.server import toy
+from tests.waiting import until
 
-from .place import ACCOUNT, asking, waited
+from .place import ACCOUNT, asking
 from .process import Process, serving
 
 STREAMS = 64
@@ -99,7 +100,7 @@ def test_memory_does_not_grow_with_what_passes(server: Process):
     short = round_of(server, tokens, SHORT)
     long = round_of(server, tokens, LONG)
     assert long - short < GROWTH_MB, (short, long)
-    total = waited(
+    total = until(
         lambda: found if (found := server.get("/api/spending")["total"])["requests"] == 3 * STREAMS else None
     )
     assert (total["input"], total["output"], total["partial"]) == (1_920, 1_344, 0)

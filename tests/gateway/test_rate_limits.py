@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.fake_models import FakeModels, Fault, Script, Step
+from tests.waiting import until
 
-from .place import Place, Request, asking, place, waited
+from .place import Place, Request, asking, place
 
 PATIENCE_S = 60.0  # what is answered well before has not been waited for
 
@@ -210,13 +211,13 @@ def test_a_limit_is_shared_by_all_agents_of_the_account_and_shown_while_it_lasts
         agents = [made.agent(f"worker-{number}") for number in range(1, 7)]
         assert agents[0].call("claim_task", task="T01")["fence"]
         first = pool.submit(timed, made, agents[0], asking("chat"))
-        waited(lambda: models.requests)
-        waited(lambda: made.server.events(kind="account_parked"))
+        until(lambda: models.requests)
+        until(lambda: made.server.events(kind="account_parked"))
         others = [
             pool.submit(timed, made, agent, asking("chat", stream=bool(number % 2)))
             for number, agent in enumerate(agents[1:])
         ]
-        agents_shown = waited(
+        agents_shown = until(
             lambda: (
                 shown
                 if len(

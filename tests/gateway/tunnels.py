@@ -17,8 +17,8 @@ from mcp_server.config import Egress
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress.proxy import EgressLimits, Proxy
+from tests.waiting import BOUND_S, until_on_loop
 
-BOUND_S = 20.0
 HOST = "packages.example"
 TOKENS = {"good": ("S1", AGENT), "other": ("S2", AGENT), "boss": ("S1", "admin")}
 
@@ -120,7 +120,7 @@ class Set:
 
     async def event(self, number: int = 1) -> dict:
         """The newest event, once there are so many."""
-        await until(lambda: len(self.events) >= number)
+        await until_on_loop(lambda: len(self.events) >= number)
         return self.events[-1]
 
 
@@ -156,12 +156,6 @@ class Client:
     async def read(self, size: int = -1) -> bytes:
         async with asyncio.timeout(BOUND_S):
             return await (self.reader.readexactly(size) if size >= 0 else self.reader.read())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def who_is(token: str, door: str) -> Principal | None:
@@ -211,7 +205,7 @@ async def opened(
         uvicorn.Config(app, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=2)
     )
     serving = asyncio.create_task(server._serve())  # as serve(), but the signals stay pytest's
-    await until(lambda: server.started)
+    await until_on_loop(lambda: server.started)
     doors = Doors(server, root / "doors")
     doors.tunnel = Proxy(egress, who_is, record, resolve=names, limits=limits).serve
     made = Set(doors, place, names, port, events, server)

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from tests.waiting import BOUND_S, until
+
 METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "HEAD"]
 OF_THE_CONNECTION = {"connection", "transfer-encoding", "content-length", "keep-alive"}
-START_S = 20
 READ_S = 120
 
 
@@ -33,16 +34,12 @@ class Forwarder:
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)
         self._thread.start()
-        waited = threading.Event()
-        for _ in range(START_S * 50):
-            if self._server.started:
-                break
-            waited.wait(0.02)
+        until(lambda: self._server.started)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
         self._server.should_exit = True
-        self._thread.join(START_S)
+        self._thread.join(BOUND_S)
 
     async def _forward(self, request: Request) -> StreamingResponse:
         headers = [

@@ -19,10 +19,10 @@ from mcp_server.bell import Bell
 from mcp_server.edge import app
 from mcp_server.edge.doors import Doors
 from mcp_server.world import World
+from tests.waiting import BOUND_S
 
 from . import toy
 
-START_S = 20
 NO_TLS = False  # plain HTTP: reading the certificates of the world would be half of the time of a call
 
 
@@ -52,13 +52,13 @@ class Server:
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(START_S)
+        assert ready.wait(BOUND_S)
         if self._failed:
             raise self._failed
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join(START_S)
+        self._thread.join(BOUND_S)
         assert not self._thread.is_alive()
 
     def _run(self, ready: threading.Event) -> None:
@@ -179,22 +179,6 @@ def runner(server: Server) -> Iterator[toy.LocalRunner]:
     made = toy.LocalRunner(server.url, server.token("runner"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def until() -> Callable:
-    """Waits for a condition, bounded."""
-    import time
-
-    def wait(condition: Callable[[], object], seconds: float = 15) -> object:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if value := condition():
-                return value
-            time.sleep(0.02)
-        raise AssertionError(f"not within {seconds} s: {condition}")
-
-    return wait
 
 
 def data(answer: dict) -> dict:

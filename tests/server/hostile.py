@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mcp_server.repos import repository as git
+from tests.waiting import BOUND_S, until
 
 from . import packs, toy, wide
 from .conftest import Agent, Server
@@ -19,7 +20,6 @@ from .packs import DIRECTORY, Object, Wire
 from .wide import settled
 
 TASK, MODULE = "M04", "m04"
-BOUND_S = 60.0
 Path_ = tuple[bytes, ...]
 Files = Mapping[
     Path_, tuple[bytes, bytes | str]
@@ -128,7 +128,7 @@ class Stand:
         yield
         until(
             lambda: self.everything() == before,
-            f"everything to be as before; more: {self.everything()[2] - before[2]}",
+            lambda: f"everything to be as before; more: {self.everything()[2] - before[2]}",
         )
         self.good_upload()
 
@@ -149,13 +149,6 @@ def standing(root: Path) -> Iterator[Stand]:
             yield Stand(server, one, fence, Wire(server.port, one.token), one.clone(root / "clone"))
     finally:
         server.stop()
-
-
-def until(condition, what: str = "it to come true") -> None:
-    end = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < end, f"waited {BOUND_S} s for {what}"
-        time.sleep(0.02)
 
 
 def _tree(files: Mapping[Path_, tuple[bytes, bytes | str]], made: dict[str, Object]) -> Object:

@@ -11,6 +11,7 @@ import pytest
 from mcp_server.core.task import Task
 from mcp_server.edge.mcp_tools import tools
 from mcp_server.store import tasks as task_rows
+from tests.waiting import until
 
 from . import toy, wide
 from .conftest import Server
@@ -81,9 +82,9 @@ async def _told(client):
     return await client.list_tools(), client.instructions
 
 
-def test_a_claim_of_a_task_with_a_long_brief_and_many_failing_cases_fits(server: Server, until):
+def test_a_claim_of_a_task_with_a_long_brief_and_many_failing_cases_fits(server: Server):
     with server.http() as http:
-        until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"], 60)
+        until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])
     one = server.agent("claimer")
     for number in range(3):
         one.call("write_note", topic=f"m00/{number}", text=ODD[:4_000])

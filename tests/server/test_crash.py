@@ -31,11 +31,10 @@ from mcp_server.use_cases.oracle import baseline
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, sessions
 from mcp_server.world import World
+from tests.waiting import until
 
 from . import histories, toy
 from .conftest import Agent
-
-BOUND_S = 60
 
 
 async def silent_bell() -> Bell:
@@ -278,13 +277,6 @@ class Process:
     def http(self, role: str = "admin") -> httpx2.Client:
         token = (self.state / "tokens" / role).read_text().strip()
         return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-
-
-def until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Path):

@@ -16,8 +16,7 @@ import uvicorn
 
 from mcp_server.edge import doors
 from mcp_server.edge.doors import Doors
-
-BOUND_S = 20.0
+from tests.waiting import BOUND_S, until_on_loop
 
 
 @dataclass
@@ -62,12 +61,6 @@ class Running:
         return self.server.servers[0].sockets[0].getsockname()[1]
 
 
-async def until(condition: Callable[[], object], what: str = "it to come true") -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def running(root: Path) -> AsyncIterator[Running]:
     app = App()
@@ -75,7 +68,7 @@ async def running(root: Path) -> AsyncIterator[Running]:
         uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2, lifespan="on")
     )
     task = asyncio.create_task(server._serve())  # as serve(), but the signals stay pytest's
-    await until(lambda: server.started, "the server to start")
+    await until_on_loop(lambda: server.started, "the server to start")
     yield Running(app, server, Doors(server, root), task)
     server.should_exit = True
     async with asyncio.timeout(BOUND_S):
@@ -243,9 +236,9 @@ def test_a_call_under_way_has_its_answer_when_the_door_closes(tmp_path: Path):
         async with running(tmp_path / "doors") as run:
             client = await Client.to(await run.doors.open("S1"))
             asked = asyncio.create_task(client.ask("/slow"))
-            await until(lambda: run.app.waiting)
+            await until_on_loop(lambda: run.app.waiting)
             closing = asyncio.create_task(run.doors.close("S1"))
-            await until(lambda: not run.doors.is_open("S1"))
+            await until_on_loop(lambda: not run.doors.is_open("S1"))
             run.app.go.set()
             assert (await asked)["door"] == "S1"
             await closing
@@ -259,7 +252,7 @@ def test_a_call_that_does_not_end_is_cut_off_and_closing_ends(tmp_path: Path):
         async with running(tmp_path / "doors") as run:
             client = await Client.to(await run.doors.open("S1"))
             client.writer.write(b"GET /slow HTTP/1.1\r\nHost: door\r\n\r\n")
-            await until(lambda: run.app.waiting)
+            await until_on_loop(lambda: run.app.waiting)
             async with asyncio.timeout(doors.GRACE_S + BOUND_S):
                 await run.doors.close("S1")
             assert await client.ended()

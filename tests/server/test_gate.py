@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 from . import toy, wide
 from .conftest import Agent, Server
 from .wide import refused, settled
@@ -200,7 +202,7 @@ def test_a_task_lands_only_with_the_cases_it_names(server: Server, tmp_path: Pat
         }
 
 
-def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_path: Path, until):
+def test_two_changes_that_pass_alone_and_break_together_do_not_both_land(tmp_path: Path):
     """On the same main each keeps every case; the second, merged onto the first, does not."""
     with wide.serving(tmp_path) as server, wide.running(server):
         one, first, left = begin(server, "left", "M10", tmp_path)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 from . import toy, wide
-from .test_kills import Mortal, again, mortal, until, upload, whole
+from .test_kills import Mortal, again, mortal, upload, whole
 
 __all__ = ["mortal"]
 POINTS = (

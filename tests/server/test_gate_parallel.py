@@ -5,6 +5,8 @@ meanwhile.
 import threading
 from pathlib import Path
 
+from tests.waiting import until
+
 from . import several, toy, wide
 from .conftest import Agent, Server
 
@@ -19,7 +21,7 @@ def started(server: Server) -> list[tuple[str, str]]:
     return [(event["data"]["suite"], event["data"]["commit"]) for event in server.events(kind="job_started")]
 
 
-def test_changes_that_no_suite_reads_together_land_side_by_side_with_one_run_each(tmp_path: Path, until):
+def test_changes_that_no_suite_reads_together_land_side_by_side_with_one_run_each(tmp_path: Path):
     """All are under test at once; each lands when its own run is good, on whatever main is then."""
     server = Server(several.disjoint(tmp_path / "project", 6), tmp_path / "state", 1.5)
     try:
@@ -63,7 +65,7 @@ def filters(text: str, number: int) -> dict[str, str]:
     return {f"m{number:02}/filter": text}
 
 
-def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]], until) -> None:
+def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]]) -> None:
     """All are in the gate and under test, and no run has ended."""
     with server.http() as http:
         until(lambda: all(suite["cases"] for suite in http.get("/api/status").json()["suites"].values()))
@@ -86,10 +88,10 @@ def release(runners: list) -> None:
         runner.hold.set()
 
 
-def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_run(tmp_path: Path, until):
+def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_run(tmp_path: Path):
     with wide.serving(tmp_path) as server, several.runners(server, 2) as runners:
         pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 16)]
-        held(server, runners, pushes, until)
+        held(server, runners, pushes)
         before = len(started(server))
         release(runners)
         answers = several.at_once(pushes)
@@ -116,14 +118,14 @@ def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_ru
                 assert own in parents, "each change is a commit of its own behind the batch"
 
 
-def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(tmp_path: Path, until):
+def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(tmp_path: Path):
     """The one that landed first was tested first: a single runner takes the older one's run before the
     other's.
     """
     with wide.serving(tmp_path) as server, several.runners(server, 1) as runners:
         left = begin(server, 10, tmp_path, filters("LEFT=1\n", 10))
         right = begin(server, 11, tmp_path, filters('[ -z "$LEFT" ] || { FROM=A-Z; TO=a-z; }\n', 11))
-        held(server, runners, [left, right], until)
+        held(server, runners, [left, right])
         release(runners)
         first, second = several.at_once([left, right])
         assert first["status"] == "landed"
@@ -131,7 +133,7 @@ def test_of_two_changes_that_break_only_together_the_younger_is_refused_by_name(
         assert several.untested(server) == []
 
 
-def test_a_bad_one_among_five_is_the_only_one_refused(tmp_path: Path, until):
+def test_a_bad_one_among_five_is_the_only_one_refused(tmp_path: Path):
     """Each passes by itself; the third breaks with the first."""
     texts = {
         10: "LEFT=1\n",
@@ -142,7 +144,7 @@ def test_a_bad_one_among_five_is_the_only_one_refused(tmp_path: Path, until):
     }
     with wide.serving(tmp_path) as server, several.runners(server, 3) as runners:
         pushes = [begin(server, n, tmp_path, filters(text, n)) for n, text in texts.items()]
-        held(server, runners, pushes, until)
+        held(server, runners, pushes)
         release(runners)
         answers = several.at_once(pushes)
         codes = [answer["status"] for answer in answers]
@@ -164,10 +166,10 @@ def changed(server: Server, tree: str) -> set[str]:
     }
 
 
-def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
+def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path):
     with wide.serving(tmp_path) as server, several.runners(server, 1) as [runner]:
         pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 14)]
-        held(server, [runner], pushes, until)
+        held(server, [runner], pushes)
         # All tries of one that tests several together. A run of one alone that breaks so often gives that one
         # back.
         runner.broken, runner.breaks = (
@@ -180,7 +182,7 @@ def test_a_run_of_the_train_that_breaks_blames_nobody(tmp_path: Path, until):
         assert several.untested(server) == []
 
 
-def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_path: Path, until):
+def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_path: Path):
     with wide.serving(tmp_path) as server:
         one, fence, commit = begin(server, 10, tmp_path, {"m10/x": "1\n"})
         waiting = one.call("push", fence=fence, commit=commit, summary="Change of agent-10")
@@ -223,13 +225,13 @@ def test_place_and_reason_of_waiting_are_told_to_the_agent_and_to_people(tmp_pat
             assert {answer["status"] for answer in several.at_once([(one, fence, commit), two])} == {"landed"}
 
 
-def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path, until):
+def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path):
     """Its own run is slow, and younger ones land past it; once it has passed, only a batch under way goes
     before it.
     """
     with wide.serving(tmp_path) as server, several.runners(server, 1) as [slow]:
         old, *young = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 18)]
-        held(server, [slow], [old], until)
+        held(server, [slow], [old])
         until(lambda: len(started(server)) == 2)  # main's and its own
         with several.runners(server, 1):
             first = several.at_once(young[:2])
@@ -237,9 +239,7 @@ def test_no_stream_of_younger_changes_keeps_an_older_one_waiting(tmp_path: Path,
             answers: list[dict] = []
             stream = threading.Thread(target=lambda: answers.extend(several.at_once(young[2:])))
             stream.start()
-            until(
-                lambda: any(event["task"] not in ("M11", "M12") for event in server.events(kind="landed")), 60
-            )
+            until(lambda: any(event["task"] not in ("M11", "M12") for event in server.events(kind="landed")))
             release([slow])
             assert (
                 wide.settled(old[0], "push", fence=old[1], commit=old[2], summary="Change of agent-10")[

@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,11 +23,11 @@ from mcp_server.edge.git_http import routes as git_http
 from mcp_server.repos import repository as git
 from mcp_server.repos import settings
 from mcp_server.repos.repository import Repository
+from tests.waiting import BOUND_S, until
 
 from . import toy
 
 ZERO, ONE = "0" * 40, "1" * 40
-BOUND_S = 20.0
 CUT_OFF = 0  # instead of a status: the answer had no end
 CLEAN = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
 CLEAN |= {
@@ -132,14 +131,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
     server.should_exit = True
     thread.join(BOUND_S)
     assert not thread.is_alive()
-
-
-def until(condition, what: str = "it to come true"):
-    deadline = time.monotonic() + BOUND_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {BOUND_S} s for {what}"
-        time.sleep(0.01)
-    return value
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from mcp_server.store import Store, Unsafe
 from mcp_server.store.database import PRAGMAS
+from tests.waiting import until
 
 from . import toy, wide
 from .conftest import Server
@@ -225,7 +226,7 @@ def test_a_disk_that_turns_read_only_under_the_server_is_told_in_words_and_loses
 
 
 def test_a_clock_that_jumps_back_and_forth_revives_nothing_and_loses_nothing(
-    server: Server, runner: toy.LocalRunner, tmp_path: Path, until
+    server: Server, runner: toy.LocalRunner, tmp_path: Path
 ):
     one, two = server.agent("one"), server.agent("two")
     first = one.call("claim_task", task="T02")

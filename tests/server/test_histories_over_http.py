@@ -9,9 +9,11 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+
+from tests.waiting import until
 
 from . import histories, lease_model
 from .conftest import Server
@@ -160,7 +162,7 @@ class Recorder:
             http.post(f"/api/sessions/{session}/end", json={"outcome": "crashed", "detail": "", "exit": 137})
         self.put(Call("end", (session,), None, began, self.now()))
 
-    def record(self, until: Callable) -> None:
+    def record(self) -> None:
         for agent in AGENTS:
             self.begin(agent)
         barrier = threading.Barrier(len(AGENTS) + 1)
@@ -227,12 +229,12 @@ def is_quiet(server: Server) -> bool:
     return True
 
 
-def test_every_history_over_the_door_could_be_one_call_after_the_other(served: tuple[Server, dict], until):
+def test_every_history_over_the_door_could_be_one_call_after_the_other(served: tuple[Server, dict]):
     server, commits = served
     seen: set[str] = set()
     for seed in range(HISTORIES):
         recorder = Recorder(server, commits, seed)
-        recorder.record(until)
+        recorder.record()
         verdict = check(recorder.calls, recorder.start, lease_model.step)
         assert verdict.ok, f"seed {seed}:\n{verdict}"
         seen |= {

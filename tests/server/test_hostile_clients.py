@@ -16,9 +16,10 @@ import pytest
 
 from mcp_server.edge.git_http import receive as git_push
 from mcp_server.edge.git_http import routes
+from tests.waiting import until
 
 from . import packs, toy
-from .hostile import Stand, standing, until
+from .hostile import Stand, standing
 from .packs import FILE, ZERO, commands, pack, packet, took
 from .wide import refused
 

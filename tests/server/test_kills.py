@@ -25,6 +25,7 @@ import pytest
 from mcp import MCPError
 
 from mcp_server import faults
+from tests.waiting import until
 
 from . import toy, wide
 from .conftest import Agent
@@ -123,13 +124,6 @@ class Mortal:
         with self.http() as http:
             made = http.post("/api/sessions", json={"agent": agent, "kind": "command", "door": False}).json()
         return Agent(self, agent, made["token"], made["session"])  # type: ignore[arg-type]
-
-
-def until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + CARRY_ON_S
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def again(act: Callable[[], Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.waiting import until
+
 from . import toy
 from .conftest import Server
 
@@ -45,7 +47,7 @@ def test_a_regression_on_the_merged_commit_is_refused(server: Server, runner, tm
     assert refused["code"] == "regression" and "up/two" in refused["happened"]
 
 
-def test_a_broken_oracle_refuses_nothing_for_good(server: Server, runner, tmp_path: Path, until):
+def test_a_broken_oracle_refuses_nothing_for_good(server: Server, runner, tmp_path: Path):
     with server.http() as http:
         until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])
     one = server.agent("one")
@@ -67,7 +69,7 @@ def test_a_direct_push_to_main_is_refused_and_logged(server: Server, tmp_path: P
 
 
 def test_a_landing_shows_in_the_users_repository_and_leaves_branch_and_files_alone(
-    server: Server, runner, tmp_path: Path, until
+    server: Server, runner, tmp_path: Path
 ):
     one = server.agent("one")
     fence = one.call("claim_task")["fence"]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 from . import toy, wide
 from .conftest import Agent, Server
 from .wide import refused, settled
@@ -165,7 +167,7 @@ def test_a_lease_in_the_gate_is_pinned_against_time_and_against_its_sessions_dea
     refused(two.call("claim_task", task="M09"), "held")
     assert ended(server, fence) == []
     with wide.running(server):
-        wait(lambda: state(server, "M09")["state"] == "done")
+        until(lambda: state(server, "M09")["state"] == "done")
     assert ended(server, fence) == ["landed"]
     [event] = server.events(kind="landed", agent="finisher")
     assert event["fence"] == fence
@@ -180,7 +182,7 @@ def test_a_dead_sessions_submission_that_is_refused_ends_its_lease_and_is_salvag
     assert one.call("push", fence=fence, commit=commit, summary="Try")["status"] == "testing"
     end(one)
     with wide.running(server):
-        wait(lambda: ended(server, fence))
+        until(lambda: ended(server, fence))
     assert ended(server, fence) == ["session_ended"]
     assert two.call("claim_task", task="M00")["salvage"]["commit"] == commit
     end(two)
@@ -211,15 +213,6 @@ def test_a_task_opened_again_after_its_landing_gets_a_new_fence(server: Server):
     claimed = one.call("claim_task", task="M09")
     fences = [event["fence"] for event in server.events(kind="lease_granted")]
     assert claimed["fence"] == max(fences) and fences == sorted(set(fences)) and claimed["salvage"] is None
-
-
-def wait(condition, seconds: float = 30) -> None:
-    import time
-
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 def revoke(server: Server, name: str, **query: str) -> dict:
@@ -255,7 +248,7 @@ def test_a_lease_lives_on_with_another_token_of_its_holder_or_when_a_client_hand
 
 
 def test_a_revoked_holder_whose_work_is_in_the_gate_loses_it_only_by_the_verdict(
-    server: Server, tmp_path: Path, until
+    server: Server, tmp_path: Path
 ):
     with wide.running(server) as runner:
         runner.hold.clear()
@@ -266,5 +259,5 @@ def test_a_revoked_holder_whose_work_is_in_the_gate_loses_it_only_by_the_verdict
         assert revoke(server, "pinned") == {"agent": "pinned", "ended": [], "pinned": ["M33"]}
         assert state(server, "M33")["state"] == "leased"
         runner.hold.set()
-        until(lambda: state(server, "M33")["state"] == "open", 60)
+        until(lambda: state(server, "M33")["state"] == "open")
         assert state(server, "M33")["salvage"]["commit"] == commit

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.edge import app
+from tests.waiting import until
 
 from . import wide
 from .conftest import Agent, Server
@@ -288,7 +289,7 @@ def test_the_tree_of_a_job_holds_nothing_protected_and_the_references_answers_ar
     assert again is not None and again["known_reference"] == {"low/0": {"output": "ABC\n", "exit": 0}}
 
 
-def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path, until):
+def test_the_gate_goes_before_those_who_only_ask(server: Server, tmp_path: Path):
     one = server.agent("hurried")
     fence = one.call("claim_task", task="M39")["fence"]
     clone = one.clone(tmp_path / "hurried")

@@ -2,10 +2,12 @@
 are closed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 from . import toy, wide
 from .conftest import Server
@@ -32,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         made.stop()
 
 
-def from_oracle(server: Server, until: Callable, **wanted) -> dict:
+def from_oracle(server: Server, **wanted) -> dict:
     def told() -> dict | None:
         with server.http() as http:
             answer = http.post("/api/tasks/from-oracle", json=wanted).json()
@@ -46,22 +48,20 @@ def task(server: Server, id: str) -> dict:
         return http.get(f"/api/tasks/{id}").json()
 
 
-def test_each_cause_gets_one_task_and_what_passes_since_is_closed(
-    server: Server, tmp_path: Path, until: Callable
-):
-    tried = from_oracle(server, until, dry_run=True)
+def test_each_cause_gets_one_task_and_what_passes_since_is_closed(server: Server, tmp_path: Path):
+    tried = from_oracle(server, dry_run=True)
     assert [made["task"] for made in tried["made"]] == [None, None], "low/2 is flaky"
     with server.http() as http:
         before = len(http.get("/api/tasks").json()["tasks"])
-    first = from_oracle(server, until, limit=1)
+    first = from_oracle(server, limit=1)
     assert (len(first["made"]), first["left_out"]) == (1, 1)
-    second = from_oracle(server, until)
+    second = from_oracle(server)
     assert (
         second["kept"] == [first["made"][0]["task"]]
         and len(second["made"]) == 1
         and second["made"][0]["module"] == "m03"
     )
-    third = from_oracle(server, until)
+    third = from_oracle(server)
     assert third["made"] == [] and len(third["kept"]) == 2
     by_case = {
         task(server, made["task"])["cases"][0]: made["task"] for made in first["made"] + second["made"]
@@ -87,7 +87,7 @@ def test_each_cause_gets_one_task_and_what_passes_since_is_closed(
     assert task(server, by_case["words:low/1"])["state"] == "leased", "nobody is robbed of a lease"
     holder.call("release_task", fence=claimed["fence"], outcome="blocked", note="cannot say")
     until(lambda: task(server, by_case["words:low/1"])["state"] == "done")
-    assert from_oracle(server, until) == {
+    assert from_oracle(server) == {
         "made": [],
         "closed": [],
         "kept": [],
@@ -102,8 +102,8 @@ def land(agent, clone: Path, id: str, files: dict[str, str]) -> None:
     assert settled(agent, "push", fence=fence, commit=commit, summary="x")["status"] == "landed"
 
 
-def test_a_task_made_of_failures_lands_like_any_other(server: Server, tmp_path: Path, until: Callable):
-    made = from_oracle(server, until)["made"]
+def test_a_task_made_of_failures_lands_like_any_other(server: Server, tmp_path: Path):
+    made = from_oracle(server)["made"]
     one = server.agent("mender")
     claimed = one.call("claim_task", task=made[0]["task"])
     case = claimed["failing_cases"][0]
@@ -116,7 +116,7 @@ def test_a_task_made_of_failures_lands_like_any_other(server: Server, tmp_path: 
     )
 
 
-def test_what_cannot_be_done_is_said(server: Server, until: Callable):
+def test_what_cannot_be_done_is_said(server: Server):
     with server.http() as http:
         assert (
             http.post("/api/tasks/from-oracle", json={"module": "nowhere"}).json()["error"] == "bad_request"

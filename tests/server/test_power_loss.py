@@ -30,11 +30,11 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases.oracle import jobs
 from mcp_server.use_cases.people import events
 from mcp_server.world import World
+from tests.waiting import until
 
 from . import histories, power, toy
 from .conftest import Agent
 from .power import Disk, Op
-from .test_crash import until
 
 STATES = int(os.environ.get("HARNESS_POWER_STATES", "80"))
 LIE_STATES_MAX = 150  # in which a disk that only pretends to sync must have been caught

@@ -4,8 +4,9 @@ falls silent.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.waiting import until
 
 from . import wide
 from .conftest import Server
@@ -50,7 +51,7 @@ class Runner(threading.Thread):
                 (self.taken if told.status_code == 200 else self.refused).append(job["job"])
 
 
-def test_no_job_is_lost_and_none_is_answered_twice_though_a_runner_dies(tmp_path: Path, until: Callable):
+def test_no_job_is_lost_and_none_is_answered_twice_though_a_runner_dies(tmp_path: Path):
     with wide.serving(tmp_path) as server:
         with server.http() as http:
             asked = [

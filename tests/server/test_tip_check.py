@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 from . import several, wide
 from .conftest import Server
 from .test_gate_parallel import begin
@@ -37,25 +39,23 @@ def runs(server: Server, commit: str) -> list[str]:
 
 
 def test_a_main_that_turned_red_by_itself_is_found_and_told_and_its_suite_is_distrusted_until_it_is_green(
-    server: Server, tmp_path: Path, until
+    server: Server, tmp_path: Path
 ):
     """The landed engine depends on something that no suite can see: a file of the machine."""
     mark, suites = tmp_path / "mark", [wide.module(n) for n in range(MODULES)]
     with several.runners(server, 2), server.http() as http:
         first = land(server, 0, tmp_path, {"m00/main.sh": f"[ -e {mark} ] && echo wrong || cat\n"})
-        until(lambda: runs(server, first) == suites, 60)
+        until(lambda: runs(server, first) == suites)
         assert server.events(kind="main_red") == []
         mark.write_text("")
         second = land(server, 1, tmp_path, {"m01/x": "1\n"})
-        [event] = until(lambda: server.events(kind="main_red"), 60)
+        [event] = until(lambda: server.events(kind="main_red"))
         assert (event["data"]["suite"], event["data"]["commit"], event["data"]["cases"]) == (
             "m00",
             second,
             ["same"],
         )
-        until(
-            lambda: runs(server, second) == sorted([*suites, "m00"]), 60
-        )  # run once more before it is believed
+        until(lambda: runs(server, second) == sorted([*suites, "m00"]))  # run once more before it is believed
         shown = http.get("/api/status").json()["suites"]
         assert (
             shown["m00"]["red"]["count"] == 1 and shown["m00"]["passing"] == 0 and "red" not in shown["m01"]
@@ -72,7 +72,7 @@ def test_a_main_that_turned_red_by_itself_is_found_and_told_and_its_suite_is_dis
             assert {"m00", f"m{n:02}"} <= set(runs(server, tree)), (
                 "nothing lands without a run of the red suite on its own tree"
             )
-        [event] = until(lambda: server.events(kind="main_green"), 60)
+        [event] = until(lambda: server.events(kind="main_green"))
         assert event["data"]["suite"] == "m00"
         assert "red" not in http.get("/api/status").json()["suites"]["m00"]
         assert http.get("/api/audit/verify").json()["problems"] == []

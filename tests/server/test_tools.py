@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_server.core.task import Task
 from mcp_server.edge.mcp_tools import tools
 from mcp_server.store import tasks as task_rows
+from tests.waiting import until
 
 from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
@@ -164,7 +165,7 @@ def test_a_whole_round_works_in_either_era_and_every_call_may_be_repeated(
         ].count(task) == 1
 
 
-def test_a_landing_tells_what_changed_against_main(server: Server, tmp_path: Path, until):
+def test_a_landing_tells_what_changed_against_main(server: Server, tmp_path: Path):
     with server.http() as http:
         until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])  # main is measured
     one = server.agent("changer")

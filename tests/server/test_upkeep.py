@@ -20,11 +20,12 @@ from mcp_server.repos import settings
 from mcp_server.repos import upkeep as git_upkeep
 from mcp_server.repos.repository import HELD_MAX, GitFailed, Repository
 from mcp_server.use_cases.landing import upkeep
+from tests.waiting import until
 
 from . import packs, toy, wide
 from .conftest import Agent, Clock, Server
 from .nursery import Nursery, lives
-from .test_kills import Mortal, again, until
+from .test_kills import Mortal, again
 from .wide import settled
 
 DAY_MS = upkeep.MS_PER_DAY
@@ -115,11 +116,11 @@ def test_packs_and_refs_are_joined_once_there_are_many_and_an_event_tells(server
     assert len(server.events(kind="repacked")) == 1, "it is in order now"
 
 
-def test_the_server_does_it_by_itself(server: Server, until):
+def test_the_server_does_it_by_itself(server: Server):
     scatter(bare(server), core.PACKS_MAX + 10)
     server.stop()
     server.start()
-    until(lambda: server.events(kind="repacked"), 60)
+    until(lambda: server.events(kind="repacked"))
     assert server.world.repos["toy"].counts().packs < core.PACKS_MAX
 
 
