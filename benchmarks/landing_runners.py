@@ -35,14 +35,14 @@ class Runners:
             try:
                 job = self._client.claim_job(name, CLAIM_WAIT_S)
                 if job is not None:
-                    self._run(job)
+                    self._run(name, job)
             except ServerSaidNo:
                 continue  # the job is no longer wanted
             except ServerGone as gone:
                 self.broke = gone
                 return
 
-    def _run(self, job: dict[str, Any]) -> None:
+    def _run(self, runner: str, job: dict[str, Any]) -> None:
         began = time.monotonic()
         with self._lock:
             takes_s = self._takes_s()
@@ -51,7 +51,7 @@ class Runners:
             return
         outcomes = {case["id"]: outcome for case in job["cases"]}
         status = "failed" if "fail" in outcomes.values() else "passed"
-        self._client.finish_job(job["job"], {"status": status, "outcomes": outcomes}, {})
+        self._client.finish_job(runner, job["job"], {"status": status, "outcomes": outcomes}, {})
         self._tally.ran(time.monotonic(), job["commit"])
 
 

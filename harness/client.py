@@ -55,9 +55,6 @@ class ServerClient:
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        self._job_of: dict[
-            str, int
-        ] = {}  # by runner, which has one at a time and is named with every request about it
         timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         # Room for every supervisor and runner thread to wait at once; trust_env off: no proxy may see the
         # token.
@@ -148,13 +145,14 @@ class ServerClient:
         answer = self._send("POST", "/api/jobs/claim", body=body, timeout_s=wait_s + WAIT_MARGIN_S)
         if answer.status_code == 204:
             return None
-        job = _parsed(answer)
-        self._job_of[runner] = job["job"]
+        job: Json = _parsed(answer)
         return job
 
-    def renew_job(self, job: int) -> None:
-        """Keeps the job; raises ServerSaidNo(409) when it was lost and must be stopped."""
-        self._send("POST", f"/api/jobs/{job}/renew", body={"runner": self._runner_of(job)})
+    def renew_job(self, runner: str, job: int) -> None:
+        """Keep the job for the runner that claimed it; raise ServerSaidNo(409) if the job was lost and must be
+        stopped.
+        """
+        self._send("POST", f"/api/jobs/{job}/renew", body={"runner": runner})
 
     def job_tree(self, job: int) -> bytes:
         """The source tree of the job as a tar."""
@@ -164,12 +162,10 @@ class ServerClient:
         """The files of main that the job's reference and comparator read, as a tar."""
         return self._send("GET", f"/api/jobs/{job}/reference.tar", timeout_s=TREE_TIMEOUT_S).content
 
-    def finish_job(self, job: int, verdict: Json, reference: Json) -> Json:
-        body = {"runner": self._runner_of(job), "verdict": verdict, "reference": reference}
-        return self._json("POST", f"/api/jobs/{job}/result", body=body, timeout_s=TREE_TIMEOUT_S)
-
-    def _runner_of(self, job: int) -> str:
-        return next((runner for runner, held in list(self._job_of.items()) if held == job), "")
+    def finish_job(self, runner: str, job: int, verdict: Json, reference: Json) -> None:
+        """Hand in what the runner found; raise ServerSaidNo(409) if the job is not that runner's any more."""
+        body = {"runner": runner, "verdict": verdict, "reference": reference}
+        self._send("POST", f"/api/jobs/{job}/result", body=body, timeout_s=TREE_TIMEOUT_S)
 
     # -- oracle jobs, the asking side ------------------------------------------------------------------------
 

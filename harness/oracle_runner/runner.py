@@ -40,10 +40,10 @@ class Jobs(Protocol):
     """What a runner needs of the server; raises ServerGone (may be tried again) and ServerSaidNo."""
 
     def claim_job(self, runner: str, wait_s: float) -> Json | None: ...
-    def renew_job(self, job: int) -> object: ...
+    def renew_job(self, runner: str, job: int) -> object: ...
     def job_tree(self, job: int) -> bytes: ...
     def job_reference_files(self, job: int) -> bytes: ...
-    def finish_job(self, job: int, verdict: Json, reference: Json) -> object: ...
+    def finish_job(self, runner: str, job: int, verdict: Json, reference: Json) -> object: ...
 
 
 class Runner:
@@ -136,7 +136,7 @@ class Runner:
         answers = {name: answer.to_json() for name, answer in reference.items()}
         for _ in range(FINISH_TRIES):
             try:
-                self.client.finish_job(job, done.to_json(), answers)
+                self.client.finish_job(self._name, job, done.to_json(), answers)
                 return
             except ServerSaidNo as error:
                 log.warning("runner %s: the verdict of job %s was not wanted: %s", self._name, job, error)
@@ -169,7 +169,7 @@ class Runner:
             elif time.monotonic() >= next_beat and not dropped.is_set():
                 next_beat = time.monotonic() + self._renew_s
                 try:
-                    self.client.renew_job(job)
+                    self.client.renew_job(self._name, job)
                 except ServerSaidNo as error:
                     log.warning("runner %s: job %s is lost: %s", self._name, job, error)
                     dropped.set()

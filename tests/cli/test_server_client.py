@@ -80,8 +80,8 @@ def test_a_job_is_renewed_and_finished_in_the_name_of_its_runner(stub: Stub, cli
         "POST /api/jobs/7/result": lambda request, body: JSONResponse({}),
     }
     assert client.claim_job("runner-1") == {"job": 7, "kind": "run"}
-    client.renew_job(7)
-    client.finish_job(7, {"status": "passed"}, {"c": {"output": "1", "exit": 0}})
+    client.renew_job("runner-1", 7)
+    client.finish_job("runner-1", 7, {"status": "passed"}, {"c": {"output": "1", "exit": 0}})
     bodies = [body for _, body, _ in stub.asked]
     assert bodies[1] == {"runner": "runner-1"}
     assert bodies[2] == {
@@ -96,7 +96,7 @@ def test_a_lost_job_is_a_refusal(stub: Stub, client: ServerClient) -> None:
         {"error": "job_lost", "message": "stop"}, 409
     )
     with pytest.raises(ServerSaidNo) as no:
-        client.renew_job(7)
+        client.renew_job("runner-1", 7)
     assert no.value.status == 409
 
 

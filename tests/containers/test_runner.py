@@ -74,7 +74,7 @@ class Server:
     def claim_job(self, runner: str, wait_s: float) -> dict | None:
         return self.queue.pop(0) if self.queue else None
 
-    def renew_job(self, job: int) -> None:
+    def renew_job(self, runner: str, job: int) -> None:
         self.renewals.append(job)
         self.on_renew(job)
         if job in self.lost:
@@ -84,7 +84,7 @@ class Server:
         self.downloads.append(job)
         return self.trees[job]
 
-    def finish_job(self, job: int, verdict: dict, reference: dict) -> None:
+    def finish_job(self, runner: str, job: int, verdict: dict, reference: dict) -> None:
         self.results[job] = (verdict, reference)
 
 

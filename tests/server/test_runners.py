@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from harness.client import ServerClient
+from mcp_server.use_cases.oracle.jobs import BROKEN_TRIES
 from tests.waiting import until
 
 from . import wide
@@ -92,3 +94,22 @@ def test_no_job_is_lost_and_none_is_answered_twice_though_a_runner_dies(tmp_path
 def state(server: Server, job: int | None) -> str:
     with server.http() as http:
         return http.get(f"/api/jobs/{job}").json()["state"]
+
+
+def test_a_broken_verdict_that_another_runner_tries_again_has_its_reason_at_once(tmp_path: Path):
+    """Both runners share a client, as those of one harness do; no clock moves, so nobody can seem silent."""
+    with wide.serving(tmp_path) as server, ServerClient(server.url, server.token("runner")) as client:
+        jobs = []
+        for number in range(BROKEN_TRIES):
+            runner = f"r{number % 2}"
+            job_order = client.claim_job(runner, wait_s=1.0)
+            assert job_order is not None
+            jobs.append(job_order["job"])
+            client.finish_job(
+                runner, job_order["job"], {"status": "broken", "reason": "the image is gone"}, {}
+            )
+        assert len(set(jobs)) == 1
+        verdict = client.job(jobs[0])["verdict"]
+        assert (verdict["status"], verdict["reason"]) == ("broken", "the image is gone")
+        reasons = [event["data"]["reason"] for event in server.events(kind="job_done")]
+        assert reasons == ["the image is gone"] * BROKEN_TRIES
