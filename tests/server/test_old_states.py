@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +46,10 @@ class Unpacked:
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name.removesuffix(".tar.gz"))
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unpacked]:
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Unpacked:
     with tarfile.open(request.param) as tar:
         tar.extractall(tmp_path, filter="data")
-    yield Unpacked(tmp_path)
+    return Unpacked(tmp_path)
 
 
 def test_a_state_of_an_older_release_opens_with_all_that_is_in_it(old: Unpacked) -> None:
@@ -80,7 +79,7 @@ def test_work_goes_on_in_a_state_of_an_older_release(old: Unpacked) -> None:
     try:
         holder, pusher = old.agent(server, "holder"), old.agent(server, "pusher")
         [(submission, fence, commit)] = old.rows(
-            'SELECT id, fence, "commit" FROM submissions WHERE agent = \'pusher\''
+            "SELECT id, fence, \"commit\" FROM submissions WHERE agent = 'pusher'"
         )
         with wide.running(server):
             in_gate = settled(pusher, "push", fence=fence, commit=commit, summary="In the gate")

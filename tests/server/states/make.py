@@ -97,7 +97,9 @@ def land_and_be_refused(one: Agent, two: Agent, root: Path) -> None:
 
 def give_up(two: Agent, connected: Agent, root: Path) -> None:
     fence = two.call("claim_task")["fence"]
-    assert two.call("release_task", fence=fence, outcome="abandoned", note="Too hard.")["status"] == "released"
+    assert (
+        two.call("release_task", fence=fence, outcome="abandoned", note="Too hard.")["status"] == "released"
+    )
     fence = connected.call("claim_task", task="M02")["fence"]
     note = "Nobody knows the format; its author could say."
     assert connected.call("release_task", fence=fence, outcome="blocked", note=note)["status"] == "released"
