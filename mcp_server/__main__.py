@@ -19,7 +19,9 @@ from mcp_server.edge import app
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.models.keys import BadKey
-from mcp_server.repos import repository
+from mcp_server.repos.exchange import Diverged
+from mcp_server.repos.process import GitFailed
+from mcp_server.repos.refs import NoSuchBranch
 from mcp_server.store import Unsafe, Unwritable
 from oracle.suites.case_files import BadCases
 
@@ -60,9 +62,9 @@ def main() -> int:
     except (
         Unsafe,
         Unwritable,
-        repository.GitFailed,
-        repository.Diverged,
-        repository.NoSuchBranch,
+        GitFailed,
+        Diverged,
+        NoSuchBranch,
         BadKey,
         OSError,
     ) as broken:

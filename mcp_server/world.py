@@ -70,7 +70,7 @@ class World:
 
     def main(self, repo: str) -> str:
         """The commit that main of `repo` is at."""
-        return self.repos[repo].main(self.branch(repo))
+        return self.repos[repo].refs.branch_tip(self.branch(repo))
 
     def main_ref(self, repo: str) -> str:
         return f"refs/heads/{self.branch(repo)}"

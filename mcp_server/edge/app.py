@@ -147,8 +147,8 @@ def _repository(path: Path) -> Repository:
 
 def _import_main(world: World) -> None:
     for name, repo in world.config.repos.items():
-        old = world.repos[name].heads(world.main_ref(name)).get(world.main_ref(name))
-        imported = world.repos[name].import_branch(world.config.root / repo.path, repo.branch)
+        old = world.repos[name].refs.tips(world.main_ref(name)).get(world.main_ref(name))
+        imported = world.repos[name].exchange.import_branch(world.config.root / repo.path, repo.branch)
         # Unrecorded though unchanged: an earlier start ended between the import and its event.
         if imported.changed or not events.accounts_for(world, name, imported.commit):
             with world.store.write() as tx:

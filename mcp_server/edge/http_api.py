@@ -225,7 +225,9 @@ class HttpApi:
     def _run(self, name: str, body: dict) -> int:
         repo = self._world.config.suites[name].repo
         commit = (
-            self._world.repos[repo].resolve(body["commit"]) if body.get("commit") else self._world.main(repo)
+            self._world.repos[repo].commits.resolve(body["commit"])
+            if body.get("commit")
+            else self._world.main(repo)
         )
         if commit is None:
             raise BadRequest(404, "commit_unknown", f"repository {repo} has no commit {body['commit']}")

@@ -59,8 +59,8 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None
     if not (
-        repo.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)
-        or repo.is_ancestor(first.candidate, world.main(first.repo))
+        repo.refs.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)
+        or repo.commits.is_ancestor(first.candidate, world.main(first.repo))
     ):
         for one in submissions:
             back(world, one, reason="main moved")
@@ -73,7 +73,7 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
         faults.reached("gate.writing")
     faults.reached("gate.landed")
     for one in submissions:
-        repo.delete_ref(refusing.candidate_ref(one.id))
+        repo.refs.delete(refusing.candidate_ref(one.id))
     faults.reached("gate.cleared")
     return True
 

@@ -114,7 +114,7 @@ class Gate:
         )
         jobs = {name: job.id for name, job in zip(suites, asked, strict=True)}
         # One task lands as one commit; the agent's own stay reachable.
-        world.repos[submission.repo].set_ref(
+        world.repos[submission.repo].refs.put(
             f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit
         )
         testing = dataclasses.replace(merging.alone(world, submission, base, tree, jobs), state=State.TESTING)

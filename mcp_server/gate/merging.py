@@ -12,8 +12,8 @@ from mcp_server import faults
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import words
 from mcp_server.gate.refusing import candidate_ref
+from mcp_server.repos.merge import Conflict
 from mcp_server.repos.process import GitFailed, GitOutputTooLarge
-from mcp_server.repos.repository import Conflict
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
@@ -40,7 +40,7 @@ def tree(world: World, submission: Submission, onto: str) -> str | Refused:
 
 
 def _tree(world: World, submission: Submission, onto: str) -> str | Refused:
-    merged = world.repos[submission.repo].merge(onto, submission.commit)
+    merged = world.repos[submission.repo].merging.merge(onto, submission.commit)
     if isinstance(merged, Conflict):
         return words.conflict(merged)
     faults.reached("gate.merged")
@@ -53,13 +53,13 @@ def _tree(world: World, submission: Submission, onto: str) -> str | Refused:
 
 def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Refused | None:
     repo = world.repos[submission.repo]
-    changes = repo.diff(onto, tree)
+    changes = repo.objects.diff(onto, tree)
     if not changes:
         return words.nothing_to_land()
     with world.store.read() as tx:
         lease, task = lease_rows.get(tx, submission.fence), task_rows.get(tx, submission.task)
     assert lease is not None and task is not None
-    return boundaries.refusal(world, repo, lease, task, changes, tree)
+    return boundaries.refusal(world, repo.objects, lease, task, changes, tree)
 
 
 def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
@@ -92,8 +92,8 @@ def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapp
     """With the commit that would land it by itself: one parent, and one commit for one task."""
     repo = world.repos[submission.repo]
     text = words.message([submission], jobs, world.audit.checkpoint(world.now_ms()))
-    candidate = repo.commit(tree, [base], text, submission.agent, submission.submitted_ms // 1000)
-    repo.set_ref(candidate_ref(submission.id), candidate)
+    candidate = repo.commits.create(tree, [base], text, submission.agent, submission.submitted_ms // 1000)
+    repo.refs.put(candidate_ref(submission.id), candidate)
     faults.reached("gate.held")
     return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))
 
@@ -108,7 +108,7 @@ def together(
         return [alone(world, submissions[0], base, tree, jobs)]
     text = words.message(submissions, jobs, world.audit.checkpoint(world.now_ms()))
     candidate = chained(world, submissions, base, tree, text)
-    world.repos[submissions[0].repo].set_ref(candidate_ref(submissions[-1].id), candidate)
+    world.repos[submissions[0].repo].refs.put(candidate_ref(submissions[-1].id), candidate)
     faults.reached("gate.coupled")
     return [dataclasses.replace(one, base=base, candidate=candidate, jobs=dict(jobs)) for one in submissions]
 
@@ -120,4 +120,4 @@ def chained(world: World, submissions: Sequence[Submission], base: str, tree: st
     own = [one.candidate for one in submissions if one.candidate is not None]
     assert len(own) == len(submissions), "each passed by itself"
     when_s = max(one.submitted_ms for one in submissions) // 1000
-    return world.repos[submissions[0].repo].commit(tree, [base, *own], text, GATE, when_s)
+    return world.repos[submissions[0].repo].commits.create(tree, [base, *own], text, GATE, when_s)

@@ -49,7 +49,7 @@ def write(world: World, tx: Tx, submission: Submission, refused: Refused) -> Non
 
 def clear(world: World, submission: Submission) -> None:
     """What a refused submission leaves behind in the repository."""
-    world.repos[submission.repo].delete_ref(candidate_ref(submission.id))
+    world.repos[submission.repo].refs.delete(candidate_ref(submission.id))
     leasing.keep_salvage(world)
 
 

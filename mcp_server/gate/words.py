@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mcp_server.core import landing
 from mcp_server.core.chain import Checkpoint
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.repos.repository import Conflict
+from mcp_server.repos.merge import Conflict
 from mcp_server.store.submissions import Submission
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from mcp_server.core import paths
-from mcp_server.repos import repository as git
 from mcp_server.repos import trees as git_tree
+from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import TreeEntry
 from oracle.suites import case_files as formats
@@ -29,7 +29,7 @@ def load(repo: Repository, commit: str, suite: Suite) -> list[Case]:
     """
     if suite.kind == "command":
         return []
-    parsed = _of(suite)(_Files(repo, repo.tree_key(commit, suite.cases, ()), commit))
+    parsed = _of(suite)(_Files(repo, repo.files.key(commit, suite.cases, ()), commit))
     if isinstance(parsed, BadCases):
         raise BadCases(parsed.problems)
     return list(parsed)
@@ -55,9 +55,11 @@ def _of(suite: Suite) -> Callable[[_Files], tuple[Case, ...] | BadCases]:
 def _parsed(suite: Suite, files: _Files) -> tuple[Case, ...] | BadCases:
     """Bad ones are remembered too: whoever waits asks again and again."""
     found = [
-        entry.path for entry in files.repo.ls_tree(files.commit) if paths.covers(suite.cases, entry.path)
+        entry.path
+        for entry in files.repo.objects.ls_tree(files.commit)
+        if paths.covers(suite.cases, entry.path)
     ]
-    contents = files.repo.read_many([(files.commit, path) for path in found])
+    contents = files.repo.objects.read_many([(files.commit, path) for path in found])
     try:
         return tuple(
             formats.load(
@@ -79,18 +81,18 @@ def key(repo: Repository, commit: str, suite: Suite) -> str:
     depends on.
     """
     return hashlib.sha256(
-        f"{suite.key()} {repo.tree_key(commit, (*suite.cases, *suite.reference_reads), ())}".encode()
+        f"{suite.key()} {repo.files.key(commit, (*suite.cases, *suite.reference_reads), ())}".encode()
     ).hexdigest()
 
 
 def reference_key(repo: Repository, commit: str, suite: Suite) -> str:
     """Names the content of the files that the reference and the comparator read; "" where there are none."""
-    return repo.tree_key(commit, suite.reference_reads, ()) if suite.reference_reads else ""
+    return repo.files.key(commit, suite.reference_reads, ()) if suite.reference_reads else ""
 
 
 def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
     """Those files as a tar."""
-    return repo.archive(commit, suite.reference_reads, ())
+    return repo.files.archive(commit, suite.reference_reads, ())
 
 
 def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
@@ -102,18 +104,20 @@ def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Tre
     if suite.kind == "command":
         own = [
             entry
-            for entry in repo.chosen(treeish, suite.reads, ())
+            for entry in repo.files.choose(treeish, suite.reads, ())
             if not _is_protected(suite.protect, entry.path)
         ]
         mains = [
-            entry for entry in repo.chosen(main, suite.reads, ()) if _is_protected(suite.protect, entry.path)
+            entry
+            for entry in repo.files.choose(main, suite.reads, ())
+            if _is_protected(suite.protect, entry.path)
         ]
         return git_tree.overlaid(own, mains)
     answers = suite.cases if suite.kind == "sqllogictest" else ()
-    return repo.chosen(treeish, suite.reads, (*suite.protect, *answers))
+    return repo.files.choose(treeish, suite.reads, (*suite.protect, *answers))
 
 
-@lru_cache(git.KEYS_REMEMBERED)
+@lru_cache(KEYS_REMEMBERED)
 def visible_key(repo: Repository, treeish: str, main: str, suite: Suite) -> str:
     """Names the content of those files."""
     return git_tree.key(visible(repo, treeish, main, suite))

@@ -80,14 +80,14 @@ def in_repositories(
     problems = []
     for name, spec in config.repos.items():
         repo, top = repos[name], (config.root / spec.path).resolve()
-        tracked = {entry.path for entry in repo.ls_tree(repo.main(spec.branch))}
+        tracked = {entry.path for entry in repo.objects.ls_tree(repo.refs.branch_tip(spec.branch))}
         here = {path: (config.root / path).resolve() for path in files}
         inside = {
             path
             for path, file in here.items()
             if file.is_relative_to(top) and file.relative_to(top).as_posix() in tracked
         }
-        known = repo.ever_held(
+        known = repo.commits.ever_held(
             spec.branch, {path: content for path, content in files.items() if path not in inside}
         )
         problems += [

@@ -3,224 +3,139 @@
 Rule: whatever an agent chose is measured before two trees are walked at once, and read up to a limit.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable
 
-from mcp_server.core.paths import covers, is_path
-from mcp_server.repos import trees as git_tree
-from mcp_server.repos.process import Bare, GitFailed, GitOutputTooLarge, full_oid, full_ref, lines, text
+from mcp_server.core.paths import is_path
+from mcp_server.repos import trees
+from mcp_server.repos.cat_file import CatFile
+from mcp_server.repos.process import BareGit, GitFailed, GitOutputTooLarge, full_oid, text
 from mcp_server.repos.recent import Recent
-from mcp_server.repos.trees import Change, Hazard, HazardKind, HostileTree, TreeEntry
-
-KEYS_REMEMBERED = (
-    4096  # of trees that do not change: some 100 bytes each, where finding one again lists the tree
-)
-LISTINGS_REMEMBERED = 2  # main and what is merged onto it: a few hundred bytes for each file
-ARCHIVE_BYTES_MAX = 256 * 1024 * 1024
-
+from mcp_server.repos.trees import Change, Hazard, TreeEntry
 
 DIFF = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
 LISTINGS_KEPT, DIFFS_KEPT, MEASURED_KEPT = 8, 16, 1024
 KEPT_ENTRIES_MAX = 20_000  # some 8 MB of one listing or diff: larger ones are read again
 
 
-class Objects(Bare):
-    """A treeish is the full id of a commit or a tree."""
+class Objects:
+    """The trees and files of one repository. A treeish is the full id of a commit or a tree."""
 
-    def __init__(self, path: Path):
-        super().__init__(path)
+    def __init__(self, git: BareGit, cat_file: CatFile):
+        self._git, self._cat_file = git, cat_file
         self._listings: Recent[list[TreeEntry]] = Recent(LISTINGS_KEPT, KEPT_ENTRIES_MAX)
         self._diffs: Recent[list[Change]] = Recent(DIFFS_KEPT, KEPT_ENTRIES_MAX)
         self._measured: Recent[bool] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)
         self._trees: Recent[str] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)  # of commits
 
-    def diff(self, tree_a: str, tree_b: str) -> list[Change]:
-        """From `tree_a`, which is ours, to `tree_b`. Raises GitOutputTooLarge where that one is."""
-        self._measure(tree_b)
-        return self._diff(tree_a, tree_b)
-
-    def hazards(self, changed: Iterable[Change], tree: str) -> list[Hazard]:
-        """What in a diff must not land; `tree` is its result. Raises GitOutputTooLarge where more has changed
-        than can be judged.
-        """
-        changed = list(changed)
-        if len(changed) > git_tree.CHANGED_MAX:
-            raise GitOutputTooLarge(
-                f"it changes {len(changed):,} files, and one landing may change {git_tree.CHANGED_MAX:,}"
-            )
-        kept = [change for change in changed if change.new_mode not in (git_tree.ABSENT, git_tree.GITLINK)]
-        sizes = {oid: size for oid, _kind, size in self._objects({change.new_oid for change in kept})}
-        links = {change.new_oid for change in kept if change.new_mode == git_tree.SYMLINK}
-        short = [oid for oid in links if sizes[oid] <= git_tree.LINK_BYTES_MAX]
-        return git_tree.hazards(
-            changed, (entry.path for entry in self.ls_tree(tree)), self._links(short), sizes
-        )
+    # -- trees --
 
     def ls_tree(self, treeish: str) -> list[TreeEntry]:
-        """Every file below, at any depth."""
-        treeish = self._tree(treeish)
-        known = self._listings.get(treeish)
-        if known is None:
-            known = git_tree.entries(self._git("ls-tree", "-r", "-z", "--full-tree", treeish).out)
-            self._listings.keep(treeish, known, size=len(known))
-            self._note_measured(treeish)
-        return list(known)
+        """Return every file below, at any depth, in git's order."""
+        treeish = self.noted_tree(treeish)
+        listing = self._listings.get(treeish)
+        if listing is None:
+            listing = trees.entries(self._git.run("ls-tree", "-r", "-z", "--full-tree", treeish).out)
+            self._listings.keep(treeish, listing, size=len(listing))
+            self.note_measured(treeish)
+        return list(listing)
 
     def tree_of(self, commit: str) -> str:
-        known = self._trees.get(full_oid(commit))
-        if known is None:
-            known = full_oid(
-                text(self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}").out).strip()
-            )
-            self._trees.keep(commit, known)
-        return known
+        """Return the id of the commit's tree."""
+        tree = self._trees.get(full_oid(commit))
+        if tree is None:
+            answer = self._git.run("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}").out
+            tree = full_oid(text(answer).strip())
+            self.note_tree(commit, tree)
+        return tree
 
-    def blob_size(self, oid: str) -> int:
-        [(_oid_, kind, size)] = self._objects([full_oid(oid)])
-        if kind != "blob":
-            raise GitFailed(f"{oid} is {kind}, not a blob")
-        return size
+    def noted_tree(self, treeish: str) -> str:
+        """Return the commit's tree where that has been noted, and `treeish` itself otherwise.
 
-    def symlink_target(self, oid: str) -> str:
-        return self._links([oid])[oid]
-
-    def read(self, treeish: str, path: str) -> bytes | None:
-        """A file's bytes (a symlink's are its target), or None where the tree has no file of that name."""
-        return self.read_many([(treeish, path)])[0]
-
-    def read_many(self, wanted: Iterable[tuple[str, str]]) -> list[bytes | None]:
-        """As `read`, in the order asked, by one process. Raises GitOutputTooLarge over ARCHIVE_BYTES_MAX
-        together.
+        What is remembered of the tree is so found for the commit too.
         """
-        asked = [
-            (f"{full_oid(treeish)}:{path}", is_path(path)) for treeish, path in wanted
-        ]  # to git, `./x` is something else
-        found = iter(self._blobs([name for name, good in asked if good]))
-        return [next(found) if good else None for _, good in asked]
-
-    def ever_held(self, branch: str, contents: Mapping[str, bytes]) -> list[str]:
-        """The names of those contents that a file on the branch has now or had in some commit of its history."""
-        oids = {
-            name: hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
-            for name, content in contents.items()
-        }
-        here = {oid for oid, kind, _size in self._objects(sorted(set(oids.values()))) if kind == "blob"}
-        options = ("-m", "--format=%H", "--max-count=1", "--no-show-signature")
-        held = {
-            oid
-            for oid in here
-            if self._git(
-                "log", *options, f"--find-object={oid}", full_ref(f"refs/heads/{branch}"), "--"
-            ).out.strip()
-        }
-        return sorted(name for name, oid in oids.items() if oid in held)
-
-    def chosen(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> list[TreeEntry]:
-        """The entries of a tree that some glob of `include` covers and none of `exclude`, in git's order."""
-        include, exclude = tuple(include), tuple(exclude)
-        entries = self._listed(full_oid(treeish))
-        return [entry for entry in entries if covers(include, entry.path) and not covers(exclude, entry.path)]
-
-    def tree_key(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> str:
-        """A SHA-256 over exactly what `archive` with the same globs would hold: equal keys, equal files."""
-        return self._key(self._tree(treeish), tuple(include), tuple(exclude))
-
-    @lru_cache(LISTINGS_REMEMBERED)  # noqa: B019 - as for `_key`
-    def _listed(self, treeish: str) -> tuple[TreeEntry, ...]:
-        """Each suite chooses from the same few trees."""
-        return tuple(self.ls_tree(treeish))
-
-    @lru_cache(KEYS_REMEMBERED)  # noqa: B019 - a server's repositories live as long as it does
-    def _key(self, treeish: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> str:
-        return git_tree.key(self.chosen(treeish, include, exclude))
-
-    def archive(self, treeish: str, include: Iterable[str], exclude: Iterable[str]) -> bytes:
-        """A tar of the chosen files, as `pack` makes it."""
-        return self.pack(self.chosen(treeish, include, exclude))
-
-    def pack(self, chosen: Iterable[TreeEntry]) -> bytes:
-        """A tar of these entries, of whichever trees: the same bytes every time.
-
-        Raises HostileTree for a gitlink or a symlink that leaves the tree, GitOutputTooLarge over
-        ARCHIVE_BYTES_MAX.
-        """
-        chosen = list(chosen)
-        if hazards := self.no_files(chosen):
-            raise HostileTree(hazards)
-        return git_tree.tar(dict(zip(chosen, self._blobs([entry.oid for entry in chosen]), strict=True)))
-
-    def no_files(self, chosen: Iterable[TreeEntry]) -> list[Hazard]:
-        """Those of the entries that cannot be handed out as files: gitlinks, and symlinks that leave the
-        tree.
-        """
-        special = [entry for entry in chosen if entry.mode in (git_tree.GITLINK, git_tree.SYMLINK)]
-        targets = self._links([entry.oid for entry in special if entry.mode == git_tree.SYMLINK])
-        return [
-            Hazard(HazardKind.GITLINK if entry.mode == git_tree.GITLINK else HazardKind.SYMLINK, entry.path)
-            for entry in special
-            if entry.mode == git_tree.GITLINK or not git_tree.stays_inside(entry.path, targets[entry.oid])
-        ]
-
-    def _tree(self, treeish: str) -> str:
-        """The commit's tree where that is known already, so that what is known of one is known of the other."""
         return self._trees.get(full_oid(treeish)) or treeish
 
-    def _measure(self, treeish: str) -> None:
-        """What walks two trees at once gathers before it writes, and only its memory would stop it; a listing
+    def note_tree(self, commit: str, tree: str) -> None:
+        """Remember which tree the commit has."""
+        self._trees.keep(commit, tree)
+
+    # -- what differs --
+
+    def diff(self, tree_a: str, tree_b: str) -> list[Change]:
+        """Return the changes from `tree_a`, which is ours, to `tree_b`.
+
+        Raise GitOutputTooLarge if `tree_b` names too many files.
+        """
+        self.measure(tree_b)
+        return self.diff_measured(tree_a, tree_b)
+
+    def diff_measured(self, tree_a: str, tree_b: str) -> list[Change]:
+        """Return the changes between two trees that are both measured."""
+        pair = (self.noted_tree(tree_a), self.noted_tree(tree_b))
+        if pair[0] == pair[1]:
+            return []
+        changes = self._diffs.get(pair)
+        if changes is None:
+            changes = trees.changes(self._git.run("diff-tree", *DIFF, *pair, "--").out)
+            self._diffs.keep(pair, changes, size=len(changes))
+        return list(changes)
+
+    def measure(self, treeish: str) -> None:
+        """Raise GitOutputTooLarge if the tree names more files than may be listed.
+
+        What walks two trees at once gathers before it writes, and only its memory would stop it; a listing
         streams.
         """
-        treeish = self._tree(treeish)
+        treeish = self.noted_tree(treeish)
         if treeish not in self._measured:
-            self._git("ls-tree", "-r", "-z", "--full-tree", treeish)
-            self._note_measured(treeish)
+            self._git.run("ls-tree", "-r", "-z", "--full-tree", treeish)
+            self.note_measured(treeish)
 
-    def _note_measured(self, treeish: str) -> None:
+    def note_measured(self, treeish: str) -> None:
+        """Remember that the tree is not too large."""
         self._measured.keep(treeish, True)
 
-    def _diff(self, tree_a: str, tree_b: str) -> list[Change]:
-        pair = (self._tree(tree_a), self._tree(tree_b))
-        known = self._diffs.get(pair) if pair[0] != pair[1] else []
-        if known is None:
-            known = git_tree.changes(self._git("diff-tree", *DIFF, *pair, "--").out)
-            self._diffs.keep(pair, known, size=len(known))
-        return list(known)
+    def hazards(self, changes: Iterable[Change], tree: str) -> list[Hazard]:
+        """Return what must not land in a diff whose result is `tree`.
 
-    def _changed_since(self, bases: list[str], commit: str) -> list[Change]:
-        return [change for base in bases for change in self._diff(base, commit)]
+        Raise GitOutputTooLarge if more has changed than can be judged.
+        """
+        changes = list(changes)
+        if len(changes) > trees.CHANGED_MAX:
+            raise GitOutputTooLarge(
+                f"it changes {len(changes):,} files, and one landing may change {trees.CHANGED_MAX:,}"
+            )
+        files = [change for change in changes if change.new_mode not in (trees.ABSENT, trees.GITLINK)]
+        heads = self._cat_file.describe({change.new_oid for change in files})
+        sizes = {head.oid: head.size for head in heads}
+        links = {change.new_oid for change in files if change.new_mode == trees.SYMLINK}
+        short = [oid for oid in links if sizes[oid] <= trees.LINK_BYTES_MAX]
+        all_paths = (entry.path for entry in self.ls_tree(tree))
+        return trees.hazards(changes, all_paths, self._cat_file.links(short), sizes)
 
-    def _objects(self, oids: Iterable[str]) -> list[tuple[str, str, int]]:
-        """Id, type and size of each; an unknown one has the type `missing`."""
-        asked = "".join(f"{full_oid(oid)}\n" for oid in oids).encode()
-        answered = lines(self._git("cat-file", "--batch-check", stdin=asked).out) if asked else []
-        parts = [line.split(" ") for line in answered]
-        return [(part[0], part[1], int(part[2]) if len(part) == 3 else 0) for part in parts]
+    # -- files --
 
-    def _links(self, oids: list[str]) -> dict[str, str]:
-        return {
-            oid: text(blob) for oid, blob in zip(oids, self._blobs(oids), strict=True) if blob is not None
-        }
+    def blob_size(self, oid: str) -> int:
+        """Return the size of a file's content in bytes. Raise GitFailed if the object is no blob."""
+        [head] = self._cat_file.describe([full_oid(oid)])
+        if head.kind != "blob":
+            raise GitFailed(f"{oid} is {head.kind}, not a blob")
+        return head.size
 
-    def _blobs(self, names: list[str]) -> list[bytes | None]:
-        """The blobs of these names (an id, or `id:path`), by `cat-file --batch -z`: None where it is no blob."""
-        if not names:
-            return []
-        asked = [name.encode("utf-8", "surrogateescape") for name in names]
-        out = self._git(
-            "cat-file", "--batch", "-z", stdin=b"\0".join(asked) + b"\0", limit=ARCHIVE_BYTES_MAX
-        ).out
-        blobs, at = [], 0
-        for name in asked:
-            # The name may hold a newline. What was found begins with an id and a space, where this one has a
-            # colon.
-            missing = name + b" missing\n"
-            if out.startswith(missing, at):
-                blobs.append(None)
-                at += len(missing)
-                continue
-            end = out.index(b"\n", at)
-            _oid_, kind, size = out[at:end].split(b" ")
-            start, at = end + 1, end + 1 + int(size) + 1
-            blobs.append(out[start : at - 1] if kind == b"blob" else None)
-        return blobs
+    def symlink_target(self, oid: str) -> str:
+        """Return where the symlink with this id leads."""
+        return self._cat_file.links([oid])[oid]
+
+    def read(self, treeish: str, path: str) -> bytes | None:
+        """Return a file's bytes (a symlink's are its target), or None if the tree has no file of that name."""
+        return self.read_many([(treeish, path)])[0]
+
+    def read_many(self, places: Iterable[tuple[str, str]]) -> list[bytes | None]:
+        """Return what `read` does for each (treeish, path), in their order, by one process.
+
+        Raise GitOutputTooLarge if they are over cat_file.BATCH_BYTES_MAX together.
+        """
+        # To git, `./x` is something else than a path from the root.
+        named = [(f"{full_oid(treeish)}:{path}", is_path(path)) for treeish, path in places]
+        contents = iter(self._cat_file.blobs([name for name, is_usable in named if is_usable]))
+        return [next(contents) if is_usable else None for _, is_usable in named]

@@ -45,7 +45,7 @@ UNHURRIED = (
     "sh",
 )
 
-# Renames off, where git heeds it (see Repository.merge): with them a rename of a directory by one agent moves
+# Renames off, where git heeds it (see merge.py): with them a rename of a directory by one agent moves
 # another's new files across modules.
 OPTIONS = (
     "-c", "core.hooksPath=/dev/null",
@@ -67,13 +67,13 @@ WRITE_FOREIGN = (
 
 # unpackLimit: a push stays one pack, so hostile data is never inflated onto the disk.
 # bigFileThreshold: larger blobs are streamed, not held in memory.
-# packedGitLimit, threads: keep a process within the address space that git_cgi.py allows it, however many
+# packedGitLimit, threads: keep a process within the address space that git_http/cgi.py allows it, however many
 # cores.
-# receive.hideRefs: agents' refs are the only ones that a push can reach; git_http.py narrows it to the
+# receive.hideRefs: agents' refs are the only ones that a push can reach; git_http/routes.py narrows it to the
 # agent's own.
 # filesRefLockTimeout, ms: whoever comes second waits for the first one's syncs, instead of failing after 100
 # ms.
-# gc, autogc: git must not repack on its own while others write; Repository.repack does.
+# gc, autogc: git must not repack on its own while others write; Upkeep.repack does.
 # fsck.badFilemode: git only notes a mode such as 104755, and would hand it on to whoever clones.
 CONFIG = """\
 [core]

@@ -130,7 +130,7 @@ def changes(raw: bytes) -> list[Change]:
 
 
 def commit_info(fields: list[bytes]) -> CommitInfo:
-    """Of the seven fields of LOG_FORMAT in git.py."""
+    """Return the commit of the seven fields of LOG_FORMAT in commits.py."""
     commit, tree, parents, author, when_s, subject, message = (
         part.decode("utf-8", "replace") for part in fields
     )

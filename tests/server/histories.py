@@ -109,8 +109,9 @@ class Remembered(Repository):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        self.resolve = cache(super().resolve)  # type: ignore[method-assign]
-        self.agent_has = cache(super().agent_has)  # type: ignore[method-assign]
+        commits = self.commits
+        commits.resolve = cache(commits.resolve)  # type: ignore[method-assign]
+        commits.agent_has = cache(commits.agent_has)  # type: ignore[method-assign]
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mcp_server.repos import repository as git
+from mcp_server.repos.upkeep import UPKEEP_LOCK
 from tests.waiting import BOUND_S, until
 
 from . import packs, toy, wide
@@ -141,7 +141,7 @@ def standing(root: Path) -> Iterator[Stand]:
         # As if somebody looked after the repository all the time: the server's own upkeep would change what
         # is compared.
         with (
-            FileLock(server.state / "repos/toy.git" / git.UPKEEP_LOCK, timeout=BOUND_S),
+            FileLock(server.state / "repos/toy.git" / UPKEEP_LOCK, timeout=BOUND_S),
             wide.running(server),
         ):
             one = server.agent("one")

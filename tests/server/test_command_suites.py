@@ -125,7 +125,7 @@ def committed(repo: tuple[Repository, Path], branch: str, **files: str) -> str:
     for name, text in files.items():
         (work / name.replace("_", ".")).write_text(text)
     toy.git("commit", "-qam", branch, "--allow-empty", cwd=work)
-    return made.import_branch(work, branch).commit
+    return made.exchange.import_branch(work, branch).commit
 
 
 def test_the_key_of_a_run_changes_with_whatever_its_tree_is_made_of_and_nothing_else(repo):
@@ -142,7 +142,9 @@ def test_the_key_of_a_run_changes_with_whatever_its_tree_is_made_of_and_nothing_
     assert key(main, main) == key(steered, main) != key(main, steered)
     assert len({key(main, main), key(main, steered), key(changed, steered), key(changed, main)}) == 4
     assert key(elsewhere, main) == key(changed, main) and key(main, elsewhere) == key(main, steered)
-    packed = tarfile.open(fileobj=io.BytesIO(repo[0].pack(case_files.visible(repo[0], changed, main, suite))))
+    packed = tarfile.open(
+        fileobj=io.BytesIO(repo[0].files.pack(case_files.visible(repo[0], changed, main, suite)))
+    )
     assert {name: packed.extractfile(name).read() for name in packed.getnames()} == {
         "conftest.py": b"1\n",
         "app.py": b"2\n",

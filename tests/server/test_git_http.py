@@ -20,8 +20,7 @@ from starlette.applications import Starlette
 
 from mcp_server.edge.git_http import receive as git_push
 from mcp_server.edge.git_http import routes as git_http
-from mcp_server.repos import repository as git
-from mcp_server.repos import settings
+from mcp_server.repos import process, settings
 from mcp_server.repos.repository import Repository
 from tests.waiting import BOUND_S, until
 
@@ -106,7 +105,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     sh(user, "init", "-q", "-b", "main")
     commit(user, "first")
     repo = Repository.create(tmp_path / "repos" / "engine.git")
-    repo.import_branch(user, "main")
+    repo.exchange.import_branch(user, "main")
     accesses: list[tuple] = []
 
     def on_access(who, name, service, updates, status):
@@ -146,7 +145,7 @@ def stored(repo: Repository) -> set[str]:
 
 
 def everything(repo: Repository) -> tuple[dict[str, str], set[str]]:
-    return repo.heads("refs/"), stored(repo)
+    return repo.refs.tips("refs/"), stored(repo)
 
 
 def packet(line: bytes) -> bytes:
@@ -160,21 +159,25 @@ def packet(line: bytes) -> bytes:
 def test_an_agent_clones_and_fetches_in_both_protocols(served: Served, tmp_path: Path, version: str):
     sh(tmp_path, "-c", f"protocol.version={version}", "clone", "-q", served.url, "clone")
     clone = tmp_path / "clone"
-    assert sh(clone, "rev-parse", "HEAD") == served.repo.main("main")
+    assert sh(clone, "rev-parse", "HEAD") == served.repo.refs.branch_tip("main")
     assert served.accesses == [("claude-1", "engine", "git-upload-pack", [], "ok")]
-    landed = served.repo.commit(
-        served.repo.tree_of(served.repo.main("main")), [served.repo.main("main")], "l", "a-1", 1
+    landed = served.repo.commits.create(
+        served.repo.objects.tree_of(served.repo.refs.branch_tip("main")),
+        [served.repo.refs.branch_tip("main")],
+        "l",
+        "a-1",
+        1,
     )
-    served.repo.set_ref("refs/heads/main", landed)
-    served.repo.set_ref("refs/salvage/S1", landed)
+    served.repo.refs.put("refs/heads/main", landed)
+    served.repo.refs.put("refs/salvage/S1", landed)
     sh(clone, "-c", f"protocol.version={version}", "fetch", "-q", "origin", "refs/salvage/S1", "main")
     assert sh(clone, "rev-parse", "FETCH_HEAD") == landed
 
 
 def test_refs_that_are_the_servers_own_business_are_not_shown(served: Served, clone: Path):
-    head = served.repo.main("main")
+    head = served.repo.refs.branch_tip("main")
     for ref in ("refs/landed/1", "refs/agents/codex-1/w", "refs/salvage/S1"):
-        served.repo.set_ref(ref, head)
+        served.repo.refs.put(ref, head)
     shown = {line.split("\t")[1] for line in sh(clone, "ls-remote", "origin").splitlines()}
     assert shown == {"HEAD", "refs/heads/main", "refs/agents/codex-1/w", "refs/salvage/S1"}
 
@@ -186,7 +189,7 @@ def test_a_push_below_ones_own_name_is_recorded_before_it_returns(served: Served
     assert [(*access[:3], sorted(access[3]), access[4]) for access in served.accesses] == [
         ("claude-1", "engine", "git-receive-pack", sorted(made), "ok")
     ]
-    assert served.repo.agent_has("claude-1", head)
+    assert served.repo.commits.agent_has("claude-1", head)
     reflog = (served.repo.path / "logs/refs/agents/claude-1/S1").read_text()
     assert "claude-1 <claude-1@harness.invalid>" in reflog
 
@@ -198,7 +201,7 @@ def test_an_agent_may_rewrite_its_own_refs_and_the_old_commit_stays(served: Serv
     second = commit(clone, "two")
     sh(clone, "push", "-q", "--force", "origin", "HEAD:refs/agents/claude-1/w")
     assert served.accesses[-1][3] == [("refs/agents/claude-1/w", first, second)]
-    assert served.repo.resolve(first) == first
+    assert served.repo.commits.resolve(first) == first
 
 
 def test_a_first_push_uploads_its_own_commits_and_not_mains_history(
@@ -207,7 +210,7 @@ def test_a_first_push_uploads_its_own_commits_and_not_mains_history(
     history = tmp_path / "user"
     (history / "big").write_bytes(os.urandom(3_000_000))
     commit(history, "big")
-    served.repo.import_branch(history, "main")
+    served.repo.exchange.import_branch(history, "main")
     sh(clone, "pull", "-q")
     before = sum((served.repo.path / name).stat().st_size for name in stored(served.repo))
     commit(clone, "small")
@@ -221,16 +224,16 @@ def test_a_push_larger_than_gits_buffer_comes_through(served: Served, clone: Pat
     head = commit(clone, "large")
     sh(clone, "push", "-q", "origin", "HEAD:refs/agents/claude-1/w")
     assert [(access[2], access[4]) for access in served.accesses] == [("git-receive-pack", "ok")]
-    assert served.repo.agent_has("claude-1", head)
+    assert served.repo.commits.agent_has("claude-1", head)
 
 
 def test_a_fetch_with_many_haves_comes_gzipped_and_works(served: Served, clone: Path, tmp_path: Path):
     for number in range(60):
         commit(clone, f"mine {number}")
     commit(tmp_path / "user", "theirs")
-    served.repo.import_branch(tmp_path / "user", "main")
+    served.repo.exchange.import_branch(tmp_path / "user", "main")
     sh(clone, "fetch", "-q", "origin")
-    assert sh(clone, "rev-parse", "origin/main") == served.repo.main("main")
+    assert sh(clone, "rev-parse", "origin/main") == served.repo.refs.branch_tip("main")
     asked = packet(b"command=ls-refs\n") + b"0000"
     plain = served.post("git-upload-pack", asked, headers={"Git-Protocol": "version=2"})
     packed = served.post(
@@ -254,7 +257,7 @@ def test_agents_push_at_the_same_time(served: Served, tmp_path: Path):
 
     with ThreadPoolExecutor(len(agents)) as pool:
         heads = dict(zip(agents, pool.map(work, agents), strict=True))
-    assert served.repo.heads("refs/agents/") == {
+    assert served.repo.refs.tips("refs/agents/") == {
         f"refs/agents/{agent}/w": head for agent, head in heads.items()
     }
     assert [access[4] for access in served.accesses] == ["ok"] * 4 * len(agents)
@@ -283,7 +286,7 @@ REFUSED = [
 @pytest.mark.parametrize("refspec", REFUSED)
 def test_every_other_push_is_refused_in_words_and_leaves_nothing(served: Served, clone: Path, refspec: str):
     for ref in ("refs/agents/codex-1/kept", "refs/agents/claude-1/kept"):
-        served.repo.set_ref(ref, served.repo.main("main"))
+        served.repo.refs.put(ref, served.repo.refs.branch_tip("main"))
     before = everything(served.repo)
     commit(clone, "mine")
     done = run(clone, "push", "origin", refspec)
@@ -310,7 +313,7 @@ def test_one_foreign_ref_refuses_the_whole_push(served: Served, clone: Path):
 )
 def test_a_ref_that_is_no_ref_is_refused_by_git(served: Served, ref: str):
     before = everything(served.repo)
-    head = served.repo.main("main")
+    head = served.repo.refs.branch_tip("main")
     line = f"{ZERO} {head} {ref}".encode() + b"\0 report-status"
     status, answer = served.post("git-receive-pack", packet(line) + b"0000" + empty_pack())
     assert status == 200 and b"ng " + ref.encode() in answer
@@ -324,7 +327,7 @@ def empty_pack() -> bytes:
 
 def test_git_itself_refuses_what_the_first_guard_would_have_let_through(served: Served):
     """The second guard alone: the environment of a push, straight to git's backend, with main in the list."""
-    head = served.repo.main("main")
+    head = served.repo.refs.branch_tip("main")
     argv, env = settings.http_backend(
         served.repo.path,
         "git-receive-pack",
@@ -339,13 +342,13 @@ def test_git_itself_refuses_what_the_first_guard_would_have_let_through(served: 
     def push(ref: str) -> bytes:
         body = packet(f"{ZERO} {head} {ref}".encode() + b"\0 report-status") + b"0000" + empty_pack()
         return subprocess.run(
-            [git.program(), *argv], input=body, capture_output=True, env=env, timeout=30
+            [process.program(), *argv], input=body, capture_output=True, env=env, timeout=30
         ).stdout
 
     for ref in ("refs/heads/other", "refs/agents/claude-10/w", "refs/tags/t"):
         assert f"ng {ref} deny updating a hidden ref".encode() in push(ref)
     assert b"ok refs/agents/claude-1/w" in push("refs/agents/claude-1/w")
-    assert set(served.repo.heads("refs/")) == {
+    assert set(served.repo.refs.tips("refs/")) == {
         "refs/heads/main",
         "refs/import/main",
         "refs/agents/claude-1/w",
@@ -377,12 +380,12 @@ def test_what_no_honest_git_sends_is_a_bad_request(served: Served, body: bytes):
 
 
 def test_a_client_that_wants_no_report_still_hears_no(served: Served):
-    head = served.repo.main("main")
+    head = served.repo.refs.branch_tip("main")
     status, words = served.post(
         "git-receive-pack", packet(f"{head} {ZERO} refs/heads/main".encode()) + b"0000"
     )
     assert status == 403 and b"only refs/agents/claude-1/* can be pushed" in words
-    assert served.repo.main("main") == head
+    assert served.repo.refs.branch_tip("main") == head
 
 
 def test_hostile_objects_are_refused_and_leave_nothing(served: Served, clone: Path):
@@ -483,7 +486,7 @@ def test_the_operator_may_fetch_and_not_push(served: Served, clone: Path):
     commit(clone, "mine")
     done = run(clone, "push", "origin", "HEAD:refs/agents/admin/w", who="admin:admin")
     assert done.returncode != 0 and "pushing is for agents" in done.stderr
-    assert served.repo.heads("refs/agents/") == {}
+    assert served.repo.refs.tips("refs/agents/") == {}
     line = packet(f"{ZERO} {ONE} refs/agents/admin/w\0 report-status".encode()) + b"0000"
     assert served.post("git-receive-pack", line, "admin:admin")[0] == 403
 

@@ -25,7 +25,7 @@ def test_the_cases_of_many_suites_are_read_once_each(tmp_path: Path) -> None:
     ):
         subprocess.run(["git", *USER, *words], cwd=user, check=True)
     repo = Repository.create(tmp_path / "state" / "engine.git")
-    main = repo.import_branch(user, "main").commit
+    main = repo.exchange.import_branch(user, "main").commit
     suites = [
         Suite(
             f"s{number}",

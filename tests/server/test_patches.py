@@ -34,8 +34,10 @@ def repository(server: Server) -> Repository:
 def kept(server: Server) -> set[str]:
     """Everything that a repository holds: its objects, packed or not, and its refs."""
     repo = repository(server)
-    objects = repo._git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").out.decode().split()
-    return {*objects, *repo.heads("refs"), *(path.name for path in (repo.path / "objects").iterdir())}
+    objects = (
+        repo.git.run("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").out.decode().split()
+    )
+    return {*objects, *repo.refs.tips("refs"), *(path.name for path in (repo.path / "objects").iterdir())}
 
 
 def claimed(server: Server, number: int, *, name: str = "") -> tuple[Agent, int]:
@@ -61,23 +63,26 @@ def new(path: str, text: str, mode: str = "100644") -> str:
 
 def test_a_patch_becomes_a_commit_of_the_agents_and_lands_as_one(server: Server):
     one, fence = claimed(server, 1)
-    base = repository(server).main("main")
+    base = repository(server).refs.branch_tip("main")
     patch = diff("m01/README", README.format(1), "m01\n2nd\nthird\n") + new("m01/deep/new.txt", "1\n2")
     landed = settled(one, "push", fence=fence, patch=patch, summary="Patch it")
     assert landed["status"] == "landed", landed
     repo = repository(server)
-    assert (repo.read(landed["main"], "m01/README"), repo.read(landed["main"], "m01/deep/new.txt")) == (
+    assert (
+        repo.objects.read(landed["main"], "m01/README"),
+        repo.objects.read(landed["main"], "m01/deep/new.txt"),
+    ) == (
         b"m01\n2nd\nthird\n",
         b"1\n2\n",
     )
     [event] = server.events(kind="patch_uploaded", agent=one.name)
-    own = repo.tip(event["data"]["ref"])
+    own = repo.refs.tip(event["data"]["ref"])
     assert (
         event["data"]["ref"].startswith(f"refs/agents/{one.name}/patch-") and own == event["data"]["commit"]
     )
-    assert repo.is_ancestor(base, own) and [commit.author for commit in repo.log("main", limit=1)] == [
-        one.name
-    ]
+    assert repo.commits.is_ancestor(base, own) and [
+        commit.author for commit in repo.commits.log("main", limit=1)
+    ] == [one.name]
     assert landed == one.call("push", fence=fence, patch=patch, summary="Patch it")
     assert len(server.events(kind="patch_uploaded", agent=one.name)) == 1
 
@@ -88,7 +93,7 @@ def test_a_whole_change_is_deleted_renamed_and_made_executable(server: Server):
     landed = settled(one, "push", fence=fence, patch=patch, summary="Move")
     entries = {
         entry.path: entry.mode
-        for entry in repository(server).ls_tree(landed["main"])
+        for entry in repository(server).objects.ls_tree(landed["main"])
         if entry.path.startswith("m02/")
     }
     assert entries == {"m02/text": "100755"}
@@ -98,12 +103,15 @@ def test_counts_that_are_wrong_are_counted_anew_and_an_end_of_line_may_be_missin
     one, fence = claimed(server, 3)
     patch = "--- a/m03/README\n+++ b/m03/README\n@@ -1,9 +1,7 @@\n m03\n-second\n+2nd\n third"
     assert settled(one, "push", fence=fence, patch=patch, summary="Miscounted")["status"] == "landed"
-    assert repository(server).read(repository(server).main("main"), "m03/README") == b"m03\n2nd\nthird\n"
+    assert (
+        repository(server).objects.read(repository(server).refs.branch_tip("main"), "m03/README")
+        == b"m03\n2nd\nthird\n"
+    )
 
 
 def test_a_patch_may_build_on_an_older_main_or_on_the_one_before(server: Server):
     one, fence = claimed(server, 4)
-    first = repository(server).main("main")
+    first = repository(server).refs.branch_tip("main")
     bad = one.call("push", fence=fence, patch=diff("m04/README", README.format(4), "m04\n"), summary=" ")
     assert refused(bad, "bad_request")
     [event] = server.events(kind="patch_uploaded", agent=one.name)
@@ -112,7 +120,7 @@ def test_a_patch_may_build_on_an_older_main_or_on_the_one_before(server: Server)
     landed = settled(one, "push", fence=fence, patch=above, base=event["data"]["commit"], summary="On mine")
     assert (
         landed["status"] == "landed"
-        and repository(server).read(landed["main"], "m04/README") == b"m04\nagain\n"
+        and repository(server).objects.read(landed["main"], "m04/README") == b"m04\nagain\n"
     )
 
 
@@ -133,7 +141,9 @@ def test_a_lease_that_ends_keeps_an_unlanded_patch_as_salvage(server: Server):
     refused(one.call("push", fence=fence, patch=new("m05/half", "1"), summary=""), "bad_request")
     one.call("release_task", fence=fence, outcome="abandoned")
     found = server.agent("heir").call("claim_task", task="M05")["salvage"]
-    assert found["agent"] == one.name and repository(server).read(found["commit"], "m05/half") == b"1\n"
+    assert (
+        found["agent"] == one.name and repository(server).objects.read(found["commit"], "m05/half") == b"1\n"
+    )
 
 
 def test_the_same_patch_from_many_calls_at_once_is_one_commit(server: Server):
@@ -149,7 +159,9 @@ def test_the_same_patch_from_many_calls_at_once_is_one_commit(server: Server):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert {(answer["status"], answer["main"]) for answer in answers} == {("landed", answers[0]["main"])}
-    assert len([ref for ref in repository(server).heads(f"refs/agents/{one.name}") if "/patch-" in ref]) == 1
+    assert (
+        len([ref for ref in repository(server).refs.tips(f"refs/agents/{one.name}") if "/patch-" in ref]) == 1
+    )
 
 
 # -- what does not
@@ -279,7 +291,7 @@ def test_a_patch_without_a_lease_is_refused_like_a_commit_without_one(server: Se
     one.call("release_task", fence=fence, outcome="abandoned")
     refused(one.call("push", fence=fence, patch=new("m09/x", "1"), summary="Late"), "stale_fence")
     assert not [
-        ref for ref in repository(server).heads("refs/agents") if "stranger" in ref or one.name in ref
+        ref for ref in repository(server).refs.tips("refs/agents") if "stranger" in ref or one.name in ref
     ]
 
 
@@ -302,7 +314,7 @@ def test_a_base_that_is_nobodys_commit_is_refused(server: Server, base: str):
     said = refused(
         one.call("push", fence=fence, patch=new("m10/x", "1"), base=base, summary="s"), "commit_unknown"
     )
-    assert repository(server).main("main") in said["next"]
+    assert repository(server).refs.branch_tip("main") in said["next"]
 
 
 def test_what_a_killed_server_left_of_a_patch_is_swept(tmp_path: Path):

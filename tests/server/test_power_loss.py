@@ -201,10 +201,10 @@ def _lost(world: World, told: Told) -> list[str]:
     ]
     repo = world.repos["toy"]
     for ref, commit in told.refs.items():
-        tip = repo.tip(ref)
-        if tip is None or not (tip == commit or repo.is_ancestor(commit, tip)):
+        tip = repo.refs.tip(ref)
+        if tip is None or not (tip == commit or repo.commits.is_ancestor(commit, tip)):
             lost.append(f"{ref} was acknowledged at {commit[:12]} and is at {tip}")
-    if told.main and not repo.is_ancestor(told.main, world.main("toy")):
+    if told.main and not repo.commits.is_ancestor(told.main, world.main("toy")):
         lost.append(f"main was acknowledged at {told.main[:12]} and is at {world.main('toy')[:12]}")
     return lost
 
@@ -230,7 +230,7 @@ def _untested(world: World) -> list[str]:
     with world.store.read() as tx:
         sent = {one.candidate: one for one in submission_rows.landed(tx) + submission_rows.pending(tx)}
     untested = []
-    for commit in world.repos["toy"].log("main"):
+    for commit in world.repos["toy"].commits.log("main"):
         if not commit.parents:
             continue
         one = sent.get(commit.commit)
@@ -256,7 +256,7 @@ def _does_not_go_on(world: World) -> list[str]:
         stuck = [f"submission {one.id} stays {one.state}" for one in submission_rows.pending(tx)]
         landed = [one.task for one in submission_rows.landed(tx) if one.state is State.LANDED]
     twice = [f"{task} landed twice" for task in set(landed) if landed.count(task) > 1]
-    on_main = [one.trailers.get("Task") for one in world.repos["toy"].log("main") if one.parents]
+    on_main = [one.trailers.get("Task") for one in world.repos["toy"].commits.log("main") if one.parents]
     return (
         stuck
         + twice

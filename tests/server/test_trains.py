@@ -64,7 +64,9 @@ class Yard:
             if job is None:
                 return done
             self.runs += 1
-            status = says([entry.path for entry in self.desk.world.repos["toy"].ls_tree(job["commit"])])
+            status = says(
+                [entry.path for entry in self.desk.world.repos["toy"].objects.ls_tree(job["commit"])]
+            )
             failing = {"passed": (), "low": ("low",), "failed": ("low", "up"), "broken": ()}[status]
             outcomes = {
                 case["id"]: "fail" if case["id"].startswith(failing) else "pass" for case in job["cases"]
@@ -192,7 +194,7 @@ def test_a_lease_that_ended_is_refused_alone_and_the_rest_of_its_batch_lands(yar
     )
     assert not [
         entry.path
-        for entry in yard.desk.world.repos["toy"].ls_tree(yard.desk.main())
+        for entry in yard.desk.world.repos["toy"].objects.ls_tree(yard.desk.main())
         if entry.path == "m12/x"
     ]
 

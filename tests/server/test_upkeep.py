@@ -17,8 +17,9 @@ import pytest
 from mcp_server import faults
 from mcp_server.core import upkeep as core
 from mcp_server.repos import settings
-from mcp_server.repos import upkeep as git_upkeep
-from mcp_server.repos.repository import HELD_MAX, GitFailed, Repository
+from mcp_server.repos import upkeep as repository_upkeep
+from mcp_server.repos.process import GitFailed
+from mcp_server.repos.repository import Repository
 from mcp_server.use_cases.landing import upkeep
 from tests.waiting import until
 
@@ -121,7 +122,7 @@ def test_the_server_does_it_by_itself(server: Server):
     server.stop()
     server.start()
     until(lambda: server.events(kind="repacked"))
-    assert server.world.repos["toy"].counts().packs < core.PACKS_MAX
+    assert server.world.repos["toy"].upkeep.counts().packs < core.PACKS_MAX
 
 
 def test_the_refs_of_finished_work_go_after_their_time_and_their_commits_stay(server: Server, tmp_path: Path):
@@ -177,7 +178,7 @@ def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_
             f"/api/sessions/{one.session}/end", json={"outcome": "worked", "detail": "", "exit": 0}
         ).raise_for_status()
     upkeep.run(server.world)
-    before = repo.names()
+    before = repo.upkeep.ref_count()
     made = scatter(where, 3)
     many = crowd(where, "refs/landed/X", made, core.NAMES_MAX + core.FOLDED_MAX)
     upkeep.run(server.world)
@@ -192,7 +193,7 @@ def test_young_names_of_finished_work_are_folded_once_they_are_many_and_salvage_
         "each name is written down"
     )
     assert {left, *made} <= set(toy.git("rev-list", "--all", cwd=where).split())
-    assert repo.names() < before + core.NAMES_MAX + core.GATHERED_MAX
+    assert repo.upkeep.ref_count() < before + core.NAMES_MAX + core.GATHERED_MAX
     toy.git("update-ref", "refs/landed/Y/1", made[0], cwd=where)
     upkeep.run(server.world)
     assert "refs/landed/Y/1" in refs(where) and server.events(kind="refs_kept") == events, (
@@ -208,27 +209,32 @@ def test_every_month_holds_what_it_folded_and_a_second_time_adds_to_it(server: S
     second = scatter(where, 3, at="refs/agents/second")
     grown_old(server)
     assert upkeep.fold(server.world, "toy") == 3 and upkeep.fold(server.world, "toy") == 0
-    held = toy.git("rev-list", *repo.heads("refs/kept/").values(), cwd=where).split()
-    assert {*first, *second} <= set(held) and repo.heads("refs/agents/") == {}
+    held = toy.git("rev-list", *repo.refs.tips("refs/kept/").values(), cwd=where).split()
+    assert {*first, *second} <= set(held) and repo.refs.tips("refs/agents/") == {}
 
 
 def test_more_refs_than_a_commit_has_parents_are_all_held(server: Server):
     where, repo = bare(server), server.world.repos["toy"]
     made = scatter(where, 3)
-    many = crowd(where, "refs/agents/crowd", [made[0]] * HELD_MAX + made[1:], HELD_MAX + 2)
-    kept = repo.hold("refs/kept/202601", many, 1)
+    many = crowd(
+        where,
+        "refs/agents/crowd",
+        [made[0]] * repository_upkeep.HELD_MAX + made[1:],
+        repository_upkeep.HELD_MAX + 2,
+    )
+    kept = repo.upkeep.hold("refs/kept/202601", many, 1)
     assert kept == many and set(made) <= set(toy.git("rev-list", "refs/kept/202601", cwd=where).split())
-    repo.delete_refs(kept)
-    assert repo.heads("refs/agents/crowd/") == {}
+    repo.refs.delete_unmoved(kept)
+    assert repo.refs.tips("refs/agents/crowd/") == {}
 
 
 def test_a_ref_that_was_moved_meanwhile_is_not_deleted(server: Server):
     where, repo = bare(server), server.world.repos["toy"]
     one, two, three = scatter(where, 3)
-    repo.set_ref("refs/agents/old/0", three)
+    repo.refs.put("refs/agents/old/0", three)
     with pytest.raises(GitFailed):
-        repo.delete_refs({"refs/agents/old/0": one, "refs/agents/old/1": two})
-    assert repo.heads("refs/agents/old/") == {
+        repo.refs.delete_unmoved({"refs/agents/old/0": one, "refs/agents/old/1": two})
+    assert repo.refs.tips("refs/agents/old/") == {
         "refs/agents/old/0": three,
         "refs/agents/old/1": two,
         "refs/agents/old/2": three,
@@ -243,12 +249,12 @@ def test_what_a_live_lease_and_an_open_session_name_stays_however_old(server: Se
         if log.is_file():
             os.utime(log, (1, 1))
     assert upkeep.fold(server.world, "toy") == 0
-    assert list(server.world.repos["toy"].heads("refs/agents/one/")) == [f"refs/agents/one/{one.session}"]
+    assert list(server.world.repos["toy"].refs.tips("refs/agents/one/")) == [f"refs/agents/one/{one.session}"]
 
 
 def test_only_one_looks_after_a_repository_at_a_time(server: Server):
     scatter(bare(server), core.PACKS_MAX + 10)
-    with Repository(bare(server)).cared_for() as alone:
+    with Repository(bare(server)).upkeep.exclusive() as alone:
         assert alone
         upkeep.run(server.world)
         assert server.events(kind="repacked") == []
@@ -294,8 +300,8 @@ def test_landings_uploads_and_fetches_go_on_while_it_repacks_again_and_again(ser
     def repack() -> None:
         while not over.is_set():
             try:
-                repo.repack()
-                repo.pack_refs()
+                repo.upkeep.repack()
+                repo.refs.pack()
                 rounds.append(1)
             except BaseException as wrong:  # noqa: BLE001 - told by the test's own thread
                 failed.append(wrong)
@@ -377,7 +383,7 @@ def test_a_repack_killed_in_its_middle_leaves_a_sound_repository_and_no_rubbish_
     """The processes of git are killed at the moment when half of a pack is on the disk."""
     project = wide.project(tmp_path / "project")
     repo = Repository.create(tmp_path / "r.git")
-    repo.import_branch(project, "main")
+    repo.exchange.import_branch(project, "main")
     made = scatter(repo.path, 30)
     for _ in range(40):  # something to be busy with: what compresses to nothing is done before anybody looks
         packed = packs.pack([packs.blob(os.urandom(200_000))])
@@ -395,9 +401,9 @@ def test_a_repack_killed_in_its_middle_leaves_a_sound_repository_and_no_rubbish_
     assert is_sound(repo.path)
     again = Repository.open(repo.path)
     assert half_packs(repo.path) == [] and not list(repo.path.glob("objects/pack/*.keep"))
-    again.repack()
-    again.pack_refs()
-    assert is_sound(repo.path) and set(made) <= set(again.heads("refs/").values())
+    again.upkeep.repack()
+    again.refs.pack()
+    assert is_sound(repo.path) and set(made) <= set(again.refs.tips("refs/").values())
     assert len(list(repo.path.glob("objects/pack/*.pack"))) < 10
 
 
@@ -407,11 +413,11 @@ def half_packs(where: Path) -> list[Path]:
 
 def test_counts_are_of_what_a_repack_would_join(tmp_path: Path):
     repo = Repository.create(tmp_path / "r.git")
-    repo.import_branch(wide.project(tmp_path / "project"), "main")
+    repo.exchange.import_branch(wide.project(tmp_path / "project"), "main")
     for number in range(600):
         body = b"%d" % number
         oid = packs.blob(body).oid
-        if oid.startswith(tuple(f"{n:02x}" for n in range(git_upkeep.SAMPLED))):
+        if oid.startswith(tuple(f"{n:02x}" for n in range(repository_upkeep.SAMPLED))):
             subprocess.run(
                 ["git", "hash-object", "-w", "--stdin"],
                 input=body,
@@ -419,12 +425,12 @@ def test_counts_are_of_what_a_repack_would_join(tmp_path: Path):
                 check=True,
                 capture_output=True,
             )
-    assert repo.counts().loose > 100
-    repo.repack()
-    repo.pack_refs()
-    after = repo.counts()
+    assert repo.upkeep.counts().loose > 100
+    repo.upkeep.repack()
+    repo.refs.pack()
+    after = repo.upkeep.counts()
     assert (after.loose, after.refs) == (0, 0) and after.packs <= 2
     assert (
-        repo.main("main") == toy.git("rev-parse", "refs/heads/main", cwd=repo.path)
-        and repo.tip("refs/heads/none") is None
+        repo.refs.branch_tip("main") == toy.git("rev-parse", "refs/heads/main", cwd=repo.path)
+        and repo.refs.tip("refs/heads/none") is None
     )

@@ -20,8 +20,9 @@ from starlette.types import Receive, Scope, Send
 
 from mcp_server.edge.git_http import cgi
 from mcp_server.edge.git_http import receive as git_push
-from mcp_server.repos import repository as git
-from mcp_server.repos import settings
+from mcp_server.repos import process, settings
+from mcp_server.repos.commits import AGENT_NAME
+from mcp_server.repos.repository import Repository
 
 FETCH, PUSH = "git-upload-pack", "git-receive-pack"
 MAY = {"agent": (FETCH, PUSH), "admin": (FETCH,)}  # a runner gets its trees as a tar
@@ -67,19 +68,19 @@ class _Access:
 class _Call:
     request: Request
     principal: Principal
-    repository: git.Repository
+    repository: Repository
     service: str
     answer: cgi.CgiResponse
 
 
-def route(repositories: Mapping[str, git.Repository], on_access: OnAccess) -> Route:
+def route(repositories: Mapping[str, Repository], on_access: OnAccess) -> Route:
     return Route("/git/{repo}.git/{rest:path}", GitHttp(repositories, on_access))
 
 
 class GitHttp:
     """The endpoint, an ASGI application behind the authentication. Repositories by name."""
 
-    def __init__(self, repositories: Mapping[str, git.Repository], on_access: OnAccess):
+    def __init__(self, repositories: Mapping[str, Repository], on_access: OnAccess):
         self._repositories, self._on_access = repositories, on_access
         self._running: Counter[str] = Counter()
 
@@ -91,7 +92,7 @@ class GitHttp:
             await _no(404, "no such repository, or not a request of git's smart HTTP protocol")(
                 scope, receive, send
             )
-        elif service not in MAY.get(principal.role, ()) or not git.NAME.fullmatch(principal.name):
+        elif service not in MAY.get(principal.role, ()) or not AGENT_NAME.fullmatch(principal.name):
             await self._tell(principal, repo, service, [], "refused")
             await _no(403, f"{principal.name} may not do {service} here: pushing is for agents")(
                 scope, receive, send
@@ -156,7 +157,7 @@ async def _carry_out(call: _Call, access: _Access) -> None:
         given = _before(first, given)
     path, hide = call.request.path_params["rest"], hidden(call.principal.name, call.request.method)
     argv, env = settings.http_backend(call.repository.path, path, _variables(call), hide)
-    argv, leaves = [git.program(), *argv], call.service == FETCH
+    argv, leaves = [process.program(), *argv], call.service == FETCH
     content = await cgi.run(argv, env, given, receive, call.answer, may_leave=leaves)
     access.status = "ok" if content else "error"
 
@@ -209,12 +210,12 @@ async def _before(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[b
 
 
 def _took_place(call: _Call, asked: tuple[git_push.RefCommand, ...]) -> list[Update]:
-    now = call.repository.heads(f"refs/agents/{call.principal.name}/") if asked else {}
+    now = call.repository.refs.tips(f"refs/agents/{call.principal.name}/") if asked else {}
     took = [
         (command.ref, command.old, command.new) for command in asked if now.get(command.ref) == command.new
     ]
     for ref, _old, _new in took:  # before the event that tells of it
-        call.repository.sync_ref(ref)
+        call.repository.refs.sync(ref)
     return took
 
 

@@ -85,7 +85,7 @@ def _file(world: World, name: str, path: str) -> str:
     if repo is None:
         raise ResourceNotFoundError(f"there is no repository {name!r}; there are {', '.join(world.repos)}")
     main = world.main(name)
-    entries = repo.ls_tree(main)
+    entries = repo.objects.ls_tree(main)
     if path in ("", "/") or path.endswith("/"):
         return _listing(entries, path.strip("/"), name)
     entry = next((entry for entry in entries if entry.path == path), None)
@@ -97,9 +97,9 @@ def _file(world: World, name: str, path: str) -> str:
         )
     if entry.mode == trees.GITLINK:
         return f"({path} is a submodule: its files are in another repository)"
-    if (size := repo.blob_size(entry.oid)) > trees.FILE_BYTES_MAX:
+    if (size := repo.objects.blob_size(entry.oid)) > trees.FILE_BYTES_MAX:
         return f"({path} has {size:,} bytes: too large to be read here; git clone has it)"
-    return _text(path, entry, repo.read(main, path) or b"")
+    return _text(path, entry, repo.objects.read(main, path) or b"")
 
 
 def _text(path: str, entry: TreeEntry, content: bytes) -> str:

@@ -8,25 +8,28 @@ from mcp_server.core import landing
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
-from mcp_server.repos.repository import Repository
+from mcp_server.repos.objects import Objects
 from mcp_server.repos.trees import Change, HazardKind
 from mcp_server.world import World
 
 
 def refusal(
-    world: World, repo: Repository, lease: Lease, task: Task, changes: Sequence[Change], tree: str
+    world: World, objects: Objects, lease: Lease, task: Task, changes: Sequence[Change], tree: str
 ) -> Refused | None:
-    """Of a change whose result is `tree`; `repo` is the lease's, or a quarantine beside it."""
+    """Return why a change whose result is `tree` may not land, or None.
+
+    `objects` are those of the lease's repository, or of a quarantine beside it.
+    """
     protected = tuple(
         glob for name in world.suites_of(lease.repo) for glob in world.config.suites[name].protect
     )
-    return _hazard(repo, changes, tree) or landing.boundary(
+    return _hazard(objects, changes, tree) or landing.boundary(
         [change.path for change in changes], lease.paths, protected, task.module
     )
 
 
-def _hazard(repo: Repository, changes: Sequence[Change], tree: str) -> Refused | None:
-    found = repo.hazards(changes, tree)
+def _hazard(objects: Objects, changes: Sequence[Change], tree: str) -> Refused | None:
+    found = objects.hazards(changes, tree)
     if not found:
         return None
     code = (

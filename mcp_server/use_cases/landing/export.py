@@ -2,7 +2,7 @@
 
 import logging
 
-from mcp_server.repos.repository import GitFailed
+from mcp_server.repos.process import GitFailed
 from mcp_server.world import World
 
 log = logging.getLogger(__name__)
@@ -14,6 +14,6 @@ def show_main(world: World, repo: str) -> None:
     """
     spec = world.config.repos[repo]
     try:
-        world.repos[repo].export_branch(world.config.root / spec.path, spec.branch)
+        world.repos[repo].exchange.export_branch(world.config.root / spec.path, spec.branch)
     except GitFailed as failed:
         log.warning("main of %s is not shown in %s: %s", repo, spec.path, failed)

@@ -16,7 +16,7 @@ from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.repos.process import ZERO, GitOutputTooLarge
-from mcp_server.repos.quarantine import Quarantine, UnfitPatch, adopt, beside
+from mcp_server.repos.quarantine import Quarantine, UnfitPatch, beside
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
@@ -79,7 +79,7 @@ def _push(world: World, who: Principal, fence: int, patch: Patch) -> Submission 
         task = task_rows.get(tx, lease.task) if lease is not None else None
     commit = None
     if lease is not None and task is not None and lease.agent == who.name:
-        commit = world.repos[lease.repo].tip(patch.ref(who.name, fence))
+        commit = world.repos[lease.repo].refs.tip(patch.ref(who.name, fence))
         if commit is None and leases.is_live(lease, world.now_ms()):
             made = _commit(world, who, lease, task, patch)
             if isinstance(made, Refused):
@@ -101,8 +101,8 @@ def _commit(world: World, who: Principal, lease: Lease, task: Task, patch: Patch
             tree = _tree(world, apart, lease, task, base, text)
             if isinstance(tree, Refused):
                 return tree
-            commit = apart.commit(tree, [base], patch.summary, who.name, world.now_ms() // 1000)
-            adopt(repo, apart, commit, base)
+            commit = apart.commits.create(tree, [base], patch.summary, who.name, world.now_ms() // 1000)
+            apart.adopt(commit, base)
             return commit
     except GitOutputTooLarge as wrong:
         return Refused(
@@ -137,8 +137,8 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
     repo = world.repos[lease.repo]
     if patch.base is None:
         return world.main(lease.repo)
-    base = repo.resolve(patch.base)
-    if base is None or not repo.agent_has(who.name, base):
+    base = repo.commits.resolve(patch.base)
+    if base is None or not repo.commits.agent_has(who.name, base):
         said = f"the base {patch.base[:40]} is neither a commit of main's nor one of yours"
         return Refused(
             Code.COMMIT_UNKNOWN,
@@ -151,10 +151,10 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
 
 def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, text: bytes) -> str | Refused:
     """What the patch makes of the base, once it is known to lie inside the lease."""
-    tree = apart.patched(base, text)
+    tree = apart.apply_patch(base, text)
     if isinstance(tree, UnfitPatch):
         return _unfit(tree, base)
-    changes = apart.diff(base, tree)
+    changes = apart.objects.diff(base, tree)
     if not changes:
         return Refused(
             Code.NOTHING_TO_LAND,
@@ -162,7 +162,7 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
             f"{base[:12]} has this content already",
             "push a change, or release_task as blocked or abandoned",
         )
-    return boundaries.refusal(world, apart, lease, task, changes, tree) or tree
+    return boundaries.refusal(world, apart.objects, lease, task, changes, tree) or tree
 
 
 def _unfit(unfit: UnfitPatch, base: str) -> Refused:
@@ -194,8 +194,8 @@ def _uploaded(world: World, who: Principal, lease: Lease, patch: Patch, commit: 
     time, were it first.
     """
     repo, ref = world.repos[lease.repo], patch.ref(who.name, lease.fence)
-    if not repo.compare_and_swap(ref, commit, ZERO):
-        return repo.tip(ref) or commit
+    if not repo.refs.compare_and_swap(ref, commit, ZERO):
+        return repo.refs.tip(ref) or commit
     with world.store.write() as tx:
         world.record(
             tx,

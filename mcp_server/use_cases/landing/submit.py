@@ -107,7 +107,7 @@ def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
     if lease is None:
         return False
     repo = world.repos[lease.repo]
-    return repo.resolve(commit) == commit and repo.agent_has(who.name, commit)
+    return repo.commits.resolve(commit) == commit and repo.commits.agent_has(who.name, commit)
 
 
 def lease_to_submit_under(world: World, tx: Tx, who: Principal, fence: int) -> Lease | Refused:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from mcp_server import faults
 from mcp_server.core import upkeep as core
 from mcp_server.core.upkeep import Folded, InUse
-from mcp_server.repos.repository import GitFailed
+from mcp_server.repos.process import GitFailed
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta, people
 from mcp_server.store import submissions as submission_rows
@@ -29,7 +29,7 @@ def run(world: World) -> None:
     """One look at every repository. What git cannot do now is logged, and tried again at the next."""
     for name, repo in world.repos.items():
         try:
-            with repo.cared_for() as alone:
+            with repo.upkeep.exclusive() as alone:
                 if alone:
                     _fold_in_time(world, name)
                     repack(world, name)
@@ -39,7 +39,7 @@ def run(world: World) -> None:
 
 def _fold_in_time(world: World, name: str) -> None:
     """What a round has left over is for the next look."""
-    now = Folded(world.now_ms(), world.repos[name].names())
+    now = Folded(world.now_ms(), world.repos[name].upkeep.ref_count())
     if core.is_time_to_fold(_last_fold(world, name), now) and fold(world, name) < core.FOLDED_MAX:
         _folded(world, name)
 
@@ -50,19 +50,19 @@ def fold(world: World, name: str) -> int:
     """
     repo, now_ms = world.repos[name], world.now_ms()
     keep_ms = int(world.config.run.keep_days * MS_PER_DAY)
-    refs = repo.with_age((core.AGENTS, core.SALVAGE, core.LANDED, core.CANDIDATES))
+    refs = repo.refs.with_age((core.AGENTS, core.SALVAGE, core.LANDED, core.CANDIDATES))
     in_use = _in_use(world)  # after the refs were read: what was made in between is not among them
     finished = core.to_fold(refs, in_use, now_ms, keep_ms)
     if not finished:
         return 0
     into = f"refs/kept/{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m}"
     folded = {ref.name: ref.commit for ref in finished}
-    kept = repo.hold(into, folded, now_ms // 1000)
+    kept = repo.upkeep.hold(into, folded, now_ms // 1000)
     faults.reached("upkeep.held")
     with world.store.write() as tx:
-        world.record(tx, "refs_kept", repo=name, refs=len(kept), into=into, commit=repo.tip(into))
+        world.record(tx, "refs_kept", repo=name, refs=len(kept), into=into, commit=repo.refs.tip(into))
     faults.reached("upkeep.told")
-    repo.delete_refs(kept)
+    repo.refs.delete_unmoved(kept)
     return len(kept)
 
 
@@ -73,7 +73,7 @@ def _last_fold(world: World, name: str) -> Folded | None:
 
 
 def _folded(world: World, name: str) -> None:
-    now = Folded(world.now_ms(), world.repos[name].names())
+    now = Folded(world.now_ms(), world.repos[name].upkeep.ref_count())
     with world.store.write() as tx:
         meta.put(tx, LAST_FOLD.format(name), json.dumps(asdict(now)))
 
@@ -81,13 +81,13 @@ def _folded(world: World, name: str) -> None:
 def repack(world: World, name: str) -> bool:
     """Joins what has gathered, if that is much. Whether it was."""
     repo = world.repos[name]
-    before = repo.counts()
+    before = repo.upkeep.counts()
     if not core.is_due(before):
         return False
     began_ms = world.now_ms()
-    repo.pack_refs()  # first: it is quick, and what many refs cost everybody pays
+    repo.refs.pack()  # first: it is quick, and what many refs cost everybody pays
     faults.reached("upkeep.packed")
-    repo.repack()
+    repo.upkeep.repack()
     faults.reached("upkeep.repacked")
     with world.store.write() as tx:
         world.record(
@@ -95,7 +95,7 @@ def repack(world: World, name: str) -> bool:
             "repacked",
             repo=name,
             before=asdict(before),
-            after=asdict(repo.counts()),
+            after=asdict(repo.upkeep.counts()),
             ms=world.now_ms() - began_ms,
         )
     return True

@@ -76,7 +76,9 @@ def start(world: World, who: Principal, asked: OracleRequest) -> Started | Refus
                 "commit, or name a commit that the server has",
             ),
         )
-    if world.repos[repo].resolve(commit) != commit or not world.repos[repo].agent_has(who.name, commit):
+    if world.repos[repo].commits.resolve(commit) != commit or not world.repos[repo].commits.agent_has(
+        who.name, commit
+    ):
         step = f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id"
         return _refused(
             world,
@@ -141,7 +143,7 @@ def _no_files(world: World, repo: str, commit: str) -> Refused | None:
     found = [
         hazard
         for name in suites
-        for hazard in world.repos[repo].no_files(
+        for hazard in world.repos[repo].files.unpackable(
             case_files.visible(world.repos[repo], commit, main, world.config.suites[name])
         )
     ]

@@ -167,7 +167,7 @@ def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
     """Names what a run of the suite may read of a tree: everything, while the suite is red."""
     spec = world.config.suites[suite]
     seen = case_files.visible_key(world.repos[spec.repo], treeish, main, spec)
-    return f"{seen} {world.repos[spec.repo].tree_key(treeish, ('**',), ())}" if suite in world.red else seen
+    return f"{seen} {world.repos[spec.repo].files.key(treeish, ('**',), ())}" if suite in world.red else seen
 
 
 def forget(world: World, wanted: JobRequest, failing: set[str]) -> None:
@@ -329,7 +329,9 @@ def tree(world: World, id: int) -> bytes | None:
     if job is None:
         return None
     repo = world.repos[job.repo]
-    return repo.pack(case_files.visible(repo, job.commit, job.cases_commit, world.config.suites[job.suite]))
+    return repo.files.pack(
+        case_files.visible(repo, job.commit, job.cases_commit, world.config.suites[job.suite])
+    )
 
 
 def reference_files(world: World, id: int) -> bytes | None:

@@ -79,7 +79,7 @@ def _is_covered(world: World, repo: str, tip: str) -> bool:
     with world.store.read() as tx:
         landed = rows.landed_as(tx, tip)
         jobs = [job for id in landed.jobs.values() if (job := job_rows.get(tx, id))] if landed else []
-    tree_of = world.repos[repo].tree_of
+    tree_of = world.repos[repo].objects.tree_of
     return all(tree_of(job.commit) == tree_of(tip) for job in jobs)
 
 

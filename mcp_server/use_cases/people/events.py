@@ -63,7 +63,7 @@ def commits(world: World, repo: str) -> list[dict]:
     """Main's first-parent history, oldest first, with each commit's changed paths, and the changes that
     landed with it.
     """
-    found = list(reversed(world.repos[repo].log(world.branch(repo))))
+    found = list(reversed(world.repos[repo].commits.log(world.branch(repo))))
     return [
         asdict(one) | {"paths": _changed(world, repo, one), "changes": landing.changes(one.body)}
         for one in found
@@ -73,7 +73,10 @@ def commits(world: World, repo: str) -> list[dict]:
 def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
     if not commit.parents:
         return []
-    return [names.shown(change.path) for change in world.repos[repo].diff(commit.parents[0], commit.commit)]
+    return [
+        names.shown(change.path)
+        for change in world.repos[repo].objects.diff(commit.parents[0], commit.commit)
+    ]
 
 
 def accounts_for(world: World, repo: str, commit: str) -> bool:
@@ -114,7 +117,7 @@ def _landing_now(world: World) -> set[str]:
 def _since_import(world: World, repo: str, imports: list[tuple[str, str]]) -> list[CommitInfo]:
     """Main's commits after the one that this log began with: what came before is not ours to judge."""
     first = next((new for name, new in imports if name == repo), None)
-    newest_first = world.repos[repo].log(world.branch(repo))
+    newest_first = world.repos[repo].commits.log(world.branch(repo))
     return list(itertools.takewhile(lambda one: one.commit != first, newest_first))
 
 
@@ -138,16 +141,16 @@ def verify(world: World) -> dict:
                     f"commit {commit[:12]} carries a {TRAILER} trailer but the log has no landing of it"
                 )
         elif not any(
-            world.repos[name].is_ancestor(commit, tip)
+            world.repos[name].commits.is_ancestor(commit, tip)
             for name, tip in imports
-            if world.repos[name].resolve(commit)
+            if world.repos[name].commits.resolve(commit)
         ):
             problems.append(
                 f"commit {commit[:12]} is on main, and the log has neither a landing nor an import of it"
             )
     for commit in landed - set(history):
         if not any(
-            repo.resolve(commit) and repo.is_ancestor(commit, world.main(name))
+            repo.commits.resolve(commit) and repo.commits.is_ancestor(commit, world.main(name))
             for name, repo in world.repos.items()
         ):
             problems.append(f"the log has a landing of {commit[:12]}, which is not on main")

@@ -9,7 +9,7 @@ from mcp_server import faults
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.task import TaskEvent
 from mcp_server.models.budgets import Scope
-from mcp_server.repos.repository import ZERO
+from mcp_server.repos.process import ZERO
 from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as request_rows
@@ -91,7 +91,7 @@ def find_untold(world: World) -> None:
         leases = lease_rows.open_ones(tx)
     for lease in leases:
         last = max(
-            world.repos[lease.repo].with_age([f"refs/agents/{lease.agent}/"]),
+            world.repos[lease.repo].refs.with_age([f"refs/agents/{lease.agent}/"]),
             key=lambda ref: ref.moved_ms,
             default=None,
         )

@@ -122,7 +122,7 @@ def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
 def is_told_at_once(world: World, claimed: Claimed) -> bool:
     """Whether `answer` neither starts a process nor reads what may be long."""
     task = claimed.task
-    return not (world.unkept or task.cases or task.salvage) and world.repos[task.repo].is_loose(
+    return not (world.unkept or task.cases or task.salvage) and world.repos[task.repo].refs.is_loose(
         world.main_ref(task.repo)
     )
 
@@ -136,7 +136,7 @@ def answer(world: World, claimed: Claimed) -> dict:
     failing = _failing(world, task, base)
     salvage = (
         task.salvage
-        if task.salvage and not world.repos[task.repo].is_ancestor(task.salvage.commit, base)
+        if task.salvage and not world.repos[task.repo].commits.is_ancestor(task.salvage.commit, base)
         else None
     )
     return {

@@ -111,7 +111,7 @@ def _measured(world: World, suite: str, verdict: dict) -> SuiteRun:
 def _places(world: World, suite: str, otherwise: str | None) -> Places:
     repo = world.config.suites[suite].repo
     modules = {name: module.paths for name, module in world.config.modules.items() if module.repo == repo}
-    files = {entry.path for entry in world.repos[repo].ls_tree(world.main(repo))}
+    files = {entry.path for entry in world.repos[repo].objects.ls_tree(world.main(repo))}
     return Places(modules, files, otherwise if otherwise in modules else None)
 
 

@@ -101,8 +101,8 @@ def keep_salvage(world: World) -> None:
     """
     for ref, (name, commit) in list(world.unkept.items()):
         repo = world.repos[name]
-        if repo.tip(ref) != commit:
-            repo.set_ref(ref, commit)
+        if repo.refs.tip(ref) != commit:
+            repo.refs.put(ref, commit)
         if world.unkept.get(ref) == (name, commit):  # and not, meanwhile, another commit
             del world.unkept[ref]
 
