@@ -32,7 +32,7 @@ from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress import proxy as egress
 from mcp_server.edge.git_http import routes as git_http
 from mcp_server.edge.http_api import HttpApi
-from mcp_server.edge.mcp_tools import tools
+from mcp_server.edge.mcp_tools import engine, tools
 from mcp_server.edge.model_proxy.proxy import ModelProxy
 from mcp_server.gate import Gate
 from mcp_server.models import opening
@@ -155,7 +155,7 @@ def _import_main(world: World) -> None:
                 world.record(tx, "main_imported", repo=name, branch=repo.branch, old=old, new=imported.commit)
 
 
-def build(world: World, doors: Doors | None = None, wait_s: float = tools.WAIT_S) -> Starlette:
+def build(world: World, doors: Doors | None = None, wait_s: float = engine.WAIT_S) -> Starlette:
     """The app. `doors` is None where no sandbox is served; a tool call is answered within `wait_s`."""
     if doors is not None and (proxy := egress.proxy(world)) is not None:
         doors.tunnel = proxy.serve

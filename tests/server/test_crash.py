@@ -194,7 +194,7 @@ def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(
             "what landed is what was tested"
         )
     again = submit.submit(made.world, Principal("one", AGENT, "S1"), one.fence, commit, "X")
-    assert not isinstance(again, Refused) and submit.answer(made.world, again.id)["main"] == made.main()
+    assert not isinstance(again, Refused) and submit.answer(made.world, again)["main"] == made.main()
     assert events.verify(made.world)["problems"] == []
 
 

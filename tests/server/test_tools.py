@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server.core.task import Task
-from mcp_server.edge.mcp_tools import tools
+from mcp_server.edge.mcp_tools import engine
 from mcp_server.store import tasks as task_rows
 from tests.waiting import until
 
@@ -420,7 +420,7 @@ def test_a_call_that_has_to_wait_sends_progress_and_answers_in_time_and_the_next
 
 
 def test_the_waiting_time_is_below_the_shortest_time_out_of_clients():
-    assert tools.WAIT_S == 45 and tools.PROGRESS_S < 10
+    assert engine.WAIT_S == 45 and engine.PROGRESS_S < 10
 
 
 def test_a_call_dropped_at_any_moment_and_made_again_ends_in_the_same_state(server: Server, tmp_path: Path):

@@ -1,5 +1,4 @@
-"""MCP resources, for clients without git: the files of main, a directory's listing, and reports. Thin, as the
-tools are.
+"""MCP resources, for clients without git: the files of main, a directory's listing, and reports.
 
 Rule: what is here is what `git clone` gives any agent and nothing else, so held-out cases are not: no
 repository has them. Every read is logged as a call is.
@@ -9,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
@@ -19,6 +19,7 @@ from mcp_server.core import budget
 from mcp_server.core.principal import Principal
 from mcp_server.repos import trees
 from mcp_server.repos.trees import TreeEntry
+from mcp_server.store import Tx
 from mcp_server.use_cases.memory import reports
 from mcp_server.use_cases.people import sessions
 from mcp_server.world import World
@@ -29,23 +30,28 @@ FILES, REPORTS = "harness://{repo}/{+path}", "harness-report://{task}"
 
 
 class Resources:
-    """What can be read over one world. `who` comes from the request, as for the tools."""
+    """What can be read over one world. Who reads comes from the request, as for the tools."""
 
-    def __init__(self, world: World, principal: Callable[[Context], Principal]):
+    def __init__(self, world: World, principal: Callable[[Context[Any, Any]], Principal]):
         self._world, self._principal = world, principal
 
     def offer(self, server: MCPServer) -> None:
+        """Register both kinds of resource with a server."""
         server.resource(
             FILES,
             name="file",
-            description="A file of a repository at main, or a directory's listing where the path ends in / or is empty.",
+            description="A file of a repository at main, "
+            "or a directory's listing where the path ends in / or is empty.",
         )(self.file)
         server.resource(
-            REPORTS, name="report", description="The report of a task.", mime_type="text/markdown"
+            REPORTS,
+            name="report",
+            description="The report of a task.",
+            mime_type="text/markdown",
         )(self.report)
 
     def listed(self) -> list[Resource]:
-        """The top of every repository: from there a client finds its way."""
+        """Return the top of every repository: from there a client finds its way."""
         return [
             Resource(
                 uri=f"harness://{name}/",
@@ -56,27 +62,30 @@ class Resources:
             for name in self._world.repos
         ]
 
-    async def file(self, repo: str, path: str, ctx: Context) -> str:
+    async def file(self, repo: str, path: str, ctx: Context[Any, Any]) -> str:
         return await self._read(ctx, f"harness://{repo}/{path}", partial(_file, self._world, repo, path))
 
-    async def report(self, task: str, ctx: Context) -> str:
+    async def report(self, task: str, ctx: Context[Any, Any]) -> str:
         return await self._read(ctx, f"harness-report://{task}", partial(_report, self._world, task))
 
-    async def _read(self, ctx: Context, uri: str, read: Callable[[], str]) -> str:
-        who, began = self._principal(ctx), time.monotonic()
+    async def _read(self, ctx: Context[Any, Any], uri: str, read: Callable[[], str]) -> str:
+        who, began_s = self._principal(ctx), time.monotonic()
+        status: str = "refused"
+        code: str | None = "not_found"
 
-        async def log(status: str, code: str | None = None) -> None:
-            called = {"status": status, "code": code, "args": {"uri": uri}, "ms": _since(began)}
-            await self._world.group.write(
-                lambda tx: sessions.called(self._world.at_one_moment(), tx, who, "resources/read", **called)
+        def log(tx: Tx) -> None:
+            world, ms = self._world.at_one_moment(), int((time.monotonic() - began_s) * 1000)
+            sessions.called(
+                world, tx, who, "resources/read", status=status, code=code, args={"uri": uri}, ms=ms
             )
 
         try:
             text = await asyncio.to_thread(read)
         except ResourceNotFoundError:
-            await log("refused", "not_found")
+            await self._world.group.write(log)
             raise
-        await log("ok")
+        status, code = "ok", None
+        await self._world.group.write(log)
         return text
 
 
@@ -109,32 +118,31 @@ def _text(path: str, entry: TreeEntry, content: bytes) -> str:
         text = "\0"
     if "\0" in text:
         return f"({path} is a binary file of {len(content):,} bytes: git clone has it)"
-    return (
-        f"({path} is a symbolic link to {text})"
-        if entry.mode == trees.SYMLINK
-        else budget.cut(text, FILE_CHARACTERS_MAX)
-    )
+    if entry.mode == trees.SYMLINK:
+        return f"({path} is a symbolic link to {text})"
+    return budget.cut(text, FILE_CHARACTERS_MAX)
 
 
 def _listing(entries: list[TreeEntry], directory: str, name: str) -> str:
-    """The names in a directory, one a line; of the directories among them each ends in /."""
+    """Return the names in a directory, one a line; a directory's name ends in /."""
     before = f"{directory}/" if directory else ""
-    below = [entry.path.removeprefix(before) for entry in entries if entry.path.startswith(before)]
-    names = sorted({first + sign for first, sign, _ in (path.partition("/") for path in below)})
+    names = set()
+    for entry in entries:
+        if entry.path.startswith(before):
+            first, slash, _ = entry.path.removeprefix(before).partition("/")
+            names.add(first + slash)
     if not names and directory:
         raise ResourceNotFoundError(
             f"main of {name} has no directory {directory!r}; harness://{name}/ lists what there is"
         )
-    more = [f"... and {len(names) - LISTED_MAX} more"] * (len(names) > LISTED_MAX)
-    return "\n".join([*names[:LISTED_MAX], *more]).encode("utf-8", "backslashreplace").decode()
+    lines = sorted(names)[:LISTED_MAX]
+    if len(names) > LISTED_MAX:
+        lines.append(f"... and {len(names) - LISTED_MAX} more")
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def _report(world: World, task: str) -> str:
-    found = reports.of_task(world, task)
-    if found is None:
+    report = reports.of_task(world, task)
+    if report is None:
         raise ResourceNotFoundError(f"there is no report of {task!r}")
-    return found["text"]
-
-
-def _since(began: float) -> int:
-    return int((time.monotonic() - began) * 1000)
+    return str(report["text"])

@@ -83,7 +83,7 @@ def _push(world: World, who: Principal, fence: int, patch: Patch) -> Submission 
         if commit is None and leases.is_live(lease, world.now_ms()):
             made = _commit(world, who, lease, task, patch)
             if isinstance(made, Refused):
-                return _refused(world, who, lease, made)
+                return made
             commit = _uploaded(world, who, lease, patch, made)
     # Without a commit there is no live lease of the caller's: what is wrong with the fence is said there, as
     # for any push.
@@ -209,18 +209,3 @@ def _uploaded(world: World, who: Principal, lease: Lease, patch: Patch, commit: 
         )
         sessions.uploaded(tx, who, lease.repo, ref, commit)
     return commit
-
-
-def _refused(world: World, who: Principal, lease: Lease, refused: Refused) -> Refused:
-    with world.store.write() as tx:
-        world.record(
-            tx,
-            "refusal",
-            who,
-            task=lease.task,
-            fence=lease.fence,
-            tool="push",
-            code=str(refused.code),
-            happened=refused.happened,
-        )
-    return refused

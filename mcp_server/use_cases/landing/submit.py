@@ -1,6 +1,7 @@
 """`push`, first half: checks lease and fence and queues the submission; the gate does the rest."""
 
 import dataclasses
+from typing import Any
 
 from mcp_server import faults
 from mcp_server.core import role
@@ -42,16 +43,6 @@ def submit(world: World, who: Principal, fence: int, commit: str, summary: str) 
             else _bad_request(tx, who, lease, commit, summary, uploaded=uploaded)
         )
         if refused is not None:
-            world.record(
-                tx,
-                "refusal",
-                who,
-                fence=fence,
-                tool="push",
-                code=str(refused.code),
-                happened=refused.happened,
-                commit=commit,
-            )
             return refused
         assert isinstance(lease, Lease)
         lease_rows.put(tx, dataclasses.replace(lease, pinned=True))
@@ -166,10 +157,10 @@ def _bad_request(
     return None
 
 
-def answer(world: World, id: int) -> dict | Refused:
-    """What `push` says about a submission, which exists, as it is now."""
+def answer(world: World, submitted: Submission) -> dict[str, Any] | Refused:
+    """Return what `push` says about a submission, which exists, as it is now."""
     with world.store.read() as tx:
-        submission = rows.get(tx, id)
+        submission = rows.get(tx, submitted.id)
         assert submission is not None
         place = waiting.told(world, tx, submission) if not submission.is_final else {}
     if submission.state is State.LANDED:

@@ -35,15 +35,6 @@ def submit(world: World, who: Principal, fence: int, markdown: str) -> dict | Re
         task = task_rows.get(tx, lease.task) if isinstance(lease, Lease) else None
         refused = lease if isinstance(lease, Refused) else _wrong(task, markdown)
         if refused is not None:
-            world.record(
-                tx,
-                "refusal",
-                who,
-                fence=fence,
-                tool="submit_report",
-                code=str(refused.code),
-                happened=refused.happened,
-            )
             return refused
         assert isinstance(lease, Lease) and task is not None
         rows.add(tx, Report(fence, task.id, who.name, markdown, world.now_ms()))

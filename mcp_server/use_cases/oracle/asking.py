@@ -44,88 +44,64 @@ class Started:
     commit: str
 
 
-def start(world: World, who: Principal, asked: OracleRequest) -> Started | Refused:
+def start(world: World, who: Principal, request: OracleRequest) -> Started | Refused:
     """Asks for one run per suite concerned."""
     with world.store.write() as tx:
         mine = [lease for lease in leasing.live(world, tx) if lease.agent == who.name]
-        lease = next((lease for lease in mine if asked.fence in (None, lease.fence)), None)
-        earlier = lease_rows.get(tx, asked.fence) if asked.fence is not None else None
+        lease = next((lease for lease in mine if request.fence in (None, lease.fence)), None)
+        earlier = lease_rows.get(tx, request.fence) if request.fence is not None else None
         task = task_rows.get(tx, lease.task) if lease else None
-    if asked.fence is not None and lease is None:
+    if request.fence is not None and lease is None:
         code = Code.STALE_FENCE if earlier is not None and earlier.agent == who.name else Code.NOT_LEASED
-        return _refused(
-            world,
-            who,
-            Refused(
-                code,
-                f"fence {asked.fence} is not a live lease of yours",
-                "nothing was run",
-                "claim_task() first, or leave fence out and give commit",
-            ),
+        return Refused(
+            code,
+            f"fence {request.fence} is not a live lease of yours",
+            "nothing was run",
+            "claim_task() first, or leave fence out and give commit",
         )
     repo = lease.repo if lease else next(iter(world.repos))
-    commit = asked.commit or (lease.head if lease else None)
+    commit = request.commit or (lease.head if lease else None)
     if commit is None:
-        return _refused(
-            world,
-            who,
-            Refused(
-                Code.COMMIT_UNKNOWN,
-                "you have uploaded no commit under this lease",
-                "nothing was run",
-                "commit, or name a commit that the server has",
-            ),
+        return Refused(
+            Code.COMMIT_UNKNOWN,
+            "you have uploaded no commit under this lease",
+            "nothing was run",
+            "commit, or name a commit that the server has",
         )
     if world.repos[repo].commits.resolve(commit) != commit or not world.repos[repo].commits.agent_has(
         who.name, commit
     ):
         step = f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id"
-        return _refused(
-            world,
-            who,
-            Refused(
-                Code.COMMIT_UNKNOWN,
-                f"the server has no commit {commit[:40]} of yours",
-                "nothing was run",
-                step,
-            ),
+        return Refused(
+            Code.COMMIT_UNKNOWN,
+            f"the server has no commit {commit[:40]} of yours",
+            "nothing was run",
+            step,
         )
-    if problem := _wrong_globs(asked.cases, world.suites_of(repo)):
-        return _refused(
-            world,
-            who,
-            Refused(
-                Code.BAD_REQUEST,
-                problem,
-                "nothing was run",
-                "call again with case globs, or SUITE:GLOB for one suite",
-            ),
+    if problem := _wrong_globs(request.cases, world.suites_of(repo)):
+        return Refused(
+            Code.BAD_REQUEST,
+            problem,
+            "nothing was run",
+            "call again with case globs, or SUITE:GLOB for one suite",
         )
     try:
         if refused := _no_files(world, repo, commit):
-            return _refused(world, who, refused)
+            return refused
     except GitOutputTooLarge as wrong:
-        return _refused(
-            world,
-            who,
-            Refused(
-                Code.TOO_LARGE,
-                f"the tree of that commit is too large: {wrong}",
-                "nothing was run",
-                "run a smaller one",
-            ),
+        return Refused(
+            Code.TOO_LARGE,
+            f"the tree of that commit is too large: {wrong}",
+            "nothing was run",
+            "run a smaller one",
         )
-    chosen = scopes.chosen(world, who.name, repo, task, scope=asked.scope, entries=asked.cases)
+    chosen = scopes.chosen(world, who.name, repo, task, scope=request.scope, entries=request.cases)
     if not chosen:
-        return _refused(
-            world,
-            who,
-            Refused(
-                Code.BAD_REQUEST,
-                "no oracle case matches",
-                "nothing was run",
-                "use scope='full', or case globs such as 'group/*'",
-            ),
+        return Refused(
+            Code.BAD_REQUEST,
+            "no oracle case matches",
+            "nothing was run",
+            "use scope='full', or case globs such as 'group/*'",
         )
     jobs = oracle_jobs.request_all(
         world,
@@ -167,12 +143,6 @@ def _wrong_globs(entries: tuple[str, ...], suites: list[str]) -> str | None:
         if unknown
         else None
     )
-
-
-def _refused(world: World, who: Principal, refused: Refused) -> Refused:
-    with world.store.write() as tx:
-        world.record(tx, "refusal", who, tool="run_oracle", code=str(refused.code), happened=refused.happened)
-    return refused
 
 
 def answer(world: World, started: Started) -> dict:

@@ -53,15 +53,6 @@ def claim(
         chosen = spending.refusal(world, tx, who, chosen.id) or chosen
     match chosen:
         case Refused():
-            world.record(
-                tx,
-                "refusal",
-                who,
-                task=task,
-                tool="claim_task",
-                code=str(chosen.code),
-                happened=chosen.happened,
-            )
             return chosen
         case Lease():
             lease = _resumed(world, tx, who, chosen)
@@ -119,8 +110,8 @@ def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
     return moved
 
 
-def is_told_at_once(world: World, claimed: Claimed) -> bool:
-    """Whether `answer` neither starts a process nor reads what may be long."""
+def is_quick_to_answer(world: World, claimed: Claimed) -> bool:
+    """Return True if `answer` neither starts a process nor reads what may be long."""
     task = claimed.task
     return not (world.unkept or task.cases or task.salvage) and world.repos[task.repo].refs.is_loose(
         world.main_ref(task.repo)

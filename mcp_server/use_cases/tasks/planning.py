@@ -77,11 +77,12 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
         if same is not None:
             return same
         if problem := _problem(world, rows.every(tx), proposal):
-            refused = Refused(
-                Code.BAD_REQUEST, problem, "no task was created", "call create_task again, corrected"
+            return Refused(
+                Code.BAD_REQUEST,
+                problem,
+                "no task was created",
+                "call create_task again, corrected",
             )
-            world.record(tx, "refusal", who, tool="create_task", code=str(refused.code), happened=problem)
-            return refused
         module = world.config.modules[proposal.module]
         bare = any(case_globs.split(entry)[0] is None for entry in proposal.cases)
         suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if bare else None)
