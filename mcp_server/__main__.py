@@ -23,7 +23,7 @@ from mcp_server.repos.exchange import Diverged
 from mcp_server.repos.process import GitFailed
 from mcp_server.repos.refs import NoSuchBranch
 from mcp_server.store import Unsafe, Unwritable
-from oracle.suites.case_files import BadCases
+from oracle.cases.files import BadCases
 
 PROBLEMS = "cannot start, mend these first:"
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart

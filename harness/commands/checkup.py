@@ -22,7 +22,7 @@ from mcp_server import config as configs
 from mcp_server.config import Config, steering
 from mcp_server.core import paths
 from mcp_server.core.landing import some
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 from oracle.suites.command import canary
 
 OLDEST_GIT = (2, 38)  # merge-tree --write-tree

@@ -16,7 +16,7 @@ from harness.boxes.containers import Engine
 from harness.images.build_host import BuildHost
 from harness.images.image_engine import ImageEngine, ImageFailed
 from harness.images.image_source import DEBIAN, PREFIX, RECIPES, ROOT, BadRecipe, ImageSource, recipe
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 PULLED_ROOT = f"debian:{DEBIAN}-slim"
 LABEL = "harness.image"

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
+from oracle.cases.spec import Case
 from oracle.judging.answer import Answer
 from oracle.judging.run import There
-from oracle.suites.base import Case
 
 
 class Ahead:

@@ -17,9 +17,9 @@ from typing import Any
 
 from harness.boxes import sandbox
 from harness.boxes.containers import IDLE, Box, BoxBroke, BoxSpec, ExecResult, Stdin
+from oracle.cases.spec import SQLLOGICTEST, Case, Suite
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
-from oracle.suites.base import SQLLOGICTEST, Case, Suite
 from oracle.suites.command import readers
 from oracle.suites.command.canary import Canary
 from oracle.suites.sqllogictest import suite as slt

@@ -19,11 +19,11 @@ from harness.oracle_runner.ahead import Ahead
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.warm_boxes import WarmBoxes
 from oracle import globs
+from oracle.cases.spec import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
 from oracle.judging import judge, run, verdict
 from oracle.judging.answer import Answer, sound
 from oracle.judging.verdict import CaseCounts, Verdict
 from oracle.suites import teeth
-from oracle.suites.base import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
 from oracle.suites.sqllogictest import shrink
 from oracle.suites.sqllogictest import suite as slt
 from oracle.suites.sqllogictest import teeth as slt_teeth

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from typing import Any
 
 from harness.oracle_runner.oracle_box import OracleBox
+from oracle.cases.spec import Suite
 from oracle.judging import verdict
 from oracle.judging.verdict import Built, Verdict
 from oracle.suites import teeth
-from oracle.suites.base import Suite
 from oracle.suites.command import canary
 from oracle.suites.command import suite as project
 from oracle.suites.command.canary import Canary

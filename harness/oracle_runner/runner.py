@@ -20,10 +20,10 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
+from oracle.cases.spec import BadSpec, Suite
 from oracle.judging import run, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Verdict
-from oracle.suites.base import BadSpec, Suite
 
 CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without

@@ -17,7 +17,7 @@ from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
 from mcp_server.core import paths
 from mcp_server.core.role import Role
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 from oracle.suites.command import canary
 
 SECTIONS = ("run", "repos", "modules", "oracle", "agents")

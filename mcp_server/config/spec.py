@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mcp_server.core.role import Role
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
 VENDOR_OF_KIND = {

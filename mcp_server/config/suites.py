@@ -12,7 +12,7 @@ from typing import Any
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted
 from mcp_server.core import case_globs
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 
 def with_dates(table: Mapping[str, Any]) -> Mapping[str, Any]:

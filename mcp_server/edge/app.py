@@ -45,7 +45,7 @@ from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending, status
 from mcp_server.use_cases.tasks import from_oracle, leasing, planning
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases, CaseProblem
+from oracle.cases.files import BadCases, CaseProblem
 
 TICK_S = 1.0
 REQUEST_BYTES_MAX = 1 << 20

@@ -21,7 +21,7 @@ from mcp_server.use_cases.landing import boundaries
 from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases
+from oracle.cases.files import BadCases
 
 GATE = "gate"  # whose name a commit has that lands several
 CHAIN = "A prefix of the train\n"

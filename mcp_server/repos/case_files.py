@@ -12,9 +12,9 @@ from mcp_server.repos import trees as git_tree
 from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import TreeEntry
-from oracle.suites import case_files as formats
-from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases
+from oracle.cases import files as formats
+from oracle.cases.files import BadCases
+from oracle.cases.spec import Case, Suite
 
 PATHS_REMEMBERED = 1 << 17
 SETS_REMEMBERED = (

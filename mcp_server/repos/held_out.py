@@ -14,9 +14,9 @@ from pathlib import Path
 from mcp_server.config import Config
 from mcp_server.repos.repository import Repository
 from oracle import globs
-from oracle.suites import case_files as formats
-from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases, CaseProblem
+from oracle.cases import files as formats
+from oracle.cases.files import BadCases, CaseProblem
+from oracle.cases.spec import Case, Suite
 
 PREFIX = "held-out/"  # of every id; no case on main may be called so
 ID_DIGITS = 12

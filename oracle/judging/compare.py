@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from oracle.cases.spec import TOLERANCE
 from oracle.judging import json_values, numbers
-from oracle.suites.base import TOLERANCE
 
 SHOWN_CHARS = 120  # of one line in a difference
 # What a difference in words says of the expected output; without it, a failure is told by what the candidate

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from oracle.cases.spec import TOLERANCE, Case, Suite
 from oracle.judging import compare
 from oracle.judging.answer import NOT_RUNNABLE, Answer
-from oracle.suites.base import TOLERANCE, Case, Suite
 
 SAME, DIFFERS = 0, 1  # exit statuses of a user's comparator; any other says that it failed
 SAID_CHARS_MAX = 300  # of what a comparator says

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from oracle.cases import files as case_files
+from oracle.cases.spec import Case
 from oracle.judging import causes, shrink, verdict
 from oracle.judging.answer import Answer, sound
 from oracle.judging.judge import Judge, JudgeFailed, Pair
 from oracle.judging.verdict import Built, Verdict
-from oracle.suites import case_files
-from oracle.suites.base import Case
 
 There = Callable[[Sequence[Case]], Mapping[str, Answer]]
 """Runs a batch of cases there and answers by case id. What it leaves out could not be answered; it raises when the box broke."""

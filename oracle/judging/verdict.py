@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from oracle.cases.spec import Case
 from oracle.judging import causes
 from oracle.judging.answer import Answer, sound
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
-from oracle.suites.base import Case
 
 PASSED, FAILED, BROKEN = "passed", "failed", "broken"
 FAILURES_MAX = 20

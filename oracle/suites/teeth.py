@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from oracle import globs
+from oracle.cases.spec import Case, Suite
 from oracle.judging import verdict
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Verdict
-from oracle.suites.base import Case, Suite
 from oracle.suites.command import canary
 
 WRONG_ONE_IN = 50

@@ -22,7 +22,7 @@ from harness.oracle_runner.runner import Runner
 from harness.run.place import admin_client
 from harness.run.server_process import SOURCES, ServerProcess
 from harness.run.state import DIRECTORY_NAME, StateDirectory
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 from tests.waiting import BOUND_S, until
 
 LOST_MS, RENEW_S = 3_000, 0.5

@@ -11,8 +11,8 @@ from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
-from oracle.suites import case_files
-from oracle.suites.base import Case, Suite
+from oracle.cases import files as case_files
+from oracle.cases.spec import Case, Suite
 
 from . import cheats
 from .cheats import Cheat

@@ -4,7 +4,7 @@ run after it.
 
 import pytest
 
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 from .cheats import Cheat
 from .cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG

@@ -12,7 +12,7 @@ from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 from .test_runner import ENGINE, MEMORY_MB, SLOTS, SUITE, SUMS, Server, script
 

@@ -16,7 +16,7 @@ from harness.images.build_host import BuildHost
 from harness.images.image_engine import ImageFailed
 from harness.images.image_source import NPM_AGENTS, RECIPES, ROOT, ImageSource
 from harness.images.stock import SANDBOXES, Images, agent_order, suite_order
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 pytestmark = pytest.mark.containers
 

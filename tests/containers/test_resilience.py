@@ -22,7 +22,7 @@ from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.run.place import admin_client
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 from tests.waiting import BOUND_S, until
 
 from . import own_engine

@@ -16,7 +16,7 @@ from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
-from oracle.suites.base import Case, Suite
+from oracle.cases.spec import Case, Suite
 from tests.waiting import until
 
 pytestmark = pytest.mark.containers

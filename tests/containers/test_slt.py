@@ -18,9 +18,9 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
+from oracle.cases import files as case_files
+from oracle.cases.spec import Suite
 from oracle.judging.run import Ran
-from oracle.suites import case_files
-from oracle.suites.base import Suite
 
 pytestmark = pytest.mark.containers
 

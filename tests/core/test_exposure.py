@@ -4,7 +4,7 @@ import pytest
 
 from harness.commands.checkup import exposure
 from mcp_server.config import steering
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.PROTECTED)
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from oracle.cases.spec import Suite
 from oracle.judging.verdict import Built
-from oracle.suites.base import Suite
 from oracle.suites.command import canary
 from oracle.suites.command import suite as project
 from oracle.suites.command.readers import CommandResult

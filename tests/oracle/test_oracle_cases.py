@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oracle.suites import case_files
-from oracle.suites.base import Suite
-from oracle.suites.case_files import BadCases, plain, sections, sql
+from oracle.cases import files as case_files
+from oracle.cases.files import BadCases, plain, sections, sql
+from oracle.cases.spec import Suite
 
 GLOB = ("oracle/cases/**/*.sql",)
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracle.cases.spec import Case
 from oracle.judging import causes, judge, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.causes import FailedCase
-from oracle.suites.base import Case
 
 ENDS = "line 1: the output ends, '{}' was expected"
 

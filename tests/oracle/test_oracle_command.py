@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracle.cases.spec import Suite
 from oracle.judging.verdict import Built
-from oracle.suites.base import Suite
 from oracle.suites.command import readers
 from oracle.suites.command import suite as project
 from oracle.suites.command.readers import CommandResult

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.judge import JudgeFailed, Pair
-from oracle.suites.base import Case, Suite
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
 OURS, THEIRS = Answer("a 1.5\n", 0), Answer("a 1.6\n", 0)

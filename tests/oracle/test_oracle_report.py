@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oracle.cases.spec import Case
 from oracle.judging import causes, judge, report, side_by_side, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built, CaseCounts, Verdict
-from oracle.suites.base import Case
 
 
 def size(value):

@@ -2,11 +2,11 @@
 
 import pytest
 
+from oracle.cases.spec import Case, Suite
 from oracle.inside import batch
 from oracle.judging import judge, run
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
-from oracle.suites.base import Case, Suite
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
 EXACT = judge.by_output("exact")

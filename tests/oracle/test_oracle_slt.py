@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oracle import inside
-from oracle.suites import case_files
-from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases, sql
+from oracle.cases import files as case_files
+from oracle.cases.files import BadCases, sql
+from oracle.cases.spec import Case, Suite
 from oracle.suites.sqllogictest.records import Expected
 
 SUITE = Suite("slt", "sqllogictest", "engine", cases=("slt/**",), candidate="./engine", engine="sqlite")

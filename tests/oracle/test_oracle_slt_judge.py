@@ -10,11 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from oracle.cases import files as case_files
+from oracle.cases.spec import Case, Suite
 from oracle.judging import verdict
 from oracle.judging.answer import Answer
 from oracle.judging.judge import JudgeFailed, Pair
-from oracle.suites import case_files, teeth
-from oracle.suites.base import Case, Suite
+from oracle.suites import teeth
 from oracle.suites.sqllogictest import shrink
 from oracle.suites.sqllogictest import suite as slt
 from oracle.suites.sqllogictest import teeth as slt_teeth

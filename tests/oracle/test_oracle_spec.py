@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import globs
-from oracle.suites.base import BadSpec, Suite
+from oracle.cases.spec import BadSpec, Suite
 
 SUITE = Suite(
     "sql",

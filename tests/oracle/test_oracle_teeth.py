@@ -2,11 +2,11 @@
 
 import pytest
 
+from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import CaseCounts
 from oracle.suites import teeth
-from oracle.suites.base import Case, Suite
 
 CASES = [Case(f"c{number:03}", f"select {number};\n", "", 0) for number in range(120)]
 REFERENCE = {case.id: Answer(case.input.split()[1].rstrip(";") + "\n", 0) for case in CASES}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracle.cases.spec import Case
 from oracle.judging import judge, verdict
 from oracle.judging.answer import Answer, sound
 from oracle.judging.verdict import Built, Verdict
-from oracle.suites.base import Case
 
 ONE = Case("a", "select 1;", "c/a.sql", 3)
 RIGHT = Answer("1\n", 0)

@@ -11,7 +11,7 @@ from mcp_server import config
 from mcp_server.bell import Bell
 from mcp_server.edge import app
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases
+from oracle.cases.files import BadCases
 
 from . import toy, wide
 from .conftest import Server

@@ -12,7 +12,7 @@ import pytest
 from mcp_server.edge import app
 from mcp_server.repos import case_files, trees
 from mcp_server.repos.repository import Repository
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 from . import toy
 from .conftest import Agent, Server

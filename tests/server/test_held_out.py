@@ -15,8 +15,8 @@ from mcp_server.bell import Bell
 from mcp_server.edge import app
 from mcp_server.use_cases.oracle import asking
 from mcp_server.world import World
+from oracle.cases.files import BadCases
 from oracle.judging import report
-from oracle.suites.case_files import BadCases
 
 from . import toy, wide
 from .conftest import Agent, Server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcp_server.repos import case_files
 from mcp_server.repos.repository import Repository
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 
 SUITES = 40
 USER = ("-c", "user.name=user", "-c", "user.email=user@example.invalid")

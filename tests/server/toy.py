@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx2
 
+from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, run
 from oracle.judging.answer import Answer
-from oracle.suites.base import Case, Suite
 
 TOML = """
 [run]

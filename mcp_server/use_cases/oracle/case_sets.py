@@ -11,8 +11,8 @@ from mcp_server.core import case_globs
 from mcp_server.repos import case_files, held_out
 from mcp_server.repos.held_out import HeldOut
 from mcp_server.world import World
-from oracle.suites.base import Case, Suite
-from oracle.suites.case_files import BadCases, CaseProblem
+from oracle.cases.files import BadCases, CaseProblem
+from oracle.cases.spec import Case, Suite
 
 NONE = HeldOut()
 TOLD_MAX = 5  # problems in one sentence; whoever starts a run is told all of them

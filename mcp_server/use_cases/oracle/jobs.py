@@ -13,9 +13,9 @@ from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
 from mcp_server.use_cases.oracle import case_sets, verdicts
 from mcp_server.world import World
-from oracle.suites import case_files as formats
-from oracle.suites.base import Case
-from oracle.suites.case_files import BadCases
+from oracle.cases import files as formats
+from oracle.cases.files import BadCases
+from oracle.cases.spec import Case
 
 BROKEN_TRIES = (
     3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it

@@ -11,7 +11,7 @@ from mcp_server.core.task import Task
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases.oracle import case_sets
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases
+from oracle.cases.files import BadCases
 
 SAMPLE_MIN, SAMPLE_ONE_IN = (
     50,

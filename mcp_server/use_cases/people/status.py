@@ -15,7 +15,7 @@ from mcp_server.use_cases.oracle import baseline, case_sets, check
 from mcp_server.use_cases.people import agents as crew
 from mcp_server.use_cases.tasks import leasing, planning
 from mcp_server.world import World
-from oracle.suites.case_files import BadCases
+from oracle.cases.files import BadCases
 
 
 def status(world: World) -> dict:

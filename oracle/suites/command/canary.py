@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from oracle.suites.base import Suite
+from oracle.cases.spec import Suite
 from oracle.suites.command.readers import TestReport
 
 NONE = "none"  # canary = "none" says openly that there is none

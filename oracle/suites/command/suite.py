@@ -7,9 +7,9 @@ Rule: a run that was meddled with passes no test, and a test that main runs and 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from oracle.cases.spec import Case, Suite
 from oracle.judging import verdict
 from oracle.judging.verdict import Built, Verdict
-from oracle.suites.base import Case, Suite
 from oracle.suites.command import canary, readers
 from oracle.suites.command.canary import Canary
 from oracle.suites.command.readers import COMMAND, CommandResult, TestReport

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from oracle.suites.base import SHELL, Suite
-from oracle.suites.case_files import sections, sql
+from oracle.cases import sections, sql
+from oracle.cases.spec import SHELL, Suite
 
 RECORDS = ("statement", "query", "skipif", "onlyif", "halt", "hash-threshold")
 CONDITIONS = ("skipif", "onlyif")

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from oracle.cases.spec import Case, Suite
+from oracle.cases.sql import ended
 from oracle.judging import run, verdict
 from oracle.judging.answer import Answer, sound
 from oracle.judging.judge import Judge, JudgeFailed, Pair
-from oracle.suites.base import Case, Suite
-from oracle.suites.case_files.sql import ended
 
 
 class RecordTrials:

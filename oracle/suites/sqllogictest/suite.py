@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from oracle.cases.spec import JSON, SHELL, Case, Suite
+from oracle.cases.sql import ended
 from oracle.judging import compare
 from oracle.judging.answer import Answer
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
-from oracle.suites.base import JSON, SHELL, Case, Suite
-from oracle.suites.case_files.sql import ended
 from oracle.suites.sqllogictest.records import Expected, md5
 from oracle.suites.sqllogictest.values import NULL, printable, rendered
 

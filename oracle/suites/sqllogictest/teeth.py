@@ -7,10 +7,10 @@ only hang.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from oracle.cases.spec import SHELL, Case, Suite
 from oracle.judging.answer import Answer
 from oracle.judging.judge import Judge, Pair
 from oracle.suites import teeth
-from oracle.suites.base import SHELL, Case, Suite
 from oracle.suites.sqllogictest import suite as slt
 
 FLIPPED = {slt.OK: slt.ERROR, slt.ERROR: slt.OK}

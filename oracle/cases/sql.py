@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from oracle.suites.case_files import sections
+from oracle.cases import sections
 
 # A token is a string, quoted name, comment, or one other character; an unclosed one runs to the end of the
 # text.

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from oracle import globs
-from oracle.suites.base import SQLLOGICTEST, Case, Suite
-from oracle.suites.case_files import plain, sections, sql
+from oracle.cases import plain, sections, sql
+from oracle.cases.spec import SQLLOGICTEST, Case, Suite
 from oracle.suites.sqllogictest import records as slt
 
 CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from oracle.suites.case_files import sections
+from oracle.cases import sections
 
 
 def read(text: str) -> Iterator[sections.Section]:
