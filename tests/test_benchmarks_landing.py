@@ -194,7 +194,6 @@ def quick(name: str, scratch: Path, *words: str) -> dict[str, Figure]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(QUICK_S + 30)
 def test_a_quick_run_of_the_landings_keeps_main_green_and_leaves_nothing(tmp_path: Path) -> None:
     plot = tmp_path / "landing.png"
     figures = quick("landing", tmp_path, "--plot", str(plot))
@@ -215,7 +214,6 @@ def test_a_quick_run_of_the_landings_keeps_main_green_and_leaves_nothing(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(QUICK_S + 30)
 def test_a_quick_long_run_has_a_commit_for_each_landing_and_leaves_nothing(tmp_path: Path) -> None:
     figures = quick("long_run", tmp_path)
     assert {name: figures[name]["bound"] for name in ("wall_s_growth", "cpu_s_growth", "landed")} == {

@@ -16,8 +16,6 @@ from tests.server import toy
 
 from .conftest import Verb, git, running_server
 
-pytestmark = pytest.mark.timeout(180)
-
 # Answers in capitals, but `mut` only every other time it is asked.
 CANDIDATE = """read word
 case "$word" in

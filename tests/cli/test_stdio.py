@@ -16,8 +16,6 @@ from .conftest import SOURCES, Verb, git
 
 WAIT_S = 20  # progress is sent every 8 s
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def proxy(project: Path) -> StdioServerParameters:
     words = ["-m", "harness", "--config", str(project / "harness.toml"), "connect", "alice", "--stdio"]

@@ -18,7 +18,7 @@ from tests.waiting import BOUND_S, until
 
 from .conftest import SOURCES, Verb, git
 
-pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.containers, pytest.mark.slow]
 
 ORACLE = "python3 -c 'import pkg; assert pkg.OK'"
 PLAYBOOK = "[[step]]\nwork = true\n"

@@ -12,8 +12,6 @@ from harness.run.state import StateDirectory
 
 from .conftest import Verb, git, make_project, running_server
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:

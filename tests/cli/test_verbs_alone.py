@@ -4,14 +4,10 @@ import json
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from harness.run.server_process import ServerProcess
 from harness.run.state import StateDirectory
 
 from .conftest import Verb
-
-pytestmark = pytest.mark.timeout(180)
 
 
 def test_a_word_that_is_no_verb_is_a_usage_error(harness: Verb) -> None:

@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.containers,
     pytest.mark.slow,
-    pytest.mark.timeout(420),  # the first time it builds the two images
     pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed"),
 ]
 

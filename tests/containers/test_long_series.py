@@ -17,7 +17,7 @@ from harness.oracle_runner.runner import Runner
 
 from .test_runner import MEMORY_MB, Server, script
 
-pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.slow]
 
 FIRST, SERIES = 6, 18  # more of the series only takes longer: 200 were tried
 GROWTH_MB_MAX = 16

@@ -29,7 +29,7 @@ from . import own_engine
 from .judged import CASES, Judged, judged, make, runner, sleepers, start_runner, up
 from .own_engine import OwnEngine
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.containers
 
 RIGHT = {"status": "passed", "outcomes": dict.fromkeys(CASES, "pass")}
 WRONG = {"status": "failed", "outcomes": dict.fromkeys(CASES, "fail")}

@@ -22,8 +22,6 @@ from tests.waiting import BOUND_S, until
 
 from .mini import MiniServer, git
 
-pytestmark = pytest.mark.timeout(600)
-
 # -- adapters
 # --------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ CHANGES = 5
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(300)
 def test_a_server_killed_in_the_middle_of_a_batch_lands_each_of_it_once(mortal: Mortal, tmp_path: Path):
     ones = {number: mortal.begin(f"one-{number}") for number in range(1, 1 + CHANGES)}
     clones = {number: one.clone(tmp_path / one.name) for number, one in ones.items()}

@@ -5,7 +5,7 @@ meanwhile.
 import threading
 from pathlib import Path
 
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import several, toy, wide
 from .conftest import Agent, Server
@@ -65,10 +65,11 @@ def filters(text: str, number: int) -> dict[str, str]:
     return {f"m{number:02}/filter": text}
 
 
-def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]]) -> None:
-    """All are in the gate and under test, and no run has ended."""
+def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]]) -> int:
+    """Bring all into the gate and under test, and let no run end. Return how many jobs were claimed before."""
     with server.http() as http:
         until(lambda: all(suite["cases"] for suite in http.get("/api/status").json()["suites"].values()))
+    measured = sum(runner.claimed for runner in runners)
     for runner in runners:
         runner.hold.clear()
     for one, fence, commit in pushes:
@@ -81,6 +82,7 @@ def held(server: Server, runners: list, pushes: list[tuple[Agent, int, str]]) ->
             [one["data"]["state"] for one in server.events(kind="submission")].count("testing") == len(pushes)
         )
     )
+    return measured
 
 
 def release(runners: list) -> None:
@@ -89,19 +91,30 @@ def release(runners: list) -> None:
 
 
 def test_changes_that_every_suite_reads_go_by_train_and_several_land_with_one_run(tmp_path: Path):
-    with wide.serving(tmp_path) as server, several.runners(server, 2) as runners:
-        pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in range(10, 16)]
-        held(server, runners, pushes)
-        before = len(started(server))
+    """The first to pass lands alone. The train's runs are held until one of them is of all the others."""
+    numbers = range(10, 16)
+    with wide.serving(tmp_path) as server, several.runners(server, len(numbers)) as runners:
+        pushes = [begin(server, n, tmp_path, {f"m{n:02}/x": f"{n}\n"}) for n in numbers]
+        measured = held(server, runners, pushes)
+        until(lambda: sum(runner.claimed for runner in runners) == measured + len(pushes), "a run of each")
+        landed_together = threading.Event()
+
+        def before(job: dict) -> None:
+            if 1 < len(changed(server, job["commit"])) < len(numbers):
+                landed_together.wait(BOUND_S)
+
+        for runner in runners:
+            runner.before = before
+        before_all = len(started(server)) - len(pushes)
         release(runners)
         answers = several.at_once(pushes)
+        landed_together.set()
         assert {answer["status"] for answer in answers} == {"landed"}, answers
         with server.http() as http:
             commits = http.get("/api/commits").json()["commits"][1:]
             assert http.get("/api/audit/verify").json()["problems"] == []
-        assert len(commits) < 6 and len(started(server)) - before < 12, (
-            "some landed together, with fewer runs than two for each"
-        )
+        assert [len(commit["changes"]) for commit in commits] == [1, 5], "one alone, and the others together"
+        assert len(started(server)) - before_all < 2 * len(pushes), "with fewer runs than two for each"
         assert several.untested(server) == []
         changes = [change for commit in commits for change in commit["changes"]]
         assert sorted(change["Task"] for change in changes) == [f"M{n}" for n in range(10, 16)]

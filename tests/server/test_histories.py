@@ -21,7 +21,7 @@ LANDING_SHARE = 12  # one of so many has the real gate merge, test and land
 FAULT_HISTORIES_MAX = 2_000  # the first few show most faults; which ones depends on how threads meet
 PER_HISTORY_S = 0.5  # far more than one takes, on a busy machine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + HISTORIES * PER_HISTORY_S)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + HISTORIES * PER_HISTORY_S)]
 
 
 @pytest.fixture(autouse=True)

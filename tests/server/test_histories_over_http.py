@@ -33,7 +33,7 @@ JUMPS_MS = (
 )  # forward only: the server's own ticker ends what is overdue, at times we do not see
 TOOLS = {"claim": "claim_task", "call": "list_tasks", "release": "release_task", "push": "push"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + HISTORIES * 3)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + HISTORIES * 3)]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ MEMORY = Path("/dev/shm")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(180 + STATES * 3),
+    pytest.mark.timeout(600 + STATES * 3),
     pytest.mark.skipif(power.why_not() is not None, reason=str(power.why_not())),
 ]
 

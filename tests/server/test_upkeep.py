@@ -30,6 +30,7 @@ from .test_kills import Mortal, again
 from .wide import settled
 
 DAY_MS = upkeep.MS_PER_DAY
+LAST_OF_ALL = 19  # no process is nicer
 
 
 @pytest.fixture
@@ -269,7 +270,8 @@ def test_git_works_behind_everybody_else_and_dies_with_the_server(tmp_path: Path
         "-c",
         "nice; cat /proc/self/stat >/dev/null; grep -c . /proc/self/limits",
     ]
-    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.startswith("10\n")
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert int(said.splitlines()[0]) == min(os.nice(0) + 10, LAST_OF_ALL)
     code = f"import subprocess, sys; p = subprocess.Popen({[*settings.UNHURRIED, 'sleep', '600']!r}); print(p.pid, flush=True); sys.stdin.read()"
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -327,7 +329,6 @@ def test_landings_uploads_and_fetches_go_on_while_it_repacks_again_and_again(ser
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_server_killed_at_any_point_of_its_upkeep_goes_on_with_it(tmp_path: Path):
     points = [point for point in faults.POINTS if point.startswith("upkeep.")]
     nursery = Nursery()

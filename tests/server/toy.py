@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -152,18 +152,19 @@ def local(command: str, cwd: Path) -> run.There:
 
 class LocalRunner:
     """Serves jobs in a thread until closed. `broken` makes it answer that the box broke, for so many jobs of
-    those that `breaks` is true of.
+    those that `breaks` is true of. While `hold` is cleared, and as long as `before` does not return, it keeps
+    the job that it has claimed; `claimed` counts these.
     """
 
     def __init__(self, url: str, token: str, name: str = "local"):
         self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)
-        self._name, self.broken, self.breaks, self.jobs, self.hold = (
-            name,
-            0,
-            lambda job: True,
-            [],
-            threading.Event(),
-        )
+        self._name = name
+        self.broken = 0
+        self.breaks: Callable[[dict], bool] = lambda job: True
+        self.before: Callable[[dict], None] = lambda job: None
+        self.claimed = 0
+        self.jobs: list[dict] = []
+        self.hold = threading.Event()
         self.hold.set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -182,7 +183,9 @@ class LocalRunner:
                 self._stop.wait(0.1)
                 continue
             if answer.status_code == 200:
+                self.claimed += 1
                 self.hold.wait()
+                self.before(answer.json())
                 with suppress(
                     httpx2.HTTPError
                 ):  # the server has gone: it will give the job to somebody again
