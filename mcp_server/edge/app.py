@@ -40,10 +40,11 @@ from mcp_server.repos import held_out
 from mcp_server.repos.held_out import HeldOut
 from mcp_server.repos.repository import Repository
 from mcp_server.store import CommitGroup, Store, Unwritable, meta, people
+from mcp_server.use_cases import leasing, status
 from mcp_server.use_cases.oracle import baseline, case_sets, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending, status
-from mcp_server.use_cases.tasks import from_oracle, leasing, planning
+from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending
+from mcp_server.use_cases.tasks import from_oracle, planning
 from mcp_server.world import World
 from oracle.cases.files import BadCases, CaseProblem
 

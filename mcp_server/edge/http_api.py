@@ -20,12 +20,13 @@ from mcp_server.core.principal import ADMIN, RUNNER, Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.edge.doors import Doors
 from mcp_server.store import people
+from mcp_server.use_cases import status
 from mcp_server.use_cases.memory import reports
 from mcp_server.use_cases.oracle import case_sets, verdicts
 from mcp_server.use_cases.oracle import check as oracle_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import agents as crew
-from mcp_server.use_cases.people import events, sessions, spending, status, tokens
+from mcp_server.use_cases.people import events, sessions, spending, tokens
 from mcp_server.use_cases.tasks import from_oracle, planning
 from mcp_server.world import World
 

@@ -18,8 +18,8 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.oracle import baseline
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 

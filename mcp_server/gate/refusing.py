@@ -11,7 +11,7 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases.tasks import leasing
+from mcp_server.use_cases import leasing
 from mcp_server.world import World
 
 

@@ -29,10 +29,11 @@ from mcp_server.repos.repository import Repository
 from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import submit
 from mcp_server.use_cases.oracle import baseline, jobs
 from mcp_server.use_cases.people import sessions
-from mcp_server.use_cases.tasks import claim, leasing, release
+from mcp_server.use_cases.tasks import claim, release
 from mcp_server.world import World
 
 from . import lease_model, toy

@@ -17,8 +17,9 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import meta
 from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import submit
-from mcp_server.use_cases.tasks import claim, leasing
+from mcp_server.use_cases.tasks import claim
 from mcp_server.world import World
 
 from .histories import Deeds, called, claimed, released

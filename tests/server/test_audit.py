@@ -21,8 +21,8 @@ from mcp_server.core import chain
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge import app
 from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import events
-from mcp_server.use_cases.tasks import leasing
 
 from . import toy, wide
 from .conftest import Server

@@ -25,11 +25,12 @@ from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import leasing, status
 from mcp_server.use_cases.memory import notes
 from mcp_server.use_cases.oracle import baseline, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.people import spending, status
-from mcp_server.use_cases.tasks import claim, from_oracle, leasing, planning, release
+from mcp_server.use_cases.people import spending
+from mcp_server.use_cases.tasks import claim, from_oracle, planning, release
 from mcp_server.world import World
 
 from . import toy, work

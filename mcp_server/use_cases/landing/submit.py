@@ -13,8 +13,8 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 SUMMARY_CHARACTERS_MAX = 2_000

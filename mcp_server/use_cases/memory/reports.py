@@ -15,9 +15,9 @@ from mcp_server.store import reports as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.notes import Note
 from mcp_server.store.reports import Report
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing.submit import lease_to_submit_under
 from mcp_server.use_cases.memory.notes import NOTE_CHARACTERS_MAX
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 REPORT_CHARACTERS_MAX = 60_000  # some fifteen pages; longer ones are data, and belong into files

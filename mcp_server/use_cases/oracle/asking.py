@@ -10,9 +10,9 @@ from mcp_server.repos.process import GitOutputTooLarge
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.oracle import baseline, case_sets, scopes
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 from oracle.judging import report
 from oracle.judging.verdict import Verdict

@@ -14,7 +14,7 @@ from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
 from mcp_server.store.model_requests import ModelRequest
-from mcp_server.use_cases.tasks import leasing
+from mcp_server.use_cases import leasing
 from mcp_server.world import World
 
 SLOT = "model request of slot {}"  # in meta: the last request that was noted there and is recorded

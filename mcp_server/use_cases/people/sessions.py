@@ -15,8 +15,8 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as request_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import SessionRow
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import credentials, spending
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 

@@ -14,7 +14,7 @@ from mcp_server.store import Tx, people
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
 from mcp_server.store import submissions as submission_rows
-from mcp_server.use_cases.tasks import leasing
+from mcp_server.use_cases import leasing
 from mcp_server.world import MS_PER_MINUTE, World
 
 # for the harness to end a session over its budget and to save its work; then its lease ends anyhow

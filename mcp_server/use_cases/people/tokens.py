@@ -4,8 +4,8 @@ from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.task import TaskEvent
 from mcp_server.store import Tx, people
 from mcp_server.store.people import Token
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import credentials
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 

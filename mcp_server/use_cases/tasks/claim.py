@@ -18,9 +18,9 @@ from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import tasks as task_rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.people import spending
-from mcp_server.use_cases.tasks import leasing
 from mcp_server.world import World
 
 FAILING_MAX = 20  # failing case ids in the answer; the count is always whole

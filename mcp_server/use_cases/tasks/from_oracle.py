@@ -14,9 +14,10 @@ from mcp_server.core.task import Task, TaskEvent
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import tasks as rows
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.tasks import leasing, planning
+from mcp_server.use_cases.tasks import planning
 from mcp_server.world import World
 
 

@@ -11,7 +11,7 @@ from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task, TaskEvent, Tasks, TaskState
 from mcp_server.store import Tx
 from mcp_server.store import tasks as rows
-from mcp_server.use_cases.tasks import leasing
+from mcp_server.use_cases import leasing
 from mcp_server.world import World
 
 BRIEF_CHARACTERS_MAX = 8_000

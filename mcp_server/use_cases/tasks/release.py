@@ -9,7 +9,7 @@ from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import TaskEvent
 from mcp_server.store import Tx
 from mcp_server.store import leases as lease_rows
-from mcp_server.use_cases.tasks import leasing
+from mcp_server.use_cases import leasing
 from mcp_server.world import World
 
 Outcome = Literal["done", "blocked", "abandoned"]

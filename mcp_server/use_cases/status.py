@@ -1,4 +1,6 @@
-"""The run at a glance, for people and for the harness: agents, leases, queue, landings, refusals."""
+"""The run at a glance, for people and for the harness: agents, leases, queue, landings, refusals. Rule: it
+looks into every room of the use cases, and none of them builds on it.
+"""
 
 from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
@@ -10,10 +12,11 @@ from mcp_server.store import events, people
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.tally import AgentCounts
+from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
 from mcp_server.use_cases.oracle import baseline, case_sets, check
 from mcp_server.use_cases.people import agents as crew
-from mcp_server.use_cases.tasks import leasing, planning
+from mcp_server.use_cases.tasks import planning
 from mcp_server.world import World
 from oracle.cases.files import BadCases
 

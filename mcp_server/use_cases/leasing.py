@@ -1,5 +1,5 @@
 """Leases over their life: expiry, renewal by activity, their end, and what they leave behind for the next
-holder.
+holder. Rule: every room of the use cases may build on this, and it on none of them.
 """
 
 import dataclasses
