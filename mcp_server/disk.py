@@ -1,11 +1,11 @@
-"""What of a file is on the disk when the power goes: syncs that last, and files that are whole or not there."""
+"""What is on the disk when the power goes: syncs that last, and files that are whole or not there."""
 
 import os
 from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Makes a file's bytes or a directory's names durable."""
+    """Make a file's bytes or a directory's names durable."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -14,7 +14,7 @@ def sync(path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Writes a file so that after a power loss it is what it was before, or this."""
+    """Write a file so that after a power loss it holds what it held before, or all of `content`."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

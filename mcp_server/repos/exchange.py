@@ -29,7 +29,7 @@ class Imported:
     changed: bool
 
 
-class Exchange:
+class BranchExchange:
     """Imports to and exports from one repository of ours."""
 
     def __init__(self, git: BareGit, refs: Refs, commits: Commits):

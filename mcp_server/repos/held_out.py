@@ -31,81 +31,91 @@ class HeldOut:
 
 
 def load(suite: Suite, files: Mapping[str, bytes], secret: str) -> HeldOut:
-    """The cases under ids that only `secret` could tell from others. Raises BadCases, naming file and line."""
+    """Return the cases under ids that only `secret` could tell from others.
+
+    Raise BadCases, naming file and line.
+    """
     if not suite.held_out:
         return HeldOut()
-    if empty := [glob for glob in suite.held_out if not any(globs.matches(glob, path) for path in files)]:
-        raise BadCases(
-            [
-                CaseProblem(
-                    glob, 1, f"oracle.{suite.name}.held_out names no file (it is relative to harness.toml)"
-                )
-                for glob in empty
-            ]
-        )
-    found = {}
+    if problems := _globs_without_files(suite, files):
+        raise BadCases(problems)
+    cases = {}
     for case in formats.load(suite.held_out, sorted(files.items()), suite):
-        told = hmac.new(secret.encode(), f"{case.file}\0{case.id}".encode(), hashlib.sha256).hexdigest()
-        found[PREFIX + told[:ID_DIGITS]] = case
-    cases = {id: replace(case, id=id, hidden=True) for id, case in found.items()}
+        id = _secret_id(case, secret)
+        cases[id] = replace(case, id=id, hidden=True)
     content = repr(sorted((path, hashlib.sha256(text).hexdigest()) for path, text in files.items()))
     return HeldOut(cases, hashlib.sha256(f"{secret} {content}".encode()).hexdigest())
 
 
+def _globs_without_files(suite: Suite, files: Mapping[str, bytes]) -> list[CaseProblem]:
+    empty = [glob for glob in suite.held_out if not any(globs.matches(glob, path) for path in files)]
+    problem = f"oracle.{suite.name}.held_out names no file (it is relative to harness.toml)"
+    return [CaseProblem(glob, 1, problem) for glob in empty]
+
+
+def _secret_id(case: Case, secret: str) -> str:
+    digest = hmac.new(secret.encode(), f"{case.file}\0{case.id}".encode(), hashlib.sha256).hexdigest()
+    return PREFIX + digest[:ID_DIGITS]
+
+
 def files_of(suite: Suite, root: Path) -> dict[str, bytes]:
-    """The files that the suite holds out, by their path from `root`. What cannot be read is a problem of its
-    own.
+    """Return the files that the suite holds out, by their path from `root`.
+
+    Raise BadCases with every file that cannot be read.
     """
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     problems = []
     for glob in suite.held_out:
         base = globs.fixed_prefix(glob)
         for path in _below(root / base, base):
-            if globs.matches(glob, path) and path not in found:
-                try:
-                    found[path] = (root / path).read_bytes()
-                except OSError as error:
-                    problems.append(CaseProblem(path, 1, f"cannot be read: {error.strerror}"))
+            if not globs.matches(glob, path) or path in files:
+                continue
+            try:
+                files[path] = (root / path).read_bytes()
+            except OSError as error:
+                problems.append(CaseProblem(path, 1, f"cannot be read: {error.strerror}"))
     if problems:
         raise BadCases(problems)
-    return found
+    return files
 
 
 def in_repositories(
     config: Config, repos: Mapping[str, Repository], files: Mapping[str, bytes]
 ) -> list[CaseProblem]:
-    """Files that agents could read: those that main of a repository tracks, and those whose content is in its
-    history.
+    """Return a problem for each file that agents could read, since main of a repository tracks it or the
+    history holds its content.
     """
     problems = []
     for name, spec in config.repos.items():
         repo, top = repos[name], (config.root / spec.path).resolve()
-        tracked = {entry.path for entry in repo.objects.ls_tree(repo.refs.branch_tip(spec.branch))}
-        here = {path: (config.root / path).resolve() for path in files}
-        inside = {
-            path
-            for path, file in here.items()
-            if file.is_relative_to(top) and file.relative_to(top).as_posix() in tracked
-        }
-        known = repo.commits.ever_held(
-            spec.branch, {path: content for path, content in files.items() if path not in inside}
-        )
+        on_main = {entry.path for entry in repo.objects.ls_tree(repo.refs.branch_tip(spec.branch))}
+        tracked = {path for path in files if _path_below(config.root / path, top) in on_main}
+        others = {path: content for path, content in files.items() if path not in tracked}
+        in_history = repo.commits.ever_held(spec.branch, others)
         problems += [
             CaseProblem(path, 1, f"it is held out, and repository {name} tracks it: agents read it there")
-            for path in sorted(inside)
+            for path in sorted(tracked)
         ]
         problems += [
             CaseProblem(
                 path,
                 1,
-                f"it is held out, and the history of repository {name} holds its content: agents read it there",
+                f"it is held out, and the history of repository {name} holds its content: "
+                "agents read it there",
             )
-            for path in known
+            for path in in_history
         ]
     return problems
 
 
+def _path_below(file: Path, top: Path) -> str | None:
+    """Return the path of the file from `top`, or None if it lies elsewhere."""
+    resolved = file.resolve()
+    return resolved.relative_to(top).as_posix() if resolved.is_relative_to(top) else None
+
+
 def _below(directory: Path, prefix: str) -> Iterable[str]:
+    """Yield the path of every file below the directory, each with the prefix."""
     for parent, _, names in os.walk(directory):
         for name in names:
             yield prefix + Path(parent, name).relative_to(directory).as_posix()

@@ -127,7 +127,7 @@ class Objects:
         return self._cat_file.links([oid])[oid]
 
     def read(self, treeish: str, path: str) -> bytes | None:
-        """Return a file's bytes (a symlink's are its target), or None if the tree has no file of that name."""
+        """Return a file's bytes (a symlink's are its target), or None if the tree has no such file."""
         return self.read_many([(treeish, path)])[0]
 
     def read_many(self, places: Iterable[tuple[str, str]]) -> list[bytes | None]:

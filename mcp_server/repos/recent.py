@@ -1,5 +1,5 @@
-"""The last few answers about objects, which never change: a landing asks for the same tree at several of its
-steps.
+"""The last few answers about objects, which never change: a landing asks for the same tree at several of
+its steps.
 
 Rule: what is kept is bounded in number and in size, since an agent chooses how large an answer is.
 """
@@ -26,12 +26,14 @@ class Recent(Generic[Value]):
         return self.get(key) is not None
 
     def get(self, key: Hashable) -> Value | None:
+        """Return the value that is kept under the key, or None."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def keep(self, key: Hashable, value: Value, *, size: int = 1) -> None:
+        """Keep the value, if it is not too large."""
         if size > self._size_max:
             return
         with self._lock:

@@ -12,7 +12,7 @@ from typing import Self
 from mcp_server.disk import sync, write_whole
 from mcp_server.repos.cat_file import CatFile
 from mcp_server.repos.commits import Commits
-from mcp_server.repos.exchange import Exchange
+from mcp_server.repos.exchange import BranchExchange
 from mcp_server.repos.files import Files
 from mcp_server.repos.merge import Merging
 from mcp_server.repos.objects import Objects
@@ -35,7 +35,7 @@ class Repository:
         self.commits = Commits(self.git, self.objects, cat_file)
         self.merging = Merging(self.git, self.objects)
         self.upkeep = Upkeep(self.git, self.refs, self.commits)
-        self.exchange = Exchange(self.git, self.refs, self.commits)
+        self.exchange = BranchExchange(self.git, self.refs, self.commits)
 
     @classmethod
     def create(cls, path: Path | str) -> Self:

@@ -1,5 +1,5 @@
-"""What every git process of the server and every repository of the server's is set to. Constants and pure
-functions.
+"""What every git process of the server and every repository of the server's is set to: constants, and one
+pure function.
 
 Rule: a setting that keeps something out is here and nowhere else, with the reason why.
 """
@@ -31,11 +31,12 @@ LOCAL = {"GIT_ALLOW_PROTOCOL": "file"}
 
 CPU_S = 300
 MEMORY_KB = 4 * 1024 * 1024  # address space, so packs that are mapped count
-# Before any git: a tree of 2 kB can name more files than fit into memory. A system without such a limit goes
-# on.
+# Starts every git: a tree of 2 kB can name more files than fit into memory. A system without such a limit
+# goes on.
 LIMITED = ("/bin/sh", "-c", f'ulimit -t {CPU_S}; ulimit -v {MEMORY_KB}; exec "$@"', "sh")
-# As well as that: behind everybody else for processor and disk (but not at the very end: on a machine that is
-# never idle it would never be done), and killed when the server is, where the system can do it.
+# Starts git with those limits and behind everybody else for processor and disk (but not at the very end: on
+# a machine that is never idle it would never be done). Git is killed when the server is, where the system can
+# do that.
 UNHURRIED_CPU_S = 3600
 UNHURRIED = (
     "/bin/sh",
@@ -45,8 +46,8 @@ UNHURRIED = (
     "sh",
 )
 
-# Renames off, where git heeds it (see merge.py): with them a rename of a directory by one agent moves
-# another's new files across modules.
+# Renames off, where git heeds it (see merge.py): with them a rename of a directory by one agent moves another
+# agent's new files across modules.
 OPTIONS = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",
@@ -67,12 +68,11 @@ WRITE_FOREIGN = (
 
 # unpackLimit: a push stays one pack, so hostile data is never inflated onto the disk.
 # bigFileThreshold: larger blobs are streamed, not held in memory.
-# packedGitLimit, threads: keep a process within the address space that git_http/cgi.py allows it, however many
-# cores.
-# receive.hideRefs: agents' refs are the only ones that a push can reach; git_http/routes.py narrows it to the
-# agent's own.
-# filesRefLockTimeout, ms: whoever comes second waits for the first one's syncs, instead of failing after 100
-# ms.
+# packedGitLimit, threads: keep a process within the address space that LIMITED allows it, however many cores.
+# receive.hideRefs: agents' refs are the only ones that a push can reach; edge/git_http/routes.py narrows it
+#   to the agent's own.
+# filesRefLockTimeout, ms: whoever comes second waits for the first one's syncs, instead of failing after
+#   100 ms.
 # gc, autogc: git must not repack on its own while others write; Upkeep.repack does.
 # fsck.badFilemode: git only notes a mode such as 104755, and would hand it on to whoever clones.
 CONFIG = """\
@@ -119,13 +119,14 @@ CONFIG = """\
 def http_backend(
     path: Path, rest: str, variables: Mapping[str, str], hide: Iterable[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Arguments and whole environment of `git http-backend` for one request on the repository at `path`.
+    """Return arguments and whole environment of `git http-backend` for one request.
 
-    `rest` is the part of the address below the repository, `variables` those of the CGI request, `hide` more
-    values of receive.hideRefs: of all that match a ref the last one holds, so they override the repository's
-    own.
+    `path` is the repository, `rest` the part of the address below it, `variables` those of the CGI request,
+    `hide` more values of receive.hideRefs: of all that match a ref the last one holds, so they override the
+    repository's own.
     """
-    env = ENVIRONMENT | {"GIT_HTTP_EXPORT_ALL": "1", "PATH_TRANSLATED": f"{path}/{rest}"} | dict(variables)
+    env = ENVIRONMENT | {"GIT_HTTP_EXPORT_ALL": "1", "PATH_TRANSLATED": f"{path}/{rest}"}
+    env |= dict(variables)
     hidden = tuple(hide)
     env["GIT_CONFIG_COUNT"] = str(len(hidden))
     for number, value in enumerate(hidden):

@@ -24,8 +24,8 @@ HELD_MAX = 500  # parents of one commit: git itself is content with any number
 DIRECTORIES = 256  # of loose objects, by the first byte of their ids
 SAMPLED = 8  # of them are counted: ids are evenly spread, and a count is needed as `many` or `few` only
 
-# A killed process's locks, which would refuse their ref for ever. A `.keep` beside a pack is a push's that was
-# killed between its objects and its refs: no repack would touch that pack again.
+# A killed process's locks, which would refuse their ref for ever. A `.keep` beside a pack is a push's that
+# was killed between its objects and its refs: no repack would touch that pack again.
 LEFT_LOCKS = ("*.lock", "refs/**/*.lock", "objects/info/**/*.lock", "objects/pack/*.keep")
 # Named by the programs that write them, until they are whole and get their own names.
 HALVES = (

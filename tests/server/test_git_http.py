@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from mcp_server.core.principal import Principal
 from mcp_server.edge.git_http import receive as git_push
 from mcp_server.edge.git_http import routes as git_http
 from mcp_server.repos import process, settings
@@ -34,12 +35,6 @@ CLEAN |= {
     for who in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
-
-
-@dataclass(frozen=True)
-class Who:
-    name: str
-    role: str
 
 
 @dataclass
@@ -117,7 +112,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         if scope["type"] == "http":
             token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
             if token:
-                scope["principal"] = Who(*token.split(":"))
+                scope["principal"] = Principal(*token.split(":"))
         await app(scope, receive, send)
 
     server = uvicorn.Server(
