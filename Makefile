@@ -16,15 +16,15 @@ setup:
 	@$(PYTHON) scripts/bootstrap.py
 
 images: setup
-	@.venv/bin/python -m harness.images $(IMAGES)
+	@.venv/bin/harness images $(IMAGES)
 
 demo: setup
-	@.venv/bin/python -m harness.images --quiet
+	@.venv/bin/harness images --quiet
 	@.venv/bin/harness demo $(DEMO_ARGS)
 
 test: setup
 	@$(PYTHON) scripts/bootstrap.py compose strace
-	@.venv/bin/python -m harness.images --quiet
+	@.venv/bin/harness images --quiet
 	@scripts/run-tests $(TEST_ARGS)
 
 # One script a line; each installs what it needs, pinned, and finds it there the next time.

@@ -30,7 +30,7 @@ from harness.commands import (
 from harness.commands.options import ConfigOption, StateOption
 from harness.failure import Exit, Interrupted, VerbFailed
 from harness.images.image_engine import ImageFailed
-from harness.images.image_source import BadRecipe
+from harness.images.recipes import BadRecipe
 from harness.run.place import Place
 
 SERVER_VARIABLE = "HARNESS_SERVER"

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from harness.connect.clients import Client
+from harness.images.stock import Order
 from mcp_server.config import AgentSpec
 
 HOME = PurePosixPath("/home/agent")  # a tmpfs in the sandbox; `files` of a launch are written below it
@@ -51,7 +53,7 @@ class ProjectFile:
 
 @dataclass(frozen=True)
 class Seat:
-    """Who works, in which of its sessions (1 = the first of this run), and the finished text that it is told."""
+    """Who works, in which of its sessions (1 = the first of this run), and the finished text of its prompt."""
 
     agent: str
     spec: AgentSpec
@@ -69,15 +71,55 @@ class Launch:
 
 
 class Adapter(Protocol):
-    def probe(self, spec: AgentSpec) -> str:
-        """The program that the image must have."""
+    """How one kind of agent is started, and what its output says."""
 
-    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]: ...
+    def probe(self, spec: AgentSpec) -> str:
+        """Return the program that the image must have."""
+
+    def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
+        """Return what the session needs of the project."""
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
-        """files: what was found of `wants`, by target."""
+        """Return how the session is started. `files`: what there was of `wants`, by target."""
 
-    def parse(self, line: str) -> AgentEvent | None: ...
+    def parse(self, line: str) -> AgentEvent | None:
+        """Return what one line of output tells; None if it tells nothing."""
 
     def ends_after(self, seat: Seat, files: Mapping[str, str]) -> bool:
-        """True if a session that ended well was this agent's last, whatever tasks are open."""
+        """Return True if a session that ended well was this agent's last, whatever tasks are open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What is particular to a vendor's program. It answers `--version`, has to list our tools soon after its
+    start, and asks a model by way of the gateway.
+    """
+
+    command: str
+    account: str  # of the gateway, where the table names none; it has the name of the API
+    api: str  # what the vendor calls the API that it speaks
+    any_model: bool = False  # it asks whatever model its account has, not only its vendor's
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentKind:
+    """All that the harness knows of one kind of agents. It stands as KIND in the module of that name in
+    kinds/, and nowhere else is a kind named.
+    """
+
+    name: str  # of its module, of a table in harness.toml, of `--agent`
+    title: str  # what people call it
+    image: str  # the folder below images/ that its sandboxes are made of, where the table names no image
+    adapter: Adapter
+    program: Program | None  # None: no vendor's program
+    client: Client | None = None  # how `harness connect` configures the same program
+    needs: str | None = None  # the key without which a table of this kind is refused
+    waits_itself: bool = False  # it waits for tasks inside its session, where waiting costs nothing
+
+    def image_order(self, image: str | None) -> Order:
+        """Return the order for the image that the agent's table names, or else for the kind's own."""
+        return Order(users=image) if image else Order(self.image)
+
+    def account_of(self, spec: AgentSpec) -> str | None:
+        """Return the gateway's account that the agent asks models through; None if nobody can tell."""
+        return spec.account or (self.program.account if self.program else None)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.agents.base import Seat
+from harness.agents.kinds import KINDS, NEEDS
 from harness.boxes.containers import BoxBroke, Engine
 from harness.images.image_engine import ImageEngine
-from harness.images.stock import SANDBOXES, Images, Order, agent_order, suite_order
+from harness.images.stock import SANDBOXES, Images, Order, suite_order
 from harness.run.plan import problem_line
 from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
@@ -94,7 +95,7 @@ def configuration(file: Path | None) -> tuple[Config | None, Finding]:
     """The configuration and every problem of it, those of the files that it names included."""
     if file is None or not file.is_file():
         return None, Finding("config", False, "no harness.toml here or above", "`harness init` writes one")
-    loaded = configs.load(file)
+    loaded = configs.load(file, NEEDS)
     problems = loaded if isinstance(loaded, list) else configs.check_files(loaded, file.name)
     if problems:
         return None, Finding("config", False, "\n".join(map(problem_line, problems)), f"mend {file}")
@@ -163,7 +164,7 @@ def _orders(config: Config | None) -> list[Order]:
     """Every image that a run of this configuration needs, once."""
     if config is None:
         return [Order(kind) for kind in SANDBOXES]
-    orders = [agent_order(spec.kind, spec.image) for spec in config.agents.values() if spec.count]
+    orders = [KINDS[spec.kind].image_order(spec.image) for spec in config.agents.values() if spec.count]
     for suite in config.suites.values():
         roles = ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
         orders += [suite_order(suite, role) for role in roles]
@@ -184,7 +185,7 @@ def _agents(
     """Whether each kind of agent could start: its program in its image, its files in the project."""
     checks = Preflight(engine, run=state.label, state=existing, root=config.root)
     for spec in config.agents.values():
-        order = agent_order(spec.kind, spec.image)
+        order = KINDS[spec.kind].image_order(spec.image)
         if spec.count and images.is_here(order):
             problem = checks.problem(Seat(f"{spec.name}-1", spec), images.deliver(order))
             yield Finding(

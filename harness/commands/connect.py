@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.agents.kinds import CLIENTS
 from harness.client import Json, ServerClient, ServerGone, ServerSaidNo
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.connect import clients, writing
-from harness.connect.clients import CLIENTS, Door, Setting
+from harness.connect.clients import Door, Setting
 from harness.failure import Exit, VerbFailed
 from harness.run.place import Place
 

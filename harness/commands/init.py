@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from harness.agents.kinds import PROGRAMS
 from harness.commands.inspect_repo import Inspection, TestCommand, as_name, inspect
 from harness.failure import Exit, VerbFailed
 from mcp_server.config import steering
@@ -82,11 +83,11 @@ branch = {_string(found.branch)}
 # built when it is first needed; `harness images claude` builds it now. Without any agent `harness up` serves the clients
 # that you connect: harness connect NAME --client claude
 
-# [agents.claude]         # likewise codex and gemini
+{_own_models()}
 # count = 2
 # model = "..."           # without it the program's own choice
 
-# [agents.qwen]           # likewise opencode: any OpenAI-compatible model
+{_any_models()}
 # account = "local"       # with [gateway.accounts.local] api = "openai", base_url = "http://..."
 # model = "..."
 
@@ -101,6 +102,18 @@ branch = {_string(found.branch)}
 # role = "worker"         # claims tasks and lands changes. "planner": splits the aim in its prompt into tasks.
 #                         # "reviewer": reads what landed, leaves notes and tasks. Neither of the two may claim or push.
 """
+
+
+def _own_models() -> str:
+    """Return the header of a table for a program with its vendor's models."""
+    first, *others = (name for name, kind in PROGRAMS.items() if kind.program and not kind.program.any_model)
+    return f"{f'# [agents.{first}]':<26}# likewise {' and '.join(others)}"
+
+
+def _any_models() -> str:
+    """Return the header of a table for a program that asks whatever model an account has."""
+    first, *others = (name for name, kind in PROGRAMS.items() if kind.program and kind.program.any_model)
+    return f"{f'# [agents.{first}]':<26}# likewise {' and '.join(others)}: any OpenAI-compatible model"
 
 
 def task_text(found: Inspection) -> str:

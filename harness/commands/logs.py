@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.agents import ADAPTERS
+from harness.agents.kinds import KINDS
 from harness.commands.options import ConfigOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run.place import Place
@@ -79,7 +79,7 @@ def _parser(where: Place, agent: str) -> Parse | None:
     kind = (
         spec.kind if spec is not None else agent.rpartition("-")[0]
     )  # an agent without a table is named after its kind
-    return ADAPTERS[kind].parse if kind in ADAPTERS else None
+    return KINDS[kind].adapter.parse if kind in KINDS else None
 
 
 def _print_from(file: Path, start: int, parse: Parse | None) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.agents.kinds import PROGRAMS
 from harness.boxes.containers import Engine
 from harness.commands.options import ConfigOption, StateOption, place
 from harness.failure import Exit, VerbFailed
@@ -28,15 +29,18 @@ from harness.show.table import headline, view
 DETACH_WAIT_S = 900.0  # the first start builds images
 DETACH_POLL_S = 0.2
 LOG_TAIL_LINES = 5
+AGENT_HELP = (
+    "How many agents of a kind; may be repeated. Without a table in harness.toml: "
+    + ", ".join(f"{name} ({kind.title})" for name, kind in PROGRAMS.items())
+    + "."
+)
 
 
 def up(
     context: typer.Context,
     config: ConfigOption = None,
     state: StateOption = None,
-    agent: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=N", help="How many agents of a kind; may be repeated.")
-    ] = None,
+    agent: Annotated[list[str] | None, typer.Option(metavar="KIND=N", help=AGENT_HELP)] = None,
     port: Annotated[
         int | None, typer.Option(help="The server's port; 0: any free one. Default: run.port.")
     ] = None,

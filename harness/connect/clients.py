@@ -1,10 +1,10 @@
-"""Owns how each known MCP client is told of our server; pure.
+"""Owns what an MCP client needs to know of our server, and how editors are configured; pure.
 
 Rule: every quirk is in the one function of its client, with the reason; all of them set long time-outs,
 because a push may wait for the oracle.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from harness.connect import merging
 
 SERVER_NAME = "harness"
 TOOL_TIMEOUT_S = 1800
-STARTUP_TIMEOUT_S = 30
 TOKEN_VARIABLE = "HARNESS_TOKEN"
 SERVERS = ("mcpServers",)
 
@@ -56,41 +55,7 @@ class Setting:
         return merge(before, (*self.tables, SERVER_NAME), self.entry)
 
 
-def claude(door: Door) -> Setting:
-    # With only `url` it takes the entry for stdio; without alwaysLoad the tools are hidden behind a search.
-    entry = {
-        "type": "http",
-        "url": door.mcp_url,
-        "headers": door.headers,
-        "timeout": TOOL_TIMEOUT_S * 1000,
-        "alwaysLoad": True,
-    }
-    return Setting(".mcp.json", SERVERS, entry, ("claude --mcp-config .mcp.json --strict-mcp-config",))
-
-
-def codex(door: Door) -> Setting:
-    # It ignores `headers`; required = true is the only way in which any client stops without its tools.
-    entry = {
-        "url": door.mcp_url,
-        "bearer_token_env_var": TOKEN_VARIABLE,
-        "required": True,
-        "startup_timeout_sec": STARTUP_TIMEOUT_S,
-        "tool_timeout_sec": TOOL_TIMEOUT_S,
-    }
-    return Setting(
-        "~/.codex/config.toml", ("mcp_servers",), entry, (f"export {TOKEN_VARIABLE}={door.token}", "codex")
-    )
-
-
-def gemini(door: Door) -> Setting:
-    # `httpUrl` means streamable HTTP, `url` the older SSE; without trust it asks before every call.
-    entry = {
-        "httpUrl": door.mcp_url,
-        "headers": door.headers,
-        "trust": True,
-        "timeout": TOOL_TIMEOUT_S * 1000,
-    }
-    return Setting(".gemini/settings.json", SERVERS, entry, ("gemini",))
+Client = Callable[[Door], Setting]
 
 
 def cursor(door: Door) -> Setting:
@@ -103,33 +68,13 @@ def vscode(door: Door) -> Setting:
     return Setting(".vscode/mcp.json", ("servers",), entry)
 
 
-def opencode(door: Door) -> Setting:
-    # Without oauth = false it starts an OAuth discovery; its default time limit is 60 s.
-    entry = {
-        "type": "remote",
-        "url": door.mcp_url,
-        "enabled": True,
-        "headers": door.headers,
-        "oauth": False,
-        "timeout": TOOL_TIMEOUT_S * 1000,
-    }
-    return Setting("opencode.json", ("mcp",), entry, ("opencode",))
-
-
 def generic(door: Door) -> Setting:
     entry = {"type": "http", "url": door.mcp_url, "headers": door.headers}
     return Setting(None, SERVERS, entry)
 
 
-CLIENTS: dict[str, Callable[[Door], Setting]] = {
-    "claude": claude,
-    "codex": codex,
-    "gemini": gemini,
-    "cursor": cursor,
-    "vscode": vscode,
-    "opencode": opencode,
-    "generic": generic,
-}
+# The clients that no sandbox starts; those that one does stand with their kind, in harness/agents/kinds.
+OTHERS: Mapping[str, Client] = {"cursor": cursor, "vscode": vscode, "generic": generic}
 
 
 def clone_command(door: Door, repo: str) -> str:

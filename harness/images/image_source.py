@@ -10,63 +10,17 @@ import re
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-# "localhost/": a name that no registry elsewhere can ever answer for.
-PREFIX = "localhost/harness/"
+from harness.images.recipes import COMMON, OURS, ROOT, BadRecipe, Recipe, read_recipes
+
 DEBIAN = "bookworm"
-ROOT = "rootfs"
 ROOT_SOURCES = ("images/rootfs",)
 HASH_DIGITS = 12
-COMMON = "images/common"
 HOST_CERTIFICATES = f"{COMMON}/ca/host.crt"
 NEVER_COPIED = re.compile(r"__pycache__|.*\.pyc|.*\.egg-info|.*~")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
-
-
-class BadRecipe(ValueError):
-    """An image or a package that cannot be: the message names it."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """An image: its directory below images/, the image below it, and what else of the tree its Dockerfile
-    copies.
-    """
-
-    directory: str
-    below: str
-    copies: tuple[str, ...] = ()
-
-    @property
-    def dockerfile(self) -> str:
-        return f"images/{self.directory}/Dockerfile"
-
-    @property
-    def copied(self) -> tuple[str, ...]:
-        return (f"images/{self.directory}", COMMON, *self.copies)
-
-
-_PYTHON = ("pyproject.toml", "constraints.txt")
-NPM_AGENTS = ("claude", "codex", "gemini", "opencode", "qwen")  # their programs are npm packages
-RECIPES: Mapping[str, Recipe] = {
-    "base": Recipe("base", ROOT),
-    "scripted": Recipe("scripted", "base", ("constraints.txt",)),
-    "node": Recipe("node", "base"),
-    **{kind: Recipe(kind, "node") for kind in NPM_AGENTS},
-    "oracle-candidate": Recipe("oracle-candidate", ROOT),
-    "oracle-reference": Recipe("oracle-reference", ROOT),
-    "oracle-command": Recipe("oracle-reference", ROOT),
-    "server": Recipe("server", ROOT, (*_PYTHON, "oracle", "mcp_server")),
-    "runner": Recipe("runner", "server", (*_PYTHON, "harness", "images")),
-}
-
-
-def recipe(kind: str) -> Recipe:
-    if kind not in RECIPES:
-        raise BadRecipe(f"there is no image {kind!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[kind]
 
 
 class ImageSource:
@@ -75,6 +29,17 @@ class ImageSource:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(__file__).resolve().parents[2]
         self._digests: dict[str, str] = {}
+
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """All images but the root, by name."""
+        return read_recipes(self.root)
+
+    def recipe(self, kind: str) -> Recipe:
+        """Return how the image is made; raise BadRecipe if there is no such image."""
+        if kind not in self.recipes:
+            raise BadRecipe(f"there is no image {kind!r}; there are {', '.join(self.recipes)}")
+        return self.recipes[kind]
 
     def name(self, kind: str, packages: Iterable[str] = ()) -> str:
         """The name that the image has or will have, with these Debian packages on top; raises BadRecipe."""
@@ -85,13 +50,13 @@ class ImageSource:
         digest = self._digest(kind)
         if wanted:
             digest = _hash([digest, *wanted])
-        return f"{PREFIX}{kind}:{digest[:HASH_DIGITS]}"
+        return f"{OURS}{kind}:{digest[:HASH_DIGITS]}"
 
     def declared(self, kind: str, args: Mapping[str, str]) -> dict[str, str]:
         """Those build arguments that the image's Dockerfile declares, and the proxies, which every build
         knows.
         """
-        text = (self.root / recipe(kind).dockerfile).read_text()
+        text = (self.root / self.recipe(kind).dockerfile).read_text()
         declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
         return {
             key: value for key, value in args.items() if key in declared or key.lower().endswith("_proxy")
@@ -103,7 +68,7 @@ class ImageSource:
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for path in self._files(recipe(kind).copied):
+            for path in self._files(self.recipe(kind).copied):
                 _add(
                     tar,
                     str(path.relative_to(self.root)),
@@ -121,8 +86,8 @@ class ImageSource:
         return self._digests[kind]
 
     def _made_of(self, kind: str) -> list[str]:
-        made = recipe(kind)
-        return [kind, self.name(made.below), *self._contents(made.copied)]
+        recipe = self.recipe(kind)
+        return [kind, self.name(recipe.below), *self._contents(recipe.copied)]
 
     def _contents(self, copied: Iterable[str]) -> Iterator[str]:
         for path in self._files(copied):

@@ -15,7 +15,8 @@ from filelock import FileLock
 from harness.boxes.containers import Engine
 from harness.images.build_host import BuildHost
 from harness.images.image_engine import ImageEngine, ImageFailed
-from harness.images.image_source import DEBIAN, PREFIX, RECIPES, ROOT, BadRecipe, ImageSource, recipe
+from harness.images.image_source import DEBIAN, ImageSource
+from harness.images.recipes import OURS, ROOT, BadRecipe
 from oracle.cases.spec import Suite
 
 PULLED_ROOT = f"debian:{DEBIAN}-slim"
@@ -36,11 +37,6 @@ class Order:
 
     def __str__(self) -> str:
         return self.users or " + ".join([self.kind, *self.packages])
-
-
-def agent_order(kind: str, image: str | None = None) -> Order:
-    """The image that the agent's table names, else its kind's own, else the base."""
-    return Order(users=image) if image else Order(kind if kind in RECIPES else "base")
 
 
 def suite_order(suite: Suite, role: str) -> Order:
@@ -80,9 +76,6 @@ class Images:
             self._make(kind, wanted)
         return name
 
-    def agent_image(self, kind: str, image: str | None = None) -> str:
-        return self.deliver(agent_order(kind, image))
-
     def image_for(self, suite: Suite, role: str) -> str:
         return self.deliver(suite_order(suite, role))
 
@@ -105,17 +98,17 @@ class Images:
 
     def publish(self, kind: str) -> str:
         """Makes the image, and names it `:latest` too, which is what compose.yaml knows it by."""
-        self._engine.tag(self.ensure(kind), f"{PREFIX}{kind}:latest")
-        return f"{PREFIX}{kind}:latest"
+        self._engine.tag(self.ensure(kind), f"{OURS}{kind}:latest")
+        return f"{OURS}{kind}:latest"
 
     def prune(self) -> list[str]:
         """Removes the names that no present source leads to; a suite's own set of packages is made again when
         needed.
         """
-        kept = {self._source.name(kind) for kind in (*RECIPES, ROOT)} | {
-            f"{PREFIX}{kind}:latest" for kind in HOSTED
+        kept = {self._source.name(kind) for kind in (*self._source.recipes, ROOT)} | {
+            f"{OURS}{kind}:latest" for kind in HOSTED
         }
-        return [name for name in self._engine.names(PREFIX) if name not in kept and self._engine.remove(name)]
+        return [name for name in self._engine.names(OURS) if name not in kept and self._engine.remove(name)]
 
     def _make(self, kind: str, packages: tuple[str, ...] = ()) -> str:
         """Builds it on top of what it needs; another process may have done so meanwhile."""
@@ -125,13 +118,15 @@ class Images:
         if kind == ROOT:
             self._make_root(name)
             return name
-        below = self._make(recipe(kind).below)
+        below = self._make(self._source.recipe(kind).below)
         self._say(f"image {' + '.join([kind, *packages])}: building")
         host = self._build_host()
         ours = {"ROOTFS": self._source.name(ROOT), "BASE": below, "PACKAGES": " ".join(sorted(set(packages)))}
         args = self._source.declared(kind, {**host.args, **ours})
         context = self._source.context(kind, host.certificates)
-        self._engine.build(context, name, dockerfile=recipe(kind).dockerfile, args=args, labels={LABEL: kind})
+        self._engine.build(
+            context, name, dockerfile=self._source.recipe(kind).dockerfile, args=args, labels={LABEL: kind}
+        )
         return name
 
     def _make_root(self, name: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
+from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, Found, Swept
 from harness.client import ServerClient, ServerGone
@@ -24,6 +25,7 @@ from harness.run.state import StateDirectory
 from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
 from harness.sessions.supervisor import AgentState, Hired, Supervisor
+from mcp_server.config import AgentSpec
 
 RUNNERS_STOP_S = 15.0
 STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
@@ -83,7 +85,7 @@ class Crew:
     def prepare_images(self) -> None:
         """Makes what is missing before anybody waits for it."""
         for _, spec in self._plan.agents():
-            self._images.agent_image(spec.kind, spec.image)
+            self._agent_image(spec)
         for suite in self._plan.config.suites.values():
             for role in (
                 ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
@@ -96,10 +98,7 @@ class Crew:
             self._runners.append(_thread(f"runner-{number}", runner.run, self._runners_stop))
 
     def start_agents(self) -> None:
-        hired = [
-            Hired(name, spec, self._images.agent_image(spec.kind, spec.image))
-            for name, spec in self._plan.agents()
-        ]
+        hired = [Hired(name, spec, self._agent_image(spec)) for name, spec in self._plan.agents()]
         self._supervisor = Supervisor(self._site(), hired)
         self.tell()
         self._supervisor.start()
@@ -134,6 +133,9 @@ class Crew:
         """Every session ends, its work saved; what does not end in time is removed as it is."""
         if self._supervisor is not None and not self._supervisor.stop():
             self._say("some agents did not end in time; their boxes were removed as they were")
+
+    def _agent_image(self, spec: AgentSpec) -> str:
+        return self._images.deliver(KINDS[spec.kind].image_order(spec.image))
 
     def _site(self) -> Site:
         config = self._plan.config

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.agents.kinds import NEEDS, PROGRAMS
 from harness.failure import Exit, VerbFailed
 from harness.run.state import StateDirectory
 from mcp_server import config as configs
 from mcp_server.config import AgentSpec, Config, ConfigProblem
 
-ADDABLE_KINDS = ("claude", "codex", "gemini", "opencode", "qwen")  # need no table: their kind says everything
 COUNT_MAX = 64
 S_PER_MINUTE = 60.0
 
@@ -62,7 +62,7 @@ def load_config(file: Path) -> Config:
     """The configuration, or BadConfig with every problem."""
     if not file.is_file():
         raise VerbFailed(f"{file} does not exist; `harness init` writes one", Exit.USAGE)
-    found = configs.load(file)
+    found = configs.load(file, NEEDS)
     if isinstance(found, Config):
         return found
     raise BadConfig([problem_line(problem) for problem in found])
@@ -79,7 +79,7 @@ def with_counts(config: Config, wishes: Iterable[str]) -> Config:
     for wish in wishes:
         name, count = _parsed(wish)
         named = [name] if name in agents else [table for table, spec in agents.items() if spec.kind == name]
-        if not named and name in ADDABLE_KINDS:
+        if not named and name in PROGRAMS:
             agents[name] = AgentSpec(name=name, kind=name, count=count)
         elif not named:
             raise VerbFailed(_unknown(name, agents), Exit.USAGE)
@@ -104,6 +104,6 @@ def _parsed(wish: str) -> tuple[str, int]:
 
 
 def _unknown(name: str, agents: dict[str, AgentSpec]) -> str:
-    near = difflib.get_close_matches(name, [*agents, *ADDABLE_KINDS], 1)
+    near = difflib.get_close_matches(name, [*agents, *PROGRAMS], 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(agents) or 'none'}"
     return f"--agent {name}: no such agent in the configuration; {hint}"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.agents import adapter
 from harness.agents.base import AgentEvent, Mark, Seat
+from harness.agents.kinds import KINDS
 from harness.boxes.containers import BoxBroke
 from harness.client import ServerGone, ServerSaidNo
 from harness.sessions import duty, outcome, preflight, project_files, prompt
@@ -84,6 +84,7 @@ class AgentLoop:
             on_event,
         )
         self._board, self._others = board, others
+        self._kind = KINDS[hired.spec.kind]
         self._history: list[SessionEnd] = []
         self._last: RunView | None = None
         self._current: SessionRun | None = None
@@ -144,9 +145,9 @@ class AgentLoop:
         if board is None:
             return Go(), None  # the server is away: the session waits for it, and tells
         step = duty.following(
-            self.role, board, self._last, self._others(), waits_itself=self._hired.spec.kind == "scripted"
+            self.role, board, self._last, self._others(), waits_itself=self._kind.waits_itself
         )
-        closed = board.closed.get(self._hired.spec.pays or "")
+        closed = board.closed.get(self._kind.account_of(self._hired.spec) or "")
         if isinstance(step, Go) and closed is not None:
             return Later(lines.waiting_for_quota(*closed)), board
         return step, board
@@ -156,7 +157,7 @@ class AgentLoop:
         seat = self._seat()
         self._now(Doing.STARTING)
         try:
-            files = project_files.gather(self._site.root, adapter(seat.spec.kind).wants(seat))
+            files = project_files.gather(self._site.root, self._kind.adapter.wants(seat))
             ended = self._session(replace(seat, prompt=self._prompt()), files)
         except (ServerGone, ServerSaidNo, project_files.BadFiles) as error:
             ended, files = SessionEnd(SessionOutcome.CRASHED, f"no session: {error}"), {}
@@ -164,7 +165,7 @@ class AgentLoop:
         self.state = replace(self.state, last=outcome.name(ended))
         if ended.outcome in WELL:
             self._last = board
-            if adapter(seat.spec.kind).ends_after(seat, files):
+            if self._kind.adapter.ends_after(seat, files):
                 return Enough(f"its work is done ({outcome.name(ended)})", gave_up=False)
         match outcome.after(self._history, now_ms=_now_ms(), waits_s=self._site.waits_s):
             case Enough() as enough:

@@ -5,13 +5,12 @@ import shutil
 import threading
 from pathlib import Path
 
-from harness.agents import ADAPTERS
 from harness.agents.base import Seat
+from harness.agents.kinds import KINDS, PROGRAMS
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.sessions.project_files import missing_files
 from mcp_server.config import AgentSpec
-from mcp_server.config.spec import VENDOR_OF_KIND
 
 DISK_FREE_MIN_MB = 1024
 NOT_FOUND = 127
@@ -31,9 +30,7 @@ class Preflight:
 
     def problem(self, seat: Seat, image: str) -> str | None:
         """Why the seat cannot be taken, or None. Raises BoxBroke if the engine does not answer."""
-        if seat.spec.kind not in ADAPTERS:
-            return f"agents of kind {seat.spec.kind} cannot be started yet; there are: {', '.join(sorted(ADAPTERS))}"
-        adapter = ADAPTERS[seat.spec.kind]
+        adapter = KINDS[seat.spec.kind].adapter
         return (
             host_problem(self._state)
             or missing_files(self._root, adapter.wants(seat))
@@ -64,7 +61,7 @@ def trial(program: str, spec: AgentSpec) -> tuple[str, ...]:
     """Of a vendor's CLI that it runs, and not only that it is there: an install without its scripts leaves
     one that does not.
     """
-    run = ' && "$0" --version' if spec.kind in VENDOR_OF_KIND else ""
+    run = ' && "$0" --version' if spec.kind in PROGRAMS else ""
     return ("/bin/sh", "-c", f'{{ command -v "$0" >/dev/null || exit {NOT_FOUND}; }}{run}', program)
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from harness.agents import adapter
 from harness.agents.base import AgentEvent, Launch, Mark, Seat
+from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, BoxBroke
 from harness.boxes.sandbox import SandboxSession
@@ -34,7 +34,7 @@ class SessionRun:
     ) -> None:  # fmt: skip
         self._site, self._seat, self._image, self._stop = site, seat, image, stop
         self._on_session, self._on_event = on_session, on_event
-        self._adapter = adapter(seat.spec.kind)
+        self._adapter = KINDS[seat.spec.kind].adapter
         self._box: Box | None = None
 
     def kill(self) -> None:

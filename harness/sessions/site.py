@@ -5,13 +5,14 @@ limits they have.
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.agents.kinds import PROGRAMS
 from harness.boxes.containers import Engine
 from harness.client import SessionServer
 from harness.sessions.limits import SessionLimits
 from harness.sessions.outcome import WAITS_S
 from harness.sessions.watching import DISK_EVERY_S, LOOK_EVERY_S
 from mcp_server.config import AgentSpec
-from mcp_server.config.spec import VENDOR_OF_KIND, RunSettings
+from mcp_server.config.spec import RunSettings
 
 S_PER_MINUTE = 60.0
 
@@ -38,9 +39,6 @@ def limits_of(settings: RunSettings, spec: AgentSpec) -> SessionLimits:
     says otherwise: another command may use them when, and if, it likes."""
     session = settings.session_minutes if spec.session_minutes is None else spec.session_minutes
     idle = settings.idle_minutes if spec.idle_minutes is None else spec.idle_minutes
-    tools_s = (
-        settings.tools_seconds
-        if spec.tools_seconds is None and spec.kind in VENDOR_OF_KIND
-        else spec.tools_seconds
-    )
+    must_list_tools = spec.tools_seconds is None and spec.kind in PROGRAMS
+    tools_s = settings.tools_seconds if must_list_tools else spec.tools_seconds
     return SessionLimits(session * S_PER_MINUTE, idle * S_PER_MINUTE, tools_s)

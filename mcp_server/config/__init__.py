@@ -4,7 +4,6 @@ suggestion.
 
 from mcp_server.config.load import check_files, load, parse
 from mcp_server.config.spec import (
-    AGENT_KINDS,
     AccountSpec,
     AgentSpec,
     Budget,
@@ -19,7 +18,6 @@ from mcp_server.config.spec import (
 )
 
 __all__ = [
-    "AGENT_KINDS",
     "AccountSpec",
     "AgentSpec",
     "Budget",

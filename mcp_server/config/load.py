@@ -10,7 +10,7 @@ from pathlib import Path
 from mcp_server.config import prompts
 from mcp_server.config.positions import scan
 from mcp_server.config.reading import Source
-from mcp_server.config.sections import read_sections
+from mcp_server.config.sections import AgentKinds, read_sections
 from mcp_server.config.spec import Config, ConfigProblem, RunSettings
 from mcp_server.config.tasks import read_tasks, toml_problem
 from mcp_server.core import paths
@@ -20,15 +20,23 @@ FILE_NAME = "harness.toml"
 
 
 def parse(
-    text: str, task_files: Mapping[str, str], *, file: str = FILE_NAME, root: Path = Path()
+    text: str,
+    task_files: Mapping[str, str],
+    *,
+    file: str = FILE_NAME,
+    root: Path = Path(),
+    kinds: AgentKinds | None = None,
 ) -> Config | list[ConfigProblem]:
-    """`task_files`: name -> text. The problems come in the order of files and lines."""
+    """Return the configuration, or its problems in the order of files and lines.
+
+    `task_files`: name -> text. `kinds`: as in `load`.
+    """
     problems: list[ConfigProblem] = []
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return [toml_problem(file, text, error)]
-    sections = read_sections(Source(file, scan(text), problems), document)
+    sections = read_sections(Source(file, scan(text), problems), document, kinds)
     tasks = read_tasks(task_files, sections, problems)
     if problems or sections.run is None:
         return sorted(problems, key=lambda problem: (problem.file != file, problem.file, problem.line))
@@ -45,9 +53,11 @@ def parse(
     )
 
 
-def load(path: Path) -> Config | list[ConfigProblem]:
-    """The configuration at `path`; task files are looked for from its directory. Raises nothing for a bad
-    file.
+def load(path: Path, kinds: AgentKinds | None = None) -> Config | list[ConfigProblem]:
+    """Return the configuration at `path`, or its problems; task files are looked for from its directory.
+
+    `kinds` are those that whoever asks can start. Without them any name is taken for a kind: the server
+    starts no agent, so the names are not its to judge.
     """
     text = _text(path, path.name)
     if isinstance(text, ConfigProblem):
@@ -62,7 +72,7 @@ def load(path: Path) -> Config | list[ConfigProblem]:
             unreadable.append(task)
         else:
             task_files[name] = task
-    parsed = parse(text, task_files, file=path.name, root=root)
+    parsed = parse(text, task_files, file=path.name, root=root, kinds=kinds)
     if unreadable:
         return (parsed if isinstance(parsed, list) else []) + unreadable
     return parsed

@@ -14,7 +14,7 @@ from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import APIS, read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
-from mcp_server.config.spec import AGENT_KINDS, AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
+from mcp_server.config.spec import AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
 from mcp_server.core import paths
 from mcp_server.core.role import Role
 from oracle.cases.spec import Suite
@@ -49,7 +49,8 @@ NEEDED_SECTIONS = {
         'add [oracle.NAME] with kind = "command" and command = "...": nothing lands without a verdict',
     ),
 }
-NEEDED_BY_KIND = {"scripted": "playbook", "command": "command"}
+# The kinds of agents that there are, each with the key that its table needs.
+AgentKinds = Mapping[str, str | None]
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Sections:
     declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
+def read_sections(source: Source, document: Mapping[str, Any], kinds: AgentKinds | None = None) -> Sections:
     for key in document:
         if key not in (*SECTIONS, *SINGLE):
             source.problem((key,), f"unknown section {key}", did_you_mean(key, (*SECTIONS, *SINGLE)))
@@ -86,7 +87,7 @@ def read_sections(source: Source, document: Mapping[str, Any]) -> Sections:
         _keep(found.suites, name, _suite(source, name, table, found.declared["repos"]))
     for name, table in named["agents"].items():
         _check_name(source, ("agents", name), name)
-        _keep(found.agents, name, _agent(source, name, table))
+        _keep(found.agents, name, _agent(source, name, table, kinds))
         if name in found.agents and (account := found.agents[name].account) is not None:
             check_known(
                 source, ("agents", name, "account"), account, _accounts(document), "account of the gateway"
@@ -198,9 +199,10 @@ def _check_canary(source: Source, keys: Keys, suite: Suite) -> None:
         )
 
 
-def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | None:
+def _agent(source: Source, name: str, table: Mapping[str, Any], kinds: AgentKinds | None) -> AgentSpec | None:
     keys = ("agents", name)
-    by_name = {"kind": name} if name in AGENT_KINDS and "kind" not in table else {}
+    is_kind = kinds is None or name in kinds
+    by_name = {"kind": name} if is_kind and "kind" not in table else {}
     budgets = {
         "budget": read_budget(source, (*keys, "budget"), table),
         "session_budget": read_budget(source, (*keys, "session_budget"), table),
@@ -209,13 +211,8 @@ def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | N
     agent = read(AgentSpec, source, keys, {**by_name, **plain}, name=name, **budgets)
     if agent is None:
         return None
-    if agent.kind not in AGENT_KINDS:
-        message = f"{dotted(keys)}.kind is {agent.kind!r}"
-        source.problem((*keys, "kind"), message, did_you_mean(agent.kind, AGENT_KINDS))
-    needed = NEEDED_BY_KIND.get(agent.kind)
-    if needed and not getattr(agent, needed):
-        message = f"{dotted(keys)}: an agent of kind {agent.kind!r} needs a {needed}"
-        source.problem(keys, message, f'add {needed} = "..."')
+    if kinds is not None:
+        _check_kind(source, keys, agent, kinds)
     if not 0 <= agent.count <= AGENTS_MAX:
         source.problem((*keys, "count"), f"{dotted(keys)}.count is {agent.count}", f"use 0 to {AGENTS_MAX}")
     _check_above_zero(source, keys, agent)
@@ -225,6 +222,16 @@ def _agent(source: Source, name: str, table: Mapping[str, Any]) -> AgentSpec | N
         )
     prompts.check(source, keys, agent)
     return agent
+
+
+def _check_kind(source: Source, keys: Keys, agent: AgentSpec, kinds: AgentKinds) -> None:
+    if agent.kind not in kinds:
+        message = f"{dotted(keys)}.kind is {agent.kind!r}"
+        source.problem((*keys, "kind"), message, did_you_mean(agent.kind, kinds))
+    key = kinds.get(agent.kind)
+    if key and not getattr(agent, key):
+        message = f"{dotted(keys)}: an agent of kind {agent.kind!r} needs a {key}"
+        source.problem(keys, message, f'add {key} = "..."')
 
 
 def _with_only_repo(table: Mapping[str, Any], repos: tuple[str, ...]) -> Mapping[str, Any]:

@@ -12,14 +12,6 @@ from mcp_server.core.role import Role
 from oracle.cases.spec import Suite
 
 RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
-VENDOR_OF_KIND = {
-    "claude": "anthropic",
-    "codex": "openai",
-    "gemini": "gemini",
-    "opencode": "openai",
-    "qwen": "openai",
-}
-AGENT_KINDS = ("scripted", "command", *VENDOR_OF_KIND)
 
 
 @dataclass(frozen=True)
@@ -164,11 +156,6 @@ class AgentSpec:
     def agents(self) -> tuple[str, ...]:
         """The names of the agents of this table: claude-1, claude-2, ..."""
         return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))
-
-    @property
-    def pays(self) -> str | None:
-        """The gateway's account that its models are asked through; None if nobody can tell."""
-        return self.account or VENDOR_OF_KIND.get(self.kind)
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,14 @@ scripts that do so.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.agents.kinds import PROGRAMS
 from tests.fake_models import FOR_EVER, Call, Fault, Script, Step
 from tests.server import toy
 
 LETTERS = "abcdefghijkl"
 LATE_S = 3600.0
-KINDS = ("claude", "codex", "gemini", "opencode", "qwen")
-MODELS = {
-    "claude": "claude-fake",
-    "codex": "fake-model",
-    "gemini": "gemini-fake",
-    "opencode": "fake-model",
-    "qwen": "fake-model",
-}
+KINDS = tuple(PROGRAMS)
+MODELS = {"anthropic": "claude-fake", "openai": "fake-model", "gemini": "gemini-fake"}  # by account
 ACCOUNTS = {"anthropic": "", "openai": "/v1", "gemini": ""}
 HEAD = """
 [run]
@@ -83,7 +78,9 @@ def config(
 
 
 def agent(kind: str, *, name: str | None = None, count: int = 1, more: str = "") -> str:
-    return AGENT.format(name=name or kind, kind=kind, count=count, model=MODELS[kind], more=more)
+    return AGENT.format(
+        name=name or kind, kind=kind, count=count, model=MODELS[PROGRAMS[kind].program.account], more=more
+    )
 
 
 def files(toml: str, tasks_of: Iterable[str]) -> dict[str, str]:

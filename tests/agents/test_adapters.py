@@ -7,31 +7,27 @@ import tomllib
 
 import pytest
 
-from harness.agents import ADAPTERS, said
+from harness.agents import last_words
 from harness.agents.base import TOKEN, AgentEvent, Launch, Mark, Seat
+from harness.agents.kinds import KINDS, PROGRAMS
 from mcp_server.config import AgentSpec
-from mcp_server.config.spec import AGENT_KINDS, VENDOR_OF_KIND
 
 HERE = "http://127.0.0.1:8765"
 
 
 def launched(kind: str, **spec: object) -> Launch:
-    return ADAPTERS[kind].launch(Seat("ada-1", AgentSpec("ada", kind, **spec), prompt="- Do it."), {})  # type: ignore[arg-type]
+    return KINDS[kind].adapter.launch(Seat("ada-1", AgentSpec("ada", kind, **spec), prompt="- Do it."), {})  # type: ignore[arg-type]
 
 
 def parsed(kind: str, told: object) -> AgentEvent | None:
-    return ADAPTERS[kind].parse(told if isinstance(told, str) else json.dumps(told))
+    return KINDS[kind].adapter.parse(told if isinstance(told, str) else json.dumps(told))
 
 
-def test_every_kind_that_a_configuration_may_name_can_be_started() -> None:
-    assert set(ADAPTERS) == set(AGENT_KINDS)
-
-
-@pytest.mark.parametrize("kind", VENDOR_OF_KIND)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_a_vendors_program_is_told_its_prompt_and_sent_to_the_gateway_and_our_tools(kind: str) -> None:
     launch = launched(kind, model="m-1", account="other", env={"EXTRA": "1"})
     everything = "\n".join([*launch.argv, *launch.env.values(), *launch.files.values()])
-    assert launch.argv[0] == ADAPTERS[kind].probe(AgentSpec("ada", kind)) == kind
+    assert launch.argv[0] == KINDS[kind].adapter.probe(AgentSpec("ada", kind)) == KINDS[kind].program.command
     assert launch.argv[-1] in ("- Do it.", "--prompt=- Do it."), (
         "a prompt that begins with a dash would be taken for an option"
     )
@@ -41,7 +37,7 @@ def test_a_vendors_program_is_told_its_prompt_and_sent_to_the_gateway_and_our_to
     assert launch.env["EXTRA"] == "1"
 
 
-@pytest.mark.parametrize("kind", VENDOR_OF_KIND)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_the_token_is_only_named_never_written(kind: str) -> None:
     launch = launched(kind)
     names = [name for name, value in launch.env.items() if value == TOKEN]
@@ -50,9 +46,10 @@ def test_the_token_is_only_named_never_written(kind: str) -> None:
     assert not any("key" in name.lower() and value not in (TOKEN,) for name, value in launch.env.items())
 
 
-@pytest.mark.parametrize(("kind", "vendor"), VENDOR_OF_KIND.items())
-def test_a_table_without_an_account_asks_its_vendors(kind: str, vendor: str) -> None:
-    launch = launched(kind)
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_table_without_an_account_asks_its_vendors(kind: str) -> None:
+    launch, vendor = launched(kind), KINDS[kind].program.account
+    assert KINDS[kind].account_of(AgentSpec("ada", kind)) == vendor
     assert f"{HERE}/llm/{vendor}" in "\n".join([*launch.env.values(), *launch.files.values()])
 
 
@@ -120,7 +117,7 @@ def test_a_line_becomes_an_event(kind: str, line: dict, mark: Mark, text: str) -
     assert text in event.text
 
 
-@pytest.mark.parametrize("kind", VENDOR_OF_KIND)
+@pytest.mark.parametrize("kind", PROGRAMS)
 @pytest.mark.parametrize(
     "line",
     [
@@ -160,7 +157,7 @@ def test_no_line_breaks_a_parser_or_decides_by_a_try_that_failed(kind: str, line
     ],
 )
 def test_a_quotas_end_is_read_from_its_words(text: str, wait_s: float | None, until_ms: int | None) -> None:
-    event = said.trouble(text)
+    event = last_words.trouble(text)
     assert event.mark is Mark.QUOTA
     assert (event.wait_s, event.wait_until_ms) == (pytest.approx(wait_s) if wait_s else None, until_ms)
 
@@ -176,4 +173,4 @@ def test_a_quotas_end_is_read_from_its_words(text: str, wait_s: float | None, un
     ],
 )
 def test_trouble_that_is_no_quota_is_not_waited_out(text: str, mark: Mark) -> None:
-    assert said.trouble(text).mark is mark
+    assert last_words.trouble(text).mark is mark

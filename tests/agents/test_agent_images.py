@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from harness.agents.kinds import PROGRAMS
 from harness.boxes.containers import Engine
-from harness.images.image_source import NPM_AGENTS
 from harness.images.stock import Images
 
 from .place import ROOT
@@ -36,7 +36,7 @@ def lock(kind: str, name: str = "package-lock.json") -> dict:
     return json.loads((ROOT / "images" / kind / name).read_text())
 
 
-@pytest.mark.parametrize("kind", NPM_AGENTS)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_the_program_is_the_pinned_one_runs_as_nobody_and_can_become_nobody_else(
     kind: str, engine: Engine
 ) -> None:
@@ -48,7 +48,7 @@ def test_the_program_is_the_pinned_one_runs_as_nobody_and_can_become_nobody_else
     assert len(rest) == 1, rest
 
 
-@pytest.mark.parametrize("kind", ["node", *NPM_AGENTS])
+@pytest.mark.parametrize("kind", ["node", *PROGRAMS])
 def test_every_package_of_a_lock_has_its_hash_and_names_no_registry(kind: str) -> None:
     packages = {name: entry for name, entry in lock(kind)["packages"].items() if name}
     assert packages

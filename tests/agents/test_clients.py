@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.agents.kinds import PROGRAMS
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 
@@ -18,7 +19,13 @@ pytestmark = [pytest.mark.agents, pytest.mark.timeout(1200)]
 
 TOKEN = re.compile(r"\bhs_[A-Za-z0-9_-]{20}")
 LETTER = dict(zip(KINDS, LETTERS, strict=False))
-APIS = {"claude": "anthropic", "codex": "responses", "gemini": "gemini", "opencode": "chat", "qwen": "chat"}
+# what the scripted model calls the APIs
+APIS = {
+    "Anthropic Messages": "anthropic",
+    "OpenAI Responses": "responses",
+    "OpenAI Chat": "chat",
+    "Gemini": "gemini",
+}
 LOOKS_UP_NPM = (
     "opencode"  # with every switch that is known; in a sandbox the answer is that there is no such host
 )
@@ -67,7 +74,7 @@ def test_it_asks_its_own_model_by_way_of_the_gateway_and_nobody_else(kind: str, 
         kind == LOOKS_UP_NPM and {host.partition(".")[0] for host in hosts} == {"registry"}
     ), hosts
     turns = [turn for turn in ran.models.turns if turn.asked and f"You are {kind}-1," in turn.asked.text]
-    assert {turn.api for turn in turns} == {APIS[kind]}
+    assert {turn.api for turn in turns} == {APIS[PROGRAMS[kind].program.api]}
     counted = [event for event in ran.events("model_request") if event["agent"] == f"{kind}-1"]
     assert len(counted) >= len(turns) == 8
     assert {event["data"]["status"] for event in counted} - {None} == {200}, (

@@ -5,8 +5,9 @@ import tomllib
 
 import pytest
 
+from harness.agents.kinds import CLIENTS
 from harness.connect import clients
-from harness.connect.clients import CLIENTS, Door
+from harness.connect.clients import Door
 
 DOOR = Door("alice", "http://127.0.0.1:8765", "hs_secret")
 BEARER = {"Authorization": "Bearer hs_secret"}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.agents.kinds import CLIENTS
 from harness.connect import merging, writing
-from harness.connect.clients import CLIENTS, Door
+from harness.connect.clients import Door
 from harness.failure import VerbFailed
 
 DOOR = Door("alice", "http://127.0.0.1:8765", "hs_secret")

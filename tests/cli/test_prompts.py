@@ -129,7 +129,6 @@ def test_an_agents_table_is_found_by_its_name_however_many_there_are() -> None:
         None,
         None,
     ]
-    assert [config.agents[name].pays for name in ("a", "a-1")] == ["anthropic", "openai"]
 
 
 def test_the_prompts_are_installed_with_the_package(tmp_path: Path) -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from harness.agents.kinds import KINDS, PROGRAMS
 from harness.boxes.containers import Box, Engine
 from harness.images.build_host import BuildHost
 from harness.images.image_engine import ImageFailed
-from harness.images.image_source import NPM_AGENTS, RECIPES, ROOT, ImageSource
-from harness.images.stock import SANDBOXES, Images, agent_order, suite_order
+from harness.images.image_source import ImageSource
+from harness.images.recipes import ROOT
+from harness.images.stock import SANDBOXES, Images, suite_order
 from oracle.cases.spec import Suite
 
 pytestmark = pytest.mark.containers
 
 TREE = Path(__file__).parents[2]
+IMAGES = tuple(ImageSource(TREE).recipes)
 FOUND_S_MAX = 1.0
 EXEC_S = 30
 SUITE = Suite(
@@ -54,7 +57,7 @@ def tree(tmp_path: Path) -> Path:
 
 def names(tree: Path) -> dict[str, str]:
     source = ImageSource(tree)
-    return {kind: source.name(kind) for kind in (ROOT, *RECIPES)}
+    return {kind: source.name(kind) for kind in (ROOT, *source.recipes)}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -67,13 +70,13 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "affected"),
     [
-        ("images/base/entry.py", {"base", "scripted", "node", *NPM_AGENTS, "runner"}),
-        ("images/node/install", {"node", *NPM_AGENTS, "runner"}),
+        ("images/base/entry.py", {"base", "scripted", "node", *PROGRAMS, "runner"}),
+        ("images/node/install", {"node", *PROGRAMS, "runner"}),
         ("images/claude/package-lock.json", {"claude", "runner"}),
         ("images/scripted/Dockerfile", {"scripted", "runner"}),
         ("images/oracle-reference/Dockerfile", {"oracle-reference", "oracle-command", "runner"}),
-        ("images/rootfs/build", {ROOT, *RECIPES}),
-        ("images/common/install-packages", set(RECIPES)),
+        ("images/rootfs/build", {ROOT, *IMAGES}),
+        ("images/common/install-packages", set(IMAGES)),
         ("mcp_server/__init__.py", {"server", "runner"}),
         ("harness/__init__.py", {"runner"}),
         ("constraints.txt", {"scripted", "server", "runner"}),
@@ -120,12 +123,12 @@ def test_who_needs_which_image():
     assert str(suite_order(SUITE, "reference")) == "oracle-reference + sqlite3"
     assert str(suite_order(command, "candidate")) == "oracle-command + make"
     assert str(suite_order(dataclasses.replace(command, image="mine:1"), "candidate")) == "mine:1"
-    assert [str(agent_order(kind)) for kind in ("scripted", "command", "claude")] == [
+    assert [str(KINDS[kind].image_order(None)) for kind in ("scripted", "command", "claude")] == [
         "scripted",
         "base",
         "claude",
     ]
-    assert str(agent_order("scripted", "mine:1")) == "mine:1"
+    assert str(KINDS["scripted"].image_order("mine:1")) == "mine:1"
 
 
 # -- builds --
@@ -143,7 +146,7 @@ def test_images_that_are_there_are_found_at_once_and_in_silence(engine: Engine):
 
 def test_a_build_that_fails_tells_its_last_lines_and_leaves_no_name(engine: Engine, tree: Path):
     (tree / "images/oracle-reference/Dockerfile").write_text(
-        "ARG BASE\nFROM ${BASE}\nRUN echo what went wrong; exit 7\n"
+        "ARG BASE=debian:bookworm-slim\nFROM ${BASE}\nRUN echo what went wrong; exit 7\n"
     )
     images = Images(engine, source=ImageSource(tree))
     with pytest.raises(ImageFailed, match=r"(?s)what went wrong.*non-zero code: 7"):
@@ -158,7 +161,7 @@ def test_a_build_is_given_the_hosts_certificates_and_declared_settings(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle.pem"))
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.invalid/simple")
     (tree / "images/oracle-reference/Dockerfile").write_text(
-        "ARG BASE\nFROM ${BASE}\nARG PIP_INDEX_URL\nCOPY images/common/ca/ /ca/\nRUN cat /ca/host.crt; echo $PIP_INDEX_URL; exit 1\n"
+        "ARG BASE=debian:bookworm-slim\nFROM ${BASE}\nARG PIP_INDEX_URL\nCOPY images/common/ca/ /ca/\nRUN cat /ca/host.crt; echo $PIP_INDEX_URL; exit 1\n"
     )
     with pytest.raises(ImageFailed, match=r"(?s)the host's own certificate.*index\.invalid"):
         Images(engine, source=ImageSource(tree)).ensure("oracle-reference")

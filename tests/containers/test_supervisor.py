@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.agents import ADAPTERS
 from harness.agents.base import AgentEvent, Mark, ProjectFile, Seat
+from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import RUN, sweep_run
@@ -27,7 +27,7 @@ from .mini import MiniServer, git
 
 
 def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None:
-    scripted = ADAPTERS["scripted"]
+    scripted = KINDS["scripted"].adapter
     spec = AgentSpec("builder", "scripted", playbook="books/{agent}.toml", materials="mat/{agent}")
     first, second = (Seat("builder-2", spec, number) for number in (1, 2))
     assert scripted.wants(first) == (
@@ -42,7 +42,7 @@ def test_a_scripted_agent_plays_its_again_book_after_its_first_session() -> None
 
 
 def test_the_players_lines_become_events() -> None:
-    parse = ADAPTERS["scripted"].parse
+    parse = KINDS["scripted"].adapter.parse
     assert parse('{"t":1,"step":2,"verb":"call","status":"leased","detail":"claim_task"}') == AgentEvent(
         Mark.TOOL, "call leased claim_task"
     )
@@ -55,7 +55,7 @@ def test_the_players_lines_become_events() -> None:
 
 
 def test_a_command_is_a_shells_line_or_a_list() -> None:
-    command = ADAPTERS["command"]
+    command = KINDS["command"].adapter
     line, words = (
         AgentSpec("c", "command", command="a | b"),
         AgentSpec("c", "command", command=["a", "b"], env={"X": "1"}),
@@ -292,14 +292,13 @@ def test_preflight_stops_an_agent_before_its_first_session(
 
     supervisor = hire(hired=[
         hired("image", "localhost/no/such:1", command="true"), hired("program", command=["claude", "-p"]),
-        hired("kind", kind="nobody"), hired("book", kind="scripted", playbook="none/{agent}.toml"),
+        hired("book", kind="scripted", playbook="none/{agent}.toml"),
     ])  # fmt: skip
     supervisor.start()
     assert supervisor.join(BOUND_S)
     reasons = {state.agent: state.reason for state in supervisor.states()}
     assert "does not exist" in reasons["image"]
     assert reasons["program"] == f"preflight: claude: not found in the image {base_image}"
-    assert "kind nobody cannot be started yet" in reasons["kind"]
     assert reasons["book"].endswith("none/book.toml does not exist")
     assert mini.sessions == {}
 

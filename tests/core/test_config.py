@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.agents.kinds import NEEDS
 from mcp_server import config as configs
 from mcp_server.config import Config, ConfigProblem
 from mcp_server.config.positions import scan
@@ -50,7 +51,7 @@ def task(text: str) -> dict[str, str]:
 
 
 def problems(text=GOOD, tasks=None) -> list[ConfigProblem]:
-    found = configs.parse(text, tasks or {})
+    found = configs.parse(text, tasks or {}, kinds=NEEDS)
     assert isinstance(found, list), "it was taken for good"
     return found
 
@@ -140,6 +141,13 @@ def test_a_mistake_is_told_with_its_line_and_what_to_write(old, new, needle, mes
     assert suggestion in found[0].suggestion
 
 
+def test_without_the_kinds_that_can_be_started_any_name_is_one():
+    """The server reads the file so: it starts no agent, and the harness judged the names before."""
+    config = configs.parse(changed('kind = "scripted"', 'kind = "later"'), {})
+    assert isinstance(config, Config), config
+    assert [spec.kind for spec in config.agents.values()] == ["claude", "later"]
+
+
 def test_an_account_is_a_vendors_or_one_of_the_gateways():
     for account in ("openai", "local"):
         config = configs.parse(
@@ -147,7 +155,7 @@ def test_an_account_is_a_vendors_or_one_of_the_gateways():
             {},
         )
         assert isinstance(config, configs.Config), config
-        assert config.agents["claude"].pays == account
+        assert config.agents["claude"].account == account
 
 
 def test_an_empty_file_lacks_everything():

@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from harness.agents import adapter
 from harness.agents.base import Seat
+from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.box_spec import to_api
 from harness.boxes.containers import BoxBroke, Engine
@@ -306,17 +306,17 @@ def test_a_server_that_cannot_use_a_key_says_why_without_it(
     assert b"key" in str(failed.value).encode() and found_in((tmp_path / "server.log").read_bytes()) == []
 
 
-KINDS = {"command": {"command": ["true"]}, "scripted": {"playbook": "play.toml"}}
+TABLES = {"command": {"command": ["true"]}, "scripted": {"playbook": "play.toml"}}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_no_key_of_the_hosts_environment_is_in_what_a_sandbox_is_made_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ):
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
-    spec = AgentSpec(name="worker", kind=kind, **KINDS[kind])
-    launch = adapter(kind).launch(Seat("worker-1", spec), {"play.toml": "", "playbook.toml": ""})
+    spec = AgentSpec(name="worker", kind=kind, **TABLES[kind])
+    launch = KINDS[kind].adapter.launch(Seat("worker-1", spec), {"play.toml": "", "playbook.toml": ""})
     session = SandboxSession(
         run="r",
         session="S1",

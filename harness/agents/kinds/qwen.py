@@ -1,21 +1,20 @@
-"""Owns kind "qwen": Qwen Code on any OpenAI-compatible account; its stream-json has Claude Code's form. Rule:
-pure.
+"""Owns kind "qwen": Qwen Code on any OpenAI-compatible account; its stream-json has Claude Code's form.
 
-Tried with 0.24.4; docs/agents.md tells what works.
+Rule: pure. docs/agents.md tells with which version it was tried, and what works.
 """
 
 import json
 from collections.abc import Mapping
 
-from harness.agents import claude, said
-from harness.agents.base import TOKEN, AgentEvent, Launch, Mark, Seat
-from harness.agents.client import Client, tools
+from harness.agents import last_words
+from harness.agents.base import TOKEN, AgentEvent, AgentKind, Launch, Mark, Program, Seat
+from harness.agents.kinds import claude, gemini
+from harness.agents.program import ProgramAdapter, tools
 from harness.connect import clients
 
 MODEL = "qwen3-coder-plus"
-DISCOVERY_MS = (
-    60_000  # its own 5 s are too few for a busy machine, and without our tools it goes on all the same
-)
+# Its own 5 s are too few for a busy machine, and without our tools it goes on all the same.
+DISCOVERY_MS = 60_000
 IDLE_MS = str(clients.TOOL_TIMEOUT_S * 1000)  # of a tool call that says nothing: else it ends after 300 s
 SETTINGS = {
     "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
@@ -26,9 +25,7 @@ SETTINGS = {
 }
 
 
-class Qwen(Client):
-    kind = "qwen"
-
+class QwenCode(ProgramAdapter):
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         argv = (
             "qwen",
@@ -40,27 +37,37 @@ class Qwen(Client):
             f"--prompt={seat.prompt}",
         )
         env = {
-            "OPENAI_BASE_URL": f"{self.api(seat)}/v1",
+            "OPENAI_BASE_URL": f"{self.models_url(seat)}/v1",
             "OPENAI_API_KEY": TOKEN,
             "OPENAI_MODEL": seat.spec.model or MODEL,
             "QWEN_CODE_MCP_TOOL_IDLE_TIMEOUT_MS": IDLE_MS,
             **seat.spec.env,
         }
         # Its entry for a server is that of Gemini CLI, from which it comes.
-        settings = {**SETTINGS, **json.loads(tools(seat, clients.gemini, "${HARNESS_TOKEN}"))}
+        settings = {**SETTINGS, **json.loads(tools(seat, gemini.setting, "${HARNESS_TOKEN}"))}
         for server in settings["mcpServers"].values():
             server["discoveryTimeoutMs"] = DISCOVERY_MS
         return Launch(argv, env, {".qwen/settings.json": json.dumps(settings, indent=2)})
 
     def parse(self, line: str) -> AgentEvent | None:
-        told = said.record(line)
-        if told is None:
-            return said.plain(line)
-        match told.get("type"), told.get("subtype"):
+        record = last_words.record(line)
+        if record is None:
+            return last_words.plain(line)
+        match record.get("type"), record.get("subtype"):
             case "system", "init":
-                return AgentEvent(Mark.SAID, str(told.get("model")))
+                return AgentEvent(Mark.SAID, str(record.get("model")))
             case "assistant", _:
-                return claude.turn(told)
+                return claude.turn(record)
             case "result", _:
-                return claude.result(told)
+                return claude.result(record)
         return None
+
+
+PROGRAM = Program(command="qwen", account="openai", api="OpenAI Chat", any_model=True)
+KIND = AgentKind(
+    name="qwen",
+    title="Qwen Code",
+    image="qwen",
+    adapter=QwenCode(PROGRAM),
+    program=PROGRAM,
+)

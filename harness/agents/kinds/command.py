@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 
-from harness.agents.base import AgentEvent, Launch, Mark, ProjectFile, Seat
+from harness.agents.base import AgentEvent, AgentKind, Launch, Mark, ProjectFile, Seat
 from mcp_server.config import AgentSpec
 
+MATERIALS = "materials"
 
-class CommandAdapter:
+
+class CommandLine:
     def probe(self, spec: AgentSpec) -> str:
         return _argv(spec)[0]
 
     def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
-        return (
-            (ProjectFile(seat.spec.materials.replace("{agent}", seat.agent), "materials"),)
-            if seat.spec.materials
-            else ()
-        )
+        if not seat.spec.materials:
+            return ()
+        return (ProjectFile(seat.spec.materials.replace("{agent}", seat.agent), MATERIALS),)
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         env = {"HARNESS_PROMPT": seat.prompt, **seat.spec.env}
@@ -31,7 +31,17 @@ class CommandAdapter:
 
 
 def _argv(spec: AgentSpec) -> tuple[str, ...]:
-    """A string is a shell's; a list is taken as it is."""
+    """Return the command's words: a string is a shell's; a list is taken as it is."""
     if isinstance(spec.command, str):
         return ("/bin/sh", "-c", spec.command)
     return tuple(spec.command or ())
+
+
+KIND = AgentKind(
+    name="command",
+    title="any command",
+    image="base",
+    adapter=CommandLine(),
+    program=None,
+    needs="command",
+)

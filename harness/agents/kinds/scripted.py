@@ -1,4 +1,5 @@
 """Owns kind "scripted": the player plays a playbook, then, after a death, the playbook's `.again` sibling.
+
 Rule: pure.
 """
 
@@ -6,34 +7,35 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from harness.agents.base import HOME, AgentEvent, Launch, Mark, ProjectFile, Seat
+from harness.agents.base import HOME, AgentEvent, AgentKind, Launch, Mark, ProjectFile, Seat
 from mcp_server.config import AgentSpec
 
 PLAYER = "/opt/harness/player.py"
 PLAYBOOK = "playbook.toml"
 AGAIN = "again.toml"
 MATERIALS = "materials"
+CALLS = ("call", "note", "await_note", "await_task", "work")  # the verbs of steps that use a tool
 
 
-class Scripted:
+class Player:
     def probe(self, spec: AgentSpec) -> str:
         return "python3"
 
     def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
         playbook = _named(seat.spec.playbook or "playbooks/{agent}.toml", seat)
-        wanted = [ProjectFile(playbook, PLAYBOOK)]
+        files = [ProjectFile(playbook, PLAYBOOK)]
         if seat.number > 1:
-            wanted.append(ProjectFile(_again(playbook), AGAIN, required=False))
+            files.append(ProjectFile(_again(playbook), AGAIN, required=False))
         if seat.spec.materials:
-            wanted.append(ProjectFile(_named(seat.spec.materials, seat), MATERIALS))
-        return tuple(wanted)
+            files.append(ProjectFile(_named(seat.spec.materials, seat), MATERIALS))
+        return tuple(files)
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         playbook = AGAIN if AGAIN in files else PLAYBOOK
         return Launch(("python3", PLAYER, str(HOME / playbook)), dict(seat.spec.env), dict(files))
 
     def parse(self, line: str) -> AgentEvent | None:
-        """A line of the player: {"t", "step", "verb", "status", "detail"}."""
+        """Return what a line of the player tells: {"t", "step", "verb", "status", "detail"}."""
         try:
             step = json.loads(line)
         except ValueError:
@@ -50,7 +52,7 @@ class Scripted:
 def _mark(step: Mapping[str, object]) -> Mark:
     if step.get("status") == "unexpected":
         return Mark.ERROR
-    return Mark.TOOL if step["verb"] in ("call", "note", "await_note", "await_task", "work") else Mark.SAID
+    return Mark.TOOL if step["verb"] in CALLS else Mark.SAID
 
 
 def _named(path: str, seat: Seat) -> str:
@@ -60,3 +62,14 @@ def _named(path: str, seat: Seat) -> str:
 def _again(playbook: str) -> str:
     path = PurePosixPath(playbook)
     return str(path.with_name(f"{path.stem}.again{path.suffix}"))
+
+
+KIND = AgentKind(
+    name="scripted",
+    title="a playbook",
+    image="scripted",
+    adapter=Player(),
+    program=None,
+    needs="playbook",
+    waits_itself=True,
+)
