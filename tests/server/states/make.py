@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mcp_server.edge.auth import AGENT, Principal
+from mcp_server.core.principal import AGENT, Principal
 from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases.people import model_requests
 from tests.server import toy, wide
