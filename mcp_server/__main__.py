@@ -37,9 +37,9 @@ def main() -> int:
     given = _arguments()
     faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(
-        logging.WARNING
-    )  # it would tell of every model request, which the audit log does
+    # These would log every model request, which the audit log does, and every step of a migration.
+    for chatty in ("httpx2", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     loaded = config.load(given.config)
     if isinstance(loaded, list):
         return _unusable(loaded)

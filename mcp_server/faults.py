@@ -11,6 +11,9 @@ from collections.abc import Mapping
 VARIABLE = "HARNESS_FAULT"
 # Every point with what is done when it is reached, and what is not.
 POINTS: Mapping[str, str] = {
+    "migration.copied": "an older database is copied aside; it is not migrated",
+    "migration.written": "a database is migrated in a transaction that is not committed",
+    "migration.committed": "a database is migrated; nobody has used it",
     "start.imported": "main is imported; the tasks are not read yet",
     "claim.decided": "a lease is granted in a transaction that is not committed",
     "claim.committed": "a lease is committed; nobody has been told",

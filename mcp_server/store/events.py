@@ -41,7 +41,7 @@ LAST_CHECKPOINT = Statement(
 
 
 def last(tx: Tx) -> Row | None:
-    return tx.known(NEWEST, lambda: Row(*row) if (row := tx.run(LAST).fetchone()) else None)
+    return tx.cached(NEWEST, lambda: Row(*row) if (row := tx.run(LAST).fetchone()) else None)
 
 
 def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mcp_server.store.database import BROKEN, Store, Tx, Unwritable, told
+from mcp_server.store.database import Store, Tx
+from mcp_server.store.unusable import BROKEN, Unwritable, as_unwritable
 
 T = TypeVar("T")
 ACTS_MAX = 64  # in one transaction; the loop does nothing else while they run, some 0.3 ms each
@@ -22,21 +23,21 @@ ACTS_MAX = 64  # in one transaction; the loop does nothing else while they run, 
 @dataclass
 class _Act:
     run: Callable[[Tx], Any]
-    done: asyncio.Future
+    answer: asyncio.Future[Any]
     result: Any = None
     wrong: BaseException | None = None
 
-    def tell(self) -> None:
-        if self.done.done():  # its caller has gone
+    def answer_caller(self) -> None:
+        if self.answer.done():  # its caller has gone
             return
         if self.wrong is None:
-            self.done.set_result(self.result)
+            self.answer.set_result(self.result)
         else:
-            self.done.set_exception(self.wrong)
+            self.answer.set_exception(self.wrong)
 
 
 class CommitGroup:
-    """Of one event loop and one store, together with whose other writers it takes turns."""
+    """The writes of one event loop to one store, which it takes turns at with the store's other writers."""
 
     def __init__(self, store: Store):
         self._store = store
@@ -45,36 +46,38 @@ class CommitGroup:
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def write(self, act: Callable[[Tx], T]) -> T:
-        """What `act` answers, once it is durable. An act that raises is undone, and what it raised is raised
-        here; the others stay.
+        """Return what `act` returns, once it is durable. An act that raises is undone, and what it raised is
+        raised here; the others stay.
 
-        A caller who goes away changes nothing: the act is run. Raises Unwritable.
+        A caller who goes away changes nothing: the act is run. Raise Unwritable if the disk takes nothing.
         """
         return await self.post(act)
 
     def post(self, act: Callable[[Tx], T]) -> "asyncio.Future[T]":
-        """The same, for who cannot wait."""
+        """Do what `write` does, for a caller that cannot wait: return the future answer."""
         loop = asyncio.get_running_loop()
         waiting = _Act(act, loop.create_future())
         self._waiting.append(waiting)
         if not self._under_way:
             self._under_way = True
             self._next(loop)
-        return waiting.done
+        return waiting.answer
 
     async def close(self) -> None:
-        """Once all that was given before is done."""
+        """Return once all acts that were given before are done; take no more."""
         await self.write(lambda _: None)
         self._committing.shutdown()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs what waits and hands it to be committed. Where a thread is writing, it is waited for in ours."""
+        """Run the acts that wait and hand them to be committed. If another thread is writing, wait for it in the
+        committing thread.
+        """
         if not self._waiting:
             self._under_way = False
         elif self._store.turn.acquire(blocking=False):
             acts = [self._waiting.popleft() for _ in range(min(ACTS_MAX, len(self._waiting)))]
             try:
-                with told():
+                with as_unwritable():
                     tx = self._run(acts)
             except Exception as wrong:  # noqa: BLE001 - told to every caller
                 self._store.turn.release()
@@ -103,10 +106,10 @@ class CommitGroup:
         _call(loop, self._next, loop)
 
     def _commit(self, loop: asyncio.AbstractEventLoop, tx: Tx, acts: list[_Act]) -> None:
-        """In the thread, which also gives the turn back: nothing waits for a loop that has ended."""
+        """Commit in the committing thread, which also releases the turn: nothing waits for a loop that has ended."""
         wrong: Exception | None = None
         try:
-            with told():
+            with as_unwritable():
                 try:
                     tx.commit()
                 except BROKEN as broke:
@@ -122,11 +125,11 @@ class CommitGroup:
         for act in acts:
             if wrong is not None:
                 act.wrong = Unwritable(str(wrong)) if isinstance(wrong, Unwritable) else wrong
-            act.tell()
-        loop.call_soon(self._next, loop)  # after those who were told now have answered
+            act.answer_caller()
+        loop.call_soon(self._next, loop)  # after those who have their answer now have gone on
 
 
-def _call(loop: asyncio.AbstractEventLoop, callback: Callable, *args: Any) -> None:
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:  # the loop has ended, and whoever waited with it

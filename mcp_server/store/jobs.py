@@ -29,7 +29,7 @@ class Job:
     tree_key: str
     cases_commit: str
     todo: list[str]
-    known: dict[str, str]
+    passed_before: dict[str, str]
     priority: int
     state: str
     queued_ms: int

@@ -73,7 +73,7 @@ def of_task(tx: Tx, task: str) -> list[Lease]:
 
 
 def _unended(tx: Tx) -> dict[int, Lease]:
-    return tx.known(UNENDED, lambda: {lease.fence: lease for lease in map(_lease, tx.run(OPEN))})
+    return tx.cached(UNENDED, lambda: {lease.fence: lease for lease in map(_lease, tx.run(OPEN))})
 
 
 def _follow(tx: Tx, lease: Lease) -> None:

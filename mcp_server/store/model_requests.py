@@ -29,7 +29,7 @@ class ModelRequest:
     cached_write: int
     output: int
     reasoning: int
-    known: bool
+    counted: bool
     partial: bool
     cost_usd: float | None
     tries: int
@@ -95,7 +95,7 @@ _SUMS = (
     func.count(),
     *(_total(rows.c[name]) for name in ("input", "cached_read", "cached_write", "output", "reasoning")),
     _total(rows.c.cost_usd),
-    _total(case((_answered & rows.c.known.is_(False), 1), else_=0)),
-    _total(case((rows.c.known & rows.c.cost_usd.is_(None), 1), else_=0)),
+    _total(case((_answered & rows.c.counted.is_(False), 1), else_=0)),
+    _total(case((rows.c.counted & rows.c.cost_usd.is_(None), 1), else_=0)),
     _total(case((rows.c.partial, 1), else_=0)),
 )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -16,6 +17,11 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+# One row: the newest migration that the database has seen. Alembic knows the table by its usual name.
+schema_version = Table(
+    "alembic_version", metadata, Column("version_num", String(32), primary_key=True, nullable=False)
+)
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 
@@ -107,10 +113,9 @@ jobs = Table(
     Column("tree_key", Text, nullable=False),
     Column("cases_commit", Text, nullable=False),
     Column("todo", JSON, nullable=False),  # ids of the cases to run; the rest of the verdict is known already
-    Column("known", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
-    Column(
-        "priority", Integer, nullable=False
-    ),  # the highest of those at which it is wanted; 0: nobody wants it any more
+    Column("passed_before", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
+    # the highest of those at which it is wanted; 0: nobody wants it any more
+    Column("priority", Integer, nullable=False),
     Column("state", Text, nullable=False),  # queued | running | done
     Column("runner", Text),
     Column("queued_ms", Integer, nullable=False),
@@ -176,7 +181,7 @@ crew = Table(  # what the harness said last of each agent that it keeps
     "crew",
     metadata,
     Column("agent", Text, primary_key=True),
-    Column("told", JSON, nullable=False),
+    Column("member", JSON, nullable=False),
 )
 
 tokens = Table(
@@ -248,10 +253,9 @@ model_requests = Table(  # one row per request of an agent to a model, ended how
     Column("cached_write", Integer, nullable=False),
     Column("output", Integer, nullable=False),  # all that was written, reasoning included
     Column("reasoning", Integer, nullable=False),
-    Column("known", Boolean, nullable=False),  # whether the vendor told the tokens
-    Column(
-        "partial", Boolean, nullable=False
-    ),  # the answer did not come to its end: the tokens are a lower bound
+    Column("counted", Boolean, nullable=False),  # the vendor said how many tokens there were
+    # the answer did not come to its end: the tokens are a lower bound
+    Column("partial", Boolean, nullable=False),
     Column("cost_usd", Float),  # NULL: nobody knows
     Column("tries", Integer, nullable=False),
     Column("waited_ms", Integer, nullable=False),

@@ -38,7 +38,7 @@ def all(tx: Tx) -> Tasks:
 
 def every(tx: Tx) -> Tasks:
     """As `all`, for who only looks, and before the next is written."""
-    return tx.known(EVERY, lambda: Tasks(map(_task, tx.run(ALL))))
+    return tx.cached(EVERY, lambda: Tasks(map(_task, tx.run(ALL))))
 
 
 def undone(tx: Tx) -> list[Task]:
@@ -65,7 +65,7 @@ def titled(tx: Tx, title: str, module: str) -> Task | None:
 
 def greatest_number(tx: Tx) -> int:
     """Of the ids that are T and a number; 0 where there is none."""
-    return tx.known(GREATEST, lambda: max(map(_number, every(tx)), default=0))
+    return tx.cached(GREATEST, lambda: max(map(_number, every(tx)), default=0))
 
 
 def any_from(tx: Tx, source: str) -> bool:

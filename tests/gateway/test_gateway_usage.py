@@ -193,7 +193,7 @@ def test_without_any_request_there_is_nothing_to_show(here: Place):
 
 ENDED = ModelRequest(
     began_ms=1, agent="a", session="S1", task="T1", fence=1, account="anthropic", form="messages", model="m", status=200, outcome="ok", input=10, cached_read=4,
-    cached_write=1, output=5, reasoning=2, known=True, partial=False, cost_usd=0.5, tries=1, waited_ms=0, first_byte_ms=3, took_ms=20,
+    cached_write=1, output=5, reasoning=2, counted=True, partial=False, cost_usd=0.5, tries=1, waited_ms=0, first_byte_ms=3, took_ms=20,
 )  # fmt: skip
 ACCOUNT = Account("anthropic", ModelApi.ANTHROPIC, "http://models.example:81", AccountKey(KEY), lambda: 0)
 

@@ -45,11 +45,15 @@ class Unpacked:
         return Agent(server, name, about["token"], about["session"])
 
 
+def unpack(release: Path, root: Path) -> Unpacked:
+    with tarfile.open(release) as tar:
+        tar.extractall(root, filter="data")
+    return Unpacked(root)
+
+
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name.removesuffix(".tar.gz"))
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Unpacked:
-    with tarfile.open(request.param) as tar:
-        tar.extractall(tmp_path, filter="data")
-    return Unpacked(tmp_path)
+    return unpack(request.param, tmp_path)
 
 
 def test_a_state_of_an_older_release_opens_with_all_that_is_in_it(old: Unpacked) -> None:

@@ -301,6 +301,6 @@ def _told(
         began_ms=began_ms, agent=who.name, session=who.session, task=None, fence=None, account=account.name,
         form=str(call.form), model=seen.model or asked.model, status=answer.status, outcome=course.outcome,
         input=seen.input, cached_read=seen.cached_read, cached_write=seen.cached_write, output=seen.output, reasoning=seen.reasoning,
-        known=seen.known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
+        counted=seen.known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
         waited_ms=int(course.waited_s * 1_000), first_byte_ms=None if course.first_byte_s is None else int(course.first_byte_s * 1_000), took_ms=took_ms,
     )  # fmt: skip

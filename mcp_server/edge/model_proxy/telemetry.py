@@ -65,7 +65,7 @@ def _attributes(account: Account, operation: str, request: ModelRequest) -> dict
         "gen_ai.usage.cache_creation.input_tokens": request.cached_write,
         "gen_ai.usage.reasoning.output_tokens": request.reasoning,
     }
-    return (told if request.known else {}) | {
+    return (told if request.counted else {}) | {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": PROVIDERS[account.api],
         "gen_ai.request.model": request.model,

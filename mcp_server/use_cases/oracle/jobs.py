@@ -103,7 +103,7 @@ def _begun(world: World, tx: Tx, wanted: JobRequest, subject: "_Subject") -> Job
         tree_key=subject.tree_key,
         cases_commit=subject.main,
         todo=[id for id in subject.chosen if id not in known],
-        known=dict.fromkeys(sorted(known), "pass"),
+        passed_before=dict.fromkeys(sorted(known), "pass"),
         priority=wanted.priority,
         state=QUEUED,
         queued_ms=wanted.since_ms or world.now_ms(),
@@ -376,7 +376,7 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
     suite = world.config.suites[job.suite]
     suite_key = case_sets.key(world, job.suite, job.cases_commit)
     keys = answer_keys(world, job, case_sets.load(world, job.suite, job.cases_commit)) if reference else {}
-    hidden = case_sets.hidden(world, job.suite, [*job.todo, *job.known])
+    hidden = case_sets.hidden(world, job.suite, [*job.todo, *job.passed_before])
     with world.store.write() as tx:
         job = rows.get(tx, id)
         assert job is not None

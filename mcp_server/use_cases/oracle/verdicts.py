@@ -81,13 +81,15 @@ def of_run(job: Job, told: Verdict, *, by_case: bool, hidden: Collection[str] = 
         )
     if wrong is not None:
         return broken(f"the runner's verdict contradicts the job: {wrong}", told)
-    return _whole({**job.known, **told.outcomes}, told, hidden)
+    return _whole({**job.passed_before, **told.outcomes}, told, hidden)
 
 
 def of_known(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
     """The verdict on a job all of whose cases passed on the same tree before."""
     return _whole(
-        job.known, Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts()), hidden
+        job.passed_before,
+        Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts()),
+        hidden,
     )
 
 

@@ -54,13 +54,12 @@ def _add(
     """
     if (lease := lease_rows.at(tx, who.name, request.began_ms)) is not None:
         request = replace(request, task=lease.task, fence=lease.fence)
-    told = {
-        name: value
-        for name, value in vars(request).items()
-        if name not in ("agent", "session", "task", "fence", "began_ms")
-    }
+    elsewhere = ("agent", "session", "task", "fence", "began_ms", "counted")
+    data = {name: value for name, value in vars(request).items() if name not in elsewhere}
     rows.add(tx, request)
-    world.record(tx, "model_request", who, task=request.task, fence=request.fence, **told)
+    world.record(
+        tx, "model_request", who, task=request.task, fence=request.fence, known=request.counted, **data
+    )
     if note is not None:
         meta.put(tx, SLOT.format(note.slot), note.id)
     return request
@@ -80,7 +79,7 @@ def _lost(note: PendingRequest) -> ModelRequest:
     free = note.form in FREE
     return ModelRequest(
         began_ms=note.began_ms, agent=note.agent, session=note.session, task=None, fence=None, account=note.account, form=note.form, model=note.model,
-        status=None, outcome="lost", input=0, cached_read=0, cached_write=0, output=0, reasoning=0, known=free, partial=not free,
+        status=None, outcome="lost", input=0, cached_read=0, cached_write=0, output=0, reasoning=0, counted=free, partial=not free,
         cost_usd=0.0 if free else None, tries=1, waited_ms=0, first_byte_ms=None, took_ms=0,
     )  # fmt: skip
 

@@ -125,7 +125,7 @@ def ask_models(server: Server, agent: Agent) -> None:
             cached_write=100,
             output=200,
             reasoning=50,
-            known=outcome == "ok",
+            counted=outcome == "ok",
             partial=outcome == "aborted",
             cost_usd=0.01 if outcome == "ok" else None,
             tries=1,
