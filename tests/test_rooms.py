@@ -28,6 +28,7 @@ VIOLATIONS = {
     "database": ("mcp_server/use_cases/planted.py", "import sqlite3"),
     "core": ("mcp_server/core/planted.py", "from os import environ"),
     "judgement": ("oracle/planted.py", "import urllib.request"),
+    "oracle": ("oracle/cases/planted.py", "import oracle.judging.verdict"),
     "pure": ("oracle/planted.py", "import oracle.inside.batch\nimport time"),
 }
 

@@ -15,16 +15,16 @@ from harness.agents.base import Seat
 from harness.agents.kinds import KINDS, NEEDS
 from harness.boxes.containers import BoxBroke, Engine
 from harness.images.image_engine import ImageEngine
-from harness.images.stock import SANDBOXES, Images, Order, suite_order
+from harness.images.stock import SANDBOXES, Images, Order, suite_orders
 from harness.run.plan import problem_line
 from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
 from mcp_server import config as configs
-from mcp_server.config import Config, steering
+from mcp_server.config import Config
 from mcp_server.core import paths
 from mcp_server.core.landing import some
 from oracle.cases.spec import Suite
-from oracle.suites.command import canary
+from oracle.suites import kinds
 
 OLDEST_GIT = (2, 38)  # merge-tree --write-tree
 ENGINE_MEMORY_MIN_MB = 2048
@@ -111,19 +111,14 @@ def writable(config: Config, repo: str) -> tuple[str, ...]:
 
 def exposure(suite: Suite, agents: tuple[str, ...]) -> str:
     """In how far the code that a suite tests could fool it; `agents` are the globs that agents may write."""
-    if suite.kind != "command":
-        return "answers are compared elsewhere, so code under test gains nothing by forging any"
-    if canary.has(suite):
-        said = "each run carries canaries; code under test that knows its tests by name could still fool it"
-    else:
-        how = "leave with exit status 0" if suite.results is None else "write its own results"
-        said = f'code under test can fool it: it could {how}, and nothing would tell; canary = "{canary.usual(suite)}" would'
+    kind = kinds.of(suite)
+    own = kind.exposure(suite)
     open_ones = [
         glob
-        for glob in steering.PROTECTED
+        for glob in kind.steering
         if not paths.within([glob], suite.protect) and paths.overlap_any([glob], agents)
     ]
-    return f"{said}; agents may write what steers it: {some(open_ones)}" if open_ones else said
+    return f"{own}; agents may write what steers it: {some(open_ones)}" if open_ones else own
 
 
 def _engine_checks(
@@ -166,8 +161,7 @@ def _orders(config: Config | None) -> list[Order]:
         return [Order(kind) for kind in SANDBOXES]
     orders = [KINDS[spec.kind].image_order(spec.image) for spec in config.agents.values() if spec.count]
     for suite in config.suites.values():
-        roles = ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
-        orders += [suite_order(suite, role) for role in roles]
+        orders += suite_orders(suite)
     return list(dict.fromkeys(orders))
 
 

@@ -13,7 +13,7 @@ import typer
 from harness.agents.kinds import PROGRAMS
 from harness.commands.inspect_repo import Inspection, TestCommand, as_name, inspect
 from harness.failure import Exit, VerbFailed
-from mcp_server.config import steering
+from oracle.suites.command import steering
 
 CONFIG = Path("harness.toml")
 FIRST_TASK = Path("tasks/001-first.md")

@@ -18,6 +18,8 @@ from harness.images.image_engine import ImageEngine, ImageFailed
 from harness.images.image_source import DEBIAN, ImageSource
 from harness.images.recipes import OURS, ROOT, BadRecipe
 from oracle.cases.spec import Suite
+from oracle.suites import kinds
+from oracle.suites.kinds import CANDIDATE
 
 PULLED_ROOT = f"debian:{DEBIAN}-slim"
 LABEL = "harness.image"
@@ -40,12 +42,15 @@ class Order:
 
 
 def suite_order(suite: Suite, role: str) -> Order:
-    """For the suite's `candidate` or its `reference`; a suite of kind `command` has only a candidate."""
-    if role == "reference":
-        return Order("oracle-reference", tuple(suite.reference_packages))
-    if suite.image:
+    """Return the order for the suite's `candidate` or its `reference`."""
+    if role == CANDIDATE and suite.image:
         return Order(users=suite.image)
-    return Order("oracle-command" if suite.kind == "command" else "oracle-candidate", tuple(suite.packages))
+    return Order(*kinds.image(suite, role))
+
+
+def suite_orders(suite: Suite) -> list[Order]:
+    """Return the orders for all that a run of the suite needs."""
+    return [suite_order(suite, role) for role in kinds.roles(suite)]
 
 
 def silent(line: str) -> None:

@@ -17,12 +17,11 @@ from typing import Any
 
 from harness.boxes import sandbox
 from harness.boxes.containers import IDLE, Box, BoxBroke, BoxSpec, ExecResult, Stdin
-from oracle.cases.spec import SQLLOGICTEST, Case, Suite
+from oracle.cases.spec import Case, Suite
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
-from oracle.suites.command import readers
-from oracle.suites.command.canary import Canary
-from oracle.suites.sqllogictest import suite as slt
+from oracle.suites import kinds
+from oracle.suites.base import Canary, CommandResult, SessionRecord
 
 IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither can end it
 BUILDER = 10001
@@ -166,22 +165,24 @@ class OracleBox:
     def answer(
         self, suite: Suite, run: str, cases: Sequence[Case], *, source: bool, deadline_s: float
     ) -> dict[str, Answer]:
-        """As `batch`; the records of a sqllogictest file are asked of one process of the engine, in their
-        order.
+        """Return answers by case id, as `batch` does; where the kind of suite has sessions, each session is
+        asked of one process of the engine.
         """
-        if suite.kind != SQLLOGICTEST:
+        rules = kinds.of(suite).cases
+        sessions = rules.sessions if rules else None
+        if sessions is None:
             return self.batch(suite, run, cases, source=source, deadline_s=deadline_s)
         by_id = {case.id: case for case in cases}
         said = self.sessions(
-            suite, run, slt.sessions(cases, suite.protocol), source=source, deadline_s=deadline_s
+            suite, run, sessions.sessions(suite, cases), source=source, deadline_s=deadline_s
         )
-        return {id: slt.answer(suite, by_id[id], heard) for id, heard in said.items() if id in by_id}
+        return {id: sessions.answer(suite, by_id[id], heard) for id, heard in said.items() if id in by_id}
 
     def sessions(
         self,
         suite: Suite,
         run: str,
-        sessions: Sequence[Sequence[slt.Record]],
+        sessions: Sequence[Sequence[SessionRecord]],
         *,
         source: bool,
         deadline_s: float,
@@ -194,7 +195,7 @@ class OracleBox:
             "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "fork": False,
             "protocol": suite.protocol, "at_once": len(sessions) == 1,
         }  # fmt: skip
-        shares: list[list[Sequence[slt.Record]]] = [[] for _ in range(min(self._slots, len(sessions)))]
+        shares: list[list[Sequence[SessionRecord]]] = [[] for _ in range(min(self._slots, len(sessions)))]
         for session in sorted(sessions, key=len, reverse=True):
             min(shares, key=lambda share: sum(map(len, share))).append(session)
         timeout_s = deadline_s + suite.case_timeout_s + BATCH_MARGIN_S
@@ -214,14 +215,16 @@ class OracleBox:
                 for line in _lines(ended)
             }
 
-    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> readers.CommandResult | None:
+    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> CommandResult | None:
         """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live
         to tell.
         """
+        rules = kinds.of(suite).project
+        results_file = rules.results_file(suite) if rules else None
         settings = {
             "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
             "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "copy": True,
-            "collect": readers.results_file(suite.results), "plant": {planted.path: planted.text} if planted else {},
+            "collect": results_file, "plant": {planted.path: planted.text} if planted else {},
             "cwd": SOURCE, "fork": False, "at_once": True,
         }  # fmt: skip
         ended = self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S)
@@ -233,7 +236,7 @@ class OracleBox:
         if not lines:
             return None
         answer = _answer(lines[-1])
-        return readers.CommandResult(
+        return CommandResult(
             answer.exit, answer.output, answer.error, lines[-1].get("collected"), answer.timed_out, answer.truncated,
             unplanted=bool(lines[-1].get("unplanted")),
         )  # fmt: skip

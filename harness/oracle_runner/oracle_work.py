@@ -19,16 +19,15 @@ from harness.oracle_runner.ahead import Ahead
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.warm_boxes import WarmBoxes
 from oracle import globs
-from oracle.cases.spec import SHELL, SQLLOGICTEST, BadSpec, Case, Suite
-from oracle.judging import judge, run, verdict
+from oracle.cases.spec import SHELL, BadSpec, Case, Suite
+from oracle.judging import run, verdict
 from oracle.judging.answer import Answer, sound
 from oracle.judging.verdict import CaseCounts, Verdict
-from oracle.suites import teeth
-from oracle.suites.sqllogictest import shrink
-from oracle.suites.sqllogictest import suite as slt
-from oracle.suites.sqllogictest import teeth as slt_teeth
+from oracle.suites import kinds, teeth
+from oracle.suites.base import CaseRules, ProjectRules
+from oracle.suites.kinds import CANDIDATE, REFERENCE
 
-CANDIDATE, REFERENCE = "candidate", "reference"
+RUN, CHECK = JOB_KINDS = ("run", "check")
 SHRINK_AT_LEAST_S = 0.1
 
 Json = dict[str, Any]
@@ -49,25 +48,28 @@ class Work:
         suite = Suite.from_json(job["suite"])
         cases = [Case.from_json(case) for case in job["cases"]]
         known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
-        match suite.kind, job["kind"]:
-            case "differential" | "sqllogictest", "run":
-                return self._differential(job, suite, cases, known, tree, reference_files)
-            case "differential" | "sqllogictest", "check":
-                return self._check(job, suite, cases, known, reference_files)
-            case "command", "run":
-                return run.Ran(self._project(job, suite, tree))
-            case "command", "check":
-                return run.Ran(self._check_project(job, suite, tree()))
-        return run.Ran(
-            verdict.broken(
-                f"a {job['kind']} of a suite of kind {suite.kind!r} is not known here", cases=len(cases)
+        kind = kinds.find(suite)
+        if kind is None or job["kind"] not in JOB_KINDS:
+            return run.Ran(
+                verdict.broken(
+                    f"a {job['kind']} of a suite of kind {suite.kind!r} is not known here", cases=len(cases)
+                )
             )
-        )
+        is_check = job["kind"] == CHECK
+        if kind.project and is_check:
+            return run.Ran(self._check_project(job, suite, kind.project, tree()))
+        if kind.project:
+            return run.Ran(self._project(job, suite, kind.project, tree))
+        assert kind.cases
+        if is_check:
+            return self._check(job, suite, kind.cases, cases, known, reference_files)
+        return self._differential(job, suite, kind.cases, cases, known, tree, reference_files)
 
     def _differential(
         self,
         job: Json,
         suite: Suite,
+        rules: CaseRules,
         cases: Sequence[Case],
         known: Mapping[str, Answer],
         tree: Tree,
@@ -79,16 +81,16 @@ class Work:
         with contextlib.ExitStack() as held:
             trusted = self._trusted(held, job, suite, reference_files)
             everything = [*cases, *map(Case.from_json, job.get("beside", ()))]
-            known = {**known, **_written(suite, cases)}
+            known = {**known, **rules.expectations(suite, cases)}
             unknown = [case for case in cases if case.id not in known]
-            reference = Ahead(held, _closed(suite, trusted(suite.reference), everything), unknown)
+            reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
             ran = run.differential(
                 cases, known=known, build=_placed(box, job, suite, tree), reference=reference,
-                judge=_judge(suite, trusted), candidate=_closed(suite, candidate, everything),
+                judge=rules.judge(suite, trusted(suite.comparator)), candidate=rules.whole(candidate, everything),
                 shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
-                trials_of=shrink.trials_of(suite, everything) if suite.kind == SQLLOGICTEST else None,
+                trials_of=rules.trials(suite, everything),
             )  # fmt: skip
             kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
             return replace(ran, reference={**ran.reference, **kept})
@@ -119,6 +121,7 @@ class Work:
         self,
         job: Json,
         suite: Suite,
+        rules: CaseRules,
         cases: Sequence[Case],
         known: Mapping[str, Answer],
         reference_files: Tree,
@@ -127,22 +130,22 @@ class Work:
         deadline_s = job["deadline_s"]
         with contextlib.ExitStack() as held:
             trusted = self._trusted(held, job, suite, reference_files)
-            judging = _judge(suite, trusted)
-            known = {**known, **_written(suite, cases)}
+            judging = rules.judge(suite, trusted(suite.comparator))
+            known = {**known, **rules.expectations(suite, cases)}
             new = run.answers_of_reference(
-                cases, reference=_closed(suite, trusted(suite.reference), cases), known=known
+                cases, reference=rules.whole(trusted(suite.reference), cases), known=known
             )
             answers = {**known, **new}
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             rows = []
-            for engine in slt_teeth.engines(suite) if suite.kind == SQLLOGICTEST else teeth.ENGINES:
+            for engine in rules.engines(suite):
                 if isinstance(engine, teeth.WrongAnswers):
                     decided = verdict.decide(
-                        cases, engine.answers(cases, answers), answers, judge=slt_teeth.knowing(judging)
+                        cases, engine.answers(cases, answers), answers, judge=teeth.comparing(judging)
                     )
                 else:
-                    planted = _closed(
-                        suite, _candidate(box, suite, engine.command, deadline_s, source=False), cases
+                    planted = rules.whole(
+                        _candidate(box, suite, engine.command, deadline_s, source=False), cases
                     )
                     decided = verdict.decide(cases, run.collect(planted, cases), answers, judge=judging)
                 if decided.status == verdict.BROKEN:
@@ -150,32 +153,19 @@ class Work:
                 rows.append(teeth.noticed(engine.name, decided))
         counts = CaseCounts(len(cases), len(cases), len(cases))
         return run.Ran(
-            teeth.conclude(suite, rows, counts),
+            teeth.conclude(rows, counts, by_case=True),
             {name: answer for name, answer in new.items() if sound(answer)},
         )
 
-    def _project(self, job: Json, suite: Suite, tree: Tree) -> Verdict:
+    def _project(self, job: Json, suite: Suite, rules: ProjectRules, tree: Tree) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
             return project_work.judge(
-                box, suite, _placed(box, job, suite, tree), on_main=job.get("on_main", ())
+                box, suite, rules, _placed(box, job, suite, tree), on_main=job.get("on_main", ())
             )
 
-    def _check_project(self, job: Json, suite: Suite, tree: bytes) -> Verdict:
+    def _check_project(self, job: Json, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
-            return project_work.check(box, job, suite, tree)
-
-
-def _judge(suite: Suite, trusted: Callable[[str | None], run.There]) -> judge.Judge:
-    return slt.judge(suite) if suite.kind == SQLLOGICTEST else judge.of(suite, trusted(suite.comparator))
-
-
-def _written(suite: Suite, cases: Sequence[Case]) -> Mapping[str, Answer]:
-    """The answers that stand in the suite's own files, where those judge."""
-    return slt.expectations(suite, cases) if suite.kind == SQLLOGICTEST and not suite.reference else {}
-
-
-def _closed(suite: Suite, there: run.There, cases: Sequence[Case]) -> run.There:
-    return slt.whole_files(there, cases) if suite.kind == SQLLOGICTEST else there
+            return project_work.check(box, job, suite, rules, tree)
 
 
 def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Built | None:

@@ -15,59 +15,71 @@ from oracle.cases.spec import Suite
 from oracle.judging import verdict
 from oracle.judging.verdict import Built, Verdict
 from oracle.suites import teeth
-from oracle.suites.command import canary
-from oracle.suites.command import suite as project
-from oracle.suites.command.canary import Canary
+from oracle.suites.base import CANARY_ENGINE, Canary, ProjectRules
 
 SECRET_BYTES = 16
 
 Json = dict[str, Any]
 
 
-def judge(box: OracleBox, suite: Suite, build: Built | None, *, on_main: Collection[str] = ()) -> Verdict:
-    """Runs the tests of the tree that the box holds."""
-    return _run(box, suite, suite.command or "", build, on_main=on_main)
+def judge(
+    box: OracleBox,
+    suite: Suite,
+    rules: ProjectRules,
+    build: Built | None,
+    *,
+    on_main: Collection[str] = (),
+) -> Verdict:
+    """Run the tests of the tree that the box holds, and return the verdict on them."""
+    return _run(box, suite, rules, build, on_main=on_main)
 
 
-def check(box: OracleBox, job: Json, suite: Suite, tree: bytes) -> Verdict:
-    """The suite must run as it is, with its canary seen, and must not pass once nothing is behind it."""
+def check(box: OracleBox, job: Json, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
+    """Return passed if the suite runs as it is, its canary is seen, and it fails once nothing is behind it."""
     build = box.prepare(tree, suite)
     ended = box.project(suite, suite.command or "") if build is None or build.exit == 0 else None
-    whole = project.judge(suite, ended, build=build)
-    if whole.status == verdict.BROKEN:
-        return verdict.broken(f"the suite itself does not run: {whole.reason}", build=whole.build)
-    planted = _hatched(suite)
+    unplanted = rules.judge(suite, ended, build=build)
+    if unplanted.status == verdict.BROKEN:
+        return verdict.broken(f"the suite itself does not run: {unplanted.reason}", build=unplanted.build)
+    planted = _hatch(suite, rules)
     if planted and ended:
-        wrong = project.unseen(suite, ended, planted, box.project(suite, suite.command or "", planted))
+        wrong = rules.unseen(suite, ended, planted, box.project(suite, suite.command or "", planted))
         if wrong:
-            row = {"engine": canary.ENGINE, "caught": False, "status": whole.status}
-            return Verdict(verdict.FAILED, f"the canary shows nothing: {wrong}", whole.counts, planted=[row])
+            row = {"engine": CANARY_ENGINE, "caught": False, "status": unplanted.status}
+            reason = f"the canary shows nothing: {wrong}"
+            return Verdict(verdict.FAILED, reason, unplanted.counts, planted=[row])
     files = _files(tree)
     rows = []
-    for wrong_project in teeth.projects(suite):
-        written = wrong_project.written(suite, files, job.get("sources", ()))
-        changed = wrong_project.suite(suite)
-        decided = _run(box, changed, changed.command or "", box.prepare(tree, changed, written=written))
-        rows.append(teeth.noticed(wrong_project.name, decided))
-    return teeth.conclude(suite, rows, whole.counts)
+    for fault in rules.faults(suite):
+        written = fault.written(suite, files, job.get("sources", ()))
+        changed = fault.suite(suite)
+        decided = _run(box, changed, rules, box.prepare(tree, changed, written=written))
+        rows.append(teeth.noticed(fault.name, decided))
+    return teeth.conclude(rows, unplanted.counts, by_case=False)
 
 
 def _run(
-    box: OracleBox, suite: Suite, command: str, build: Built | None, *, on_main: Collection[str] = ()
+    box: OracleBox,
+    suite: Suite,
+    rules: ProjectRules,
+    build: Built | None,
+    *,
+    on_main: Collection[str] = (),
 ) -> Verdict:
+    command = suite.command or ""
     if build is not None and build.exit != 0:
-        return project.judge(suite, None, build=build, on_main=on_main)
-    planted, sabotaged = _hatched(suite), None
-    if planted and suite.results is None:
+        return rules.judge(suite, None, build=build, on_main=on_main)
+    planted, sabotaged = _hatch(suite, rules), None
+    if planted and rules.canary_apart(suite):
         ended = box.project(suite, command)
         sabotaged = box.project(suite, command, planted) if ended and ended.exit == 0 else None
     else:
         ended = box.project(suite, command, planted)
-    return project.judge(suite, ended, build=build, planted=planted, sabotaged=sabotaged, on_main=on_main)
+    return rules.judge(suite, ended, build=build, planted=planted, sabotaged=sabotaged, on_main=on_main)
 
 
-def _hatched(suite: Suite) -> Canary | None:
-    return canary.hatch(suite, secrets.token_hex(SECRET_BYTES))
+def _hatch(suite: Suite, rules: ProjectRules) -> Canary | None:
+    return rules.hatch(suite, secrets.token_hex(SECRET_BYTES))
 
 
 def _files(tree: bytes) -> list[str]:

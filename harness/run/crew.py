@@ -26,6 +26,7 @@ from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
 from harness.sessions.supervisor import AgentState, Hired, Supervisor
 from mcp_server.config import AgentSpec
+from oracle.suites import kinds
 
 RUNNERS_STOP_S = 15.0
 STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
@@ -87,9 +88,7 @@ class Crew:
         for _, spec in self._plan.agents():
             self._agent_image(spec)
         for suite in self._plan.config.suites.values():
-            for role in (
-                ("candidate", "reference") if suite.kind != "command" and suite.reference else ("candidate",)
-            ):
+            for role in kinds.roles(suite):
                 self._images.image_for(suite, role)
 
     def start_runners(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.client import ServerClient
 from harness.failure import Exit, VerbFailed
-from oracle.suites.command import canary
+from oracle.suites.base import CANARY_ENGINE
 
 WAIT_S = 20.0  # for which the server is asked to wait with its answer
 POLL_S = 0.05
@@ -149,7 +149,7 @@ def _toothless(suite: str, verdict: Json) -> str:
     if verdict["status"] == "broken":
         return f"oracle {suite} could not be checked: {verdict.get('reason') or 'no reason given'}"
     missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
-    if missed == [canary.ENGINE]:
+    if missed == [CANARY_ENGINE]:
         return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
     named = ", ".join(missed) or verdict.get("reason") or "no engine"
     return f"oracle {suite} cannot fail: it did not catch {named}; a swarm would land anything, so nothing was started"

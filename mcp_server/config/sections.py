@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_server.config import prompts, steering, suites
+from mcp_server.config import prompts, suites
 from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import APIS, read_budget, read_gateway
 from mcp_server.config.positions import Keys
@@ -18,7 +18,8 @@ from mcp_server.config.spec import AgentSpec, Egress, GatewaySettings, Module, R
 from mcp_server.core import paths
 from mcp_server.core.role import Role
 from oracle.cases.spec import Suite
-from oracle.suites.command import canary
+from oracle.suites import kinds
+from oracle.suites.base import NO_CANARY, SuiteKind
 
 SECTIONS = ("run", "repos", "modules", "oracle", "agents")
 SINGLE = ("gateway", "egress")  # sections that are one table each
@@ -172,31 +173,36 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
     if suite is None:
         return None
     check_known(source, (*keys, "repo"), suite.repo, repos, "repository")
-    for problem in suite.problems():
+    for problem in kinds.problems(suite):
         place = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", problem)), "")
         source.problem((*keys, place), f"{dotted(keys)}: {problem}")
     for key in ("cases", "protect", "reads", "reference_reads"):
         check_globs(source, (*keys, key), getattr(suite, key))
     suites.check(source, keys, suite)
-    _check_canary(source, keys, suite)
+    kind = kinds.find(suite)
+    if kind is None:
+        return suite
+    _check_canary(source, keys, suite, kind)
     # Whoever may write the cases may write the verdict: they are protected unless the file says what is. So
     # are, whatever it
     # says, the files that the reference and the comparator read.
-    default = steering.PROTECTED if suite.kind == "command" else suite.cases
-    protect = suite.protect if "protect" in table else default
+    protect = suite.protect if "protect" in table else kind.default_protected(suite)
     return replace(suite, protect=(*protect, *suite.reference_reads))
 
 
-def _check_canary(source: Source, keys: Keys, suite: Suite) -> None:
-    for problem in canary.problems(suite):
+def _check_canary(source: Source, keys: Keys, suite: Suite, kind: SuiteKind) -> None:
+    for problem in kind.canary_problems(suite):
         source.problem((*keys, "canary"), f"{dotted(keys)}: {problem}")
-    if canary.is_needed(suite):
-        said = f"{dotted(keys)} has no canary: code under test shares a process with these tests, and could report what it likes"
-        source.problem(
-            (*keys, "results"),
-            said,
-            f'add canary = "{canary.usual(suite)}", a test file that each run adds under a random name, or canary = "none"',
-        )
+    usual_path = kind.project.missing_canary(suite) if kind.project else None
+    if usual_path is None:
+        return
+    source.problem(
+        (*keys, "results"),
+        f"{dotted(keys)} has no canary: code under test shares a process with these tests, "
+        "and could report what it likes",
+        f'add canary = "{usual_path}", a test file that each run adds under a random name, '
+        f'or canary = "{NO_CANARY}"',
+    )
 
 
 def _agent(source: Source, name: str, table: Mapping[str, Any], kinds: AgentKinds | None) -> AgentSpec | None:

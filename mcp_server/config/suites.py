@@ -13,6 +13,7 @@ from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted
 from mcp_server.core import case_globs
 from oracle.cases.spec import Suite
+from oracle.suites import kinds
 
 
 def with_dates(table: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -39,10 +40,11 @@ def check(source: Source, keys: Keys, suite: Suite) -> None:
                 'the last day on which the case counts for nothing, such as "2030-01-31"',
             )
     place = (*keys, "held_out")
-    if suite.held_out and suite.kind == "command":
+    kind = kinds.find(suite)
+    if suite.held_out and kind and kind.cases is None:
         source.problem(
             place,
-            f"{dotted(place)}: a command suite has no case files to hold out",
+            f"{dotted(place)}: a {kind.name} suite has no case files to hold out",
             "take it out, or make them a differential suite",
         )
     if suite.held_out and suite.start == "fork":

@@ -12,9 +12,9 @@ from mcp_server.repos import trees as git_tree
 from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import TreeEntry
-from oracle.cases import files as formats
 from oracle.cases.files import BadCases
 from oracle.cases.spec import Case, Suite
+from oracle.suites import kinds
 
 PATHS_REMEMBERED = 1 << 17
 SETS_REMEMBERED = (
@@ -27,7 +27,7 @@ def load(repo: Repository, commit: str, suite: Suite) -> list[Case]:
     """The cases of a suite at `commit`; none for a command suite. Raises oracle's BadCases, naming file and
     line.
     """
-    if suite.kind == "command":
+    if kinds.of(suite).cases is None:
         return []
     parsed = _of(suite)(_Files(repo, repo.files.key(commit, suite.cases, ()), commit))
     if isinstance(parsed, BadCases):
@@ -62,7 +62,7 @@ def _parsed(suite: Suite, files: _Files) -> tuple[Case, ...] | BadCases:
     contents = files.repo.objects.read_many([(files.commit, path) for path in found])
     try:
         return tuple(
-            formats.load(
+            kinds.load(
                 suite.cases,
                 (
                     (path, content)
@@ -101,7 +101,8 @@ def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Tre
     Of a command suite's, those that are protected are main's own; of the others it gets nothing that is
     protected, and no file that holds answers.
     """
-    if suite.kind == "command":
+    kind = kinds.of(suite)
+    if kind.protected_from_main:
         own = [
             entry
             for entry in repo.files.choose(treeish, suite.reads, ())
@@ -113,8 +114,7 @@ def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Tre
             if _is_protected(suite.protect, entry.path)
         ]
         return git_tree.overlaid(own, mains)
-    answers = suite.cases if suite.kind == "sqllogictest" else ()
-    return repo.files.choose(treeish, suite.reads, (*suite.protect, *answers))
+    return repo.files.choose(treeish, suite.reads, (*suite.protect, *kind.answer_files(suite)))
 
 
 @lru_cache(KEYS_REMEMBERED)

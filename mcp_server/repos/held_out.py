@@ -14,9 +14,9 @@ from pathlib import Path
 from mcp_server.config import Config
 from mcp_server.repos.repository import Repository
 from oracle import globs
-from oracle.cases import files as formats
 from oracle.cases.files import BadCases, CaseProblem
 from oracle.cases.spec import Case, Suite
+from oracle.suites import kinds
 
 PREFIX = "held-out/"  # of every id; no case on main may be called so
 ID_DIGITS = 12
@@ -40,7 +40,7 @@ def load(suite: Suite, files: Mapping[str, bytes], secret: str) -> HeldOut:
     if problems := _globs_without_files(suite, files):
         raise BadCases(problems)
     cases = {}
-    for case in formats.load(suite.held_out, sorted(files.items()), suite):
+    for case in kinds.load(suite.held_out, sorted(files.items()), suite):
         id = _secret_id(case, secret)
         cases[id] = replace(case, id=id, hidden=True)
     content = repr(sorted((path, hashlib.sha256(text).hexdigest()) for path, text in files.items()))

@@ -2,20 +2,20 @@
 a case.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from oracle import globs
 from oracle.cases import plain, sections, sql
-from oracle.cases.spec import SQLLOGICTEST, Case, Suite
-from oracle.suites.sqllogictest import records as slt
+from oracle.cases.spec import Case
 
 CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases
 FILE_BYTES_MAX = 16 << 20  # of many cases; the largest of SQLite's own sqllogictest files have 4 MB
 FORMATS: Mapping[str, ModuleType] = {".sql": sql}
+
+SectionsOf = Callable[[str, str], Iterable[sections.Section]]
+"""The cases in a file, from its path and its text."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,10 @@ def format_of(path: str) -> ModuleType:
     return FORMATS.get(_suffix(path), plain)
 
 
-def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Suite) -> list[Case]:
-    """The cases of all files that match a pattern, in the order of their ids; raises BadCases with every
-    problem.
+def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], sections_of: SectionsOf) -> list[Case]:
+    """Return the cases of all files (path, content) that match a pattern, in the order of their ids.
 
-    The suite's kind says how a file is read: each as .slt for sqllogictest, else by its suffix.
+    Raise BadCases with every problem.
     """
     patterns = tuple(patterns)
     found: dict[str, Case] = {}
@@ -56,7 +55,7 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Sui
         pattern = next((glob for glob in patterns if globs.matches(glob, path)), None)
         if pattern is None:
             continue
-        for read in _read(path, content, globs.fixed_prefix(pattern), suite):
+        for read in _read(path, content, globs.fixed_prefix(pattern), sections_of):
             if isinstance(read, CaseProblem):
                 problems.append(read)
             elif read.id in found:
@@ -72,35 +71,7 @@ def load(patterns: Iterable[str], files: Iterable[tuple[str, bytes]], suite: Sui
     return [found[name] for name in sorted(found)]
 
 
-def together(suite: Suite, cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
-    """The ids that have to run for the chosen ones to mean something: with one record of a sqllogictest file,
-    all of it.
-
-    The records of a file are asked of one process, so that each finds what those before it have made.
-    """
-    asked = set(chosen)
-    if suite.kind != SQLLOGICTEST:
-        return [case.id for case in cases if case.id in asked]
-    files = {case.file for case in cases if case.id in asked}
-    return [case.id for case in cases if case.file in files]
-
-
-def given(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
-    """By case, what its answer depends on: its input, and with sqllogictest (whole files of cases) all
-    records up to it.
-    """
-    if suite.kind != SQLLOGICTEST:
-        return {case.id: case.input for case in cases}
-    files: dict[str, Any] = {}
-    found = {}
-    for case in sorted(cases, key=lambda case: (case.file, case.line)):
-        said = files.setdefault(case.file, hashlib.sha256())
-        said.update(repr((case.input, case.expect)).encode())
-        found[case.id] = said.hexdigest()
-    return found
-
-
-def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case | CaseProblem]:
+def _read(path: str, content: bytes, prefix: str, sections_of: SectionsOf) -> Iterator[Case | CaseProblem]:
     if len(content) > FILE_BYTES_MAX:
         yield CaseProblem(
             path,
@@ -115,7 +86,7 @@ def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case
         yield CaseProblem(path, line, f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}")
         return
     stem = path.removeprefix(prefix).removesuffix(_suffix(path))
-    for section in _sections(suite, path, text):
+    for section in sections_of(path, text):
         if section.problem:
             yield CaseProblem(path, section.line, section.problem)
         elif (size := len(section.text.encode())) > CASE_BYTES_MAX:
@@ -125,10 +96,6 @@ def _read(path: str, content: bytes, prefix: str, suite: Suite) -> Iterator[Case
         else:
             name = f"{stem}/{section.name}" if section.name else stem
             yield Case(name, section.text, path, section.line, section.expect)
-
-
-def _sections(suite: Suite, path: str, text: str) -> Iterable[sections.Section]:
-    return slt.read(text, suite) if suite.kind == SQLLOGICTEST else format_of(path).read(text)
 
 
 def _suffix(path: str) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
-DIFFERENTIAL, SQLLOGICTEST, COMMAND = KINDS = ("differential", "sqllogictest", "command")
 STARTS = ("process", "fork")
-COMPARES = ("exact", "lines", "unordered", "json", "numbers", "command")
 SHELL, JSON = PROTOCOLS = ("shell", "json")
 TOLERANCE = 1e-9  # relative; a few units in the last place of a double
 CASE_TIMEOUT_S = 10.0
@@ -121,62 +119,6 @@ class Suite:
         """sha256 over the whole spec, in hex."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def problems(self) -> list[str]:
-        """Everything that makes the suite impossible to run, one sentence each; empty when it can run."""
-        found = []
-        if self.kind not in KINDS:
-            found.append(f"kind is {self.kind!r}; it can be {' or '.join(KINDS)}")
-        if self.compare not in COMPARES:
-            found.append(f"compare is {self.compare!r}; it can be {', '.join(COMPARES)}")
-        if self.start not in STARTS:
-            found.append(f"start is {self.start!r}; it can be {' or '.join(STARTS)}")
-        needed = {
-            DIFFERENTIAL: ("cases", "candidate", "reference"),
-            SQLLOGICTEST: ("cases", "candidate"),
-            COMMAND: ("command",),
-        }
-        for name in needed.get(self.kind, ()):
-            if not getattr(self, name):
-                found.append(f"a {self.kind} suite needs {name}")
-        if self.kind == SQLLOGICTEST:
-            found += self._session_problems()
-        for name in ("case_timeout_s", "run_timeout_s"):
-            if getattr(self, name) <= 0:
-                found.append(f"{name} must be above 0")
-        return found + self._compare_problems()
-
-    def _compare_problems(self) -> list[str]:
-        found = []
-        if self.compare == "command" and not self.comparator:
-            found.append(
-                'compare = "command" needs comparator: the command that says whether two outputs are the same'
-            )
-        if self.comparator and self.compare != "command":
-            found.append('comparator is used only with compare = "command"')
-        if not 0 <= self.tolerance < 1:  # which a NaN is not either
-            found.append("tolerance is relative: at least 0 and below 1")
-        if self.reference_reads and not self.reference and not self.comparator:
-            found.append("reference_reads are the files of a reference or a comparator, and there is neither")
-        return found
-
-    def _session_problems(self) -> list[str]:
-        found = []
-        if self.protocol not in PROTOCOLS:
-            found.append(f"protocol is {self.protocol!r}; it can be {' or '.join(PROTOCOLS)}")
-        if self.start != "process":
-            found.append('a sqllogictest suite starts its engine once for each file: start must be "process"')
-        if self.compare != "exact":
-            found.append(
-                "compare has no meaning for a sqllogictest suite: each record says how its answer is compared"
-            )
-        if not self.separator or "\n" in self.separator:
-            found.append(
-                "separator is what stands between two columns of a row: some text without a line end"
-            )
-        if "\n" in self.null:
-            found.append("null is how the engine writes NULL: a text without a line end")
-        return found
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

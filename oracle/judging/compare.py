@@ -2,11 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from oracle.cases.spec import TOLERANCE
 from oracle.judging import json_values, numbers
 
+Comparator = Callable[[str, str, float], str | None]
+"""The candidate's output, the reference's and a tolerance -> the difference in words, or None."""
+
+BY_COMMAND = "command"  # a command of the suite's own compares; judge.py asks it
 SHOWN_CHARS = 120  # of one line in a difference
 # What a difference in words says of the expected output; without it, a failure is told by what the candidate
 # did.
@@ -16,9 +20,23 @@ EXPECTED = re.compile(
 )
 
 
+COMPARATORS: dict[str, Comparator] = {}
+"""All comparators by name, in the order in which they stand below: each enters itself."""
+
+
+def _comparator(name: str) -> Callable[[Comparator], Comparator]:
+    """Offer the function below under this name, to configuration and to people."""
+
+    def enter(compare: Comparator) -> Comparator:
+        COMPARATORS[name] = compare
+        return compare
+
+    return enter
+
+
 def difference(mode: str, candidate: str, reference: str, *, tolerance: float = TOLERANCE) -> str | None:
     """How the candidate's output differs from the reference's, or None; raises KeyError for an unknown mode."""
-    return MODES[mode](candidate, reference, tolerance)
+    return COMPARATORS[mode](candidate, reference, tolerance)
 
 
 def of_candidate(said: str) -> str:
@@ -26,15 +44,19 @@ def of_candidate(said: str) -> str:
     return EXPECTED.sub("", said)
 
 
+@_comparator("exact")
 def _exact(candidate: str, reference: str, _: float) -> str | None:
+    """The same text, to the byte."""
     return None if candidate == reference else _line_by_line(candidate, reference, str.__eq__)
 
 
+@_comparator("lines")
 def _lines(candidate: str, reference: str, _: float) -> str | None:
     """Line by line, without white space at line ends and blank lines at the end."""
     return _first_line(_trimmed(candidate), _trimmed(reference))
 
 
+@_comparator("unordered")
 def _unordered(candidate: str, reference: str, _: float) -> str | None:
     """The same lines the same number of times, in any order."""
     ours, theirs = Counter(_trimmed(candidate)), Counter(_trimmed(reference))
@@ -49,6 +71,7 @@ def _unordered(candidate: str, reference: str, _: float) -> str | None:
     return "; ".join(said)
 
 
+@_comparator("json")
 def _json(candidate: str, reference: str, tolerance: float) -> str | None:
     """The same values, whatever their spelling; texts that are no JSON must be the same to the byte."""
     if candidate == reference:
@@ -63,6 +86,7 @@ def _json(candidate: str, reference: str, tolerance: float) -> str | None:
         return f"not JSON: {why}"
 
 
+@_comparator("numbers")
 def _numbers(candidate: str, reference: str, tolerance: float) -> str | None:
     """Line by line: free-standing numbers within the tolerance, all text around them exact."""
     return _line_by_line(
@@ -70,9 +94,8 @@ def _numbers(candidate: str, reference: str, tolerance: float) -> str | None:
     )
 
 
-MODES: Mapping[str, Callable[[str, str, float], str | None]] = {
-    "exact": _exact, "lines": _lines, "unordered": _unordered, "json": _json, "numbers": _numbers,
-}  # fmt: skip
+NAMES: Sequence[str] = (*COMPARATORS, BY_COMMAND)
+"""Everything that a suite's `compare` can be."""
 
 
 def _trimmed(text: str) -> list[str]:

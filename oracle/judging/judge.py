@@ -36,7 +36,7 @@ class JudgeFailed(Exception):
 
 def of(suite: Suite, ask: Ask) -> Judge:
     """The judge that a suite asks for; `ask` is used only where the suite has a comparator of its own."""
-    if suite.compare == "command":
+    if suite.compare == compare.BY_COMMAND:
         return by_command(ask)
     return by_output(suite.compare, tolerance=suite.tolerance)
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from oracle.cases import files as case_files
 from oracle.cases.spec import Case
 from oracle.judging import causes, shrink, verdict
 from oracle.judging.answer import Answer, sound
-from oracle.judging.judge import Judge, JudgeFailed, Pair
+from oracle.judging.judge import Judge
 from oracle.judging.verdict import Built, Verdict
 
 There = Callable[[Sequence[Case]], Mapping[str, Answer]]
@@ -64,9 +63,9 @@ def differential(
     reference: There,
     known: Mapping[str, Answer],
     judge: Judge,
+    trials_of: TrialsOf,
     build: Built | None = None,
     shrinking: Shrinking | None = None,
-    trials_of: TrialsOf | None = None,
 ) -> Ran:
     """Answers of both sides, compared. Only the reference answers that are not `known` are computed.
 
@@ -87,9 +86,10 @@ def differential(
     found = decided(visible or hidden)
     if shrinking is not None:
         by_id = {case.id: case for case in visible}
-        made = trials_of or Trial
         found = shrunk(
-            found, lambda failure: made(by_id[failure["id"]], failure, candidate, reference, judge), shrinking
+            found,
+            lambda failure: trials_of(by_id[failure["id"]], failure, candidate, reference, judge),
+            shrinking,
         )
     if visible and hidden and found.status == verdict.BROKEN:
         found = replace(found, counts=replace(found.counts, cases=len(cases)))
@@ -141,50 +141,6 @@ def shrunk(
         shrink.shrink(trials.pieces, trials.differ, now=shrinking.now, budget_s=share_s, least=trials.least)
         failures[at] = trials.smallest or failures[at]
     return replace(decided, failures=failures)
-
-
-class Trial:
-    """Smaller inputs of one failing differential case, run through both sides."""
-
-    least = 1
-
-    def __init__(
-        self, case: Case, failure: Mapping[str, Any], candidate: There, reference: There, judge: Judge
-    ) -> None:
-        self.pieces: Sequence[str] = case_files.format_of(case.file).pieces(case.input)
-        self.smallest: Mapping[str, Any] | None = None
-        self._case, self._kind = case, kind(failure)
-        self._candidate, self._reference, self._judge = candidate, reference, judge
-
-    def differ(self, inputs: Sequence[Sequence[str]]) -> list[bool]:
-        cases = [
-            Case(f"{self._case.id}~{number}", "".join(pieces), "", 0) for number, pieces in enumerate(inputs)
-        ]
-        theirs, ours = self._reference(cases), self._candidate(cases)
-        # An input without a sound answer of the reference proves nothing.
-        pairs = [
-            Pair(case, ours[case.id], theirs[case.id])
-            for case in cases
-            if case.id in ours and case.id in theirs and sound(theirs[case.id])
-        ]
-        try:
-            said = dict(zip((pair.case.id for pair in pairs), self._judge(pairs), strict=True))
-        except JudgeFailed:
-            return [False] * len(cases)
-        hits = {
-            pair.case.id
-            for pair in pairs
-            if (words := said[pair.case.id]) is not None and self._alike(pair, words)
-        }
-        return [case.id in hits for case in cases]
-
-    def _alike(self, pair: Pair, words: str) -> bool:
-        failure = verdict.failure(pair, words)
-        if pair.candidate.late or kind(failure) != self._kind:
-            return False
-        if self.smallest is None or len(failure["input"]) < len(self.smallest["input"]):
-            self.smallest = failure | {"id": self._case.id, "shrunk_from": len(self._case.input)}
-        return True
 
 
 def kind(failure: Mapping[str, Any]) -> tuple[int | str, str]:

@@ -99,7 +99,7 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
     )
 
 
-def told(
+def of_tests(
     outcomes: Mapping[str, str], messages: Mapping[str, str], *, exit: int, build: Built | None = None
 ) -> Verdict:
     """The verdict on a project's own tests, from their outcomes by name."""

@@ -11,8 +11,8 @@ from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
-from oracle.cases import files as case_files
 from oracle.cases.spec import Case, Suite
+from oracle.suites import kinds
 
 from . import cheats
 from .cheats import Cheat
@@ -149,8 +149,7 @@ def test_two_cases_at_once_cannot_reach_each_other(judge: Judge):
 @pytest.mark.parametrize("cheat", cheats.SESSIONS)
 def test_an_engine_that_cheats_in_a_session_gains_nothing_and_harms_nothing(judge: Judge, cheat: str):
     cases = [
-        case.to_json()
-        for case in case_files.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)
+        case.to_json() for case in kinds.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)
     ]
     right, wrong = (
         judge({"engine.py": text}, SESSIONS, cases=cases)

@@ -18,9 +18,9 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
-from oracle.cases import files as case_files
 from oracle.cases.spec import Suite
 from oracle.judging.run import Ran
+from oracle.suites import kinds
 
 pytestmark = pytest.mark.containers
 
@@ -170,7 +170,7 @@ def judge(work: Work) -> Callable[..., Ran]:
         content = [(path, text.encode() if isinstance(text, str) else text) for path, text in files.items()]
         told = {
             "kind": "run", "suite": suite.to_json(), "repo": "engine", "tree_key": f"tree-{next(NUMBERS)}", "deadline_s": suite.run_timeout_s,
-            "cases": [case.to_json() for case in case_files.load(suite.cases, content, suite)], **job,
+            "cases": [case.to_json() for case in kinds.load(suite.cases, content, suite)], **job,
         }  # fmt: skip
         return work.judge(told, lambda: tar(tree or {}), lambda: tar({}))
 
@@ -398,7 +398,7 @@ def test_what_is_no_answer_of_the_json_protocol_fails_its_record_alone(judge, li
 
 
 def test_one_record_is_judged_after_the_rest_of_its_file_has_run(judge):
-    found = case_files.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
+    found = kinds.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
     asked, beside = [found[-1]], found[:-1]
     ran = judge({}, cases=[case.to_json() for case in asked], beside=[case.to_json() for case in beside])
     assert ran.verdict.outcomes == {"a/00022": "pass"} and ran.verdict.counts.cases == 1
@@ -447,11 +447,9 @@ def test_a_failing_record_is_shrunk_to_what_it_needs_where_there_is_a_reference(
 def test_held_out_files_run_after_the_others_and_are_only_counted(judge):
     found = [
         replace(case, id=f"held-out/{case.line}", hidden=True, file="../hidden.slt")
-        for case in case_files.load(
-            SUITE.cases, [("slt/h.slt", PLAIN.replace("\n3\n", "\n4\n").encode())], SUITE
-        )
+        for case in kinds.load(SUITE.cases, [("slt/h.slt", PLAIN.replace("\n3\n", "\n4\n").encode())], SUITE)
     ]
-    visible = case_files.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
+    visible = kinds.load(SUITE.cases, [("slt/a.slt", PLAIN.encode())], SUITE)
     verdict = judge({}, cases=[case.to_json() for case in [*visible, *found]]).verdict
     assert (verdict.status, verdict.held_out, list(verdict.failures)) == (
         "failed",

@@ -3,8 +3,9 @@
 import pytest
 
 from mcp_server import config as configs
-from mcp_server.config import Config, steering
+from mcp_server.config import Config
 from mcp_server.core import paths
+from oracle.suites.command import steering
 
 TOML = """
 [run]

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.commands.checkup import exposure
-from mcp_server.config import steering
 from oracle.cases.spec import Suite
+from oracle.suites.command import steering
 
 COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.PROTECTED)
 

@@ -7,9 +7,10 @@ import pytest
 
 from oracle.cases.spec import Suite
 from oracle.judging.verdict import Built
+from oracle.suites import kinds
+from oracle.suites.base import NO_CANARY, CommandResult
 from oracle.suites.command import canary
 from oracle.suites.command import suite as project
-from oracle.suites.command.readers import CommandResult
 
 SUITE = Suite("unit", "command", "r", command="pytest", results="out.xml", canary="tests/test_{name}.py")
 PLANTED = canary.hatch(SUITE, "secret")
@@ -157,7 +158,7 @@ def test_the_python_canary_is_python_and_does_what_it_says():
 
 
 def test_a_suite_without_one_has_none():
-    for name in (None, canary.NONE):
+    for name in (None, NO_CANARY):
         assert canary.hatch(Suite("s", "command", "r", command="x", canary=name), "secret") is None
 
 
@@ -190,7 +191,7 @@ def test_a_text_of_the_users_own_may_have_braces_of_its_own():
 )
 def test_a_canary_that_cannot_be_planted_is_a_problem(changes, says):
     suite = Suite.from_json({k: v for k, v in (SUITE.to_json() | changes).items() if v is not None})
-    found = canary.problems(suite)
+    found = kinds.of(suite).canary_problems(suite)
     assert found == [] if says is None else len(found) == 1 and says in found[0]
 
 

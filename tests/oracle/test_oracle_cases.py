@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from oracle.cases import files as case_files
 from oracle.cases.files import BadCases, plain, sections, sql
 from oracle.cases.spec import Suite
+from oracle.suites import kinds
 
 GLOB = ("oracle/cases/**/*.sql",)
 
@@ -15,7 +16,7 @@ SUITE = Suite("sql", "differential", "engine", cases=GLOB)
 
 
 def load(*files, globs=GLOB, suite=SUITE):
-    return case_files.load(
+    return kinds.load(
         globs, [(path, text.encode() if isinstance(text, str) else text) for path, text in files], suite
     )
 

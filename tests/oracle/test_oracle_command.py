@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from oracle.cases.spec import Suite
 from oracle.judging.verdict import Built
+from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
 from oracle.suites.command import suite as project
-from oracle.suites.command.readers import CommandResult
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="t.a" name="one"/><testcase classname="t.a" name="two"><failure message="boom">at line 3</failure></testcase>

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
-from oracle.suites.command.readers import CommandResult
 
 CARGO = """
 running 4 tests

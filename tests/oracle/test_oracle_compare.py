@@ -19,14 +19,14 @@ VALUES = st.recursive(
 TOLERANCES = st.sampled_from([0.0, 1e-9, 0.01, 0.5])
 
 
-@pytest.mark.parametrize("mode", compare.MODES)
+@pytest.mark.parametrize("mode", compare.COMPARATORS)
 @given(ROWS)
 def test_an_output_equals_itself(mode, rows):
     text = "\n".join(rows)
     assert compare.difference(mode, text, text) is None
 
 
-@pytest.mark.parametrize("mode", compare.MODES)
+@pytest.mark.parametrize("mode", compare.COMPARATORS)
 @given(ROWS, ROWS)
 def test_who_is_asked_first_makes_no_difference(mode, one, other):
     one, other = "\n".join(one), "\n".join(other)

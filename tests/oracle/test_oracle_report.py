@@ -151,7 +151,7 @@ def test_a_failed_build_shows_the_end_of_what_it_said():
 
 
 def test_a_test_of_the_projects_own_shows_its_message():
-    decided = verdict.told(
+    decided = verdict.of_tests(
         {"tests/a.py::T::x": "fail", "tests/a.py::T::y": "pass"},
         {"tests/a.py::T::x": "assert 1 == 2\nwhere"},
         exit=1,

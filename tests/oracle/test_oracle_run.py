@@ -7,6 +7,7 @@ from oracle.inside import batch
 from oracle.judging import judge, run
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
+from oracle.suites.differential import Trial
 
 SUITE = Suite("s", "differential", "r", cases=("c/*.sql",), candidate="x", reference="y")
 EXACT = judge.by_output("exact")
@@ -35,7 +36,13 @@ class Side:
 
 def differential(candidate, reference, cases=CASES, **more):
     return run.differential(
-        cases, judge=EXACT, candidate=candidate, reference=reference, known=more.pop("known", {}), **more
+        cases,
+        trials_of=Trial,
+        judge=EXACT,
+        candidate=candidate,
+        reference=reference,
+        known=more.pop("known", {}),
+        **more,
     )
 
 
@@ -148,7 +155,13 @@ def test_a_comparator_that_fails_on_a_trial_ends_no_run():
 
     case = Case("a", "x 1;\nx 2;\n", "c/a.sql", 1)
     ran = run.differential(
-        [case], candidate=Side(wrong="x"), reference=Side(), known={}, judge=judge_of, shrinking=AT_ONCE
+        [case],
+        trials_of=Trial,
+        candidate=Side(wrong="x"),
+        reference=Side(),
+        known={},
+        judge=judge_of,
+        shrinking=AT_ONCE,
     )
     assert (ran.verdict.status, ran.verdict.failures[0]["input"]) == ("failed", case.input)
 
@@ -192,7 +205,12 @@ def test_where_every_case_is_held_out_their_number_is_all_that_is_told():
 def test_what_breaks_the_visible_cases_breaks_it_all_and_no_hidden_one_runs():
     candidate = Side(refuses="a", kills="")
     ran = run.differential(
-        [CASES[0], *HIDDEN], candidate=candidate, reference=Side(refuses="a"), known={}, judge=EXACT
+        [CASES[0], *HIDDEN],
+        trials_of=Trial,
+        candidate=candidate,
+        reference=Side(refuses="a"),
+        known={},
+        judge=EXACT,
     )
     assert (ran.verdict.status, ran.verdict.outcomes, ran.verdict.counts.cases) == ("broken", {}, 4)
     assert not any("h" in batch for batch in candidate.batches)

@@ -16,6 +16,7 @@ from oracle import inside
 from oracle.cases import files as case_files
 from oracle.cases.files import BadCases, sql
 from oracle.cases.spec import Case, Suite
+from oracle.suites import kinds
 from oracle.suites.sqllogictest.records import Expected
 
 SUITE = Suite("slt", "sqllogictest", "engine", cases=("slt/**",), candidate="./engine", engine="sqlite")
@@ -25,7 +26,7 @@ INSIDE = Path(inside.__file__).parent
 
 
 def load(*files, suite=SUITE):
-    return case_files.load(
+    return kinds.load(
         suite.cases, [(path, text.encode() if isinstance(text, str) else text) for path, text in files], suite
     )
 
@@ -264,22 +265,22 @@ def test_two_files_of_the_same_name_are_told_once():
 
 def test_with_one_record_its_whole_file_runs():
     found = load(("slt/a.slt", "statement ok\nX\n\nstatement ok\nY\n"), ("slt/b.slt", "statement ok\nZ\n"))
-    assert case_files.together(SUITE, found, ["a/00004"]) == ["a/00001", "a/00004"]
-    assert case_files.together(SUITE, found, ["b/00001", "unknown"]) == ["b/00001"]
-    assert case_files.together(replace(SUITE, kind="differential"), found, ["a/00004"]) == ["a/00004"]
+    assert kinds.together(SUITE, found, ["a/00004"]) == ["a/00001", "a/00004"]
+    assert kinds.together(SUITE, found, ["b/00001", "unknown"]) == ["b/00001"]
+    assert kinds.together(replace(SUITE, kind="differential"), found, ["a/00004"]) == ["a/00004"]
 
 
 def test_an_answer_depends_on_every_record_before_it_and_on_none_after():
     first, second, third = "statement ok\nX\n\n", "query I\nY\n----\n1\n\n", "statement ok\nZ\n"
-    before = case_files.given(SUITE, load(("slt/a.slt", first + second)))
-    assert before.items() < case_files.given(SUITE, load(("slt/a.slt", first + second + third))).items()
+    before = kinds.answer_inputs(SUITE, load(("slt/a.slt", first + second)))
+    assert before.items() < kinds.answer_inputs(SUITE, load(("slt/a.slt", first + second + third))).items()
     for text in (
         first.replace("X", "W") + second,
         first + second.replace("1", "2"),
         first + second.replace("I", "T"),
     ):
-        assert case_files.given(SUITE, load(("slt/a.slt", text)))["a/00004"] != before["a/00004"]
-    assert case_files.given(replace(SUITE, kind="differential"), [Case("a", "X", "f", 1)]) == {"a": "X"}
+        assert kinds.answer_inputs(SUITE, load(("slt/a.slt", text)))["a/00004"] != before["a/00004"]
+    assert kinds.answer_inputs(replace(SUITE, kind="differential"), [Case("a", "X", "f", 1)]) == {"a": "X"}
 
 
 # -- any text
@@ -491,7 +492,7 @@ def test_a_statement_is_ended_as_a_shell_needs_it(text, ended):
     ],
 )
 def test_a_suite_that_cannot_run_says_why(change, said):
-    assert replace(SUITE, **change).problems() == ([said] if said else [])
+    assert kinds.problems(replace(SUITE, **change)) == ([said] if said else [])
 
 
 def test_the_scripts_that_become_one_in_the_box_share_no_name():

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oracle.cases import files as case_files
 from oracle.cases.spec import Case, Suite
 from oracle.judging import verdict
 from oracle.judging.answer import Answer
 from oracle.judging.judge import JudgeFailed, Pair
-from oracle.suites import teeth
+from oracle.suites import kinds, teeth
 from oracle.suites.sqllogictest import shrink
 from oracle.suites.sqllogictest import suite as slt
 from oracle.suites.sqllogictest import teeth as slt_teeth
@@ -258,7 +257,7 @@ def test_values_are_sorted_and_hashed_as_the_format_says(rows, mode):
 
 
 def test_the_files_of_the_tests_are_hashed_with_md5sum():
-    for one in case_files.load(("**",), [("hashes.slt", (FILES / "format/hashes.slt").read_bytes())], SUITE):
+    for one in kinds.load(("**",), [("hashes.slt", (FILES / "format/hashes.slt").read_bytes())], SUITE):
         expected = Expected.of(one.expect)
         if expected.hashed and one.input.startswith("SELECT a FROM t ORDER"):
             told = subprocess.run(
@@ -387,10 +386,10 @@ def test_the_expected_answers_of_every_file_are_right():
         (path.relative_to(FILES.parent).as_posix(), path.read_bytes())
         for path in sorted(FILES.rglob("*.slt"))
     ]
-    found = case_files.load(("slt/**",), files, SUITE)
+    found = kinds.load(("slt/**",), files, SUITE)
     assert len(files) >= 40 and len(found) >= 600
     written = slt.expectations(SUITE, found)
-    decided = verdict.decide(found, written, written, judge=slt_teeth.knowing(slt.judge(SUITE)))
+    decided = verdict.decide(found, written, written, judge=teeth.comparing(slt.judge(SUITE)))
     assert decided.status == "passed"
 
 
@@ -409,12 +408,12 @@ def files_of(**files):
 
 def test_sessions_are_files_in_the_order_of_their_lines():
     found = files_of(a=2, b=1)
-    assert [[record.sql for record in session] for session in slt.sessions(found[::-1], "shell")] == [
+    assert [[record.sql for record in session] for session in slt.sessions(SUITE, found[::-1])] == [
         ["S1\n;\n"],
         ["S1\n;\n", "S2\n;\n"],
     ]
-    assert [record.sql for record in slt.sessions(found[:1], "json")[0]] == ["S1"]
-    assert slt.sessions([case("statement count 1")], "shell")[0][0].counted
+    assert [record.sql for record in slt.sessions(JSON_SUITE, found[:1])[0]] == ["S1"]
+    assert slt.sessions(SUITE, [case("statement count 1")])[0][0].counted
 
 
 class Box:
@@ -469,9 +468,7 @@ SOUND = [
 
 def planted(engine, found, suite=SUITE):
     right = slt.expectations(suite, found)
-    return verdict.decide(
-        found, engine.answers(found, right), right, judge=slt_teeth.knowing(slt.judge(suite))
-    )
+    return verdict.decide(found, engine.answers(found, right), right, judge=teeth.comparing(slt.judge(suite)))
 
 
 def test_the_wrong_engines_of_the_design_are_planted_and_one_that_is_gone():

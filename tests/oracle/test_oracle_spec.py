@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from oracle import globs
 from oracle.cases.spec import BadSpec, Suite
+from oracle.suites import kinds
 
 SUITE = Suite(
     "sql",
@@ -55,9 +56,9 @@ def test_a_missing_field_is_named():
 
 
 def test_every_problem_of_a_suite_is_told_at_once():
-    assert len(Suite("a", "differential", "r", compare="fuzzy", case_timeout_s=0).problems()) == 5
-    assert Suite("a", "command", "r").problems() == ["a command suite needs command"]
-    assert SUITE.problems() == []
+    assert len(kinds.problems(Suite("a", "differential", "r", compare="fuzzy", case_timeout_s=0))) == 5
+    assert kinds.problems(Suite("a", "command", "r")) == ["a command suite needs command"]
+    assert kinds.problems(SUITE) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_every_problem_of_a_suite_is_told_at_once():
     ],
 )
 def test_what_belongs_to_a_comparison_has_to_fit_together(change, said):
-    assert dataclasses.replace(SUITE, **change).problems() == said
+    assert kinds.problems(dataclasses.replace(SUITE, **change)) == said
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, verdict
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import CaseCounts
-from oracle.suites import teeth
+from oracle.suites import differential, teeth
+from oracle.suites.command import faults
 
 CASES = [Case(f"c{number:03}", f"select {number};\n", "", 0) for number in range(120)]
 REFERENCE = {case.id: Answer(case.input.split()[1].rstrip(";") + "\n", 0) for case in CASES}
-SUITE = Suite("s", "differential", "r", cases=("c",), candidate="x", reference="y")
-PLANTED = [engine for engine in teeth.ENGINES if isinstance(engine, teeth.WrongAnswers)]
+PLANTED = [engine for engine in differential.ENGINES if isinstance(engine, teeth.WrongAnswers)]
 
 
 def decide(answers, cases=CASES, reference=REFERENCE):
@@ -46,7 +46,7 @@ def test_off_by_one_differs_under_every_comparator(output, mode):
 
 
 def test_the_five_engines_of_the_design_are_planted():
-    assert [engine.name for engine in teeth.ENGINES] == [
+    assert [engine.name for engine in differential.ENGINES] == [
         "silent",
         "failing",
         "constant",
@@ -63,7 +63,7 @@ def test_a_suite_whose_answers_are_all_the_same_has_no_teeth_against_repetition(
         for engine in PLANTED
     ]
     rows[0] = teeth.noticed("last-answer-repeated", decide(same, reference=same))
-    concluded = teeth.conclude(SUITE, rows, CaseCounts())
+    concluded = teeth.conclude(rows, CaseCounts(), by_case=True)
     assert concluded.status == "failed"
     assert concluded.reason == "the suite does not notice: last-answer-repeated"
     assert concluded.to_json()["planted"] == rows
@@ -74,19 +74,19 @@ def row(status):
 
 
 @pytest.mark.parametrize(
-    ("kind", "rows", "status"),
+    ("by_case", "rows", "status"),
     [
-        ("differential", [row("failed")], "passed"),
-        ("differential", [row("failed"), row("passed")], "failed"),
-        ("differential", [row("failed"), row("broken")], "broken"),
-        ("differential", [], "broken"),
-        ("command", [row("failed"), row("broken")], "passed"),
-        ("command", [row("passed")], "failed"),
-        ("command", [], "broken"),
+        (True, [row("failed")], "passed"),
+        (True, [row("failed"), row("passed")], "failed"),
+        (True, [row("failed"), row("broken")], "broken"),
+        (True, [], "broken"),
+        (False, [row("failed"), row("broken")], "passed"),
+        (False, [row("passed")], "failed"),
+        (False, [], "broken"),
     ],
 )
-def test_the_check_passes_only_if_everything_planted_was_caught(kind, rows, status):
-    assert teeth.conclude(Suite("s", kind, "r"), rows, CaseCounts()).status == status
+def test_the_check_passes_only_if_everything_planted_was_caught(by_case, rows, status):
+    assert teeth.conclude(rows, CaseCounts(), by_case=by_case).status == status
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_what_is_planted_is_what_the_suite_could_notice(suite, planted):
     """Where only the exit status counts and no canary moves it, a command that does nothing looks like one
     that passes.
     """
-    assert [project.name for project in teeth.projects(Suite("s", "command", "r", **suite))] == planted
+    assert [project.name for project in faults.projects(Suite("s", "command", "r", **suite))] == planted
 
 
 def test_what_stands_in_a_source_that_leaves_early_and_in_an_emptied_one():
     suite = Suite("s", "command", "r", command="x", protect=("tests/**",))
     files = ["src/a.py", "src/b.c", "tests/test_a.py"]
-    assert teeth.HOLLOW.written(suite, files, ("src/**",)) == {"src/a.py": "", "src/b.c": ""}
-    assert teeth.LEAVES_EARLY.written(suite, files, ("src/**",)) == {"src/a.py": "import os\nos._exit(0)\n"}
+    assert faults.HOLLOW.written(suite, files, ("src/**",)) == {"src/a.py": "", "src/b.c": ""}
+    assert faults.LEAVES_EARLY.written(suite, files, ("src/**",)) == {"src/a.py": "import os\nos._exit(0)\n"}
 
 
 def test_where_nothing_is_selected_the_suites_own_settings_stay():
     suite = Suite("s", "command", "r", command="python3 -m pytest", results="o.xml", env={"A": "b"})
     [changed] = [
-        project.suite(suite) for project in teeth.projects(suite) if project.name == "nothing-selected"
+        project.suite(suite) for project in faults.projects(suite) if project.name == "nothing-selected"
     ]
     assert (changed.command, changed.env["A"], "PYTEST_ADDOPTS" in changed.env) == (suite.command, "b", True)
 
@@ -134,5 +134,5 @@ def test_where_nothing_is_selected_the_suites_own_settings_stay():
 def test_the_modules_sources_are_emptied_and_no_protected_file():
     suite = Suite("s", "command", "r", protect=("tests/**",))
     files = ["src/a.py", "src/b.py", "tests/test_a.py", "Makefile"]
-    assert teeth.emptied(suite, files, ("src/a*", "tests/**")) == ["src/a.py"]
-    assert teeth.emptied(suite, files, ()) == ["src/a.py", "src/b.py", "Makefile"]
+    assert faults.emptied(suite, files, ("src/a*", "tests/**")) == ["src/a.py"]
+    assert faults.emptied(suite, files, ()) == ["src/a.py", "src/b.py", "Makefile"]

@@ -161,13 +161,13 @@ def test_the_messages_of_a_projects_tests_make_causes():
         "t2": "E: no module\nx.py:7: ImportError",
         "t3": "E: assert 1 == 2\nAssertionError",
     }
-    decided = verdict.told(dict.fromkeys(messages, "fail") | {"t4": "pass"}, messages, exit=1)
+    decided = verdict.of_tests(dict.fromkeys(messages, "fail") | {"t4": "pass"}, messages, exit=1)
     assert [(cause["says"], cause["cases"]) for cause in decided.causes] == [
         ("x.py: ImportError; E: no module", ["t1", "t2"]),
         ("AssertionError; E: assert 1 == 2", ["t3"]),
     ]
     assert [failure["id"] for failure in decided.failures] == ["t1", "t3", "t2"]
-    assert verdict.told({"t4": "pass"}, {}, exit=0).causes == []
+    assert verdict.of_tests({"t4": "pass"}, {}, exit=0).causes == []
 
 
 # -- held out

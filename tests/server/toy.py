@@ -20,6 +20,7 @@ import httpx2
 from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, run
 from oracle.judging.answer import Answer
+from oracle.suites.differential import Trial
 
 TOML = """
 [run]
@@ -228,6 +229,7 @@ class LocalRunner:
                 cases,
                 candidate=candidate,
                 judge=judge.by_output(suite.compare),
+                trials_of=Trial,
                 reference=local(suite.reference or "", Path("/")),
                 known=known,
             )

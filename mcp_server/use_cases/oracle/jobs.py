@@ -13,9 +13,9 @@ from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
 from mcp_server.use_cases.oracle import case_sets, verdicts
 from mcp_server.world import World
-from oracle.cases import files as formats
 from oracle.cases.files import BadCases
 from oracle.cases.spec import Case
+from oracle.suites import kinds
 
 BROKEN_TRIES = (
     3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
@@ -154,7 +154,7 @@ def _subject(world: World, wanted: JobRequest) -> _Subject:
     asked = set(all_ids if wanted.case_ids is None else wanted.case_ids)
     chosen = [id for id in all_ids if id in asked]
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
-    no_tree = wanted.kind == TEETH and suite.kind != "command"
+    no_tree = wanted.kind == TEETH and kinds.of(suite).cases is not None
     seen = "" if no_tree else tree_key(world, wanted.suite, wanted.commit, main)
     suite_key = case_sets.key(world, wanted.suite, main)
     key = hashlib.sha256(
@@ -226,7 +226,7 @@ def claim(world: World, runner: str) -> dict | None:
             continue
         if set(job.todo) <= set(found):
             beside = set(
-                formats.together(world.config.suites[job.suite], list(found.values()), job.todo)
+                kinds.together(world.config.suites[job.suite], list(found.values()), job.todo)
             ) - set(job.todo)
             return _told(
                 world,
@@ -276,7 +276,7 @@ def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dic
         # What main runs must run here too; of differential suites the cases say so.
         on_main = (
             rows.baseline(tx, case_sets.spec_key(world, job.suite), job.cases_commit)
-            if suite.kind == "command"
+            if kinds.of(suite).cases is None
             else None
         )
     return {
@@ -319,7 +319,7 @@ def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str
     )
     return {
         id: hashlib.sha256(repr((run, given)).encode()).hexdigest()
-        for id, given in formats.given(suite, inputs).items()
+        for id, given in kinds.answer_inputs(suite, inputs).items()
     }
 
 
@@ -385,7 +385,7 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
         whole = (
             verdicts.of_check(told)
             if job.kind == TEETH
-            else verdicts.of_run(job, told, by_case=suite.kind != "command", hidden=hidden)
+            else verdicts.of_run(job, told, by_case=kinds.of(suite).cases is not None, hidden=hidden)
         )
         if whole["status"] == "broken":
             _broke(world, tx, job, whole)

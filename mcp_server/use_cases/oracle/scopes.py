@@ -12,6 +12,7 @@ from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases.oracle import case_sets
 from mcp_server.world import World
 from oracle.cases.files import BadCases
+from oracle.suites import kinds
 
 SAMPLE_MIN, SAMPLE_ONE_IN = (
     50,
@@ -44,7 +45,7 @@ def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
     """
     found: Chosen = {}
     for name in suites:
-        if world.config.suites[name].kind == "command":
+        if kinds.of(world.config.suites[name]).cases is None:
             if name in case_globs.suites_in(entries):
                 found[name] = None
             continue

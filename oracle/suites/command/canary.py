@@ -7,84 +7,37 @@ wrong, and no test of that run counts. They are in the box's own copy of the tre
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from oracle.cases.spec import Suite
+from oracle.suites.base import NO_CANARY, Canary
+from oracle.suites.command import readers
 from oracle.suites.command.readers import TestReport
 
-NONE = "none"  # canary = "none" says openly that there is none
 NAME = "{name}"
-ENGINE = "canary"  # the row of a check that tells whether the suite's canary is seen at all
-NEEDS = ("pytest", "cargo", "go")  # and a JUnit file: results in which tests have names
 TEXTS: Mapping[str, str] = {
-    ".py": """\
-import unittest
-
-
-class Test{name}(unittest.TestCase):
-    def test_{passes}(self):
-        self.assertEqual("{passes}".upper().lower(), "{passes}")
-
-    def test_{fails}(self):
-        self.assertEqual("{fails}".upper().lower(), "{passes}")
-""",
-    ".rs": """\
-#[test]
-fn test_{passes}() {
-    assert_eq!("{passes}".to_uppercase().to_lowercase(), "{passes}");
+    PurePosixPath(tool.canary_path).suffix: tool.canary_text for tool in readers.TOOLS
 }
-
-#[test]
-fn test_{fails}() {
-    assert_eq!("{fails}".to_uppercase().to_lowercase(), "{passes}");
+USUAL: Mapping[str, str] = {
+    PurePosixPath(tool.canary_path).suffix: tool.canary_path for tool in readers.TOOLS
 }
-""",
-    ".go": """\
-package canary
-
-import (
-	"strings"
-	"testing"
-)
-
-func Test_{passes}(t *testing.T) {
-	if strings.ToLower(strings.ToUpper("{passes}")) != "{passes}" {
-		t.Fatal("{passes}")
-	}
-}
-
-func Test_{fails}(t *testing.T) {
-	if strings.ToLower(strings.ToUpper("{fails}")) != "{passes}" {
-		t.Fatal("{fails}")
-	}
-}
-""",
-}
-USUAL = {
-    ".py": "tests/test_{name}.py",
-    ".rs": "tests/canary_{name}.rs",
-    ".go": "canary_{name}/canary_test.go",
-}
-
-
-@dataclass(frozen=True)
-class Canary:
-    """One file to plant, and the names by which its two tests are known."""
-
-    path: str
-    text: str
-    passes: str
-    fails: str
+DEFAULT = ".py"
 
 
 def has(suite: Suite) -> bool:
-    return suite.canary not in (None, NONE)
+    """Return True if each run of the suite carries a canary."""
+    return suite.canary not in (None, NO_CANARY)
+
+
+def runs_apart(suite: Suite) -> bool:
+    """Return True if the canary needs a run of its own: results without names show it as a failure alone."""
+    return not readers.of(suite.results).names_tests
 
 
 def hatch(suite: Suite, secret: str) -> Canary | None:
-    """The canary of one run, its names made from a `secret` that nobody could know before; None where the
+    """Return the canary of one run, its names made from a `secret` that nobody could know before; None where the
     suite has none.
     """
     if suite.canary is None or not has(suite):
@@ -104,58 +57,85 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
 
 
 def is_needed(suite: Suite) -> bool:
-    """Whether the suite has results that canaries would show in, and does not say what it does about them."""
-    return suite.kind == "command" and suite.canary is None and suite.results not in (None, "tap")
+    """Return True if canaries would show in the suite's results, and it does not say what it does about them."""
+    return suite.canary is None and readers.of(suite.results).is_forgeable
+
+
+def missing(suite: Suite) -> str | None:
+    """Return a usual path for the canary that the suite needs and has not, or None."""
+    return usual(suite) if is_needed(suite) else None
 
 
 def usual(suite: Suite) -> str:
-    """Where the canary of such a suite is likely to be found by its command."""
+    """Return where the canary of such a suite is likely to be found by its command."""
     words = f"{suite.results} {suite.command}"
-    suffix = ".rs" if "cargo" in words else ".go" if re.search(r"\bgo\b", words) else ".py"
-    return USUAL[suffix]
+    paths = [tool.canary_path for tool in readers.TOOLS if tool.named_in.search(words)]
+    return paths[0] if paths else USUAL[DEFAULT]
+
+
+def exposure(suite: Suite) -> str:
+    """Return in how far the code that the suite tests could fool it."""
+    if has(suite):
+        return "each run carries canaries; code under test that knows its tests by name could still fool it"
+    names_tests = readers.of(suite.results).names_tests
+    how = "write its own results" if names_tests else "leave with exit status 0"
+    mended = f'canary = "{usual(suite)}" would'
+    return f"code under test can fool it: it could {how}, and nothing would tell; {mended}"
 
 
 def problems(suite: Suite) -> list[str]:
-    """What makes the suite's canary impossible to plant, one sentence each."""
+    """Return what makes the suite's canary impossible to plant, one sentence each."""
     if suite.canary is None or not has(suite):
         return ["canary_text is given without canary"] if suite.canary_text else []
-    if suite.kind != "command":
-        return [f"canary is for command suites; in a {suite.kind} suite forged answers gain nothing"]
-    found, path = [], PurePosixPath(suite.canary)
-    if NAME not in suite.canary:
-        found.append(f'canary is {suite.canary!r}; it needs {NAME} in it, such as "tests/test_{NAME}.py"')
-    if path.is_absolute() or ".." in path.parts or "\\" in suite.canary:
-        found.append(f"canary is {suite.canary!r}; it must be a path below the repository's top")
-    if suite.canary_text is None and path.suffix not in TEXTS:
-        found.append(
-            f"canary ends in {path.suffix!r}; for anything but {', '.join(TEXTS)} canary_text says what the file holds"
-        )
-    for word in ("{passes}", "{fails}") if suite.canary_text is not None else ():
-        if word not in suite.canary_text:
-            found.append(f"canary_text has no {word}: it needs a test of that name that {word[1:-1]}")
+    return _path_problems(suite.canary) + _text_problems(suite.canary, suite.canary_text)
+
+
+def _path_problems(canary: str) -> list[str]:
+    found, path = [], PurePosixPath(canary)
+    if NAME not in canary:
+        found.append(f'canary is {canary!r}; it needs {NAME} in it, such as "tests/test_{NAME}.py"')
+    if path.is_absolute() or ".." in path.parts or "\\" in canary:
+        found.append(f"canary is {canary!r}; it must be a path below the repository's top")
     return found
 
 
-def take_out(told: TestReport, canary: Canary) -> tuple[TestReport, str]:
-    """The same without the canaries, and what is wrong with those: "" when both showed what they must."""
-    seen = {
+def _text_problems(canary: str, text: str | None) -> list[str]:
+    suffix = PurePosixPath(canary).suffix
+    if text is not None:
+        lacking = [word for word in ("{passes}", "{fails}") if word not in text]
+        return [
+            f"canary_text has no {word}: it needs a test of that name that {word[1:-1]}" for word in lacking
+        ]
+    if suffix in TEXTS:
+        return []
+    ours = ", ".join(TEXTS)
+    return [f"canary ends in {suffix!r}; for anything but {ours} canary_text says what the file holds"]
+
+
+def take_out(report: TestReport, canary: Canary) -> tuple[TestReport, str]:
+    """Return the report without the canaries, and what is wrong with those: "" when both showed what they
+    must.
+    """
+    passing = [outcome for name, outcome in report.outcomes.items() if canary.passes in name]
+    failing = [outcome for name, outcome in report.outcomes.items() if canary.fails in name]
+    rest = {
         name: outcome
-        for name, outcome in told.outcomes.items()
-        if canary.passes in name or canary.fails in name
+        for name, outcome in report.outcomes.items()
+        if canary.passes not in name and canary.fails not in name
     }
-    passed = [outcome for name, outcome in seen.items() if canary.passes in name]
-    failed = [outcome for name, outcome in seen.items() if canary.fails in name]
-    rest = {name: outcome for name, outcome in told.outcomes.items() if name not in seen}
-    if not seen:
-        wrong = "the canary tests that were added to this run did not run"
-    elif failed and set(failed) != {"fail"}:
-        wrong = "a canary test that must fail was reported as passed"
-    elif passed and set(passed) != {"pass"}:
-        wrong = "a canary test that must pass was reported as failed"
-    elif not passed or not failed:
-        wrong = (
-            f"of the two canary tests the one that must {'fail' if not failed else 'pass'} was not reported"
-        )
-    else:
-        wrong = ""
-    return replace(told, outcomes=rest), wrong
+    return replace(report, outcomes=rest), _wrong(passing, failing)
+
+
+def _wrong(passing: Sequence[str], failing: Sequence[str]) -> str:
+    """Return what is wrong with the outcomes of the test that must pass and of the one that must fail."""
+    if not passing and not failing:
+        return "the canary tests that were added to this run did not run"
+    if failing and set(failing) != {"fail"}:
+        return "a canary test that must fail was reported as passed"
+    if passing and set(passing) != {"pass"}:
+        return "a canary test that must pass was reported as failed"
+    if not failing:
+        return "of the two canary tests the one that must fail was not reported"
+    if not passing:
+        return "of the two canary tests the one that must pass was not reported"
+    return ""

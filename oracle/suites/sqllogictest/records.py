@@ -89,6 +89,11 @@ def md5(values: Sequence[str]) -> str:
     return hashlib.md5("".join(f"{value}\n" for value in values).encode(), usedforsecurity=False).hexdigest()
 
 
+def sections_of(suite: Suite, _: str, text: str) -> Iterator[sections.Section]:
+    """Return the records in a file: each file of the suite is read as .slt, whatever its suffix."""
+    return read(text, suite)
+
+
 def read(text: str, suite: Suite) -> Iterator[sections.Section]:
     """One section per record that runs and expects something, named by its line, or the problem that it has."""
     labels: dict[str, tuple[int, str]] = {}

@@ -4,9 +4,10 @@ Rule: what stands in the file and what each engine said goes the same way, and i
 alike.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oracle.cases.spec import JSON, SHELL, Case, Suite
@@ -14,45 +15,31 @@ from oracle.cases.sql import ended
 from oracle.judging import compare
 from oracle.judging.answer import Answer
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
+from oracle.judging.run import There
+from oracle.suites.base import SessionRecord
 from oracle.suites.sqllogictest.records import Expected, md5
 from oracle.suites.sqllogictest.values import NULL, printable, rendered
 
-OK, ERROR, MISFIT = (
-    0,
-    1,
-    2,
-)  # exit statuses of an answer; MISFIT: rows that do not have the columns of the record's types
-LOST_FILES_MAX = (
-    5  # files whose candidate took the executor down, each seen to do so alone; the rest is then not tried
-)
+# Exit statuses of an answer; MISFIT: rows that do not have the columns of the record's types.
+OK, ERROR, MISFIT = 0, 1, 2
+# Files whose candidate took the executor down, each seen to do so alone; the rest is then not tried.
+LOST_FILES_MAX = 5
 SAID_CHARS_MAX = 120
 
 Row = Sequence[str | None]
-There = Callable[[Sequence[Case]], Mapping[str, Answer]]
 
 
-@dataclass(frozen=True)
-class Record:
-    """What one process of an engine is asked. `counted` asks for the number of rows that the statement
-    changed.
-    """
-
-    id: str
-    sql: str
-    counted: bool = False
-
-
-def sessions(cases: Iterable[Case], protocol: str) -> list[list[Record]]:
-    """The records of each file, in its order: what one process of the engine is asked."""
+def sessions(suite: Suite, cases: Iterable[Case]) -> list[list[SessionRecord]]:
+    """Return the records of each file, in its order: what one process of the engine is asked."""
     return [
-        [_record(case, protocol) for case in sorted(file, key=lambda case: case.line)]
+        [_record(case, suite.protocol) for case in sorted(file, key=lambda case: case.line)]
         for file in _by_file(cases).values()
     ]
 
 
-def _record(case: Case, protocol: str) -> Record:
+def _record(case: Case, protocol: str) -> SessionRecord:
     whole = (ended(case.input.rstrip("\n")) or case.input) if protocol == SHELL else case.input.rstrip("\n")
-    return Record(case.id, whole, Expected.of(case.expect).kind == "count")
+    return SessionRecord(case.id, whole, Expected.of(case.expect).kind == "count")
 
 
 def whole_files(there: There, everything: Sequence[Case]) -> There:
@@ -81,6 +68,27 @@ def whole_files(there: There, everything: Sequence[Case]) -> There:
         return answers
 
     return closed
+
+
+def whole_files_of(cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
+    """Return the ids of all records in the files of the chosen ones.
+
+    The records of a file are asked of one process, so that each finds what those before it have made.
+    """
+    asked = set(chosen)
+    files = {case.file for case in cases if case.id in asked}
+    return [case.id for case in cases if case.file in files]
+
+
+def records_before(cases: Iterable[Case]) -> dict[str, str]:
+    """Return by id a hash of the record and all records before it, given whole files of cases."""
+    hashes: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    for case in sorted(cases, key=lambda case: (case.file, case.line)):
+        file_hash = hashes.setdefault(case.file, hashlib.sha256())
+        file_hash.update(repr((case.input, case.expect)).encode())
+        inputs[case.id] = file_hash.hexdigest()
+    return inputs
 
 
 def _by_file(cases: Iterable[Case]) -> dict[str, list[Case]]:
@@ -185,8 +193,13 @@ def _is_original(suite: Suite, expected: Expected) -> bool:
 # ---------------------------------------------------------------------------------------------
 
 
+def file_expectations(suite: Suite, cases: Sequence[Case]) -> dict[str, Answer]:
+    """Return what the files expect, where those judge; nothing where a reference does."""
+    return {} if suite.reference else expectations(suite, cases)
+
+
 def expectations(suite: Suite, cases: Iterable[Case]) -> dict[str, Answer]:
-    """What the files say, as answers to compare with; a hash stands there as the file has it."""
+    """Return what the files expect, as answers to compare with; a hash stands there as the file has it."""
     return {case.id: _expectation(suite, Expected.of(case.expect)) for case in cases}
 
 
@@ -200,8 +213,8 @@ def _expectation(suite: Suite, expected: Expected) -> Answer:
     return Answer("".join(f"{value}\n" for value in expected.in_order(values)), OK)
 
 
-def judge(suite: Suite) -> Judge:
-    """Judges by the files, or by the reference where the suite has one; then it has to agree with itself
+def judge(suite: Suite, _: There | None = None) -> Judge:
+    """Return the judge by the files, or by the reference where the suite has one; then it has to agree with itself
     under each label.
     """
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from oracle.cases.spec import SHELL, Case, Suite
 from oracle.judging.answer import Answer
-from oracle.judging.judge import Judge, Pair
 from oracle.suites import teeth
 from oracle.suites.sqllogictest import suite as slt
 
@@ -44,20 +43,6 @@ def one_in_fifty_wrong(cases: Sequence[Case], right: Mapping[str, Answer]) -> di
         for case in cases
         if case.id in right
     }
-
-
-def knowing(judge: Judge) -> Judge:
-    """Judges answers that were made from the right ones: a hash stands there in the place of the values that
-    only a process has.
-    """
-
-    def judged(pairs: Sequence[Pair]) -> list[str | None]:
-        return [
-            None if pair.candidate == pair.reference else said
-            for pair, said in zip(pairs, judge(pairs), strict=True)
-        ]
-
-    return judged
 
 
 def _wrong(case: Case, answer: Answer) -> Answer:

@@ -1,53 +1,59 @@
-"""Owns what a project's own test command said, in whichever form: outcomes by test. One file for each form.
+"""Owns what a project's own test command said, in whichever form: outcomes by test. One module for each form.
 
 Rule: what was skipped did not run, what contradicts itself is a failure, and where nothing ran there is
-nothing to judge.
+nothing to judge. A new form is one new module here with a READER.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 
-from oracle.suites.command.readers import cargo, go, junit, pytest_text, tap
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, CommandResult, TestReport
+from oracle.suites import discovery
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool
 
-__all__ = ["COMMAND", "CommandResult", "TestReport", "is_test", "read", "results_file"]
+__all__ = ["COMMAND", "READERS", "TOOLS", "TestReport", "is_test", "of", "read", "results_file"]
+
+READERS: Sequence[Reader] = discovery.records(__path__, __name__, named="READER", of=Reader, beside=("base",))
+TOOLS: Sequence[Tool] = [reader.tool for reader in READERS if reader.tool]
+
+_BY_NAME = {reader.name: reader for reader in READERS if not reader.is_file}
+[_OF_A_FILE] = [reader for reader in READERS if reader.is_file]
 
 
-def _exit_status(ended: CommandResult) -> TestReport:
-    told = TestReport()
-    told.add(COMMAND, passed=ended.exit == 0, message=f"exit status {ended.exit}\n{ended.tail}")
-    return told
-
-
-_READERS: Mapping[str | None, Callable[[CommandResult], TestReport]] = {
-    None: _exit_status, "tap": tap.read, "pytest": pytest_text.read, "cargo": cargo.read, "go": go.read
-}  # fmt: skip
+def of(results: str | None) -> Reader:
+    """Return the reader of what a suite calls its `results`: a form by its name, or else a file."""
+    return _BY_NAME.get(results, _OF_A_FILE)
 
 
 def results_file(results: str | None) -> str | None:
-    """The path of the JUnit XML file that a suite's `results` names; None where the output itself is read."""
-    return None if results in _READERS else results
+    """Return the path of the file that a suite's `results` names; None where the output itself is read."""
+    return results if of(results).is_file else None
 
 
 def is_test(name: str) -> bool:
-    """Whether an outcome's name is a test's own: what stands for several is gone once they run again."""
+    """Return True if an outcome's name is a test's own: what stands for several is gone once they run again."""
     return name != COMMAND and not name.endswith(AS_A_WHOLE)
 
 
 def read(results: str | None, ended: CommandResult) -> TestReport:
-    """What the command said, in the form that the suite names: None, "tap", "pytest", "cargo", "go" or a
-    JUnit XML file.
-    """
-    told = _READERS.get(results, junit.read)(ended)
-    if told.problem:
-        return told
-    if not told.outcomes:
-        told.problem = "no test ran"
-    elif ended.timed_out:
-        told.contradicts("no end within the time of the run")
-    elif ended.truncated:
-        told.contradicts("more output than allowed")
-    elif ended.exit < 0:
-        told.contradicts(f"killed by signal {-ended.exit}\n{ended.tail}")
-    elif ended.exit != 0 and "fail" not in told.outcomes.values():
-        told.contradicts(f"exit status {ended.exit} though no test failed\n{ended.tail}")
-    return told
+    """Return what the command said, in the form that the suite names."""
+    report = of(results).read(ended)
+    if report.problem:
+        return report
+    if not report.outcomes:
+        report.problem = "no test ran"
+    elif contradiction := _contradiction(report, ended):
+        report.contradicts(contradiction)
+    return report
+
+
+def _contradiction(report: TestReport, ended: CommandResult) -> str:
+    """Return what of the command's end does not agree with the tests that it told of; "" if all of it does."""
+    if ended.timed_out:
+        return "no end within the time of the run"
+    if ended.truncated:
+        return "more output than allowed"
+    if ended.exit < 0:
+        return f"killed by signal {-ended.exit}\n{ended.tail}"
+    if ended.exit != 0 and "fail" not in report.outcomes.values():
+        return f"exit status {ended.exit} though no test failed\n{ended.tail}"
+    return ""

@@ -1,32 +1,15 @@
-"""Owns how a project's own test command ended, and what it told of its tests."""
+"""Owns what a project's own test command told of its tests, and what a reader of one form of results is."""
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from oracle.suites.base import CommandResult
+
 COMMAND = "command"  # the case that stands for the command itself
-AS_A_WHOLE = (
-    " (as a whole)"  # ends the name of what stands for tests that could not be told apart: a package, a file
-)
+# Ends the name of what stands for tests that could not be told apart: a package, a file.
+AS_A_WHOLE = " (as a whole)"
 MESSAGE_CHARS_MAX = 2_000
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """How the command ended; `collected` is the results file, None where there is none. `unplanted`: its
-    canary found no place.
-    """
-
-    exit: int
-    output: str = ""
-    error: str = ""
-    collected: str | None = None
-    timed_out: bool = False
-    truncated: bool = False
-    unplanted: bool = False
-
-    @property
-    def tail(self) -> str:
-        """The end of what it said, for a person to read."""
-        return (self.output + self.error)[-MESSAGE_CHARS_MAX // 2 :]
 
 
 @dataclass
@@ -38,7 +21,7 @@ class TestReport:
     problem: str = ""
 
     def add(self, name: str, *, passed: bool, message: str = "") -> None:
-        """A name that comes twice passes only if it passes both times."""
+        """Take in the outcome of a test; a name that comes twice passes only if it passes both times."""
         if passed:
             self.outcomes.setdefault(name, "pass")
             return
@@ -46,5 +29,40 @@ class TestReport:
         self.messages.setdefault(name, message[:MESSAGE_CHARS_MAX])
 
     def contradicts(self, message: str) -> None:
-        """What the command says does not agree with itself, so the command as a whole failed."""
+        """Fail the command as a whole: what it says does not agree with itself."""
         self.add(COMMAND, passed=False, message=message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A test runner that a command may call."""
+
+    named_in: re.Pattern[str]
+    """Found in the results and the command of a suite whose tests this tool runs."""
+    called_as: re.Pattern[str]
+    """Found in a command that calls this tool itself."""
+    selects_nothing: Mapping[str, str] | None
+    """Environment with which it selects no test; None where there is no such variable."""
+    canary_path: str
+    """Where it is likely to find a canary, with "{name}" in it."""
+    canary_text: str
+    """A test "{passes}" that passes and a test "{fails}" that fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One form of results: how it is read, and what it is worth."""
+
+    name: str | None
+    """What a suite's `results` calls it; None: the exit status, where a suite names no results."""
+    read: Callable[[CommandResult], TestReport]
+    is_file: bool
+    """True for what is read from a file, which `results` then names instead of the form."""
+    names_tests: bool
+    """False where the command as a whole is all that passes or fails."""
+    is_forgeable: bool
+    """True where the results are written by a process that tested code runs in, so that a canary is due."""
+    naming_hint: str
+    """What a command may lack whose output names no test that passes; a question, or ""."""
+    tool: Tool | None
+    """The tool that writes this form; None where many do."""

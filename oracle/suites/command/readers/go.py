@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, CommandResult, TestReport
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, Reader, TestReport, Tool
 
 PACKAGE = re.compile(r"^(ok|FAIL|\?) *\t(\S+)(.*)$")
 BEGINS = re.compile(r"^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)$")
-ENDS = re.compile(
-    r"--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$"
-)  # what the test printed last may stand before it
+# What the test printed last may stand before it.
+ENDS = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$")
 
 
 @dataclass
@@ -28,6 +28,7 @@ class _Package:
     lines: list[str] = field(default_factory=list)  # since the last mark
 
     def take(self, line: str) -> None:
+        """Take in a line of the package's output."""
         if begins := BEGINS.match(line):
             self.begun.add(begins[1])
             self.lines = []
@@ -40,12 +41,13 @@ class _Package:
         elif line not in ("FAIL", "PASS"):
             self.lines.append(line)
 
-    def tell(self, told: TestReport, package: str, *, ok: bool, rest: str, compiler: str) -> None:
+    def tell(self, report: TestReport, package: str, *, ok: bool, rest: str, compiler: str) -> None:
+        """Enter the tests, and the package itself where they do not say how it ended."""
         for name in sorted(self.begun - set(self.ended)):
-            told.add(f"{package}.{name}", passed=False, message="it began and did not end")
+            report.add(f"{package}.{name}", passed=False, message="it began and did not end")
         for name, status in self.ended.items():
             if status != "SKIP":
-                told.add(
+                report.add(
                     f"{package}.{name}", passed=status == "PASS", message="\n".join(self.words[name]).strip()
                 )
         named = self.begun | set(self.ended)
@@ -53,7 +55,7 @@ class _Package:
             return  # its tests say so themselves
         if not ok or (not named and "no tests to run" not in rest):
             words = [compiler[-MESSAGE_CHARS_MAX // 2 :].strip()] if rest.endswith(" failed]") else self.lines
-            told.add(
+            report.add(
                 package + AS_A_WHOLE,
                 passed=ok,
                 message="\n".join([rest.strip() or "no test of it failed, and yet it did", *words]),
@@ -61,48 +63,49 @@ class _Package:
 
 
 def read(ended: CommandResult) -> TestReport:
-    told = TestReport()
+    """Return the tests of all packages that the output tells of."""
+    report = TestReport()
     events, text = _events(ended.output)
-    _read_text(told, text, ended.error)
-    said: dict[str, list[str]] = {}
+    _read_text(report, text, ended.error)
+    outputs: dict[str, list[str]] = {}
     for event in events:
-        said.setdefault(event.get("Package", ""), []).append(str(event.get("Output", "")))
-    for words in said.values():
-        _read_text(told, "".join(words), ended.error)
+        outputs.setdefault(event.get("Package", ""), []).append(str(event.get("Output", "")))
+    for words in outputs.values():
+        _read_text(report, "".join(words), ended.error)
     for event in events:
         if event.get("Action") == "fail" and event.get("Package"):
-            _failed(told, event["Package"], event.get("Test"))
-    if not told.outcomes and ended.exit != 0:
+            _failed(report, event["Package"], event.get("Test"))
+    if not report.outcomes and ended.exit != 0:
         return TestReport(problem=f"the output has no result of go test (exit status {ended.exit})")
-    return told
+    return report
 
 
-def _read_text(told: TestReport, text: str, compiler: str) -> None:
+def _read_text(report: TestReport, text: str, compiler: str) -> None:
     package = _Package()
     for line in text.splitlines():
         if found := PACKAGE.match(line):
             if found[1] != "?":
-                package.tell(told, found[2], ok=found[1] == "ok", rest=found[3], compiler=compiler)
+                package.tell(report, found[2], ok=found[1] == "ok", rest=found[3], compiler=compiler)
             package = _Package()
         else:
             package.take(line)
     if package.begun or package.ended:
-        told.contradicts("the results of a package have no end")
+        report.contradicts("the results of a package have no end")
 
 
-def _failed(told: TestReport, package: str, test: str | None) -> None:
-    """The events say so too; they would count even if the text did not."""
+def _failed(report: TestReport, package: str, test: str | None) -> None:
+    """Enter a failure that an event tells of; it counts even if the text does not say so."""
     if test:
-        told.add(f"{package}.{test}", passed=False)
+        report.add(f"{package}.{test}", passed=False)
     elif not any(
         outcome == "fail" and name.startswith((f"{package}.", package + AS_A_WHOLE))
-        for name, outcome in told.outcomes.items()
+        for name, outcome in report.outcomes.items()
     ):
-        told.add(package + AS_A_WHOLE, passed=False, message="no test of it failed, and yet it did")
+        report.add(package + AS_A_WHOLE, passed=False, message="no test of it failed, and yet it did")
 
 
 def _events(output: str) -> tuple[list[dict[str, Any]], str]:
-    """The events of `-json`, and the lines that are none."""
+    """Return the events of `-json`, and the lines that are none."""
     events, rest = [], []
     for line in output.splitlines():
         try:
@@ -114,3 +117,41 @@ def _events(output: str) -> tuple[list[dict[str, Any]], str]:
         else:
             rest.append(line)
     return events, "\n".join(rest)
+
+
+CANARY = """\
+package canary
+
+import (
+	"strings"
+	"testing"
+)
+
+func Test_{passes}(t *testing.T) {
+	if strings.ToLower(strings.ToUpper("{passes}")) != "{passes}" {
+		t.Fatal("{passes}")
+	}
+}
+
+func Test_{fails}(t *testing.T) {
+	if strings.ToLower(strings.ToUpper("{fails}")) != "{passes}" {
+		t.Fatal("{fails}")
+	}
+}
+"""
+
+READER = Reader(
+    name="go",
+    read=read,
+    is_file=False,
+    names_tests=True,
+    is_forgeable=True,
+    naming_hint="does it have -v or -json, so that go names its tests?",
+    tool=Tool(
+        named_in=re.compile(r"\bgo\b"),
+        called_as=re.compile(r"\bgo test\b"),
+        selects_nothing={"GOFLAGS": "-run=^$"},
+        canary_path="canary_{name}/canary_test.go",
+        canary_text=CANARY,
+    ),
+)

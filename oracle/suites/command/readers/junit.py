@@ -6,12 +6,14 @@ themselves.
 
 import xml.etree.ElementTree as ElementTree
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, CommandResult, TestReport
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import AS_A_WHOLE, Reader, TestReport
 
 NOT_COLLECTED = "collection failure"  # as pytest says it of a file: its tests are not known by name
 
 
 def read(ended: CommandResult) -> TestReport:
+    """Return the test cases of the results file."""
     if ended.collected is None:
         return TestReport(
             problem=f"the results file was not written (exit status {ended.exit}){_said(ended)}"
@@ -22,7 +24,7 @@ def read(ended: CommandResult) -> TestReport:
         root = ElementTree.fromstring(ended.collected)
     except ElementTree.ParseError as error:
         return TestReport(problem=f"the results file is not XML: {error}")
-    told = TestReport()
+    report = TestReport()
     for test in root.iter("testcase"):
         if test.find("skipped") is not None:
             continue
@@ -32,15 +34,15 @@ def read(ended: CommandResult) -> TestReport:
         )
         name = "::".join(filter(None, (test.get("classname"), test.get("name")))) or "unnamed"
         whole = any(child.get("message") == NOT_COLLECTED for child in bad)
-        told.add(name + AS_A_WHOLE * whole, passed=not bad, message=message)
+        report.add(name + AS_A_WHOLE * whole, passed=not bad, message=message)
     counted = sum(
         _number(suite.get(word))
         for suite in (root, *root.iter("testsuite"))
         for word in ("failures", "errors")
     )
-    if told.outcomes and counted and "fail" not in told.outcomes.values():
-        told.contradicts("the results file counts failures, and none of its tests shows one")
-    return told
+    if report.outcomes and counted and "fail" not in report.outcomes.values():
+        report.contradicts("the results file counts failures, and none of its tests shows one")
+    return report
 
 
 def _number(text: str | None) -> int:
@@ -50,3 +52,14 @@ def _number(text: str | None) -> int:
 def _said(ended: CommandResult) -> str:
     last = ended.tail.strip().splitlines()[-1:]
     return f": {last[0].strip()}" if last else ""
+
+
+READER = Reader(
+    name="JUnit",
+    read=read,
+    is_file=True,
+    names_tests=True,
+    is_forgeable=True,
+    naming_hint="",
+    tool=None,
+)

@@ -6,7 +6,8 @@ Rule: where the names are fewer than the totals, one more case stands for the co
 import re
 from collections.abc import Iterator
 
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, CommandResult, TestReport
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool
 
 TOTALS = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s")
 SUMMARY = re.compile(r"^(PASSED|FAILED|ERROR) (\S+::\S.*?|\S+\.py)(?: - (.*))?$")
@@ -15,13 +16,15 @@ DISTRIBUTED = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (\S+::\S.
 
 
 def read(ended: CommandResult) -> TestReport:
+    """Return the tests that the output names, and the command itself where it names too few."""
     totals = [found[1] for line in ended.output.splitlines() if (found := TOTALS.match(line))]
     if not totals:
         return TestReport(problem=f"the output has no summary of pytest (exit status {ended.exit})")
-    told, shown = TestReport(), set()
+    report = TestReport()
+    named: set[tuple[str, str]] = set()
     for status, name, message in _lines(ended.output):
-        shown.add((status, name))
-        told.add(name if "::" in name else name + AS_A_WHOLE, passed=status == "PASSED", message=message)
+        named.add((status, name))
+        report.add(name if "::" in name else name + AS_A_WHOLE, passed=status == "PASSED", message=message)
     counted = {
         word.rstrip("s"): int(number) for number, word in (part.split() for part in totals[-1].split(", "))
     }
@@ -29,11 +32,11 @@ def read(ended: CommandResult) -> TestReport:
     if not bad and not passed:
         return TestReport(problem="no test ran")
     if len(set(totals)) > 1:
-        told.contradicts(f"the output has two summaries: {totals[0]}; {totals[-1]}")
-    named = sum(status == "PASSED" for status, _ in shown)
-    if (named, len(shown) - named) != (passed, bad):
-        told.add(COMMAND, passed=not bad and ended.exit == 0, message=ended.tail)
-    return told
+        report.contradicts(f"the output has two summaries: {totals[0]}; {totals[-1]}")
+    named_passed = sum(status == "PASSED" for status, _ in named)
+    if (named_passed, len(named) - named_passed) != (passed, bad):
+        report.add(COMMAND, passed=not bad and ended.exit == 0, message=ended.tail)
+    return report
 
 
 def _lines(output: str) -> Iterator[tuple[str, str, str]]:
@@ -44,3 +47,32 @@ def _lines(output: str) -> Iterator[tuple[str, str, str]]:
             yield found[2], found[1], ""
         elif found := DISTRIBUTED.match(line):
             yield found[1], found[2], ""
+
+
+CANARY = """\
+import unittest
+
+
+class Test{name}(unittest.TestCase):
+    def test_{passes}(self):
+        self.assertEqual("{passes}".upper().lower(), "{passes}")
+
+    def test_{fails}(self):
+        self.assertEqual("{fails}".upper().lower(), "{passes}")
+"""
+
+READER = Reader(
+    name="pytest",
+    read=read,
+    is_file=False,
+    names_tests=True,
+    is_forgeable=True,
+    naming_hint="does it have -rA or -v, so that pytest names its tests?",
+    tool=Tool(
+        named_in=re.compile(r"\bpytest\b"),
+        called_as=re.compile(r"\bpytest\b"),
+        selects_nothing={"PYTEST_ADDOPTS": "-k harness_selects_no_test"},
+        canary_path="tests/test_{name}.py",
+        canary_text=CANARY,
+    ),
+)

@@ -6,25 +6,39 @@ Rule: without a plan, or with one that was not kept, tests may be missing, and t
 
 import re
 
-from oracle.suites.command.readers.base import CommandResult, TestReport
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import Reader, TestReport
 
 LINE = re.compile(r"(not )?ok\b\s*(\d+)?\s*(?:-\s*)?([^#]*)(?:#\s*(skip|todo)\S*.*)?", re.IGNORECASE)
 PLAN = re.compile(r"1\.\.(\d+)")
 
 
 def read(ended: CommandResult) -> TestReport:
-    told, seen, planned = TestReport(), 0, None
+    """Return the test points of the output."""
+    report, seen = TestReport(), 0
+    planned: int | None = None
     for line in ended.output.splitlines():
         if plan := PLAN.match(line):
             planned = int(plan[1])
         elif line.startswith("Bail out!"):
-            told.contradicts(line)
+            report.contradicts(line)
         elif point := LINE.match(line):
             seen += 1
             if not point[4]:
-                told.add(point[3].strip() or f"test {point[2] or seen}", passed=not point[1], message=line)
+                report.add(point[3].strip() or f"test {point[2] or seen}", passed=not point[1], message=line)
     if planned is None and seen:
-        told.contradicts("the output has no plan, so tests may be missing")
+        report.contradicts("the output has no plan, so tests may be missing")
     elif planned is not None and planned != seen:
-        told.contradicts(f"{planned} tests were planned, {seen} were reported")
-    return told
+        report.contradicts(f"{planned} tests were planned, {seen} were reported")
+    return report
+
+
+READER = Reader(
+    name="tap",
+    read=read,
+    is_file=False,
+    names_tests=True,
+    is_forgeable=False,
+    naming_hint="",
+    tool=None,
+)
