@@ -22,15 +22,15 @@ from mcp_server.world import World
 
 @dataclass(frozen=True)
 class Broken:
-    """`told` says which suite and why."""
+    """No verdict could be had. `refusal` says of which suite, and why."""
 
-    told: Refused
+    refusal: Refused
 
 
 def judge(
     world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]
 ) -> Refused | Broken | bool:
-    """Of these submissions together on `base`: True once they may land, False while runs are under way.
+    """Return True if these submissions may land together on `base`, False while runs are under way.
 
     Of several, what each but the last passed by itself must pass too, as it would have to had they landed one
     by one.
@@ -41,23 +41,31 @@ def judge(
         finished = _jobs(tx, jobs)
         for name, job in finished.items():
             if oracle_jobs.is_broken(job):
-                return Broken(of_broken(world, name, job))
-        before = [_jobs(tx, shown.jobs) for one in submissions[:-1] if (shown := rows.get_alone(tx, one.id))]
+                return Broken(refusal_of_broken(world, name, job))
+        passed_before = _passed_alone(tx, submissions[:-1])
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
         on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
-    kept = {
-        name: {case for each in before if name in each for case in _passing(each[name])} for name in finished
-    }
-    return (
-        landing.ratchet(
-            [_suite(world, job, on_main[name], kept[name], tasks) for name, job in finished.items()]
-        )
-        or True
-    )
+    suites = [
+        _outcomes(world, job, on_main[name], passed_before.get(name, set()), tasks)
+        for name, job in finished.items()
+    ]
+    return landing.ratchet(suites) or True
 
 
 def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
     return {name: job for name, id in ids.items() if (job := job_rows.get(tx, id))}
+
+
+def _passed_alone(tx: Tx, submissions: Sequence[Submission]) -> dict[str, set[str]]:
+    """Return, by suite, the cases that any of these passed by itself."""
+    passed: dict[str, set[str]] = {}
+    for submission in submissions:
+        alone = rows.get_alone(tx, submission.id)
+        if alone is None:
+            continue
+        for name, job in _jobs(tx, alone.jobs).items():
+            passed.setdefault(name, set()).update(_passing(job))
+    return passed
 
 
 def _passing(job: Job) -> set[str]:
@@ -65,24 +73,24 @@ def _passing(job: Job) -> set[str]:
     return {case for case, outcome in job.verdict["outcomes"].items() if outcome == "pass"}
 
 
-def _suite(
-    world: World, job: Job, on_main: Mapping[str, str] | None, kept: set[str], tasks: Sequence[Task]
+def _outcomes(
+    world: World, job: Job, on_main: Mapping[str, str] | None, passed_before: set[str], tasks: Sequence[Task]
 ) -> landing.SuiteOutcomes:
+    """Return what a finished run is held against: main's outcomes, raised by what passed before it."""
     assert job.verdict is not None and on_main is not None
     outcomes = job.verdict["outcomes"]
-    named = tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite))
-    flaky = landing.exempt(world.config.suites[job.suite].flaky, world.today())
-    hidden = case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys())
+    kept = dict.fromkeys(passed_before & outcomes.keys(), "pass")
     return landing.SuiteOutcomes(
         job.suite,
-        {**on_main, **dict.fromkeys(kept & outcomes.keys(), "pass")},
+        {**on_main, **kept},
         outcomes,
-        named,
-        flaky,
-        hidden,
+        tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite)),
+        landing.exempt(world.config.suites[job.suite].flaky, world.today()),
+        case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys()),
     )
 
 
-def of_broken(world: World, suite: str, job: Job) -> Refused:
+def refusal_of_broken(world: World, suite: str, job: Job) -> Refused:
+    """Return what an agent is told of a run that broke for the last time."""
     reason = case_sets.reason(world, suite, job.verdict["reason"]) if job.verdict else "no verdict"
     return words.broken(suite, job.attempts, reason)

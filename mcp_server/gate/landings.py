@@ -6,6 +6,7 @@ taken back.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from mcp_server import faults
 from mcp_server.core import lease as leases
@@ -23,38 +24,45 @@ from mcp_server.use_cases.oracle import baseline
 from mcp_server.world import World
 
 
-def note(world: World, tx: Tx, submission: Submission, *, kind: str = "submission", **more) -> None:
-    """One event of a submission's life."""
-    by = {"agent": submission.agent, "task": submission.task, "fence": submission.fence}
+def record(world: World, tx: Tx, submission: Submission, *, kind: str = "submission", **more: Any) -> None:
+    """Write one event of a submission's life."""
+    by: dict[str, Any] = {
+        "agent": submission.agent,
+        "task": submission.task,
+        "fence": submission.fence,
+    }
     world.record(tx, kind, submission=submission.id, state=str(submission.state), **by, **more)
 
 
 def intend(world: World, submissions: Sequence[Submission], **why: str) -> None:
-    """Each has the base, the commit and the jobs that it would land with, all the same. Their fences are
-    checked in the transaction that records the intent; a stale one is refused alone, and then none of the
-    others lands with this commit.
+    """Write the intent to land these. Each has the base, the commit and the jobs that it would land with, all
+    the same.
+
+    Their fences are checked in the transaction that records the intent; a stale one is refused alone, and
+    then none of the others lands with this commit.
     """
     faults.reached("gate.judged")
     stale = []
     with world.store.write() as tx:
-        for one in submissions:
-            lease = lease_rows.get(tx, one.fence)
+        for submission in submissions:
+            lease = lease_rows.get(tx, submission.fence)
             assert lease is not None
             if not leases.is_live(lease, world.now_ms()):
-                stale.append(one)
-                refusing.write(world, tx, one, words.stale(one.fence, lease.end_reason))
-        for one in submissions if not stale else ():
-            landing = dataclasses.replace(one, state=State.LANDING)
-            rows.put(tx, landing)
-            note(world, tx, landing, base=one.base, candidate=one.candidate, **why)
+                stale.append(submission)
+                refusing.write(world, tx, submission, words.stale(submission.fence, lease.end_reason))
+        for submission in submissions if not stale else ():
+            intended = dataclasses.replace(submission, state=State.LANDING)
+            rows.put(tx, intended)
+            record(world, tx, intended, base=intended.base, candidate=intended.candidate, **why)
     faults.reached("gate.intended")
-    for one in stale:
-        refusing.clear(world, one)
+    for submission in stale:
+        refusing.clear(world, submission)
 
 
 def settle(world: World, submissions: Sequence[Submission]) -> bool:
-    """Moves main to the commit that all of these were to land with, if main is still where that was tested;
-    then writes it down. Whether they landed."""
+    """Move main to the commit that all of these were to land with, if main is still where that was tested,
+    and write it down; else take their intent back. Return True if they landed.
+    """
     first = submissions[0]
     repo = world.repos[first.repo]
     assert first.candidate is not None and first.base is not None
@@ -62,75 +70,78 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
         repo.refs.compare_and_swap(world.main_ref(first.repo), first.candidate, first.base)
         or repo.commits.is_ancestor(first.candidate, world.main(first.repo))
     ):
-        for one in submissions:
-            back(world, one, reason="main moved")
+        for submission in submissions:
+            requeue(world, submission, reason="main moved")
         return False
     faults.reached("gate.swapped")
     with world.store.write() as tx:
-        _measured(world, tx, first)
-        for one in submissions:
-            _landed(world, tx, one, in_batch=len(submissions) > 1)
+        _record_outcomes(world, tx, first)
+        for submission in submissions:
+            _record_landing(world, tx, submission, in_batch=len(submissions) > 1)
         faults.reached("gate.writing")
     faults.reached("gate.landed")
-    for one in submissions:
-        repo.refs.delete(refusing.candidate_ref(one.id))
+    for submission in submissions:
+        repo.refs.delete(refusing.candidate_ref(submission.id))
     faults.reached("gate.cleared")
     return True
 
 
-def _measured(world: World, tx: Tx, landed: Submission) -> None:
-    """The outcomes that it was tested with are main's now."""
+def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
+    """Write the outcomes that a submission was tested with as main's."""
     assert landed.candidate is not None
     for name, id in landed.jobs.items():
         job = job_rows.get(tx, id)
         assert job is not None and job.verdict is not None
-        gone = set(job.verdict.get("missing", ()))  # tests that main ran and the landed tree does not
+        # Tests that main ran and the landed tree does not have.
+        gone = set(job.verdict.get("missing", ()))
         outcomes = {case: outcome for case, outcome in job.verdict["outcomes"].items() if case not in gone}
         baseline.put(world, tx, name, landed.candidate, outcomes)
 
 
-def _landed(world: World, tx: Tx, one: Submission, *, in_batch: bool) -> None:
-    """Of a batch the event also says which commit of it was good by itself."""
-    lease, shown = lease_rows.get(tx, one.fence), rows.get_alone(tx, one.id) if in_batch else None
-    assert task_rows.get(tx, one.task) is not None and lease is not None
-    own = {"own": shown.commit} if shown is not None else {}
-    done = dataclasses.replace(one, state=State.LANDED, ended_ms=world.now_ms())
-    rows.put(tx, done)
-    note(
+def _record_landing(world: World, tx: Tx, submission: Submission, *, in_batch: bool) -> None:
+    """Write one landing and end its lease. Of a batch the event also says which commit was good by itself."""
+    lease = lease_rows.get(tx, submission.fence)
+    assert task_rows.get(tx, submission.task) is not None and lease is not None
+    alone = rows.get_alone(tx, submission.id) if in_batch else None
+    own = {"own": alone.commit} if alone is not None else {}
+    landed = dataclasses.replace(submission, state=State.LANDED, ended_ms=world.now_ms())
+    rows.put(tx, landed)
+    record(
         world,
         tx,
-        done,
+        landed,
         kind="landed",
-        commit=one.candidate,
-        base=one.base,
-        jobs=one.jobs,
-        head=one.commit,
+        commit=landed.candidate,
+        base=landed.base,
+        jobs=landed.jobs,
+        head=landed.commit,
         **own,
     )
     leasing.end(world, tx, lease, "landed", TaskEvent.LAND)
 
 
-def passed(world: World, submission: Submission) -> None:
-    """Good by itself, and main has moved: it waits for the train."""
+def join_train(world: World, submission: Submission) -> None:
+    """Let a submission that is good by itself wait for the train, since main has moved."""
     assert submission.base is not None and submission.candidate is not None
     waiting = dataclasses.replace(submission, state=State.PASSED)
     with world.store.write() as tx:
         rows.put_alone(tx, rows.Alone(submission.id, submission.base, submission.candidate, submission.jobs))
         rows.put(tx, waiting)
-        note(world, tx, waiting, reason="main moved")
+        record(world, tx, waiting, reason="main moved")
     faults.reached("gate.passed")
 
 
 def lose_place(world: World, submission: Submission, *, reason: str) -> None:
+    """Count that a submission lost its place in the train."""
     waiting = dataclasses.replace(submission, tries=submission.tries + 1)
     with world.store.write() as tx:
         rows.put(tx, waiting)
-        note(world, tx, waiting, reason=reason)
+        record(world, tx, waiting, reason=reason)
 
 
-def back(world: World, submission: Submission, *, reason: str) -> None:
-    """To the queue: it is merged and tested again, on the newest main."""
+def requeue(world: World, submission: Submission, *, reason: str) -> None:
+    """Send a submission back to be merged and tested again, on the newest main."""
     queued = dataclasses.replace(submission, state=State.QUEUED, tries=submission.tries + 1, jobs={})
     with world.store.write() as tx:
         rows.put(tx, queued)
-        note(world, tx, queued, reason=reason)
+        record(world, tx, queued, reason=reason)

@@ -27,13 +27,15 @@ IDLE_S = 1.0  # the gate looks again at least so often; it is rung for every cha
 
 
 class Gate:
+    """The gate of all repositories of one world."""
+
     def __init__(self, world: World):
         self._world = world
         self._trains = {repo: Train(world, repo) for repo in world.repos}
         self._unshown: set[str] = set()  # repositories whose main the user has not been shown
 
     async def run(self) -> None:
-        """Advances whatever can advance, until cancelled. No repository waits for another one's git."""
+        """Advance whatever can advance, until cancelled. No repository waits for another one's git."""
         async with asyncio.TaskGroup() as group:
             for repo in self._world.repos:
                 group.create_task(self._serve(repo))
@@ -45,23 +47,22 @@ class Gate:
                 await self._world.bell.heard(ring, IDLE_S)
 
     def advance(self) -> bool:
-        """One round in every repository. Whether anything moved."""
+        """Take one round in every repository. Return True if anything moved."""
         return any([self._advance(repo) for repo in self._world.repos])
 
     def _advance(self, repo: str) -> bool:
         with self._world.store.read() as tx:
-            pending = [one for one in rows.pending(tx) if one.repo == repo]
-            states = job_rows.states(
-                tx, (job for one in pending if one.state is State.TESTING for job in one.jobs.values())
-            )
-        ready = [
-            one
-            for one in pending
-            if one.state is not State.TESTING
-            or all(states.get(job) == job_rows.DONE for job in one.jobs.values())
+            pending = [submission for submission in rows.pending(tx) if submission.repo == repo]
+            testing = [submission for submission in pending if submission.state is State.TESTING]
+            states = job_rows.states(tx, (job for submission in testing for job in submission.jobs.values()))
+        under_way = [
+            submission.id
+            for submission in testing
+            if any(states.get(job) != job_rows.DONE for job in submission.jobs.values())
         ]
-        runs = sum(one.state in (State.QUEUED, State.TESTING) for one in pending)
-        moved = self._round(repo, ready, oracle_jobs.slots(self._world) - runs)
+        ready = [submission for submission in pending if submission.id not in under_way]
+        tested_alone = sum(submission.state in (State.QUEUED, State.TESTING) for submission in pending)
+        moved = self._round(repo, ready, oracle_jobs.slots(self._world) - tested_alone)
         if moved:
             self._world.bell.ring()
         elif repo in self._unshown:
@@ -70,21 +71,21 @@ class Gate:
         return moved
 
     def _round(self, repo: str, ready: list[Submission], slots: int) -> bool:
-        """Until something moved: what is next may be decided on another main. Merges come last, since they
-        take longest.
+        """Take steps until something moves: what is next may be decided on another main. Merges come last,
+        since they take longest. Return True if anything moved.
 
         `slots` runners have nothing to do for those who are tested alone: the train may use these, and at
         least one.
         """
-        of = {state: [one for one in ready if one.state is state] for state in State}
+        of = {state: [submission for submission in ready if submission.state is state] for state in State}
         if of[State.LANDING]:
             return self._settle(repo, of[State.LANDING])
-        return self._trains[repo].advance(of[State.PASSED], slots) or any(
-            self.step(one) for one in (*of[State.TESTING], *of[State.QUEUED])
-        )
+        if self._trains[repo].advance(of[State.PASSED], slots):
+            return True
+        return any(self.step(submission) for submission in (*of[State.TESTING], *of[State.QUEUED]))
 
     def step(self, submission: Submission) -> bool:
-        """One step of one submission. Whether it moved."""
+        """Take one step of one submission. Return True if it moved."""
         match submission.state:
             case State.QUEUED:
                 return self._build(submission)
@@ -104,39 +105,36 @@ class Gate:
         base = world.main(submission.repo)
         if unmeasured := merging.unmeasured(world, submission.repo, base):
             return self._measure(submission, unmeasured[0], base)
-        tree = merging.tree(world, submission, base)
+        tree = merging.merged_tree(world, submission, base)
         if isinstance(tree, Refused):
             return self._refuse(submission, tree)
         # The runs are asked for by tree, so that the commit, which has that tree, can name them before it
         # exists.
-        asked = oracle_jobs.request_all(
-            world, [oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE) for name in suites]
-        )
-        jobs = {name: job.id for name, job in zip(suites, asked, strict=True)}
+        requests = [oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE) for name in suites]
+        requested = oracle_jobs.request_all(world, requests)
+        jobs = {name: job.id for name, job in zip(suites, requested, strict=True)}
         # One task lands as one commit; the agent's own stay reachable.
         world.repos[submission.repo].refs.put(
             f"refs/landed/{submission.task}/{submission.fence}/{submission.id}", submission.commit
         )
-        testing = dataclasses.replace(merging.alone(world, submission, base, tree, jobs), state=State.TESTING)
+        candidate = merging.make_candidate(world, submission, base, tree, jobs)
+        testing = dataclasses.replace(candidate, state=State.TESTING)
         with world.store.write() as tx:
             rows.put(tx, testing)
-            landings.note(world, tx, testing, base=base, candidate=testing.candidate, tree=tree, jobs=jobs)
+            landings.record(world, tx, testing, base=base, candidate=testing.candidate, tree=tree, jobs=jobs)
         faults.reached("gate.testing")
         return True
 
     def _measure(self, submission: Submission, suite: str, main: str) -> bool:
-        """The ratchet needs main's own outcomes. Where they are missing a run is asked for, and the gate
-        waits.
+        """Ask for main's own outcomes, which the ratchet needs. Return True if anything moved.
 
         A run that broke since the submission came in refuses it: main cannot be measured, and its agent is
         told.
         """
         job = baseline.measure(self._world, suite, main, again_before_ms=submission.submitted_ms)
-        return (
-            self._refuse(submission, judging.of_broken(self._world, suite, job))
-            if oracle_jobs.is_broken(job)
-            else job.state == job_rows.DONE
-        )
+        if oracle_jobs.is_broken(job):
+            return self._refuse(submission, judging.refusal_of_broken(self._world, suite, job))
+        return job.state == job_rows.DONE
 
     # -- testing: wait for the verdicts on exactly that commit, then decide
 
@@ -145,18 +143,18 @@ class Gate:
         match judging.judge(self._world, [submission], submission.base, submission.jobs):
             case False:
                 return False
-            case Broken(told) | (Refused() as told):
-                return self._refuse(submission, told)
+            case Broken(refusal) | (Refused() as refusal):
+                return self._refuse(submission, refusal)
         return self._land_alone(submission)
 
     def _land_alone(self, submission: Submission) -> bool:
-        """At once where main is still what it was tested on, or differs in nothing that a suite reads of it;
-        else by train.
+        """Intend to land a submission at once if main is still what it was tested on, or differs in nothing
+        that a suite reads of it; else let it wait for the train.
         """
         assert submission.candidate is not None
         if submission.base == self._world.main(submission.repo):
             if self._trains[submission.repo].meets(submission.candidate):
-                landings.passed(self._world, submission)
+                landings.join_train(self._world, submission)
             else:
                 landings.intend(self._world, [submission])
             return True
@@ -164,36 +162,34 @@ class Gate:
         if isinstance(renewed, Refused):
             return self._refuse(submission, renewed)
         if renewed is None:
-            landings.passed(self._world, submission)
+            landings.join_train(self._world, submission)
         else:
             landings.intend(self._world, [renewed], reason="main moved")
         return True
 
     def _on_newest_main(self, submission: Submission) -> Submission | Refused | None:
-        """As it would land there now; None where main, or what was merged onto it, has to be tested first."""
+        """Return it as it would land now; None if main, or what is merged onto it, has to be tested first."""
         world, base = self._world, self._world.main(submission.repo)
         suites = world.suites_of(submission.repo)
-        tree = merging.tree(world, submission, base)
+        tree = merging.merged_tree(world, submission, base)
         if isinstance(tree, Refused):
             return tree
         if self._trains[submission.repo].meets(tree) or merging.unmeasured(world, submission.repo, base):
             return None
-        shown = {
-            name: oracle_jobs.shown(world, oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE))
-            for name in suites
-        }
-        jobs = {name: job.id for name, job in shown.items() if job is not None}
+        requests = [oracle_jobs.JobRequest(name, tree, oracle_jobs.GATE) for name in suites]
+        finished = [oracle_jobs.finished(world, request) for request in requests]
+        jobs = {job.suite: job.id for job in finished if job is not None}
         if len(jobs) < len(suites) or judging.judge(world, [submission], base, jobs) is not True:
             return None
-        return merging.alone(world, submission, base, tree, jobs)
+        return merging.make_candidate(world, submission, base, tree, jobs)
 
     # -- landing
 
     def _settle(self, repo: str, landing: list[Submission]) -> bool:
-        for candidate in dict.fromkeys(one.candidate for one in landing):
-            together = [one for one in landing if one.candidate == candidate]
+        for candidate in dict.fromkeys(submission.candidate for submission in landing):
+            together = [submission for submission in landing if submission.candidate == candidate]
             if candidate is not None and landings.settle(self._world, together):
-                self._trains[repo].landed(candidate, [one.id for one in together])
+                self._trains[repo].follow(candidate, [submission.id for submission in together])
                 self._unshown.add(repo)
         return True
 

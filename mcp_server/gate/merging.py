@@ -28,10 +28,10 @@ CHAIN = "A prefix of the train\n"
 log = logging.getLogger(__name__)
 
 
-def tree(world: World, submission: Submission, onto: str) -> str | Refused:
-    """The tree of `submission` merged onto the commit `onto`. What git cannot do with it refuses it."""
+def merged_tree(world: World, submission: Submission, onto: str) -> str | Refused:
+    """Return the tree of `submission` merged onto the commit `onto`, or why there is none."""
     try:
-        return _tree(world, submission, onto)
+        return _merged_tree(world, submission, onto)
     except GitOutputTooLarge as wrong:
         return words.too_large(str(wrong))
     except GitFailed as wrong:  # a commit that nobody can read must not stop the queue
@@ -39,7 +39,7 @@ def tree(world: World, submission: Submission, onto: str) -> str | Refused:
         return words.git_failed(str(wrong))
 
 
-def _tree(world: World, submission: Submission, onto: str) -> str | Refused:
+def _merged_tree(world: World, submission: Submission, onto: str) -> str | Refused:
     merged = world.repos[submission.repo].merging.merge(onto, submission.commit)
     if isinstance(merged, Conflict):
         return words.conflict(merged)
@@ -63,8 +63,8 @@ def _boundary(world: World, submission: Submission, onto: str, tree: str) -> Ref
 
 
 def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
-    """Cases are judged by those on main; those that this change would put there must be readable, or nothing
-    lands after it.
+    """Return the refusal of a tree whose cases cannot be read. Cases are judged by those on main; were these
+    to land, nothing would after them.
     """
     for name in world.suites_of(repo):
         try:
@@ -75,21 +75,27 @@ def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
 
 
 def unmeasured(world: World, repo: str, main: str) -> list[str]:
-    """The suites whose outcomes on main are not known: nothing can be held against them."""
+    """Return the suites whose outcomes on main are not known: nothing can be held against them."""
     with world.store.read() as tx:
         return baseline.unmeasured(world, tx, repo, main)
 
 
 def touched(world: World, repo: str, base: str, tree: str) -> set[str]:
-    """The suites that read something of `tree` which is otherwise on main, which is at `base`."""
-    key = oracle_jobs.tree_key
-    return {
-        name for name in world.suites_of(repo) if key(world, name, tree, base) != key(world, name, base, base)
-    }
+    """Return the suites that read something of `tree` which is otherwise on main, which is at `base`."""
+
+    def reads_a_change(suite: str) -> bool:
+        on_main = oracle_jobs.tree_key(world, suite, base, base)
+        return oracle_jobs.tree_key(world, suite, tree, base) != on_main
+
+    return {suite for suite in world.suites_of(repo) if reads_a_change(suite)}
 
 
-def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]) -> Submission:
-    """With the commit that would land it by itself: one parent, and one commit for one task."""
+def make_candidate(
+    world: World, submission: Submission, base: str, tree: str, jobs: Mapping[str, int]
+) -> Submission:
+    """Return the submission with the commit that would land it by itself: one parent, and one commit for one
+    task.
+    """
     repo = world.repos[submission.repo]
     text = words.message([submission], jobs, world.audit.checkpoint(world.now_ms()))
     candidate = repo.commits.create(tree, [base], text, submission.agent, submission.submitted_ms // 1000)
@@ -98,24 +104,26 @@ def alone(world: World, submission: Submission, base: str, tree: str, jobs: Mapp
     return dataclasses.replace(submission, base=base, candidate=candidate, jobs=dict(jobs))
 
 
-def together(
+def make_shared_candidate(
     world: World, submissions: Sequence[Submission], base: str, tree: str, jobs: Mapping[str, int]
 ) -> list[Submission]:
-    """With the one commit that would land all of these: its parents are main and what each was good as by
-    itself, in order.
+    """Return these with the one commit that would land all of them: its parents are main and what each was
+    good as by itself, in order.
     """
     if len(submissions) == 1:
-        return [alone(world, submissions[0], base, tree, jobs)]
+        return [make_candidate(world, submissions[0], base, tree, jobs)]
     text = words.message(submissions, jobs, world.audit.checkpoint(world.now_ms()))
-    candidate = chained(world, submissions, base, tree, text)
+    candidate = commit_prefix(world, submissions, base, tree, text)
     world.repos[submissions[0].repo].refs.put(candidate_ref(submissions[-1].id), candidate)
     faults.reached("gate.coupled")
     return [dataclasses.replace(one, base=base, candidate=candidate, jobs=dict(jobs)) for one in submissions]
 
 
-def chained(world: World, submissions: Sequence[Submission], base: str, tree: str, text: str = CHAIN) -> str:
-    """A commit of `tree` that has all of these and `base` in its history: so the next one is merged as onto
-    main.
+def commit_prefix(
+    world: World, submissions: Sequence[Submission], base: str, tree: str, text: str = CHAIN
+) -> str:
+    """Return a new commit of `tree` that has all of these and `base` in its history: the next one is merged
+    onto it as onto main.
     """
     own = [one.candidate for one in submissions if one.candidate is not None]
     assert len(own) == len(submissions), "each passed by itself"

@@ -1,4 +1,6 @@
-"""What the gate says: its refusals, and the messages of the commits that it makes. Pure."""
+"""What the gate says: its refusals, and the messages of the commits that it makes. Rule: nothing is decided
+here, and nothing is read.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,44 +12,48 @@ from mcp_server.store.submissions import Submission
 
 
 def message(submissions: Sequence[Submission], jobs: Mapping[str, int], checkpoint: Checkpoint) -> str:
-    """Of the commit that brings these to main: trailers for each, and what they rest on together."""
+    """Return the message of the commit that brings these to main: trailers for each, and what they rest on
+    together.
+    """
     rests_on = {
         "Oracle-Verdict": " ".join(f"{name}={job}" for name, job in jobs.items()),
         "Audit-Checkpoint": f"{checkpoint.size} {checkpoint.root}",
     }
-    trailers = [
-        line
-        for one in submissions
-        for line in _lines(dict(zip(landing.CHANGE, (one.task, one.agent, one.fence, one.id), strict=True)))
-    ]
-    return _summary(submissions) + "\n\n" + "\n".join([*trailers, *_lines(rests_on)]) + "\n"
+    trailers: list[str] = []
+    for submission in submissions:
+        of_change = (submission.task, submission.agent, submission.fence, submission.id)
+        trailers += _lines(dict(zip(landing.CHANGE, of_change, strict=True)))
+    trailers += _lines(rests_on)
+    return _summary(submissions) + "\n\n" + "\n".join(trailers) + "\n"
 
 
 def _summary(submissions: Sequence[Submission]) -> str:
     if len(submissions) == 1:
         return submissions[0].summary
-    subjects = [f"{one.task} ({one.agent}): {one.summary.partition(chr(10))[0]}" for one in submissions]
-    return f"{landing.some([one.task for one in submissions])} land together\n\n" + "\n".join(
-        f"- {subject}" for subject in subjects
-    )
+    tasks = landing.some([submission.task for submission in submissions])
+    lines = [f"{tasks} land together", ""]
+    for submission in submissions:
+        subject = submission.summary.partition("\n")[0]
+        lines.append(f"- {submission.task} ({submission.agent}): {subject}")
+    return "\n".join(lines)
 
 
 def _lines(trailers: Mapping[str, object]) -> list[str]:
     return [f"{name}: {value}" for name, value in trailers.items()]
 
 
-def conflict(found: Conflict) -> Refused:
-    if not found.paths:
-        step = "start from a fresh clone or `git fetch origin`, put your change on top of main, and push that commit"
+def conflict(clash: Conflict) -> Refused:
+    if not clash.paths:
         return Refused(
             Code.CONFLICT,
             "your commit has no history in common with main",
             "main is unchanged; your lease goes on",
-            step,
+            "start from a fresh clone or `git fetch origin`, put your change on top of main, "
+            "and push that commit",
         )
     return Refused(
         Code.CONFLICT,
-        f"your commit conflicts with main in {landing.some(found.paths)}",
+        f"your commit conflicts with main in {landing.some(clash.paths)}",
         "main is unchanged; your lease goes on",
         "git fetch origin, merge or rebase onto the newest main, resolve, commit, and push the new commit",
     )
@@ -89,10 +95,10 @@ def git_failed(why: str) -> Refused:
     )
 
 
-def bad_cases(told: str) -> Refused:
+def bad_cases(problems: str) -> Refused:
     return Refused(
         Code.BAD_CASES,
-        told,
+        problems,
         "main is unchanged; your lease goes on",
         "mend those files, commit and push the new commit",
     )

@@ -121,7 +121,7 @@ def _begun(world: World, tx: Tx, wanted: JobRequest, subject: "_Subject") -> Job
     return job
 
 
-def shown(world: World, wanted: JobRequest) -> Job | None:
+def finished(world: World, wanted: JobRequest) -> Job | None:
     """A finished run that shows what is wanted, without asking for one. A broken one shows nothing."""
     subject = _subject(world, wanted)
     with world.store.read() as tx:
