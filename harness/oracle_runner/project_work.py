@@ -41,6 +41,8 @@ def check(box: OracleBox, job: Json, suite: Suite, rules: ProjectRules, tree: by
     unplanted = rules.judge(suite, ended, build=build)
     if unplanted.status == verdict.BROKEN:
         return verdict.broken(f"the suite itself does not run: {unplanted.reason}", build=unplanted.build)
+    if nothing := rules.unproven(suite, ended, build, unplanted):
+        return verdict.broken(f"the suite proves nothing: {nothing}", build=unplanted.build)
     planted = _hatch(suite, rules)
     if planted and ended:
         wrong = rules.unseen(suite, ended, planted, box.project(suite, suite.command or "", planted))
@@ -49,12 +51,16 @@ def check(box: OracleBox, job: Json, suite: Suite, rules: ProjectRules, tree: by
             reason = f"the canary shows nothing: {wrong}"
             return Verdict(verdict.FAILED, reason, unplanted.counts, planted=[row])
     files = _files(tree)
+    passes_on_main = "pass" in unplanted.outcomes.values()
     rows = []
     for fault in rules.faults(suite):
         written = fault.written(suite, files, job.get("sources", ()))
         changed = fault.suite(suite)
         decided = _run(box, changed, rules, box.prepare(tree, changed, written=written))
-        rows.append(teeth.noticed(fault.name, decided))
+        if passes_on_main:
+            rows.append(teeth.noticed_by_passing(fault.name, decided, unplanted))
+        else:  # declared by from_zero: there is nothing yet that a fault could take away
+            rows.append(teeth.noticed(fault.name, decided))
     return teeth.conclude(rows, unplanted.counts, by_case=False)
 
 

@@ -147,7 +147,7 @@ def teeth(verdict: Json) -> str:
 
 def _toothless(suite: str, verdict: Json) -> str:
     if verdict["status"] == "broken":
-        return f"oracle {suite} could not be checked: {verdict.get('reason') or 'no reason given'}"
+        return f"oracle {suite} could not be checked, so nothing was started: {verdict.get('reason') or 'no reason given'}"
     missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
     if missed == [CANARY_ENGINE]:
         return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"

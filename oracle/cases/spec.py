@@ -58,7 +58,8 @@ class Suite:
     their directory. `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine`
     what skipif and onlyif call it. `held_out` are files beside harness.toml, in no repository: cases that
     agents never see. `canary` is the path of a test file that each run of a command suite adds, with "{name}"
-    in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing.
+    in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero` declares
+    that no test of a command suite passes on main yet.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Suite:
     canary: str | None = None
     canary_text: str | None = None
     flaky: dict[str, str] = field(default_factory=dict, hash=False)
+    from_zero: bool = False
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
     image: str | None = None
@@ -94,9 +96,10 @@ class Suite:
 
     def to_json(self) -> dict[str, Any]:
         """The suite as a JSON object (a dict, not text)."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-        }
+        values = asdict(self)
+        if not self.from_zero:
+            del values["from_zero"]  # newer than the keys of old suites, which have to stay as they are
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -136,6 +139,10 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         ):
             return dict(value)
         raise BadSpec(f"suite field {name!r} must be a table of strings")
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        raise BadSpec(f"suite field {name!r} must be true or false")
     if not isinstance(value, kind):
         raise BadSpec(f"suite field {name!r} must be a string")
     return value

@@ -50,6 +50,10 @@ def problems(suite: Suite) -> list[str]:
         missing = [name for name in kind.needs if not getattr(suite, name)]
         found += [f"a {kind.name} suite needs {name}" for name in missing]
         found += kind.problems(suite)
+        if suite.from_zero and kind.project is None:
+            found.append(
+                f"from_zero is for suites of tests; of a {kind.name} suite any share may pass on main"
+            )
     for name in ("case_timeout_s", "run_timeout_s"):
         if getattr(suite, name) <= 0:
             found.append(f"{name} must be above 0")

@@ -117,3 +117,36 @@ def test_a_suite_whose_canary_is_not_seen_is_refused_with_what_to_mend(
         verdict
     )
     assert says in verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "says"),
+    [
+        ({}, {"results": None, "canary": None, "command": "jest"}, "jest: not found"),
+        ({}, {"results": None, "canary": None, "command": "echo no rule; exit 2"}, "no rule"),
+        ({}, {"build": "echo cannot compile >&2; exit 2"}, "cannot compile"),
+        (
+            {"tests/test_app.py": "import attrs_of_nowhere\n" + PROJECT["tests/test_app.py"]},
+            {},
+            "No module named 'attrs_of_nowhere'",
+        ),
+        (
+            {"tests/test_app.py": "import attrs_of_nowhere\n" + PROJECT["tests/test_app.py"]},
+            {"from_zero": True},
+            "No module named 'attrs_of_nowhere'",
+        ),
+        ({"app.py": "def add(a, b):\n    return 7\n"}, {}, "none of its 2 tests passes on main"),
+    ],
+    ids=["no program", "no target", "no build", "no module", "no module, declared", "nothing passes"],
+)
+def test_a_suite_that_passes_nothing_on_main_proves_nothing_and_says_why(
+    judge: Judge, files: dict, changes: dict, says: str
+):
+    verdict = checked(judge, files, **changes)
+    assert verdict["status"] == "broken", verdict
+    assert says in verdict["reason"]
+
+
+def test_a_project_that_declares_that_it_begins_at_zero_may_begin(judge: Judge):
+    verdict = checked(judge, {"app.py": "def add(a, b):\n    return 7\n"}, from_zero=True)
+    assert verdict["status"] == "passed", verdict

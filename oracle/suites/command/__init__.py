@@ -2,7 +2,7 @@
 
 from oracle.suites import base
 from oracle.suites.base import ProjectRules, SuiteKind
-from oracle.suites.command import canary, faults, spec, steering, suite
+from oracle.suites.command import beginning, canary, faults, spec, steering, suite
 
 KIND = SuiteKind(
     name="command",
@@ -23,6 +23,7 @@ KIND = SuiteKind(
         missing_canary=canary.missing,
         judge=suite.judge,
         unseen=suite.unseen,
+        unproven=beginning.unproven,
         faults=faults.projects,
     ),
 )
