@@ -6,9 +6,9 @@ import asyncio
 
 
 class Bell:
-    """Rung from any thread; waited for on the loop it was made on."""
+    """May be rung from any thread; is waited for on the loop that it was made on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rung = asyncio.Event()
 
@@ -21,12 +21,12 @@ class Bell:
         self._rung = asyncio.Event()
 
     def listen(self) -> asyncio.Event:
-        """The next ring. Take it before looking at the state, so that a ring in between is not missed."""
+        """Return the next ring. Take it before looking at the state, so that a ring in between is not missed."""
         return self._rung
 
     @staticmethod
-    async def heard(ring: asyncio.Event, timeout_s: float) -> bool:
-        """Whether `ring` came within `timeout_s`."""
+    async def wait_for(ring: asyncio.Event, timeout_s: float) -> bool:
+        """Wait for `ring`; return False if it did not come within `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
                 await ring.wait()

@@ -16,23 +16,25 @@ from mcp_server.store import events as rows
 class AgentCounts:
     """`landings` and `refusals` by agent, `codes` of the refusals."""
 
-    landings: Counter = field(default_factory=Counter)
-    refusals: Counter = field(default_factory=Counter)
-    codes: Counter = field(default_factory=Counter)
+    landings: Counter[str | None] = field(default_factory=Counter)
+    refusals: Counter[str | None] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> "AgentCounts":
         return AgentCounts(self.landings.copy(), self.refusals.copy(), self.codes.copy())
 
 
 class Tally:
-    """Of one log; to be asked from any thread."""
+    """The counts of one log, kept up as it grows. May be asked from any thread."""
 
     def __init__(self) -> None:
         self._counts, self._seq = AgentCounts(), 0
         self._turn = threading.Lock()
 
     def up_to(self, tx: Tx) -> AgentCounts:
-        """As of what this transaction sees, or a little later where another has counted meanwhile."""
+        """Return the counts as of what this transaction sees, or a little later if another thread has counted
+        meanwhile.
+        """
         with self._turn:
             newest = rows.last(tx)
             if newest is None or newest.seq <= self._seq:

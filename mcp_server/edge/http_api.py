@@ -137,7 +137,7 @@ class HttpApi:
             left = until - loop.time()
             if job is not None or left <= 0:
                 return job
-            await self._world.bell.heard(ring, left)
+            await self._world.bell.wait_for(ring, left)
 
     @serves(RUNNER, ADMIN)
     async def renew_job(self, request: Request) -> object:
@@ -201,7 +201,7 @@ class HttpApi:
             left = until - loop.time()
             if found["verdict"] or not left > 0:
                 return found
-            await self._world.bell.heard(ring, left)
+            await self._world.bell.wait_for(ring, left)
 
     @serves(ADMIN)
     async def run_oracle(self, request: Request) -> object:

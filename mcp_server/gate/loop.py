@@ -44,7 +44,7 @@ class Gate:
         while True:
             ring = self._world.bell.listen()
             if not await asyncio.to_thread(self._advance, repo):
-                await self._world.bell.heard(ring, IDLE_S)
+                await self._world.bell.wait_for(ring, IDLE_S)
 
     def advance(self) -> bool:
         """Take one round in every repository. Return True if anything moved."""

@@ -27,8 +27,8 @@ PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cell_siz
 
 
 class Tx:
-    """A transaction on a connection of its own. Statements that every call makes go through `run`, others through
-    `execute`.
+    """A transaction on a connection of its own. Statements that every call makes go through `run`, others
+    through `execute`.
     """
 
     def __init__(self, connection: Connection, *, writes: bool = False):
@@ -51,8 +51,8 @@ class Tx:
         return self._connection.exec_driver_sql(sql)
 
     def cached(self, name: str, read: Callable[[], T]) -> T:
-        """Return what `read` returns. The writer reads it once; whoever changes it in the database then changes
-        it here too, by `remember`.
+        """Return what `read` returns. The writer reads it once; whoever changes it in the database then
+        changes it here too, by `remember`.
         """
         if not self.writes:
             return read()
@@ -121,8 +121,8 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> "Store":
-        """Open the store at `path`: create it if there is none, migrate it if it is of an older version. Raise
-        Unsafe if it cannot be used.
+        """Open the store at `path`: create it if there is none, migrate it if it is of an older version.
+        Raise Unsafe if it cannot be used.
         """
         store = cls(path)
         try:
@@ -195,8 +195,8 @@ class Store:
         return self._writer
 
     def undo(self, tx: Tx, wrong: BaseException) -> None:
-        """Undo the writer's transaction, which ended with `wrong`. After a fault of the disk nobody knows what the
-        connection holds, so the next write opens a new one.
+        """Undo the writer's transaction, which ended with `wrong`. After a fault of the disk nobody knows
+        what the connection holds, so the next write opens a new one.
         """
         if isinstance(wrong, BROKEN):
             self._forget_writer()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 
@@ -21,13 +22,13 @@ class Row:
 
 @dataclass(frozen=True)
 class EventBody:
-    """A row for who counts: by whom it was, and what it says."""
+    """An event for a caller that counts: whose it is, and its canonical JSON."""
 
     agent: str | None
     body: bytes
 
 
-NEWEST = "newest event"  # what the writer knows: the next one is chained to it
+NEWEST = "newest event"  # what the writer caches: the next one is chained to it
 LAST = Statement(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq.desc()).limit(1))
 OF_KIND = Statement(
     select(events.c.agent, events.c.body)
@@ -41,7 +42,13 @@ LAST_CHECKPOINT = Statement(
 
 
 def last(tx: Tx) -> Row | None:
-    return tx.cached(NEWEST, lambda: Row(*row) if (row := tx.run(LAST).fetchone()) else None)
+    """Return the newest event, or None if the log is empty."""
+
+    def read() -> Row | None:
+        row = tx.run(LAST).fetchone()
+        return Row(*row) if row else None
+
+    return tx.cached(NEWEST, read)
 
 
 def append(tx: Tx, row: Row, *, kind: str, agent: str | None, task: str | None) -> None:
@@ -61,25 +68,27 @@ def after(
     agent: str | None = None,
     task: str | None = None,
 ) -> list[Row]:
+    """Return the first `limit` events later than `seq`, of that kind, agent and task if these are given."""
     query = (
         select(events.c.seq, events.c.body, events.c.hash)
         .where(events.c.seq > seq)
         .order_by(events.c.seq)
         .limit(limit)
     )
-    for column, wanted in ((events.c.kind, kind), (events.c.agent, agent), (events.c.task, task)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    for column, value in ((events.c.kind, kind), (events.c.agent, agent), (events.c.task, task)):
+        if value is not None:
+            query = query.where(column == value)
     return [Row(**row._mapping) for row in tx.execute(query)]
 
 
 def all(tx: Tx) -> Iterator[Row]:
+    """Yield every event, in order."""
     for row in tx.execute(select(events.c.seq, events.c.body, events.c.hash).order_by(events.c.seq)):
         yield Row(**row._mapping)
 
 
-def copies(tx: Tx) -> Iterator[tuple[int, dict]]:
-    """What the columns for queries say of each event, which is to be what its body says."""
+def copies(tx: Tx) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each event's number and its columns for queries, which have to repeat what its body says."""
     for row in tx.execute(
         select(events.c.seq, events.c.kind, events.c.agent, events.c.task).order_by(events.c.seq)
     ):
@@ -87,18 +96,20 @@ def copies(tx: Tx) -> Iterator[tuple[int, dict]]:
 
 
 def bodies(tx: Tx, kind: str) -> list[bytes]:
-    return list(
-        tx.execute(select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)).scalars()
-    )
+    """Return the canonical JSON of every event of that kind, in order."""
+    of_kind = select(events.c.body).where(events.c.kind == kind).order_by(events.c.seq)
+    return list(tx.execute(of_kind).scalars())
 
 
 def of_kind(tx: Tx, kind: str, *, after: int) -> Iterator[EventBody]:
-    """Those later than `after`, in order."""
+    """Yield the events of that kind later than `after`, in order."""
     return (EventBody(*row) for row in tx.run(OF_KIND, {"kind": kind, "seq": after}))
 
 
 def last_checkpoint(tx: Tx) -> tuple[int, str] | None:
-    return tx.run(LAST_CHECKPOINT).fetchone()
+    """Return the size and the signed note of the newest checkpoint, or None."""
+    row: tuple[int, str] | None = tx.run(LAST_CHECKPOINT).fetchone()
+    return row
 
 
 def add_checkpoint(tx: Tx, size: int, note: str) -> None:
@@ -106,4 +117,5 @@ def add_checkpoint(tx: Tx, size: int, note: str) -> None:
 
 
 def all_checkpoints(tx: Tx) -> list[str]:
+    """Return the signed notes of all checkpoints, in order."""
     return list(tx.execute(select(checkpoints.c.note).order_by(checkpoints.c.size)).scalars())

@@ -69,8 +69,8 @@ class CommitGroup:
         self._committing.shutdown()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the acts that wait and hand them to be committed. If another thread is writing, wait for it in the
-        committing thread.
+        """Run the acts that wait and hand them to be committed. If another thread is writing, wait for it in
+        the committing thread.
         """
         if not self._waiting:
             self._under_way = False
@@ -106,7 +106,9 @@ class CommitGroup:
         _call(loop, self._next, loop)
 
     def _commit(self, loop: asyncio.AbstractEventLoop, tx: Tx, acts: list[_Act]) -> None:
-        """Commit in the committing thread, which also releases the turn: nothing waits for a loop that has ended."""
+        """Commit in the committing thread, which also releases the turn: nothing waits for a loop that has
+        ended.
+        """
         wrong: Exception | None = None
         try:
             with as_unwritable():

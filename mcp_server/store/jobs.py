@@ -1,7 +1,8 @@
-"""Oracle jobs, and what earlier runs have shown: passes by tree, outcomes by commit, the reference's answers."""
+"""Oracle jobs, and what earlier runs showed: passes by tree, outcomes by commit, the reference's answers."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Text, cast, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -35,7 +36,7 @@ class Job:
     queued_ms: int
     attempts: int = 0
     runner: str | None = None
-    verdict: dict | None = None
+    verdict: dict[str, Any] | None = None
 
 
 def next_id(tx: Tx) -> int:
@@ -55,7 +56,9 @@ def get(tx: Tx, id: int) -> Job | None:
 
 
 def states(tx: Tx, ids: Iterable[int]) -> dict[int, str]:
-    """The states alone: a verdict can be long, and whoever waits asks again and again."""
+    """Return the states of these jobs by id, without the verdicts: one can be long, and whoever waits asks
+    again and again.
+    """
     return {
         row.id: row.state
         for row in tx.execute(select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(ids))))
@@ -67,24 +70,22 @@ def by_key(tx: Tx, key: str) -> Job | None:
 
 
 def retire(tx: Tx, key: str) -> None:
-    """Nobody joins that job any more; it stays for those who name it by its id."""
+    """Change the job's key, so that nobody joins it any more; it stays for those who name it by its id."""
     tx.execute(update(jobs).where(jobs.c.key == key).values(key=jobs.c.key + " " + cast(jobs.c.id, Text)))
 
 
 def first_queued(tx: Tx) -> Job | None:
-    """The queued job of the highest priority, the longest waiting first; none that nobody wants any more."""
-    return _job(
-        tx.execute(
-            select(jobs)
-            .where((jobs.c.state == QUEUED) & (jobs.c.priority > 0))
-            .order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
-        ).first()
-    )
+    """Return the queued job of the highest priority, and of these the longest waiting; none that nobody
+    wants.
+    """
+    may_run = (jobs.c.state == QUEUED) & (jobs.c.priority > 0)
+    in_turn = (jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
+    return _job(tx.execute(select(jobs).where(may_run).order_by(*in_turn)).first())
 
 
 def want(tx: Tx, id: int, by: str, priority: int) -> None:
-    """Somebody wants it at that priority, or at a higher one than before: it has the highest at which it is
-    wanted.
+    """Note that `by` wants the job at `priority`, unless it wants it at a higher one already. A job has the
+    highest priority at which it is wanted.
     """
     row = upsert(job_wants).values(job=id, by=by, priority=priority)
     tx.execute(
@@ -96,26 +97,35 @@ def want(tx: Tx, id: int, by: str, priority: int) -> None:
 
 
 def is_wanted(tx: Tx, id: int, by: str, priority: int) -> bool:
-    """Whether he wants it at that priority already, or at a higher one."""
-    wanted = (job_wants.c.job == id) & (job_wants.c.by == by) & (job_wants.c.priority >= priority)
-    return tx.execute(select(job_wants.c.job).where(wanted)).first() is not None
+    """Return True if `by` already wants this job at `priority` or higher."""
+    so_much = (job_wants.c.job == id) & (job_wants.c.by == by) & (job_wants.c.priority >= priority)
+    return tx.execute(select(job_wants.c.job).where(so_much)).first() is not None
 
 
 def want_only(tx: Tx, repo: str, by: str, ids: Collection[int]) -> None:
-    """Of the queued jobs of a repository only these are still wanted by him."""
-    mine = select(jobs.c.id).join(job_wants, job_wants.c.job == jobs.c.id)
-    found = tx.execute(mine.where((jobs.c.repo == repo) & (jobs.c.state == QUEUED) & (job_wants.c.by == by)))
-    for id in [row.id for row in found if row.id not in ids]:
-        tx.execute(delete(job_wants).where((job_wants.c.job == id) & (job_wants.c.by == by)))
-        left = tx.execute(select(func.max(job_wants.c.priority)).where(job_wants.c.job == id)).scalar()
-        tx.execute(update(jobs).where(jobs.c.id == id).values(priority=left or 0))
+    """Withdraw the wish of `by` for every queued job of the repository that is not among `ids`."""
+    its_own = (
+        select(jobs.c.id)
+        .join(job_wants, job_wants.c.job == jobs.c.id)
+        .where((jobs.c.repo == repo) & (jobs.c.state == QUEUED) & (job_wants.c.by == by))
+    )
+    for id in set(tx.execute(its_own).scalars()) - set(ids):
+        _withdraw(tx, id, by)
+
+
+def _withdraw(tx: Tx, id: int, by: str) -> None:
+    tx.execute(delete(job_wants).where((job_wants.c.job == id) & (job_wants.c.by == by)))
+    highest = tx.execute(select(func.max(job_wants.c.priority)).where(job_wants.c.job == id)).scalar()
+    tx.execute(update(jobs).where(jobs.c.id == id).values(priority=highest or 0))
 
 
 def running(tx: Tx) -> list[Job]:
-    return [job for row in tx.execute(select(jobs).where(jobs.c.state == RUNNING)) if (job := _job(row))]
+    """Return the jobs that a runner has."""
+    return [Job(**row._mapping) for row in tx.execute(select(jobs).where(jobs.c.state == RUNNING))]
 
 
 def passes_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:
+    """Return the cases of the suite that passed on that tree, whoever asked."""
     row = tx.execute(
         select(passes.c.cases).where((passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key))
     ).first()
@@ -129,26 +139,25 @@ def remember_passes(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> N
 
 
 def forget_pass(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
-    """A case that failed where it passed before is not known to pass."""
-    left = sorted(passes_on(tx, suite_key, tree_key) - cases)
-    wanted = (passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key)
-    tx.execute(update(passes).where(wanted).values(cases=left) if left else delete(passes).where(wanted))
+    """Take `cases` from those that passed on that tree: they failed there as well."""
+    rest = sorted(passes_on(tx, suite_key, tree_key) - cases)
+    there = (passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key)
+    if rest:
+        tx.execute(update(passes).where(there).values(cases=rest))
+    else:
+        tx.execute(delete(passes).where(there))
 
 
 def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
-    row = tx.execute(
-        select(baselines.c.outcomes).where(
-            (baselines.c.suite_key == suite_key) & (baselines.c.commit == commit)
-        )
-    ).first()
+    """Return every case's outcome on the commit, or None if the suite was not measured there."""
+    there = (baselines.c.suite_key == suite_key) & (baselines.c.commit == commit)
+    row = tx.execute(select(baselines.c.outcomes).where(there)).first()
     return row.outcomes if row else None
 
 
 def with_baseline(tx: Tx, commit: str) -> set[str]:
-    """The keys of the suites that were measured there; the outcomes themselves may be many."""
-    return {
-        row.suite_key for row in tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit))
-    }
+    """Return the keys of the suites that were measured there, without the outcomes, which may be many."""
+    return set(tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit)).scalars())
 
 
 def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:
@@ -156,19 +165,18 @@ def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) 
     tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "commit"], set_={"outcomes": outcomes}))
 
 
-def answers(tx: Tx, keys: list[str]) -> dict[str, dict]:
-    """Known answers of the reference by key, as {"output", "exit"}."""
-    wanted, found = set(keys), {}
-    for row in tx.execute(select(reference_answers).where(reference_answers.c.key.in_(sorted(wanted)))):
-        found[row.key] = {"output": row.output, "exit": row.exit}
-    return found
+def answers(tx: Tx, keys: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the reference's answers of which there are any, by key, as {"output", "exit"}."""
+    cached = select(reference_answers).where(reference_answers.c.key.in_(sorted(set(keys))))
+    return {row.key: {"output": row.output, "exit": row.exit} for row in tx.execute(cached)}
 
 
-def remember_answers(tx: Tx, found: dict[str, dict]) -> None:
-    rows = [{"key": key, "output": answer["output"], "exit": answer["exit"]} for key, answer in found.items()]
+def remember_answers(tx: Tx, new: dict[str, dict[str, Any]]) -> None:
+    """Keep the reference's answers by key; one that is kept already stays as it is."""
+    rows = [{"key": key, "output": answer["output"], "exit": answer["exit"]} for key, answer in new.items()]
     if rows:
         tx.execute(upsert(reference_answers).on_conflict_do_nothing(), rows)
 
 
-def _job(row: Row | None) -> Job | None:
+def _job(row: Row[Any] | None) -> Job | None:
     return Job(**row._mapping) if row else None

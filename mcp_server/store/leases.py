@@ -2,6 +2,7 @@
 
 import json
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
@@ -11,7 +12,7 @@ from mcp_server.store.schema import leases
 from mcp_server.store.statement import Statement
 
 FENCE = "fence"
-UNENDED = "leases that have not ended"  # by fence, oldest first: what the writer knows
+UNENDED = "leases that have not ended"  # by fence, oldest first: what the writer caches
 ROWS_MAX = 10_000  # every look at the open leases reads them all, and only its own changes
 ADD = Statement(insert(leases))
 PUT = Statement(update(leases).where(leases.c.fence == bindparam("of")))
@@ -31,7 +32,7 @@ OF_TASK = Statement(select(leases).where(leases.c.task == bindparam("of")).order
 
 
 def next_fence(tx: Tx) -> int:
-    """One more than any fence ever given; never reset, and rolled back with its transaction."""
+    """Take the next fence: one more than any before, and never reset. It is rolled back with its transaction."""
     fence = int(meta.get(tx, FENCE) or 0) + 1
     meta.put(tx, FENCE, str(fence))
     return fence
@@ -39,12 +40,12 @@ def next_fence(tx: Tx) -> int:
 
 def add(tx: Tx, lease: Lease) -> None:
     tx.run(ADD, _values(lease))
-    _follow(tx, lease)
+    _update_cache(tx, lease)
 
 
 def put(tx: Tx, lease: Lease) -> None:
     tx.run(PUT, _values(lease) | {"of": lease.fence})
-    _follow(tx, lease)
+    _update_cache(tx, lease)
 
 
 def get(tx: Tx, fence: int) -> Lease | None:
@@ -53,17 +54,18 @@ def get(tx: Tx, fence: int) -> Lease | None:
 
 
 def open_ones(tx: Tx) -> list[Lease]:
-    """Leases that have not been written as ended; some may be past their time."""
+    """Return the leases that are not written as ended, oldest first; some may be past their time."""
     return list(_unended(tx).values())
 
 
 def of_agent(tx: Tx, agent: str) -> Lease | None:
-    """The newest lease of an agent that has not been written as ended."""
-    return next((lease for lease in reversed(_unended(tx).values()) if lease.agent == agent), None)
+    """Return the newest lease of an agent that is not written as ended."""
+    newest_first = reversed(_unended(tx).values())
+    return next((lease for lease in newest_first if lease.agent == agent), None)
 
 
 def at(tx: Tx, agent: str, ms: int) -> Lease | None:
-    """The lease that an agent held at that time, whatever has become of it."""
+    """Return the lease that an agent held at that time, whatever has become of it."""
     row = tx.run(AT, {"of": agent, "ms": ms}).fetchone()
     return _lease(row) if row else None
 
@@ -73,32 +75,38 @@ def of_task(tx: Tx, task: str) -> list[Lease]:
 
 
 def _unended(tx: Tx) -> dict[int, Lease]:
-    return tx.cached(UNENDED, lambda: {lease.fence: lease for lease in map(_lease, tx.run(OPEN))})
+    def read() -> dict[int, Lease]:
+        return {lease.fence: lease for lease in map(_lease, tx.run(OPEN))}
+
+    return tx.cached(UNENDED, read)
 
 
-def _follow(tx: Tx, lease: Lease) -> None:
-    """Fences only grow, and no ended lease begins again: whatever is new belongs to the end."""
-    known = tx.remembered(UNENDED)
-    if known is None:
+def _update_cache(tx: Tx, lease: Lease) -> None:
+    """Keep the writer's cache true, in order of age: fences only grow, and no ended lease begins again."""
+    unended = tx.remembered(UNENDED)
+    if unended is None:
         return
     if lease.ended_ms is None:
-        known[lease.fence] = lease
+        unended[lease.fence] = lease
     else:
-        known.pop(lease.fence, None)
+        unended.pop(lease.fence, None)
 
 
 def count_of_session(tx: Tx, session: str) -> int:
-    """How many leases the session has held, or holds."""
-    return tx.execute(
+    """Return how many leases the session has held, or holds."""
+    count: int = tx.execute(
         select(func.count()).select_from(leases).where(leases.c.session == session)
     ).scalar_one()
+    return count
 
 
-def _values(lease: Lease) -> dict:
+def _values(lease: Lease) -> dict[str, Any]:
     return vars(lease) | {"paths": list(lease.paths)}
 
 
 @lru_cache(maxsize=ROWS_MAX)
-def _lease(row: tuple) -> Lease:
+def _lease(row: tuple[Any, ...]) -> Lease:
     values = dict(zip(leases.c.keys(), row, strict=True))
-    return Lease(**values | {"paths": tuple(json.loads(values["paths"])), "pinned": bool(values["pinned"])})
+    values["paths"] = tuple(json.loads(values["paths"]))
+    values["pinned"] = bool(values["pinned"])
+    return Lease(**values)

@@ -1,4 +1,4 @@
-"""Single values by name: the fence counter and the schema's version."""
+"""Single values by name, such as the fence counter."""
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.sqlite import insert

@@ -1,6 +1,7 @@
 """Requests to models: one row each, and their sums."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import case, func, insert, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -40,8 +41,8 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Sum:
-    """`unknown`: requests whose tokens nobody told. `unpriced`: with tokens, but no price. `partial`: lower
-    bounds among them.
+    """Requests, their tokens and their cost in US dollars. `unknown` counts requests whose tokens nobody
+    counted, `unpriced` those with tokens but without a price, `partial` those whose tokens are lower bounds.
     """
 
     requests: int
@@ -55,7 +56,7 @@ class Sum:
     unpriced: int
     partial: int
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"tokens": self.input + self.output}
 
 
@@ -65,9 +66,9 @@ def add(tx: Tx, request: ModelRequest) -> None:
 
 def sums(
     tx: Tx, *columns: str, task: str | None = None, after_ms: int = -1, until_ms: int | None = None
-) -> list[tuple[tuple, Sum]]:
-    """Sums by the values of `columns`, in their order; of one task's requests that began after `after_ms`, up
-    to `until_ms`.
+) -> list[tuple[tuple[Any, ...], Sum]]:
+    """Return sums by the values of `columns`, in their order: of one task's requests if `task` is given, and
+    of those that began after `after_ms` and no later than `until_ms`.
     """
     by = [rows.c[name] for name in columns]
     query = select(*by, *_SUMS).where(rows.c.outcome != REFUSED, rows.c.began_ms > after_ms)
@@ -82,11 +83,13 @@ def sums(
 
 
 def last_of_session(tx: Tx, session: str) -> int | None:
-    """When the session's newest request began."""
-    return tx.execute(select(func.max(rows.c.began_ms)).where(rows.c.session == session)).scalar_one()
+    """Return when the session's newest request began, or None if it has made none."""
+    newest = select(func.max(rows.c.began_ms)).where(rows.c.session == session)
+    began_ms: int | None = tx.execute(newest).scalar_one()
+    return began_ms
 
 
-def _total(value: ColumnElement) -> ColumnElement:
+def _total(value: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(func.sum(value), 0)
 
 

@@ -32,8 +32,10 @@ def add(tx: Tx, note: Note) -> None:
 
 
 def newest(tx: Tx, *, topic: str | None = None, limit: int = 50) -> list[Note]:
-    """The newest first; with `topic`, that topic and everything below it (`demo` finds `demo/x`)."""
+    """Return the newest notes first; with `topic` those of it and of every topic below it: `demo` finds
+    `demo/x`.
+    """
     if topic is None:
         return [Note(*row) for row in tx.run(NEWEST, {"most": limit})]
     of_topic = BY_AGE.where((notes.c.topic == topic) | notes.c.topic.startswith(topic + "/", autoescape=True))
-    return [Note(*row) for row in tx.execute(of_topic, {"most": limit})]
+    return [Note(**row._mapping) for row in tx.execute(of_topic, {"most": limit})]

@@ -40,9 +40,8 @@ class SessionRow:
     branch: str | None = None
 
 
-NUMBER = literal_column(
-    "sessions.rowid", Integer
-)  # sessions are numbered as they begin, and none is ever taken away
+# Sessions are numbered as they begin, and none is ever taken away.
+NUMBER = literal_column("sessions.rowid", Integer)
 TOKEN = Statement(select(tokens).where(tokens.c.sha256 == bindparam("of")))
 SESSION = Statement(select(sessions).where(sessions.c.id == bindparam("of")))
 PUT_SESSION = Statement(update(sessions).where(sessions.c.id == bindparam("of")))
@@ -75,17 +74,16 @@ def all_tokens(tx: Tx) -> list[Token]:
 
 
 def connected(tx: Tx) -> set[str]:
-    """Agents that hold a live token without a session."""
+    """Return the agents that hold a live token without a session."""
     live = tokens.c.revoked_ms.is_(None) & tokens.c.session.is_(None) & (tokens.c.role == "agent")
     return set(tx.execute(select(tokens.c.name).where(live)).scalars())
 
 
 def revoke(tx: Tx, now_ms: int, *, id: int | None = None, session: str | None = None) -> int:
-    """Revokes by id or by session; answers how many tokens that was."""
+    """Revoke the live token of that id, or those of that session; return how many there were."""
     which = tokens.c.id == id if id is not None else tokens.c.session == session
-    return tx.execute(
-        update(tokens).where(which, tokens.c.revoked_ms.is_(None)).values(revoked_ms=now_ms)
-    ).rowcount
+    live = tokens.c.revoked_ms.is_(None)
+    return tx.execute(update(tokens).where(which, live).values(revoked_ms=now_ms)).rowcount
 
 
 def add_session(tx: Tx, *, agent: str, kind: str, door: bool, now_ms: int) -> SessionRow:
@@ -107,34 +105,32 @@ def session(tx: Tx, id: str) -> SessionRow | None:
     return SessionRow(**values | {"door": bool(values["door"]), "tools_listed": bool(values["tools_listed"])})
 
 
-def called(tx: Tx, id: str, tool: str, now_ms: int) -> None:
-    """Counts a tool call of a session; of one that there is not, nothing."""
+def count_call(tx: Tx, id: str, tool: str, now_ms: int) -> None:
+    """Count a tool call of the session, if there is such a session."""
     tx.run(CALLED, {"of": id, "tool": tool, "ms": now_ms})
 
 
 def open_sessions(tx: Tx) -> list[SessionRow]:
-    return [
-        SessionRow(**row._mapping)
-        for row in tx.execute(select(sessions).where(sessions.c.ended_ms.is_(None)))
-    ]
+    """Return the sessions that have not ended."""
+    open = select(sessions).where(sessions.c.ended_ms.is_(None))
+    return [SessionRow(**row._mapping) for row in tx.execute(open)]
 
 
 def newest_sessions(tx: Tx, *, ended: bool = False) -> dict[str, SessionRow]:
-    """The newest of each agent, or the newest that has ended."""
-    which = select(func.max(NUMBER)).select_from(sessions).correlate(None).group_by(sessions.c.agent)
-    newest = which.where(sessions.c.ended_ms.is_not(None)) if ended else which
-    return {
-        row.agent: SessionRow(**row._mapping)
-        for row in tx.execute(select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER))
-    }
+    """Return each agent's newest session, or with `ended` its newest that has ended, by agent."""
+    newest = select(func.max(NUMBER)).select_from(sessions).correlate(None).group_by(sessions.c.agent)
+    if ended:
+        newest = newest.where(sessions.c.ended_ms.is_not(None))
+    in_order = select(sessions).where(NUMBER.in_(newest)).order_by(NUMBER)
+    return {row.agent: SessionRow(**row._mapping) for row in tx.execute(in_order)}
 
 
 def in_sessions_ms(tx: Tx, agent: str, now_ms: int) -> int:
-    """How long an agent has been in sessions, the one that is open included."""
+    """Return how long an agent has been in sessions, in milliseconds, the one that is open included."""
     spent = func.sum(func.coalesce(sessions.c.ended_ms, now_ms) - sessions.c.started_ms)
     return tx.execute(select(spent).where(sessions.c.agent == agent)).scalar_one() or 0
 
 
 def first_began_ms(tx: Tx) -> int | None:
-    """When the first session of all began."""
+    """Return when the first session of all began, or None if there was none."""
     return tx.execute(select(sessions.c.started_ms).order_by(NUMBER).limit(1)).scalar()

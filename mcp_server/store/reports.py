@@ -27,15 +27,13 @@ def get(tx: Tx, fence: int) -> Report | None:
 
 
 def of_task(tx: Tx, task: str) -> Report | None:
-    """The newest: a task that was opened again may have several."""
-    row = tx.execute(
-        select(reports).where(reports.c.task == task).order_by(reports.c.fence.desc()).limit(1)
-    ).first()
+    """Return the task's newest report: a task that was opened again may have several."""
+    newest_first = select(reports).where(reports.c.task == task).order_by(reports.c.fence.desc())
+    row = tx.execute(newest_first.limit(1)).first()
     return Report(**row._mapping) if row else None
 
 
 def newest(tx: Tx, *, limit: int) -> list[Report]:
-    return [
-        Report(**row._mapping)
-        for row in tx.execute(select(reports).order_by(reports.c.fence.desc()).limit(limit))
-    ]
+    """Return the `limit` newest reports, the newest first."""
+    newest_first = select(reports).order_by(reports.c.fence.desc())
+    return [Report(**row._mapping) for row in tx.execute(newest_first.limit(limit))]

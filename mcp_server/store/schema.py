@@ -1,4 +1,8 @@
-"""The tables. Times are milliseconds since the epoch on the server's clock; JSON columns hold plain values."""
+"""The tables. Times are milliseconds since the epoch by the server's clock; JSON columns hold plain values.
+
+Rule: whoever changes a table here adds the migration that changes it in a database that is there
+(docs/state.md).
+"""
 
 from sqlalchemy import (
     JSON,

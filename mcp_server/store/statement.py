@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 DIALECT = SQLiteDialect_pysqlite()
 
@@ -20,8 +21,9 @@ class Statement:
 
     def __init__(self, written: ClauseElement):
         compiled = written.compile(dialect=DIALECT)
+        assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
-        self._given = compiled.params  # those that the statement holds itself, such as its limit
+        self._own = compiled.params  # those that the statement holds itself, such as its limit
         processors = {
             name: bind.type.dialect_impl(DIALECT).bind_processor(DIALECT)
             for name, bind in compiled.binds.items()
@@ -29,11 +31,11 @@ class Statement:
         self._order = [(name, processors[name]) for name in compiled.positiontup or ()]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
-        """`values` by the names of columns and bindparams; what is not among them must be the statement's
-        own.
+        """Return the statement's parameters in order. `values` go by the names of columns and bindparams;
+        what is not among them must be the statement's own.
         """
-        found = []
+        parameters = []
         for name, process in self._order:
-            value = values[name] if name in values else self._given[name]
-            found.append(process(value) if process is not None else value)
-        return found
+            value = values[name] if name in values else self._own[name]
+            parameters.append(process(value) if process is not None else value)
+        return parameters

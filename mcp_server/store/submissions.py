@@ -1,8 +1,9 @@
 """Submissions: one row per (fence, commit) that was ever pushed, so that a repeated call finds its answer."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
@@ -19,8 +20,8 @@ PENDING = select(submissions).where(_IN_GATE).order_by(submissions.c.id)
 
 @dataclass(frozen=True)
 class Submission:
-    """`candidate` is the merged commit that is tested or was good, on `base` and by `jobs`: in the end what
-    main moved to.
+    """One push of one commit. `candidate` is the merged commit that is tested or was good, on `base` and by
+    `jobs`; in the end main moved to it.
 
     `tries` counts how often it lost its place; `refusal` is the JSON of a core.refusal.Refused.
     """
@@ -39,7 +40,7 @@ class Submission:
     ended_ms: int | None = None
     base: str | None = None
     candidate: str | None = None
-    refusal: dict | None = None
+    refusal: dict[str, Any] | None = None
 
     @property
     def is_final(self) -> bool:
@@ -56,9 +57,9 @@ class Alone:
     jobs: dict[str, int]
 
 
-def put_alone(tx: Tx, shown: Alone) -> None:
-    row = upsert(alone).values(**asdict(shown))
-    tx.execute(row.on_conflict_do_update(index_elements=["submission"], set_=asdict(shown)))
+def put_alone(tx: Tx, outcome: Alone) -> None:
+    row = upsert(alone).values(**asdict(outcome))
+    tx.execute(row.on_conflict_do_update(index_elements=["submission"], set_=asdict(outcome)))
 
 
 def get_alone(tx: Tx, submission: int) -> Alone | None:
@@ -85,39 +86,42 @@ def get(tx: Tx, id: int) -> Submission | None:
 
 
 def find(tx: Tx, fence: int, commit: str) -> Submission | None:
-    wanted = (submissions.c.fence == fence) & (submissions.c.commit == commit)
-    row = tx.execute(select(submissions).where(wanted)).first()
+    same = (submissions.c.fence == fence) & (submissions.c.commit == commit)
+    row = tx.execute(select(submissions).where(same)).first()
     return _submission(row) if row else None
 
 
 def pending(tx: Tx) -> list[Submission]:
-    """Everything without a final answer, oldest first: the order in which the gate takes them."""
+    """Return the submissions without a final answer, oldest first: the order in which the gate takes them."""
     return [_submission(row) for row in tx.execute(PENDING)]
 
 
 def landed_as(tx: Tx, commit: str) -> Submission | None:
-    """One of those that main moved to this commit with."""
-    row = tx.execute(
-        select(submissions).where(
-            (submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED))
-        )
-    ).first()
+    """Return one of the submissions with which main moved to this commit, or None."""
+    at_it = (submissions.c.candidate == commit) & (submissions.c.state == str(State.LANDED))
+    row = tx.execute(select(submissions).where(at_it)).first()
     return _submission(row) if row else None
 
 
-def position(tx: Tx, one: Submission) -> int:
-    """How many are in the gate that are as old or older."""
-    return tx.execute(select(func.count()).where(_IN_GATE & (submissions.c.id <= one.id))).scalar_one()
+def position(tx: Tx, submission: Submission) -> int:
+    """Return how many submissions in the gate are as old as this one or older: 1 for the oldest."""
+    not_younger = _IN_GATE & (submissions.c.id <= submission.id)
+    return _count(tx, not_younger)
 
 
-def passed_before(tx: Tx, one: Submission) -> int:
-    """How many of those that passed alone, in its repository, are older."""
+def passed_before(tx: Tx, submission: Submission) -> int:
+    """Return how many submissions that passed alone, in the same repository, are older than this one."""
     older = (
-        (submissions.c.repo == one.repo)
-        & (submissions.c.id < one.id)
+        (submissions.c.repo == submission.repo)
+        & (submissions.c.id < submission.id)
         & (submissions.c.state == str(State.PASSED))
     )
-    return tx.execute(select(func.count()).where(older)).scalar_one()
+    return _count(tx, older)
+
+
+def _count(tx: Tx, condition: ColumnElement[bool]) -> int:
+    count: int = tx.execute(select(func.count()).where(condition)).scalar_one()
+    return count
 
 
 def of_fence(tx: Tx, fence: int) -> list[Submission]:
@@ -125,19 +129,15 @@ def of_fence(tx: Tx, fence: int) -> list[Submission]:
 
 
 def landed(tx: Tx) -> list[Submission]:
-    """All of them, in the order in which they landed."""
-    return [
-        _submission(row)
-        for row in tx.execute(
-            select(submissions)
-            .where(submissions.c.state == str(State.LANDED))
-            .order_by(submissions.c.ended_ms)
-        )
-    ]
+    """Return every landed submission, in the order of landing."""
+    every = (
+        select(submissions).where(submissions.c.state == str(State.LANDED)).order_by(submissions.c.ended_ms)
+    )
+    return [_submission(row) for row in tx.execute(every)]
 
 
 def newest_landed(tx: Tx, *, limit: int) -> list[Submission]:
-    """The last ones, in the order in which they landed."""
+    """Return the `limit` newest landed submissions, in the order of landing."""
     newest = (
         select(submissions)
         .where(submissions.c.state == str(State.LANDED))
@@ -147,9 +147,9 @@ def newest_landed(tx: Tx, *, limit: int) -> list[Submission]:
     return [_submission(row) for row in tx.execute(newest)][::-1]
 
 
-def _values(submission: Submission) -> dict:
+def _values(submission: Submission) -> dict[str, Any]:
     return asdict(submission) | {"state": str(submission.state)}
 
 
-def _submission(row: Row) -> Submission:
+def _submission(row: Row[Any]) -> Submission:
     return Submission(**dict(row._mapping) | {"state": State(row.state)})

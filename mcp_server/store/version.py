@@ -1,8 +1,8 @@
 """The version of a state: which one a database has, and how an older one becomes the newest.
 
-Rule: a start leaves the database as it was, or whole in its newest version with a copy of the older one beside
-it. Whatever is in the middle is one transaction. A version is the number of a migration; there is no way back but
-the copy.
+Rule: a start leaves the database as it was, or whole in its newest version with a copy of the older one
+beside it. Whatever is in the middle is one transaction. A version is the number of a migration; there is no
+way back but the copy.
 """
 
 import logging
@@ -43,8 +43,8 @@ class Layout:
 
 
 def make_current(connection: Connection, path: Path) -> None:
-    """Create what is not there, and migrate what is older. Raise Unsafe if the database is of a newer version,
-    or lacks what its version has.
+    """Create what is not there, and migrate what is older. Raise Unsafe if the database is of a newer
+    version, or lacks what its version has.
     """
     with connection.begin():
         layout = _layout(connection)
@@ -98,7 +98,7 @@ def _revision(connection: Connection, layout: Layout, path: Path) -> str:
 def _transaction(connection: Connection) -> Iterator[None]:
     """Hold the database for writing; commit at the end, or undo everything if the block raises."""
     with connection.begin():
-        # The driver begins none by itself (database.py); SQLAlchemy's own is a word without effect until here.
+        # The driver begins none by itself (database.py), so SQLAlchemy's own has no effect until here.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
 

@@ -190,7 +190,7 @@ class ToolServer(MCPServer):
             left_s = self._wait_s - call.age_s
             if answers.status(answer) not in UNSETTLED or left_s <= 0:
                 return answer
-            if not await self._world.bell.heard(ring, min(self._progress_s, left_s)):
+            if not await self._world.bell.wait_for(ring, min(self._progress_s, left_s)):
                 message = f"{call.tool}: {answers.status(answer)}"
                 await call.context.report_progress(call.age_s, None, message)
 

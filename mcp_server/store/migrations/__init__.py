@@ -1,7 +1,8 @@
 """The ways from each version of the database to the next: one file in `versions/` each, run by Alembic.
 
-Rule: a migration that a release has run is never edited; it names tables and columns itself and imports nothing of
-ours, because they have changed by the time it runs again. Nothing here imports Alembic: most starts need none.
+Rule: a migration that a release has run is never edited; it names tables and columns itself and imports
+nothing of ours, because they have changed by the time it runs again. Nothing here imports Alembic: most
+starts need none.
 """
 
 from pathlib import Path

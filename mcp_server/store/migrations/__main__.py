@@ -1,5 +1,6 @@
-"""`python -m mcp_server.store.migrations MESSAGE`: writes the next migration, from the newest version to the tables
-as schema.py has them now. Read it before it is committed: a rename looks like one column less and one more.
+"""`python -m mcp_server.store.migrations MESSAGE`: writes the next migration, from the newest version to the
+tables as schema.py has them now. Read it before it is committed: a rename looks like one column less and one
+more.
 """
 
 import sys

@@ -116,7 +116,7 @@ def called(
     """Writes down one tool call, once its answer is known, and renews the caller's lease."""
     leasing.renew(world, tx, who)
     if who.session is not None:
-        people.called(tx, who.session, tool, world.now_ms())
+        people.count_call(tx, who.session, tool, world.now_ms())
     world.record(
         tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms
     )
