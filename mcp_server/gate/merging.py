@@ -70,7 +70,7 @@ def _bad_cases(world: World, repo: str, tree: str) -> Refused | None:
         try:
             case_sets.load(world, name, tree)
         except BadCases as bad:
-            return words.bad_cases(case_sets.told(bad))
+            return words.bad_cases(case_sets.sentence(bad))
     return None
 
 

@@ -17,7 +17,7 @@ from mcp_server.world import World
 
 
 def live(world: World, tx: Tx) -> list[Lease]:
-    """The live leases. Overdue ones are ended first, so that what is read here is exact at this moment."""
+    """Return the live leases. Overdue ones are ended first, so that this is exact at this moment."""
     now = world.now_ms()
     still = []
     for lease in lease_rows.open_ones(tx):
@@ -29,7 +29,7 @@ def live(world: World, tx: Tx) -> list[Lease]:
 
 
 def expire(world: World) -> bool:
-    """Ends overdue leases and keeps what they leave behind. Whether there were any."""
+    """End overdue leases and keep what they leave behind. Return True if there were any."""
     with world.store.write() as tx:
         world = world.at_one_moment()
         before = len(lease_rows.open_ones(tx))
@@ -39,8 +39,8 @@ def expire(world: World) -> bool:
 
 
 def renew(world: World, tx: Tx, who: Principal) -> None:
-    """Any call by the holder renews: an agent that works loses nothing, one that is gone holds nothing for
-    long.
+    """Renew what `who` holds, as any call does: an agent that works loses nothing, one that is gone holds
+    nothing for long.
     """
     for lease in live(world, tx):
         if lease.agent == who.name and not lease.pinned:
@@ -50,7 +50,7 @@ def renew(world: World, tx: Tx, who: Principal) -> None:
 
 
 def end(world: World, tx: Tx, lease: Lease, reason: str, event: TaskEvent, *, why: str = "") -> None:
-    """Ends a lease and moves its task on; unlanded uploads become the task's salvage."""
+    """End a lease and move its task on. Unlanded uploads become the task's salvage."""
     lease_rows.put(tx, core.ended(lease, world.now_ms(), reason))
     task = task_rows.get(tx, lease.task)
     assert task is not None, "a lease names a task that exists"
@@ -58,7 +58,6 @@ def end(world: World, tx: Tx, lease: Lease, reason: str, event: TaskEvent, *, wh
     assert state is not None, f"{event} in state {task.state}"
     salvage = None if event is TaskEvent.LAND else salvage_of(world, tx, lease) or task.salvage
     move(world, tx, dataclasses.replace(task, state=state, reason=why, salvage=salvage), lease.agent)
-    left = salvage.commit if salvage else None
     world.record(
         tx,
         "lease_ended",
@@ -67,12 +66,12 @@ def end(world: World, tx: Tx, lease: Lease, reason: str, event: TaskEvent, *, wh
         task=lease.task,
         fence=lease.fence,
         reason=reason,
-        salvage=left,
+        salvage=salvage.commit if salvage else None,
     )
 
 
 def salvage_of(world: World, tx: Tx, lease: Lease) -> Salvage | None:
-    """What the holder uploaded under this lease, if anything: its ref is made by `keep_salvage`."""
+    """Return what the holder uploaded under this lease, if anything. Its ref is made by `keep_salvage`."""
     commit = lease.head
     if commit is None and (pushed := submission_rows.of_fence(tx, lease.fence)):
         commit = pushed[-1].commit
@@ -84,20 +83,16 @@ def salvage_of(world: World, tx: Tx, lease: Lease) -> Salvage | None:
 
 
 def find_unkept(world: World) -> None:
-    """At the start: an earlier server may have ended before it kept what leases had left behind."""
+    """Find, at the start, what leases had left behind when an earlier server ended before it kept that."""
     with world.store.read() as tx:
-        world.unkept.update(
-            {
-                task.salvage.ref: (task.repo, task.salvage.commit)
-                for task in task_rows.salvaged(tx)
-                if task.salvage
-            }
-        )
+        for task in task_rows.salvaged(tx):
+            if task.salvage:
+                world.unkept[task.salvage.ref] = (task.repo, task.salvage.commit)
 
 
 def keep_salvage(world: World) -> None:
-    """Gives every salvaged commit its ref. Repeatable; the commit itself is already held by the agent's own
-    ref.
+    """Give every salvaged commit its ref. This may be repeated; the commit itself is already held by the
+    agent's own ref.
     """
     for ref, (name, commit) in list(world.unkept.items()):
         repo = world.repos[name]
@@ -108,13 +103,13 @@ def keep_salvage(world: World) -> None:
 
 
 def move(world: World, tx: Tx, task: Task, agent: str | None) -> None:
-    """Writes a task whose state changed, with its event."""
+    """Write a task whose state changed, with its event."""
     task_rows.put(tx, task)
     world.record(tx, "task_state", agent=agent, task=task.id, state=str(task.state), reason=task.reason)
 
 
 def holder_is_gone(tx: Tx, lease: Lease) -> bool:
-    """Whether the session that took the lease has ended; of a client without one, whether no token of its
+    """Return True if the session that took the lease has ended; for a client without one, if no token of its
     name is left.
     """
     if lease.session is None:

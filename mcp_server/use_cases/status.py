@@ -157,7 +157,7 @@ def _spent(world: World, agent: str) -> dict:
 
 def _waiting(world: World, one: submission_rows.Submission, now_ms: int) -> dict:
     with world.store.read() as tx:
-        place = waiting.told(world, tx, one)
+        place = waiting.place(world, tx, one)
     return {
         "submission": one.id,
         "task": one.task,

@@ -1,4 +1,4 @@
-"""Shows main to the user: after each landing their own repository has it as refs/remotes/harness/<branch>."""
+"""How the user sees main: after each landing their own repository has it as refs/remotes/harness/<branch>."""
 
 import logging
 
@@ -9,8 +9,8 @@ log = logging.getLogger(__name__)
 
 
 def show_main(world: World, repo: str) -> None:
-    """A repository that cannot be written (mounted read-only, moved away) costs a line in the log and no
-    landing.
+    """Write main into the user's repository. One that cannot be written (mounted read-only, moved away) costs
+    a line in the log and no landing.
     """
     spec = world.config.repos[repo]
     try:

@@ -44,8 +44,9 @@ class Patch:
     summary: str
 
     def ref(self, agent: str, fence: int) -> str:
-        named = hashlib.sha256(repr((fence, self.base, self.text)).encode()).hexdigest()
-        return f"refs/agents/{agent}/patch-{named[:32]}"
+        """Return the ref of the commit that this patch becomes under a lease."""
+        digest = hashlib.sha256(repr((fence, self.base, self.text)).encode()).hexdigest()
+        return f"refs/agents/{agent}/patch-{digest[:32]}"
 
 
 def push(
@@ -58,22 +59,21 @@ def push(
     patch: str | None,
     base: str | None,
 ) -> Submission | Refused:
-    """Either of the two: an uploaded commit, or a patch on `base`."""
+    """Submit either of the two: an uploaded commit, or a patch on `base`."""
     if patch is not None and commit is None:
         return _push(world, who, fence, Patch(patch, base, summary))
     if commit is not None and patch is None and base is None:
         return submit.submit(world, who, fence, commit, summary)
-    said = "push takes either a commit or a patch, and a base only with a patch"
     return Refused(
         Code.BAD_REQUEST,
-        said,
+        "push takes either a commit or a patch, and a base only with a patch",
         UNCHANGED,
         "push(fence, summary, commit=...) after git push, or push(fence, summary, patch=...) without git",
     )
 
 
 def _push(world: World, who: Principal, fence: int, patch: Patch) -> Submission | Refused:
-    """As `submit.submit`, and idempotent by (fence, base, text)."""
+    """Submit a patch. It is as idempotent as `submit.submit`, by (fence, base, text)."""
     with world.store.read() as tx:
         lease = lease_rows.get(tx, fence)
         task = task_rows.get(tx, lease.task) if lease is not None else None
@@ -81,21 +81,24 @@ def _push(world: World, who: Principal, fence: int, patch: Patch) -> Submission 
     if lease is not None and task is not None and lease.agent == who.name:
         commit = world.repos[lease.repo].refs.tip(patch.ref(who.name, fence))
         if commit is None and leases.is_live(lease, world.now_ms()):
-            made = _commit(world, who, lease, task, patch)
-            if isinstance(made, Refused):
-                return made
-            commit = _uploaded(world, who, lease, patch, made)
+            new = _commit(world, who, lease, task, patch)
+            if isinstance(new, Refused):
+                return new
+            commit = _upload(world, who, lease, patch, new)
     # Without a commit there is no live lease of the caller's: what is wrong with the fence is said there, as
     # for any push.
     return submit.submit(world, who, fence, commit or NO_COMMIT, patch.summary)
 
 
 def _commit(world: World, who: Principal, lease: Lease, task: Task, patch: Patch) -> str | Refused:
-    """The patch as a commit on no ref."""
+    """Return the patch as a commit on no ref, or why it cannot be one."""
     repo = world.repos[lease.repo]
-    text, base = _readable(patch.text), _base(world, who, lease, patch)
-    if isinstance(text, Refused) or isinstance(base, Refused):
-        return text if isinstance(text, Refused) else base
+    text = _readable(patch.text)
+    if isinstance(text, Refused):
+        return text
+    base = _base(world, who, lease, patch)
+    if isinstance(base, Refused):
+        return base
     try:
         with beside(repo) as apart:
             tree = _tree(world, apart, lease, task, base, text)
@@ -114,14 +117,17 @@ def _commit(world: World, who: Principal, lease: Lease, task: Task, patch: Patch
 
 
 def _readable(text: str) -> bytes | Refused:
+    """Return a patch as bytes that git may read, ending in a newline."""
     try:
         raw = text.encode()
     except UnicodeEncodeError:
         raw = b"\0"
     if len(raw) > PATCH_BYTES_MAX:
-        said = f"the patch has {len(raw):,} bytes; at most {PATCH_BYTES_MAX:,} are taken"
         return Refused(
-            Code.TOO_LARGE, said, UNCHANGED, "push it in parts that each pass, or push a commit with git"
+            Code.TOO_LARGE,
+            f"the patch has {len(raw):,} bytes; at most {PATCH_BYTES_MAX:,} are taken",
+            UNCHANGED,
+            "push it in parts that each pass, or push a commit with git",
         )
     if b"\0" in raw or BINARY.search(text):
         return Refused(
@@ -139,10 +145,9 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
         return world.main(lease.repo)
     base = repo.commits.resolve(patch.base)
     if base is None or not repo.commits.agent_has(who.name, base):
-        said = f"the base {patch.base[:40]} is neither a commit of main's nor one of yours"
         return Refused(
             Code.COMMIT_UNKNOWN,
-            said,
+            f"the base {patch.base[:40]} is neither a commit of main's nor one of yours",
             UNCHANGED,
             f"leave base out for main as it is, which is {world.main(lease.repo)}",
         )
@@ -150,7 +155,7 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
 
 
 def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, text: bytes) -> str | Refused:
-    """What the patch makes of the base, once it is known to lie inside the lease."""
+    """Return the tree that the patch makes of the base, or why it may not be one under this lease."""
     tree = apart.apply_patch(base, text)
     if isinstance(tree, UnfitPatch):
         return _unfit(tree, base)
@@ -166,32 +171,32 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
 
 
 def _unfit(unfit: UnfitPatch, base: str) -> Refused:
-    said = landing.some(unfit.problems)
-    if HOSTILE.search(said):
+    problems = landing.some(unfit.problems)
+    if HOSTILE.search(problems):
         return Refused(
             Code.PROTECTED_PATH,
-            f"the patch names a path that no landing may: {said}",
+            f"the patch names a path that no landing may: {problems}",
             UNCHANGED,
             "name files from the root of the repository, as a/PATH and b/PATH",
         )
     if not unfit.is_patch:
         return Refused(
             Code.BAD_REQUEST,
-            f"this is no unified diff that git can read: {said}",
+            f"this is no unified diff that git can read: {problems}",
             UNCHANGED,
             "send what `diff -u` or `git diff` prints: --- a/PATH, +++ b/PATH, then hunks beginning with @@",
         )
     return Refused(
         Code.CONFLICT,
-        f"the patch does not apply on {base[:12]}: {said}",
+        f"the patch does not apply on {base[:12]}: {problems}",
         f"{UNCHANGED}; the number after a path is the line where the hunk begins",
         "read those files again by their resources, make the patch anew from what they say, and push it",
     )
 
 
-def _uploaded(world: World, who: Principal, lease: Lease, patch: Patch, commit: str) -> str:
-    """Gives the commit its ref and tells of it, as of any upload; that of the same call made at the same
-    time, were it first.
+def _upload(world: World, who: Principal, lease: Lease, patch: Patch, commit: str) -> str:
+    """Give the commit its ref and record it, as any upload. Return the commit that the ref then has: that of
+    the same call made at the same time, if it was first.
     """
     repo, ref = world.repos[lease.repo], patch.ref(who.name, lease.fence)
     if not repo.refs.compare_and_swap(ref, commit, ZERO):

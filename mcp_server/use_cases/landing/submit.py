@@ -21,77 +21,76 @@ SUMMARY_CHARACTERS_MAX = 2_000
 
 
 def submit(world: World, who: Principal, fence: int, commit: str, summary: str) -> Submission | Refused:
-    """Idempotent by (fence, commit): a repeated call finds the submission, whatever has become of it."""
-    uploaded = _is_uploaded(world, who, fence, commit)
+    """Queue a commit for landing and pin its lease. Return the submission, whatever has become of it: a
+    repeated call, by (fence, commit), finds the one that there is.
+    """
+    is_uploaded = _is_uploaded(world, who, fence, commit)
     with world.store.write() as tx:
         world = world.at_one_moment()
         lease = lease_to_submit_under(world, tx, who, fence)
-        before = (
-            rows.find(tx, fence, commit)
-            if not isinstance(lease, Refused) or lease.code is Code.STALE_FENCE
-            else None
-        )
-        if (
-            before is not None
-            and before.agent == who.name
-            and not (isinstance(lease, Lease) and is_retryable(before))
-        ):
+        before = None
+        if not isinstance(lease, Refused) or lease.code is Code.STALE_FENCE:
+            before = rows.find(tx, fence, commit)
+        is_own = before is not None and before.agent == who.name
+        if before is not None and is_own and (isinstance(lease, Refused) or not is_retryable(before)):
             return before
-        refused = (
-            lease
-            if isinstance(lease, Refused)
-            else _bad_request(tx, who, lease, commit, summary, uploaded=uploaded)
-        )
-        if refused is not None:
-            return refused
-        assert isinstance(lease, Lease)
-        lease_rows.put(tx, dataclasses.replace(lease, pinned=True))
-        submission = (
-            _again(tx, before, world.now_ms())
-            if before is not None
-            else rows.add(
-                tx,
-                fence=fence,
-                task=lease.task,
-                agent=who.name,
-                repo=lease.repo,
-                commit=commit,
-                summary=summary.strip(),
-                now_ms=world.now_ms(),
-            )
-        )
-        world.record(
-            tx,
-            "submission",
-            who,
-            task=lease.task,
-            fence=fence,
-            submission=submission.id,
-            state=str(State.QUEUED),
-            commit=commit,
-        )
+        if isinstance(lease, Refused):
+            return lease
+        if refusal := _bad_request(tx, who, lease, commit, summary, is_uploaded=is_uploaded):
+            return refusal
+        submission = _enqueue(world, tx, who, lease, before, commit, summary)
         faults.reached("push.decided")
     faults.reached("push.queued")
     world.bell.ring()
     return submission
 
 
+def _enqueue(
+    world: World, tx: Tx, who: Principal, lease: Lease, before: Submission | None, commit: str, summary: str
+) -> Submission:
+    lease_rows.put(tx, dataclasses.replace(lease, pinned=True))
+    if before is not None:
+        submission = _requeue(tx, before, world.now_ms())
+    else:
+        submission = rows.add(
+            tx,
+            fence=lease.fence,
+            task=lease.task,
+            agent=who.name,
+            repo=lease.repo,
+            commit=commit,
+            summary=summary.strip(),
+            now_ms=world.now_ms(),
+        )
+    world.record(
+        tx,
+        "submission",
+        who,
+        task=lease.task,
+        fence=lease.fence,
+        submission=submission.id,
+        state=str(State.QUEUED),
+        commit=commit,
+    )
+    return submission
+
+
 def is_retryable(submission: Submission) -> bool:
-    """Refused for a reason that says nothing about the change."""
+    """Return True if it was refused for a reason that says nothing about the change."""
     return submission.refusal is not None and Code(submission.refusal["code"]) in RETRYABLE
 
 
-def _again(tx: Tx, before: Submission, now_ms: int) -> Submission:
-    again = dataclasses.replace(
+def _requeue(tx: Tx, before: Submission, now_ms: int) -> Submission:
+    queued = dataclasses.replace(
         before, state=State.QUEUED, refusal=None, ended_ms=None, jobs={}, tries=0, submitted_ms=now_ms
     )
-    rows.put(tx, again)
-    return again
+    rows.put(tx, queued)
+    return queued
 
 
 def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
-    """Whether `commit` is a full id of a commit that the agent brought here; asked of git, so outside of any
-    transaction.
+    """Return True if `commit` is a full id of a commit that the agent brought here. Git is asked, so this is
+    outside of any transaction.
     """
     with world.store.read() as tx:
         lease = lease_rows.get(tx, fence)
@@ -102,6 +101,7 @@ def _is_uploaded(world: World, who: Principal, fence: int, commit: str) -> bool:
 
 
 def lease_to_submit_under(world: World, tx: Tx, who: Principal, fence: int) -> Lease | Refused:
+    """Return the live lease of `who` with that fence, or why nothing can be handed in under it."""
     live = leasing.live(world, tx)
     lease = next((lease for lease in live if lease.fence == fence), None) or lease_rows.get(tx, fence)
     if lease is None or lease.agent != who.name:
@@ -114,11 +114,9 @@ def lease_to_submit_under(world: World, tx: Tx, who: Principal, fence: int) -> L
         return role.refusal(world.role_of(who.name)) or no_lease
     if lease.ended_ms is not None:
         now_with = next((other for other in live if other.task == lease.task), None)
-        holds = (
-            f"{lease.task} is now leased to {now_with.agent} (fence {now_with.fence})"
-            if now_with
-            else f"{lease.task} is not leased to anybody"
-        )
+        holds = f"{lease.task} is not leased to anybody"
+        if now_with:
+            holds = f"{lease.task} is now leased to {now_with.agent} (fence {now_with.fence})"
         return Refused(
             Code.STALE_FENCE,
             f"your lease on {lease.task} (fence {fence}) has ended: {lease.end_reason}",
@@ -129,14 +127,13 @@ def lease_to_submit_under(world: World, tx: Tx, who: Principal, fence: int) -> L
 
 
 def _bad_request(
-    tx: Tx, who: Principal, lease: Lease, commit: str, summary: str, *, uploaded: bool
+    tx: Tx, who: Principal, lease: Lease, commit: str, summary: str, *, is_uploaded: bool
 ) -> Refused | None:
     if not summary.strip() or len(summary) > SUMMARY_CHARACTERS_MAX:
-        limit = f"1 to {SUMMARY_CHARACTERS_MAX} characters"
         return Refused(
             Code.BAD_REQUEST,
             f"the summary has {len(summary)} characters",
-            f"allowed are {limit}; it becomes the commit message",
+            f"allowed are 1 to {SUMMARY_CHARACTERS_MAX} characters; it becomes the commit message",
             "push again with a summary",
         )
     for other in rows.of_fence(tx, lease.fence):
@@ -147,12 +144,13 @@ def _bad_request(
                 f"it is {other.state}, commit {other.commit[:12]}",
                 f"push(fence={lease.fence}, commit='{other.commit}', ...) waits for its verdict",
             )
-    if not uploaded:
+    if not is_uploaded:
         return Refused(
             Code.COMMIT_UNKNOWN,
             f"the server has no commit {commit[:40]} of yours",
             "only commits that you uploaded can be pushed",
-            f"git push origin HEAD:refs/agents/{who.name}/work, then push with the full id that git rev-parse HEAD prints",
+            f"git push origin HEAD:refs/agents/{who.name}/work, "
+            "then push with the full id that git rev-parse HEAD prints",
         )
     return None
 
@@ -162,7 +160,7 @@ def answer(world: World, submitted: Submission) -> dict[str, Any] | Refused:
     with world.store.read() as tx:
         submission = rows.get(tx, submitted.id)
         assert submission is not None
-        place = waiting.told(world, tx, submission) if not submission.is_final else {}
+        place = waiting.place(world, tx, submission) if not submission.is_final else {}
     if submission.state is State.LANDED:
         return {
             "status": "landed",
@@ -171,12 +169,13 @@ def answer(world: World, submitted: Submission) -> dict[str, Any] | Refused:
             "next": "claim_task() for the next task",
         }
     if submission.state is State.REFUSED:
-        told = submission.refusal
-        assert told is not None
-        return Refused(Code(told["code"]), told["happened"], told["holds"], told["next"])
-    waited = (world.now_ms() - submission.submitted_ms) // 1000
-    return (
-        {"status": "testing", "submission": submission.id, "waited_s": waited}
-        | place
-        | {"next": "call push again with the same arguments to wait"}
-    )
+        refusal = submission.refusal
+        assert refusal is not None
+        return Refused(Code(refusal["code"]), refusal["happened"], refusal["holds"], refusal["next"])
+    return {
+        "status": "testing",
+        "submission": submission.id,
+        "waited_s": (world.now_ms() - submission.submitted_ms) // 1000,
+        **place,
+        "next": "call push again with the same arguments to wait",
+    }

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def run(world: World) -> None:
-    """One look at every repository. What git cannot do now is logged, and tried again at the next."""
+    """Look at every repository once. What git cannot do now is logged, and tried again at the next look."""
     for name, repo in world.repos.items():
         try:
             with repo.upkeep.exclusive() as alone:
@@ -38,15 +38,15 @@ def run(world: World) -> None:
 
 
 def _fold_in_time(world: World, name: str) -> None:
-    """What a round has left over is for the next look."""
+    """Fold if it is time to. What a round has left over is for the next look."""
     now = Folded(world.now_ms(), world.repos[name].upkeep.ref_count())
     if core.is_time_to_fold(_last_fold(world, name), now) and fold(world, name) < core.FOLDED_MAX:
-        _folded(world, name)
+        _record_fold(world, name)
 
 
 def fold(world: World, name: str) -> int:
-    """Gives up refs of finished work: their commits become parents of a commit on refs/kept/<year and month>.
-    How many there were.
+    """Give up refs of finished work: their commits become parents of a commit on refs/kept/<year and month>.
+    Return how many there were.
     """
     repo, now_ms = world.repos[name], world.now_ms()
     keep_ms = int(world.config.run.keep_days * MS_PER_DAY)
@@ -68,18 +68,18 @@ def fold(world: World, name: str) -> int:
 
 def _last_fold(world: World, name: str) -> Folded | None:
     with world.store.read() as tx:
-        told = meta.get(tx, LAST_FOLD.format(name))
-    return Folded(**json.loads(told)) if told is not None else None
+        last = meta.get(tx, LAST_FOLD.format(name))
+    return Folded(**json.loads(last)) if last is not None else None
 
 
-def _folded(world: World, name: str) -> None:
+def _record_fold(world: World, name: str) -> None:
     now = Folded(world.now_ms(), world.repos[name].upkeep.ref_count())
     with world.store.write() as tx:
         meta.put(tx, LAST_FOLD.format(name), json.dumps(asdict(now)))
 
 
 def repack(world: World, name: str) -> bool:
-    """Joins what has gathered, if that is much. Whether it was."""
+    """Repack if enough has accumulated. Return True if it had."""
     repo = world.repos[name]
     before = repo.upkeep.counts()
     if not core.is_due(before):
@@ -102,22 +102,17 @@ def repack(world: World, name: str) -> bool:
 
 
 def _in_use(world: World) -> InUse:
+    """Return what no fold may take away, whatever its age."""
     with world.store.read() as tx:
-        leases, pending, salvaged, sessions = (
-            lease_rows.open_ones(tx),
-            submission_rows.pending(tx),
-            task_rows.salvaged(tx),
-            people.open_sessions(tx),
-        )
-    salvages = [task.salvage for task in salvaged if task.salvage is not None]
+        leases = lease_rows.open_ones(tx)
+        pending = submission_rows.pending(tx)
+        salvages = [task.salvage for task in task_rows.salvaged(tx) if task.salvage is not None]
+        sessions = people.open_sessions(tx)
+    branches = [session.branch for session in sessions if session.branch]
+    heads = [lease.head for lease in leases if lease.head]
+    pushed = [submission.commit for submission in pending]
     return InUse(
-        refs=frozenset(
-            [session.branch for session in sessions if session.branch] + [salvage.ref for salvage in salvages]
-        ),
-        commits=frozenset(
-            [lease.head for lease in leases if lease.head]
-            + [one.commit for one in pending]
-            + [salvage.commit for salvage in salvages]
-        ),
-        submissions=frozenset(one.id for one in pending),
+        refs=frozenset([*branches, *(salvage.ref for salvage in salvages)]),
+        commits=frozenset([*heads, *pushed, *(salvage.commit for salvage in salvages)]),
+        submissions=frozenset(submission.id for submission in pending),
     )

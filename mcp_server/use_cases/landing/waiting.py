@@ -1,4 +1,6 @@
-"""Why a submission is not settled yet, and how many are before it: told to its agent, and to people."""
+"""Why a submission is not settled yet, and how many are before it, for its agent and for people."""
+
+from typing import Any
 
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.landing import some
@@ -10,23 +12,32 @@ from mcp_server.use_cases.oracle import baseline
 from mcp_server.world import World
 
 
-def told(world: World, tx: Tx, one: Submission) -> dict:
-    """`position` counts everything in the gate up to it, by age; `waiting_for` is a phrase."""
-    return {"position": rows.position(tx, one), "waiting_for": _why(world, tx, one)}
+def place(world: World, tx: Tx, submission: Submission) -> dict[str, Any]:
+    """Return `position`, which counts all in the gate up to it, by age, and `waiting_for`, a phrase."""
+    return {
+        "position": rows.position(tx, submission),
+        "waiting_for": _why(world, tx, submission),
+    }
 
 
-def _why(world: World, tx: Tx, one: Submission) -> str:
-    match one.state:
+def _why(world: World, tx: Tx, submission: Submission) -> str:
+    match submission.state:
         case State.QUEUED:
-            return _unmeasured(world, tx, one.repo) or "its turn to be merged onto main"
+            return _unmeasured(world, tx, submission.repo) or "its turn to be merged onto main"
         case State.TESTING:
-            running = _jobs(tx, one.jobs)
+            running = _jobs(tx, submission.jobs)
             return f"its own oracle runs ({running})" if running else "its verdict to be read"
         case State.PASSED:
-            before = rows.passed_before(tx, one)
-            older = f"{before} older submission{'s' * (before != 1)} in the train and " * (before > 0)
-            return f"{older}a run of the train: it passed alone, and main has moved since"
+            return f"{_train(tx, submission)}a run of the train: it passed alone, and main has moved since"
     return "main to be moved to it"
+
+
+def _train(tx: Tx, submission: Submission) -> str:
+    """Return who is before it in the train, as the beginning of a phrase."""
+    before = rows.passed_before(tx, submission)
+    if not before:
+        return ""
+    return f"{before} older submission{'s' if before > 1 else ''} in the train and "
 
 
 def _unmeasured(world: World, tx: Tx, repo: str) -> str | None:

@@ -1,4 +1,6 @@
-"""What agents share besides code: notes, and progress rendered from state. Nobody edits progress."""
+"""What agents share besides code: notes and progress. Rule: progress is rendered, and edited by nobody."""
+
+from typing import Any
 
 from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
@@ -21,13 +23,13 @@ TOPIC_CHARACTERS_MAX = 100
 LANDED_SHOWN = 8
 
 
-def write_note(world: World, who: Principal, topic: str, text: str) -> dict | Refused:
+def write_note(world: World, who: Principal, topic: str, text: str) -> dict[str, Any] | Refused:
+    """Write a note. Writing the newest note of a topic once more changes nothing."""
     if not 0 < len(topic) <= TOPIC_CHARACTERS_MAX or not 0 < len(text) <= NOTE_CHARACTERS_MAX:
-        limits = f"a topic has 1 to {TOPIC_CHARACTERS_MAX} characters and a text 1 to {NOTE_CHARACTERS_MAX}"
         return Refused(
             Code.BAD_REQUEST,
             f"the note was not written: {len(topic)} and {len(text)} characters",
-            limits,
+            f"a topic has 1 to {TOPIC_CHARACTERS_MAX} characters and a text 1 to {NOTE_CHARACTERS_MAX}",
             "shorten it and call again",
         )
     with world.store.write() as tx:
@@ -40,34 +42,35 @@ def write_note(world: World, who: Principal, topic: str, text: str) -> dict | Re
 
 
 def read_notes(world: World, topic: str | None) -> str:
-    """The newest notes first, within the budget; says how many did not fit."""
+    """Return notes, the newest first, within the budget, and how many did not fit."""
     with world.store.read() as tx:
-        found = note_rows.newest(tx, topic=topic)
-    lines, used = [], 0
-    for note in found:
+        newest = note_rows.newest(tx, topic=topic)
+    lines: list[str] = []
+    used = 0
+    for note in newest:
         line = f"{note.topic} ({note.agent}): {note.text}"
         used += len(line) + 1
         if used > NOTES_CHARACTERS:
-            lines.append(
-                f"... and {len(found) - len(lines)} older notes: read_notes(topic=...) narrows it down"
-            )
+            older = len(newest) - len(lines)
+            lines.append(f"... and {older} older notes: read_notes(topic=...) narrows it down")
             break
         lines.append(line)
     return "\n".join(lines) or "no notes" + (f" on {topic}" if topic else "")
 
 
 def read_progress(world: World) -> str:
+    """Return the run as it is now, as a text for agents."""
     return progress.render(state(world), now_ms=world.now_ms(), bytes_max=PROGRESS_BYTES)
 
 
 def state(world: World) -> progress.ProgressState:
-    """The run as it is now, in the words of core.progress."""
+    """Return the run as it is now, in the words of core.progress."""
     tasks, _ = planning.board(world)
     with world.store.read() as tx:
         leases = lease_rows.open_ones(tx)
         landed = submission_rows.newest_landed(tx, limit=LANDED_SHOWN)
         in_gate = [
-            progress.InGate(one.task, one.agent, **waiting.told(world, tx, one))
+            progress.InGate(one.task, one.agent, **waiting.place(world, tx, one))
             for one in submission_rows.pending(tx)
         ]
         reported = report_rows.newest(tx, limit=LANDED_SHOWN)
@@ -124,9 +127,8 @@ def _quota_until(world: World, lease: Lease) -> int | None:
 
 def _failing(suite: str, outcomes: dict[str, str], hidden: frozenset[str]) -> list[progress.FailingGroup]:
     groups: dict[str, list[str]] = {}
-    for case in sorted(
-        case for case, outcome in outcomes.items() if outcome != "pass" and case not in hidden
-    ):
+    failing = [case for case, outcome in outcomes.items() if outcome != "pass" and case not in hidden]
+    for case in sorted(failing):
         groups.setdefault(case.rpartition("/")[0], []).append(case)
     return [progress.FailingGroup(suite, group, len(cases), tuple(cases)) for group, cases in groups.items()]
 

@@ -4,6 +4,7 @@ another.
 
 import hashlib
 from dataclasses import asdict
+from typing import Any
 
 from mcp_server.core import budget
 from mcp_server.core.lease import Lease
@@ -24,8 +25,10 @@ REPORT_CHARACTERS_MAX = 60_000  # some fifteen pages; longer ones are data, and 
 NOTE_CHARACTERS = NOTE_CHARACTERS_MAX - 100  # and how much was cut
 
 
-def submit(world: World, who: Principal, fence: int, markdown: str) -> dict | Refused:
-    """Idempotent by (fence, text): a repeated call finds the report as it was taken."""
+def submit(world: World, who: Principal, fence: int, markdown: str) -> dict[str, Any] | Refused:
+    """Take a report and complete its task. A repeated call, by (fence, text), finds the report as it was
+    taken.
+    """
     with world.store.write() as tx:
         world = world.at_one_moment()
         lease = lease_to_submit_under(world, tx, who, fence)
@@ -52,31 +55,31 @@ def submit(world: World, who: Principal, fence: int, markdown: str) -> dict | Re
     return _done(task.id)
 
 
-def of_task(world: World, task: str) -> dict | None:
-    """The newest report of a task, for people."""
+def of_task(world: World, task: str) -> dict[str, Any] | None:
+    """Return the newest report of a task, for people; None if there is none."""
     with world.store.read() as tx:
-        found = rows.of_task(tx, task)
-    return asdict(found) if found is not None else None
+        report = rows.of_task(tx, task)
+    return asdict(report) if report is not None else None
 
 
-def _done(task: str) -> dict:
+def _done(task: str) -> dict[str, Any]:
     return {"status": "reported", "task": task, "next": "claim_task() for the next task"}
 
 
 def _wrong(task: Task | None, markdown: str) -> Refused | None:
     assert task is not None, "a lease names a task that exists"
     if not task.is_report:
-        said = f"{task.id} asks for a change, not for a report"
         return Refused(
             Code.BAD_REQUEST,
-            said,
+            f"{task.id} asks for a change, not for a report",
             f"you still hold {task.id}",
             "push a commit or a patch; what others should know goes into write_note",
         )
     if not 0 < len(markdown.strip()) <= len(markdown) <= REPORT_CHARACTERS_MAX:
-        code = Code.TOO_LARGE if markdown.strip() else Code.BAD_REQUEST
-        said = f"the report has {len(markdown):,} characters"
         return Refused(
-            code, said, f"you still hold {task.id}", f"hand in 1 to {REPORT_CHARACTERS_MAX:,} characters"
+            Code.TOO_LARGE if markdown.strip() else Code.BAD_REQUEST,
+            f"the report has {len(markdown):,} characters",
+            f"you still hold {task.id}",
+            f"hand in 1 to {REPORT_CHARACTERS_MAX:,} characters",
         )
     return None

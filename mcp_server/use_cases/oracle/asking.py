@@ -1,12 +1,16 @@
-"""`run_oracle`: starts or joins the runs that show how a commit does, and tells the result briefly."""
+"""`run_oracle`: starts or joins the runs that show how a commit does, and tells their result briefly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mcp_server.core import case_globs, landing
+from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.repos import case_files
 from mcp_server.repos.process import GitOutputTooLarge
+from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
@@ -18,7 +22,10 @@ from oracle.judging import report
 from oracle.judging.verdict import Verdict
 
 ANSWER_CHARS_MAX = 4_000  # of a whole answer as JSON, whatever the number of suites
-MORE = "run_oracle(cases=['ID']) shows one case with more of its outputs, run_oracle(cases=['GROUP/*']) a group; read_progress lists the failing groups"
+MORE = (
+    "run_oracle(cases=['ID']) shows one case with more of its outputs, "
+    "run_oracle(cases=['GROUP/*']) a group; read_progress lists the failing groups"
+)
 FLAKY_CHARS_MAX = 400
 GLOBS_MAX = 200  # of one call: each is held against every case
 NEXT = {
@@ -40,25 +47,19 @@ class OracleRequest:
 
 @dataclass(frozen=True)
 class Started:
+    """The runs that a call asked for or joined: job ids by suite, and the commit that they are of."""
+
     jobs: dict[str, int]
     commit: str
 
 
 def start(world: World, who: Principal, request: OracleRequest) -> Started | Refused:
-    """Asks for one run per suite concerned."""
+    """Ask for one run per suite concerned, and return their jobs."""
     with world.store.write() as tx:
-        mine = [lease for lease in leasing.live(world, tx) if lease.agent == who.name]
-        lease = next((lease for lease in mine if request.fence in (None, lease.fence)), None)
-        earlier = lease_rows.get(tx, request.fence) if request.fence is not None else None
+        lease = _lease(world, tx, who, request.fence)
+        if isinstance(lease, Refused):
+            return lease
         task = task_rows.get(tx, lease.task) if lease else None
-    if request.fence is not None and lease is None:
-        code = Code.STALE_FENCE if earlier is not None and earlier.agent == who.name else Code.NOT_LEASED
-        return Refused(
-            code,
-            f"fence {request.fence} is not a live lease of yours",
-            "nothing was run",
-            "claim_task() first, or leave fence out and give commit",
-        )
     repo = lease.repo if lease else next(iter(world.repos))
     commit = request.commit or (lease.head if lease else None)
     if commit is None:
@@ -68,33 +69,8 @@ def start(world: World, who: Principal, request: OracleRequest) -> Started | Ref
             "nothing was run",
             "commit, or name a commit that the server has",
         )
-    if world.repos[repo].commits.resolve(commit) != commit or not world.repos[repo].commits.agent_has(
-        who.name, commit
-    ):
-        step = f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id"
-        return Refused(
-            Code.COMMIT_UNKNOWN,
-            f"the server has no commit {commit[:40]} of yours",
-            "nothing was run",
-            step,
-        )
-    if problem := _wrong_globs(request.cases, world.suites_of(repo)):
-        return Refused(
-            Code.BAD_REQUEST,
-            problem,
-            "nothing was run",
-            "call again with case globs, or SUITE:GLOB for one suite",
-        )
-    try:
-        if refused := _no_files(world, repo, commit):
-            return refused
-    except GitOutputTooLarge as wrong:
-        return Refused(
-            Code.TOO_LARGE,
-            f"the tree of that commit is too large: {wrong}",
-            "nothing was run",
-            "run a smaller one",
-        )
+    if refusal := _unfit(world, who, repo, commit, request.cases):
+        return refusal
     chosen = scopes.chosen(world, who.name, repo, task, scope=request.scope, entries=request.cases)
     if not chosen:
         return Refused(
@@ -103,18 +79,61 @@ def start(world: World, who: Principal, request: OracleRequest) -> Started | Ref
             "nothing was run",
             "use scope='full', or case globs such as 'group/*'",
         )
-    jobs = oracle_jobs.request_all(
-        world,
-        [
-            oracle_jobs.JobRequest(name, commit, oracle_jobs.ASKED, case_ids=ids)
-            for name, ids in chosen.items()
-        ],
-    )
+    requests = [
+        oracle_jobs.JobRequest(name, commit, oracle_jobs.ASKED, case_ids=ids) for name, ids in chosen.items()
+    ]
+    jobs = oracle_jobs.request_all(world, requests)
     return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit)
 
 
+def _lease(world: World, tx: Tx, who: Principal, fence: int | None) -> Lease | Refused | None:
+    """Return the caller's live lease with that fence, or any without one; None if it holds none."""
+    own = [lease for lease in leasing.live(world, tx) if lease.agent == who.name]
+    lease = next((lease for lease in own if fence in (None, lease.fence)), None)
+    if fence is None or lease is not None:
+        return lease
+    earlier = lease_rows.get(tx, fence)
+    was_own = earlier is not None and earlier.agent == who.name
+    return Refused(
+        Code.STALE_FENCE if was_own else Code.NOT_LEASED,
+        f"fence {fence} is not a live lease of yours",
+        "nothing was run",
+        "claim_task() first, or leave fence out and give commit",
+    )
+
+
+def _unfit(world: World, who: Principal, repo: str, commit: str, entries: tuple[str, ...]) -> Refused | None:
+    """Return why nothing of that commit can be run; None if it can."""
+    commits = world.repos[repo].commits
+    if commits.resolve(commit) != commit or not commits.agent_has(who.name, commit):
+        return Refused(
+            Code.COMMIT_UNKNOWN,
+            f"the server has no commit {commit[:40]} of yours",
+            "nothing was run",
+            f"git push origin HEAD:refs/agents/{who.name}/work, then call again with the full id",
+        )
+    if problem := _wrong_globs(entries, world.suites_of(repo)):
+        return Refused(
+            Code.BAD_REQUEST,
+            problem,
+            "nothing was run",
+            "call again with case globs, or SUITE:GLOB for one suite",
+        )
+    try:
+        return _no_files(world, repo, commit)
+    except GitOutputTooLarge as wrong:
+        return Refused(
+            Code.TOO_LARGE,
+            f"the tree of that commit is too large: {wrong}",
+            "nothing was run",
+            "run a smaller one",
+        )
+
+
 def _no_files(world: World, repo: str, commit: str) -> Refused | None:
-    """A sandbox gets files: what is none stops the run here, where its agent can be told."""
+    """Return the refusal of a tree that holds what is no file. A sandbox gets nothing but files, and here the
+    agent can be told.
+    """
     main, suites = world.main(repo), world.suites_of(repo)
     found = [
         hazard
@@ -135,67 +154,77 @@ def _no_files(world: World, repo: str, commit: str) -> Refused | None:
 
 
 def _wrong_globs(entries: tuple[str, ...], suites: list[str]) -> str | None:
+    """Return what is wrong with the cases that a call names, as a sentence; None if nothing is."""
     if len(entries) > GLOBS_MAX:
         return f"{len(entries)} globs are more than the {GLOBS_MAX} that one call may have"
     unknown = [name for name in case_globs.suites_in(entries) if name not in suites]
-    return (
-        f"there is no suite {unknown[0]!r} for this repository; there are {', '.join(suites)}"
-        if unknown
-        else None
-    )
+    if not unknown:
+        return None
+    return f"there is no suite {unknown[0]!r} for this repository; there are {', '.join(suites)}"
 
 
-def answer(world: World, started: Started) -> dict:
-    """Counts first, then what changed against main, then the smallest failing cases."""
+def answer(world: World, started: Started) -> dict[str, Any]:
+    """Return counts first, then what changed against main, then the smallest failing cases."""
     with world.store.read() as tx:
         jobs = {name: job_rows.get(tx, id) for name, id in started.jobs.items()}
-    known = {name: job for name, job in jobs.items() if job is not None}
-    if any(job.state != job_rows.DONE for job in known.values()):
+    found = {name: job for name, job in jobs.items() if job is not None}
+    if any(job.state != job_rows.DONE for job in found.values()):
         return {
             "status": "running",
             "jobs": started.jobs,
             "next": "call run_oracle again with the same arguments to wait",
         }
-    whole = {name: Verdict.from_json(job.verdict) for name, job in known.items() if job.verdict is not None}
-    verdicts = {name: _shown(world, name, verdict) for name, verdict in whole.items()}
-    free = {name: _flaky(world, name, verdict) for name, verdict in whole.items()}
-    statuses = {_counted(verdict, free[name]) for name, verdict in whole.items()}
+    verdicts = {
+        name: Verdict.from_json(job.verdict) for name, job in found.items() if job.verdict is not None
+    }
+    exempt = {name: _failing_and_exempt(world, name, verdict) for name, verdict in verdicts.items()}
+    statuses = {_status(verdict, exempt[name]) for name, verdict in verdicts.items()}
     status = next(word for word in ("broken", "failed", "passed") if word in statuses)
-    told = {"status": status, "commit": started.commit, "suites": {}, "next": NEXT[status]} | (
-        {"more": MORE} if status == "failed" else {}
-    )
-    if named := [
-        f"{name}:{case}"
-        for name, cases in free.items()
-        for case in sorted(cases & verdicts[name].outcomes.keys())
-    ]:
-        told["flaky"] = (
-            f"{len(named)} failing cases are known to be flaky and count for nothing: {landing.some(named)}"[
-                :FLAKY_CHARS_MAX
-            ]
-        )
-    on_main = {name: baseline.of_main(world, name) for name in verdicts}
-    told["suites"] = report.suites(
-        verdicts, on_main=on_main, chars=ANSWER_CHARS_MAX - len(report.encode(told))
-    )
-    return told
+    answered: dict[str, Any] = {
+        "status": status,
+        "commit": started.commit,
+        "suites": {},
+        "next": NEXT[status],
+    }
+    if status == "failed":
+        answered["more"] = MORE
+    visible = {name: _visible(world, name, verdict) for name, verdict in verdicts.items()}
+    if flaky := _flaky(visible, exempt):
+        answered["flaky"] = flaky
+    on_main = {name: baseline.of_main(world, name) for name in visible}
+    chars = ANSWER_CHARS_MAX - len(report.encode(answered))
+    answered["suites"] = report.suites(visible, on_main=on_main, chars=chars)
+    return answered
 
 
-def _shown(world: World, suite: str, verdict: Verdict) -> Verdict:
-    """A verdict without what only people may see."""
+def _visible(world: World, suite: str, verdict: Verdict) -> Verdict:
+    """Return a verdict without what only people may see."""
     hidden = case_sets.hidden(world, suite, verdict.outcomes)
     outcomes = {case: outcome for case, outcome in verdict.outcomes.items() if case not in hidden}
     return replace(verdict, outcomes=outcomes, reason=case_sets.reason(world, suite, verdict.reason))
 
 
-def _flaky(world: World, suite: str, verdict: Verdict) -> set[str]:
-    """The cases that fail and count for nothing today."""
+def _failing_and_exempt(world: World, suite: str, verdict: Verdict) -> set[str]:
+    """Return the cases that fail and count for nothing today."""
     exempt = landing.exempt(world.config.suites[suite].flaky, world.today())
     return {case for case in exempt & verdict.outcomes.keys() if verdict.outcomes[case] != "pass"}
 
 
-def _counted(verdict: Verdict, free: set[str]) -> str:
-    """The status that the gate would go by."""
-    return (
-        "passed" if verdict.status == "failed" and 0 < len(free) == verdict.counts.failed else verdict.status
+def _flaky(visible: Mapping[str, Verdict], exempt: Mapping[str, set[str]]) -> str | None:
+    """Return a sentence about failing cases that count for nothing; None if there are none to be seen."""
+    named = []
+    for name, verdict in visible.items():
+        named += [f"{name}:{case}" for case in sorted(exempt[name] & verdict.outcomes.keys())]
+    if not named:
+        return None
+    sentence = (
+        f"{len(named)} failing cases are known to be flaky and count for nothing: {landing.some(named)}"
     )
+    return sentence[:FLAKY_CHARS_MAX]
+
+
+def _status(verdict: Verdict, exempt: set[str]) -> str:
+    """Return the status that the gate would go by."""
+    if verdict.status == "failed" and 0 < len(exempt) == verdict.counts.failed:
+        return "passed"
+    return verdict.status

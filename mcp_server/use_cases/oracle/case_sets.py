@@ -6,6 +6,7 @@ Rule: what agents name, and what they are told by name, is never a held-out one.
 import hashlib
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from typing import Any
 
 from mcp_server.core import case_globs
 from mcp_server.repos import case_files, held_out
@@ -15,36 +16,33 @@ from oracle.cases.files import BadCases, CaseProblem
 from oracle.cases.spec import Case, Suite
 
 NONE = HeldOut()
-TOLD_MAX = 5  # problems in one sentence; whoever starts a run is told all of them
+PROBLEMS_MAX = 5  # in one sentence; whoever starts a run is told all of them
 
 
 def load(world: World, suite: str, commit: str) -> list[Case]:
-    """Every case, the hidden ones last. Raises oracle's BadCases, naming file and line."""
+    """Return every case, the hidden ones last. Raise the oracle's BadCases, naming file and line."""
     spec = world.config.suites[suite]
-    found = case_files.load(world.repos[spec.repo], commit, spec)
+    cases = case_files.load(world.repos[spec.repo], commit, spec)
     hidden = world.held_out.get(suite, NONE).cases
-    if hidden and (taken := [case for case in found if case.id.startswith(held_out.PREFIX)]):
-        raise BadCases(
-            [
-                CaseProblem(
-                    case.file,
-                    case.line,
-                    f"case {case.id!r}: {held_out.PREFIX} begins the names of held-out cases",
-                )
-                for case in taken
-            ]
-        )
-    return [*found, *hidden.values()]
+    if hidden and (problems := [_taken(case) for case in cases if case.id.startswith(held_out.PREFIX)]):
+        raise BadCases(problems)
+    return [*cases, *hidden.values()]
+
+
+def _taken(case: Case) -> CaseProblem:
+    """Return what is wrong with a case of a commit that has the name of a held-out one."""
+    happened = f"case {case.id!r}: {held_out.PREFIX} begins the names of held-out cases"
+    return CaseProblem(case.file, case.line, happened)
 
 
 def key(world: World, suite: str, commit: str) -> str:
-    """Names the suite together with the content of all its cases: what a remembered pass depends on."""
+    """Return a name for the suite with the content of all its cases: what a remembered pass depends on."""
     spec = world.config.suites[suite]
     return _with_hidden(world, suite, case_files.key(world.repos[spec.repo], commit, spec))
 
 
 def spec_key(world: World, suite: str) -> str:
-    """Names what of the suite is in no commit: with a commit, what its outcomes depend on."""
+    """Return a name for what of the suite is in no commit: with a commit, what its outcomes depend on."""
     return _with_hidden(world, suite, _of_spec(world.config.suites[suite]))
 
 
@@ -57,37 +55,36 @@ def _with_hidden(world: World, suite: str, key: str) -> str:
 
 
 def hidden(world: World, suite: str, ids: Iterable[str]) -> frozenset[str]:
-    """Those of the ids that are held out."""
+    """Return those of the ids that are held out."""
     if not world.config.suites[suite].held_out:
         return frozenset()
     return frozenset(id for id in ids if id.startswith(held_out.PREFIX))
 
 
 def named(world: World, suite: str, globs: Collection[str]) -> tuple[str, ...]:
-    """The ids of the cases on main that the globs name, never a hidden one; raises BadCases."""
-    ids = [
-        case.id for case in load(world, suite, world.main(world.config.suites[suite].repo)) if not case.hidden
-    ]
+    """Return the ids of the cases on main that the globs name, never a hidden one. Raise BadCases."""
+    cases = load(world, suite, world.main(world.config.suites[suite].repo))
+    ids = [case.id for case in cases if not case.hidden]
     chosen = case_globs.chosen(globs, ids)
     return tuple(id for id in ids if id in chosen)
 
 
-def where(world: World, suite: str, ids: Iterable[str]) -> list[dict]:
-    """For people: file and line of hidden cases."""
-    known = world.held_out.get(suite, NONE).cases
-    return [{"id": id, "file": known[id].file, "line": known[id].line} for id in sorted(ids) if id in known]
+def where(world: World, suite: str, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Return file and line of hidden cases, for people."""
+    cases = world.held_out.get(suite, NONE).cases
+    return [{"id": id, "file": cases[id].file, "line": cases[id].line} for id in sorted(ids) if id in cases]
 
 
-def reason(world: World, suite: str, said: str) -> str:
-    """A reason as agents may read it: one that gives a hidden case away is kept for people."""
-    known = world.held_out.get(suite, NONE).cases.values()
-    if any(case.id in said or case.file in said for case in known):
+def reason(world: World, suite: str, text: str) -> str:
+    """Return a reason as agents may read it: one that gives a hidden case away is kept for people."""
+    cases = world.held_out.get(suite, NONE).cases.values()
+    if any(case.id in text or case.file in text for case in cases):
         return "a held-out case cannot be judged; people see which one"
-    return said
+    return text
 
 
 def problems(world: World) -> list[CaseProblem]:
-    """What is wrong with the cases of every suite on main."""
+    """Return what is wrong with the cases of every suite on main."""
     found: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
         try:
@@ -97,11 +94,9 @@ def problems(world: World) -> list[CaseProblem]:
     return found
 
 
-def told(bad: BadCases) -> str:
-    """The first few problems in one sentence, each with file and line."""
-    more = len(bad.problems) - TOLD_MAX
-    return (
-        "the cases cannot be read: "
-        + "; ".join(map(str, bad.problems[:TOLD_MAX]))
-        + (f"; and {more} more" if more > 0 else "")
-    )
+def sentence(bad: BadCases) -> str:
+    """Return the first few problems in one sentence, each with file and line."""
+    problems = [str(problem) for problem in bad.problems[:PROBLEMS_MAX]]
+    if len(bad.problems) > PROBLEMS_MAX:
+        problems.append(f"and {len(bad.problems) - PROBLEMS_MAX} more")
+    return "the cases cannot be read: " + "; ".join(problems)

@@ -116,7 +116,7 @@ def _begun(world: World, tx: Tx, wanted: JobRequest, subject: "_Subject") -> Job
     job = _wanted(tx, job, wanted)
     if subject.bad is not None:
         job = _conclude(
-            world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.told(subject.bad))
+            world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.sentence(subject.bad))
         )
     return job
 
@@ -222,7 +222,7 @@ def claim(world: World, runner: str) -> dict | None:
         try:
             found = {case.id: case for case in case_sets.load(world, job.suite, job.cases_commit)}
         except BadCases as bad:
-            _give_up(world, job, case_sets.told(bad))
+            _give_up(world, job, case_sets.sentence(bad))
             continue
         if set(job.todo) <= set(found):
             beside = set(

@@ -14,19 +14,18 @@ from mcp_server.world import World
 from oracle.cases.files import BadCases
 from oracle.suites import kinds
 
-SAMPLE_MIN, SAMPLE_ONE_IN = (
-    50,
-    10,
-)  # cases of a fast run besides the task's own: a tenth of the rest, and never fewer
+# Cases of a fast run besides the task's own: a tenth of the rest, and never fewer than SAMPLE_MIN.
+SAMPLE_MIN, SAMPLE_ONE_IN = 50, 10
+
+# Suites and the case ids of each; None means all of a suite's cases, the hidden ones too.
 Chosen = dict[str, tuple[str, ...] | None]
-"""Suites and the case ids of each; None means all of a suite's cases, the hidden ones too."""
 
 
 def chosen(
     world: World, agent: str, repo: str, task: Task | None, *, scope: str, entries: tuple[str, ...] = ()
 ) -> Chosen:
-    """`entries` win over the scope; without a task, or where it names no case, task and module mean
-    everything.
+    """Return what a run covers. `entries` win over the scope; without a task, or if it names no case, the
+    scopes task and module mean everything.
     """
     suites = world.suites_of(repo)
     if entries:
@@ -40,14 +39,14 @@ def chosen(
 
 
 def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
-    """A command suite runs whole once it is named; one whose cases cannot be read is asked for whole, and
-    says so.
+    """Return what the entries name. A command suite runs whole once it is named; one whose cases cannot be
+    read is asked for whole, and says so.
     """
-    found: Chosen = {}
+    chosen: Chosen = {}
     for name in suites:
         if kinds.of(world.config.suites[name]).cases is None:
             if name in case_globs.suites_in(entries):
-                found[name] = None
+                chosen[name] = None
             continue
         globs = case_globs.of_suite(entries, name, None)
         try:
@@ -55,26 +54,25 @@ def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
         except BadCases:
             ids = None
         if ids != ():
-            found[name] = ids
-    return found
+            chosen[name] = ids
+    return chosen
 
 
 def _of_module(world: World, suites: list[str], name: str) -> Chosen:
-    """The cases that the configuration gives to a module, or else those of all its tasks."""
+    """Return the cases that the configuration gives to a module, or else those of all its tasks."""
     module = world.config.modules.get(name)  # a task outlives its module where the file has changed since
     if module is not None and module.cases:
         return _named(world, suites, module.cases)
     with world.store.read() as tx:
         tasks = [task for task in task_rows.all(tx).values() if task.module == name]
-    return _named(
-        world,
-        suites,
-        tuple(entry for task in tasks for entry in case_globs.qualified(task.cases, task.suite)),
-    )
+    entries = tuple(entry for task in tasks for entry in case_globs.qualified(task.cases, task.suite))
+    return _named(world, suites, entries)
 
 
 def _sample(world: World, suite: str, own: tuple[str, ...], agent: str) -> tuple[str, ...] | None:
-    """A task's own cases and a part of the rest: the same for an agent every time, another for each agent."""
+    """Return a task's own cases and a part of the rest: the same for an agent every time, another for each
+    agent.
+    """
     try:
         ids = case_sets.named(world, suite, ("*",))
     except BadCases:

@@ -1,11 +1,12 @@
 """`claim_task`: the named task or the best open one, leased to the caller, with all that is needed to begin.
 
-Decided in a transaction (`claim`), and told once that is durable (`answer`), which looks at the repository
-too.
+Rule: `claim` decides in one transaction and waits for nothing; `answer` says it once that is durable, and
+looks at the repository too.
 """
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server import faults
 from mcp_server.core import case_globs, landing, role, schedule
@@ -30,9 +31,7 @@ NOTE_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Claimed:
-    """`now_ms`: when it was decided. What is told is told of that moment: by a later one the lease may be
-    over.
-    """
+    """What was decided, at `now_ms`. The answer speaks of that moment: later the lease may be over."""
 
     task: Task
     lease: Lease
@@ -43,7 +42,9 @@ class Claimed:
 def claim(
     world: World, tx: Tx, who: Principal, task: str | None = None, module: str | None = None
 ) -> Claimed | Refused:
-    """Claiming what one already holds answers with the same lease: a repeated call changes nothing."""
+    """Lease a task to `who`. Claiming what one already holds answers with the same lease: a repeated call
+    changes nothing.
+    """
     live = leasing.live(world, tx)  # first: it gives back the tasks whose leases have run out
     board = schedule.Board(task_rows.every(tx), live, world.now_ms())
     chosen = role.refusal(world.role_of(who.name)) or schedule.choose(
@@ -55,7 +56,7 @@ def claim(
         case Refused():
             return chosen
         case Lease():
-            lease = _resumed(world, tx, who, chosen)
+            lease = _resume(world, tx, who, chosen)
         case Task():
             lease = _grant(world, tx, who, chosen)
     held = task_rows.get(tx, lease.task)
@@ -92,9 +93,9 @@ def _grant(world: World, tx: Tx, who: Principal, task: Task) -> Lease:
     return lease
 
 
-def _resumed(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
-    """The lease that the agent holds already. In a new session it goes over to that, with what was uploaded
-    as salvage.
+def _resume(world: World, tx: Tx, who: Principal, lease: Lease) -> Lease:
+    """Return the lease that the agent holds already. In a new session it goes over to that, with what was
+    uploaded as salvage.
 
     An earlier session leaves a lease behind only while it is in the gate; were it to keep it, a refusal would
     end the lease under the hands of the new session.
@@ -118,18 +119,16 @@ def is_quick_to_answer(world: World, claimed: Claimed) -> bool:
     )
 
 
-def answer(world: World, claimed: Claimed) -> dict:
-    """What the holder is told, once the lease is durable."""
+def answer(world: World, claimed: Claimed) -> dict[str, Any]:
+    """Return what the holder needs to begin, once the lease is durable."""
     faults.reached("claim.committed")
     leasing.keep_salvage(world)
     task, lease = claimed.task, claimed.lease
     base = world.main(task.repo)
     failing = _failing(world, task, base)
-    salvage = (
-        task.salvage
-        if task.salvage and not world.repos[task.repo].commits.is_ancestor(task.salvage.commit, base)
-        else None
-    )
+    salvage = task.salvage
+    if salvage and world.repos[task.repo].commits.is_ancestor(salvage.commit, base):
+        salvage = None
     return {
         "status": "leased",
         "task": {
@@ -156,23 +155,27 @@ def answer(world: World, claimed: Claimed) -> dict:
 
 def _check(task: Task, fence: int) -> str:
     if task.is_report:
-        return f"change no file; hand in what you found by submit_report(fence={fence}, markdown=...), which completes the task"
-    return f"commit inside your paths, then run_oracle(fence={fence}), then push(fence={fence}, commit=..., summary=...)"
+        return (
+            f"change no file; hand in what you found by submit_report(fence={fence}, markdown=...), "
+            "which completes the task"
+        )
+    return (
+        f"commit inside your paths, then run_oracle(fence={fence}), "
+        f"then push(fence={fence}, commit=..., summary=...)"
+    )
 
 
 def _failing(world: World, task: Task, base: str) -> list[str]:
-    """The task's named cases that do not pass on main, as far as main has been measured; those of another
-    suite than its own by `SUITE:ID`.
+    """Return the task's named cases that do not pass on main, as far as main has been measured; those of
+    another suite than its own by `SUITE:ID`.
     """
     failing: list[str] = []
     for suite in world.suites_of(task.repo) if task.cases else ():
         globs = case_globs.of_suite(task.cases, suite, task.suite)
-        outcomes = (baseline.known(world, suite, base) or {}) if globs else {}
-        bad = {case for case, outcome in outcomes.items() if outcome != "pass"} - case_sets.hidden(
-            world, suite, outcomes
-        )
+        outcomes = (baseline.outcomes_at(world, suite, base) or {}) if globs else {}
+        bad = {case for case, outcome in outcomes.items() if outcome != "pass"}
+        bad -= case_sets.hidden(world, suite, outcomes)
         bad -= landing.exempt(world.config.suites[suite].flaky, world.today())
-        failing += [
-            case if suite == task.suite else f"{suite}:{case}" for case in case_globs.chosen(globs, bad)
-        ]
+        for case in case_globs.chosen(globs, bad):
+            failing.append(case if suite == task.suite else f"{suite}:{case}")
     return sorted(failing)

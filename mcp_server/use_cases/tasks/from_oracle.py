@@ -3,6 +3,7 @@ are closed.
 """
 
 import dataclasses
+from typing import Any
 
 from mcp_server.core import landing
 from mcp_server.core import oracle_tasks as core
@@ -23,8 +24,8 @@ from mcp_server.world import World
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """`module` is for causes that point to none; `limit` is the number of tasks made at most, over all
-    suites.
+    """What an operator asked for. `module` is for causes that point to none; `limit` is the number of tasks
+    made at most, over all suites.
     """
 
     suites: tuple[str, ...]
@@ -33,17 +34,16 @@ class Wish:
     dry_run: bool = False
 
 
-def from_oracle(world: World, who: Principal, wish: Wish) -> dict | Refused:
-    """Makes and closes tasks by the runs on main; {"running": {suite: job}} where one is not there yet: wait
-    for it and ask again.
+def from_oracle(world: World, who: Principal, wish: Wish) -> dict[str, Any] | Refused:
+    """Make and close tasks by the runs on main, and report which. Return {"running": {suite: job}} if one is
+    not there yet: wait for it and ask again.
     """
     if wish.module is not None and wish.module not in world.config.modules:
-        known = ", ".join(world.config.modules)
         return Refused(
             Code.BAD_REQUEST,
             f"there is no module {wish.module!r}",
             "no task was made",
-            f"name one of {known}",
+            f"name one of {', '.join(world.config.modules)}",
         )
     jobs = {name: _on_main(world, name) for name in wish.suites}
     if running := {name: job.id for name, job in jobs.items() if job.state != job_rows.DONE}:
@@ -57,27 +57,30 @@ def from_oracle(world: World, who: Principal, wish: Wish) -> dict | Refused:
                 "no task was made",
                 "mend the oracle; harness oracle run shows it",
             )
-    told: dict = {"made": [], "closed": [], "kept": [], "no_module": [], "left_out": 0}
+    report: dict[str, Any] = {"made": [], "closed": [], "kept": [], "no_module": [], "left_out": 0}
     for name, job in jobs.items():
-        _apply(world, who, wish, name, job, told)
+        _apply(world, who, wish, name, job, report)
     world.bell.ring()
-    return told
+    return report
 
 
 def _on_main(world: World, suite: str) -> job_rows.Job:
-    """The run of a suite on main, whose outcomes are written down as main's: who claims a task sees which of
-    its cases fail.
+    """Return the run of a suite on main. Its outcomes are written down as main's: who claims a task sees
+    which of its cases fail.
     """
     main = world.main(world.config.suites[suite].repo)
-    if baseline.known(world, suite, main) is None:
+    if baseline.outcomes_at(world, suite, main) is None:
         return baseline.measure(world, suite, main, again_before_ms=0)
     return oracle_jobs.request(world, oracle_jobs.JobRequest(suite, main, oracle_jobs.BASELINE), again=False)
 
 
-def _apply(world: World, who: Principal, wish: Wish, suite: str, job: job_rows.Job, told: dict) -> None:
+def _apply(
+    world: World, who: Principal, wish: Wish, suite: str, job: job_rows.Job, report: dict[str, Any]
+) -> None:
+    """Make and close the tasks of one suite, and add them to the report."""
     assert job.verdict is not None
     measured, places = _measured(world, suite, job.verdict), _places(world, suite, wish.module)
-    left = None if wish.limit is None else max(0, wish.limit - len(told["made"]))
+    left = None if wish.limit is None else max(0, wish.limit - len(report["made"]))
     with world.store.write() as tx:
         closed = core.over(rows.every(tx).undone, suite, measured.outcomes)
         if not wish.dry_run:
@@ -86,26 +89,27 @@ def _apply(world: World, who: Principal, wish: Wish, suite: str, job: job_rows.J
         left_open = [task for task in rows.every(tx).undone if task not in closed]
         plan = core.plan(left_open, measured, places, left)
         made = plan.make if wish.dry_run else [_make(world, tx, who, draft) for draft in plan.make]
-    told["closed"] += [{"task": task.id, "title": task.title} for task in closed]
-    told["made"] += [
-        {
-            "task": one.id if isinstance(one, Task) else None,
-            "title": one.title,
-            "module": one.module,
-            "cases": len(one.cases),
-        }
-        for one in made
-    ]
-    told["no_module"] += [{"title": draft.title, "cases": len(draft.cases)} for draft in plan.homeless]
-    told["kept"] += plan.kept
-    told["left_out"] += plan.left_out
+    report["closed"] += [{"task": task.id, "title": task.title} for task in closed]
+    report["made"] += [_made(one) for one in made]
+    report["no_module"] += [{"title": draft.title, "cases": len(draft.cases)} for draft in plan.homeless]
+    report["kept"] += plan.kept
+    report["left_out"] += plan.left_out
 
 
-def _measured(world: World, suite: str, verdict: dict) -> SuiteRun:
+def _made(task: Task | Draft) -> dict[str, Any]:
+    """Return a new task as it is reported; a draft is one that a dry run would have made."""
+    return {
+        "task": task.id if isinstance(task, Task) else None,
+        "title": task.title,
+        "module": task.module,
+        "cases": len(task.cases),
+    }
+
+
+def _measured(world: World, suite: str, verdict: dict[str, Any]) -> SuiteRun:
     outcomes = verdict["outcomes"]
-    ignored = landing.exempt(world.config.suites[suite].flaky, world.today()) | case_sets.hidden(
-        world, suite, outcomes
-    )
+    exempt = landing.exempt(world.config.suites[suite].flaky, world.today())
+    ignored = exempt | case_sets.hidden(world, suite, outcomes)
     return SuiteRun(suite, outcomes, verdict.get("causes", ()), verdict["failures"], ignored)
 
 
@@ -144,7 +148,7 @@ def _make(world: World, tx: Tx, who: Principal, draft: Draft) -> Task:
 
 
 def close_passing(world: World) -> None:
-    """Closes the tasks that some other landing has done already, so that nobody claims them."""
+    """Close the tasks that some other landing has done already, so that nobody claims them."""
     with world.store.read() as tx:
         waiting = rows.undone(tx) if rows.any_from(tx, f"{core.SOURCE}:") else []
     for suite in {

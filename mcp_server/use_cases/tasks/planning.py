@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from mcp_server.config import Config, TaskSpec
 from mcp_server.core import budget, case_globs, paths
@@ -19,11 +20,12 @@ TITLE_CHARACTERS_MAX = 200
 LISTED_CHARACTERS = 6_500  # of the tasks in one answer of list_tasks; open ones first
 REASON_CHARACTERS = 200
 ORDER = (TaskState.OPEN, TaskState.LEASED, TaskState.BLOCKED, TaskState.DONE)  # in which tasks are listed
-GLOBS_MAX = 50  # paths, needs or cases of one proposal: every claim compares all paths with all others
+# Paths, needs or cases of one proposal: every claim compares all paths with all others.
+GLOBS_MAX = 50
 
 
 def import_tasks(world: World) -> None:
-    """Brings the configuration's tasks in. What a task asks for follows its file; what became of it does not."""
+    """Bring the configuration's tasks in. What a task asks for follows its file; its state does not."""
     with world.store.write() as tx:
         existing = rows.every(tx)
         for spec in world.config.tasks:
@@ -35,15 +37,14 @@ def import_tasks(world: World) -> None:
                     tx, "task_created", task=task.id, title=task.title, module=task.module, source=task.source
                 )
             elif before.source == "config" and before.state is not TaskState.LEASED:
-                rows.put(
-                    tx,
-                    dataclasses.replace(
-                        task, state=before.state, reason=before.reason, salvage=before.salvage
-                    ),
+                kept = dataclasses.replace(
+                    task, state=before.state, reason=before.reason, salvage=before.salvage
                 )
+                rows.put(tx, kept)
 
 
 def of_spec(config: Config, spec: TaskSpec) -> Task:
+    """Return the task that a file of the configuration describes, open."""
     module = config.modules[spec.module]
     return Task(
         id=spec.id,
@@ -61,6 +62,8 @@ def of_spec(config: Config, spec: TaskSpec) -> Task:
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
+    """A task that somebody would like to exist. Empty `paths` are those of its module."""
+
     title: str
     module: str
     brief: str
@@ -71,7 +74,9 @@ class Proposal:
 
 
 def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
-    """A new task. Proposing again what exists under the same title and module answers with the existing one."""
+    """Make a task and return it. Proposing again what exists under the same title and module answers with the
+    existing one.
+    """
     with world.store.write() as tx:
         same = rows.titled(tx, proposal.title, proposal.module)
         if same is not None:
@@ -84,8 +89,9 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
                 "call create_task again, corrected",
             )
         module = world.config.modules[proposal.module]
-        bare = any(case_globs.split(entry)[0] is None for entry in proposal.cases)
-        suite = proposal.suite or (next(iter(world.suites_of(module.repo)), None) if bare else None)
+        suite = proposal.suite
+        if suite is None and any(case_globs.split(entry)[0] is None for entry in proposal.cases):
+            suite = next(iter(world.suites_of(module.repo)), None)
         task = Task(
             id=next_id(tx),
             title=proposal.title,
@@ -107,6 +113,7 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
 
 
 def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
+    """Return what is wrong with a proposal, as a sentence; None if nothing is."""
     module = world.config.modules.get(proposal.module)
     if module is None:
         return f"there is no module {proposal.module!r}; modules are {', '.join(world.config.modules)}"
@@ -124,7 +131,8 @@ def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
     if foreign := [
         name for name in case_globs.suites_in(proposal.cases) if name not in world.suites_of(module.repo)
     ]:
-        return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {', '.join(world.suites_of(module.repo))}"
+        suites = ", ".join(world.suites_of(module.repo))
+        return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {suites}"
     for glob in proposal.paths:
         if error := paths.validate(glob):
             return f"path {glob!r}: {error}"
@@ -134,11 +142,12 @@ def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
 
 
 def next_id(tx: Tx) -> str:
+    """Return the id of a task that is made now."""
     return f"T{rows.greatest_number(tx) + 1:02}"
 
 
 def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused:
-    """Makes a done or blocked task open again."""
+    """Make a done or blocked task open again, and return it."""
     with world.store.write() as tx:
         task = rows.get(tx, id)
         if task is None:
@@ -164,43 +173,50 @@ def reopen(world: World, who: Principal, id: str, reason: str) -> Task | Refused
 
 
 def board(world: World) -> tuple[Tasks, dict[str, str]]:
-    """Every task, and the holder of each leased one."""
+    """Return every task, and the holder of each leased one by task."""
     with world.store.write() as tx:
         live = leasing.live(world, tx)
         return rows.all(tx), {lease.task: lease.agent for lease in live}
 
 
-def listed(world: World, who: Principal) -> dict:
-    """`list_tasks`: open ones first, briefs left out; agents and people see the same."""
+def listed(world: World, who: Principal) -> dict[str, Any]:
+    """Return the tasks, open ones first, their briefs left out. An agent gets as many as one answer has room
+    for; people get all.
+    """
     all_tasks, holders = board(world)
     counts = all_tasks.counts()
-    shown = (summary(task, holders, all_tasks) for task in _in_order(all_tasks))
-    found = list(_fitting(shown) if who.role == AGENT else shown)
-    answer = {"tasks": found} | {str(state): counts[state] for state in ORDER}
-    left_out = {"left_out": len(all_tasks) - len(found)} if len(found) < len(all_tasks) else {}
-    return answer | left_out | {"finished": tasks.run_is_finished(all_tasks)}
+    summaries = (summary(task, holders, all_tasks) for task in _in_order(all_tasks))
+    rows_listed = list(_fitting(summaries) if who.role == AGENT else summaries)
+    answer: dict[str, Any] = {"tasks": rows_listed}
+    answer |= {str(state): counts[state] for state in ORDER}
+    if len(rows_listed) < len(all_tasks):
+        answer["left_out"] = len(all_tasks) - len(rows_listed)
+    return answer | {"finished": tasks.run_is_finished(all_tasks)}
 
 
 def _in_order(all_tasks: Tasks) -> Iterator[Task]:
-    """Those that are done come last, and are looked at only once somebody wants to see them."""
+    """Yield the tasks as they are listed. Those that are done come last, and are looked at only once somebody
+    wants to see them.
+    """
     yield from sorted(all_tasks.undone, key=lambda task: (ORDER.index(task.state), -task.priority, task.id))
-    yield from sorted(
-        (task for task in all_tasks.values() if task.state is TaskState.DONE),
-        key=lambda task: (-task.priority, task.id),
-    )
+    finished = [task for task in all_tasks.values() if task.state is TaskState.DONE]
+    yield from sorted(finished, key=lambda task: (-task.priority, task.id))
 
 
-def _fitting(listed: Iterator[dict]) -> Iterator[dict]:
-    """As many of them as an answer has room for."""
+def _fitting(summaries: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield as many of them as an answer has room for."""
     used = 0
-    for one in listed:
+    for one in summaries:
         used += len(budget.encode(one)) + 1
         if used > LISTED_CHARACTERS:
             return
         yield one
 
 
-def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict:
+def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict[str, Any]:
+    """Return a task as it is listed: who holds it, what it waits for and why it is where it is, if that is
+    anything.
+    """
     brief = {
         "id": task.id,
         "title": budget.cut(task.title, TITLE_CHARACTERS_MAX),

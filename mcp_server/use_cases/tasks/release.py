@@ -1,4 +1,6 @@
-"""`release_task` gives a lease back. Rule: a task is done when its change has landed, not when somebody says so."""
+"""`release_task` gives a lease back. Rule: a task is done when its change has landed, not when somebody says
+so.
+"""
 
 from typing import Any, Literal
 
