@@ -4,7 +4,7 @@ runs.
 Rule: a run that was meddled with passes no test, and a test that main runs and this run does not has failed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from oracle.cases.spec import Case, Suite
@@ -46,6 +46,8 @@ def judge(
         return verdict.broken(report.problem, build=build)
     if fooled:
         return _fooled(report, missing, fooled, ended, build)
+    for name, message in _ambiguous(report, on_main):
+        report.add(name, passed=False, message=message)
     for name in missing:
         report.add(name, passed=False, message=f"{NOT_RUN}\n{report.problem}".strip())
     decided = verdict.of_tests(report.outcomes, report.messages, exit=ended.exit, build=build)
@@ -112,6 +114,15 @@ def _mended(wrong: str, step: str) -> str:
 
 def _missing(report: TestReport, on_main: Iterable[str]) -> list[str]:
     return sorted(name for name in on_main if readers.is_test(name) and name not in report.outcomes)
+
+
+def _ambiguous(report: TestReport, on_main: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the tests of each name that more tests have than on main, so that nobody knows which is which."""
+    before, now = readers.homonyms(on_main), readers.homonyms(report.outcomes)
+    grown = {name: count for name, count in now.items() if count > max(before[name], 1) and before[name]}
+    for name, count in grown.items():
+        message = f"{count} tests are called so, and on main {before[name]}: nobody can tell which is which"
+        yield from ((readers.numbered(name, number), message) for number in range(1, count + 1))
 
 
 def _named(missing: list[str]) -> str:

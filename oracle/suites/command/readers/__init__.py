@@ -8,9 +8,28 @@ from collections.abc import Sequence
 
 from oracle.suites import discovery
 from oracle.suites.base import CommandResult
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool
+from oracle.suites.command.readers.base import (
+    AS_A_WHOLE,
+    COMMAND,
+    Reader,
+    TestReport,
+    Tool,
+    homonyms,
+    numbered,
+)
 
-__all__ = ["COMMAND", "READERS", "TOOLS", "TestReport", "is_test", "of", "read", "results_file"]
+__all__ = [
+    "COMMAND",
+    "READERS",
+    "TOOLS",
+    "TestReport",
+    "homonyms",
+    "is_test",
+    "numbered",
+    "of",
+    "read",
+    "results_file",
+]
 
 READERS: Sequence[Reader] = discovery.records(__path__, __name__, named="READER", of=Reader, beside=("base",))
 TOOLS: Sequence[Tool] = [reader.tool for reader in READERS if reader.tool]

@@ -1,7 +1,8 @@
 """Owns what a project's own test command told of its tests, and what a reader of one form of results is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from oracle.suites.base import CommandResult
@@ -12,6 +13,31 @@ AS_A_WHOLE = " (as a whole)"
 MESSAGE_CHARS_MAX = 2_000
 
 
+# What colours and links do to a terminal: CSI and OSC sequences, and other escapes of two characters.
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+NUMBERED = re.compile(r"(.*) \((\d+)\)", re.DOTALL)
+
+
+def without_escapes(text: str) -> str:
+    """Return the text without what would colour it on a terminal."""
+    return ESCAPES.sub("", text)
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of the `number`-th test, from 1 on, of those that their tool gives one name."""
+    return name if number == 1 else f"{name} ({number})"
+
+
+def homonyms(names: Iterable[str]) -> Counter[str]:
+    """Return how many tests have each name, numbers left aside."""
+    present = set(names)
+    counts: Counter[str] = Counter()
+    for name in present:
+        number = NUMBERED.fullmatch(name)
+        counts[number[1] if number and number[1] in present else name] += 1
+    return counts
+
+
 @dataclass
 class TestReport:
     """Outcomes by test and the messages of the failed; `problem` says why there is nothing to judge."""
@@ -19,6 +45,7 @@ class TestReport:
     outcomes: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    _homonyms: Counter[str] = field(default_factory=Counter, repr=False)
 
     def add(self, name: str, *, passed: bool, message: str = "") -> None:
         """Take in the outcome of a test; a name that comes twice passes only if it passes both times."""
@@ -27,6 +54,11 @@ class TestReport:
             return
         self.outcomes[name] = "fail"
         self.messages.setdefault(name, message[:MESSAGE_CHARS_MAX])
+
+    def add_next(self, name: str, *, passed: bool, message: str = "") -> None:
+        """Take in one more test; those whose tool gives them the same name are numbered in their order."""
+        self._homonyms[name] += 1
+        self.add(numbered(name, self._homonyms[name]), passed=passed, message=message)
 
     def contradicts(self, message: str) -> None:
         """Fail the command as a whole: what it says does not agree with itself."""

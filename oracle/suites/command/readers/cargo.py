@@ -5,11 +5,20 @@ Rule: a program that announces its tests must end with a summary that agrees wit
 that leaves by `exit(0)` in the middle of its tests has succeeded as far as cargo knows.
 """
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from oracle.suites.base import CommandResult
-from oracle.suites.command.readers.base import COMMAND, Reader, TestReport, Tool
+from oracle.suites.command.readers.base import (
+    COMMAND,
+    Reader,
+    TestReport,
+    Tool,
+    numbered,
+    without_escapes,
+)
 
 STARTS = re.compile(r"^running (\d+) tests?$")
 TEST = re.compile(r"^test (.+?) \.\.\. (ok|FAILED|failed|ignored|bench:)(?:[ ,<(].*)?$")
@@ -19,9 +28,20 @@ SUMMARY = re.compile(
 # On stderr, unless the command has 2>&1.
 TARGET = re.compile(r"^ +(?:Running .*\((?:.*/)?(\S+?)(?:-[0-9a-f]{16})?\)|Doc-tests (\S+))$")
 REPORT = ("failures:", "successes:")  # after these come the tests' own words, up to the summary
-# A line number would make another test of it at each change.
-OF_ITS_KIND = re.compile(r" \(line \d+\).*$| - should panic$")
+# A line number would make another test of it at each change; it only says which of several comes first.
+OF_ITS_KIND = re.compile(r" \(line (\d+)\).*$| - should panic$")
 NOT_COMPILED = re.compile(r"^error: could not compile ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A test by its name, and what tells it from others of that name: its program, and its line in a file."""
+
+    name: str
+    program: int
+    line: int
+    status: str
+    message: str
 
 
 @dataclass
@@ -47,12 +67,15 @@ class _Program:
 class _Reading:
     """The output under way, line by line."""
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, targets: Sequence[str]) -> None:
         self.report = TestReport()
         self.counted = 0  # tests that summaries count, named or not
         self._output = output
         self._program: _Program | None = None
         self._prefix = ""
+        self._targets = iter(targets)
+        self._tests: list[_Test] = []
+        self._programs = 0
 
     def take(self, line: str) -> None:
         """Take in one line of the output."""
@@ -63,10 +86,21 @@ class _Reading:
         elif starts := STARTS.match(line):
             self.end()
             self._program = _Program(int(starts[1]))
+            self._programs += 1
+            self._prefix = next(self._targets, self._prefix)
         elif target := TARGET.match(line):
-            self._prefix = f"{target[1] or target[2]}::"
+            self._prefix = _prefix(target)
         elif self._program and (test := TEST.match(line)):
             self._take_test(self._program, *test.groups())
+
+    def enter(self) -> None:
+        """Enter the tests into the report, those of one name numbered by program and line."""
+        in_order = sorted(self._tests, key=lambda test: (test.name, test.program, test.line))
+        for name, tests in itertools.groupby(in_order, key=lambda test: test.name):
+            for number, test in enumerate(tests, 1):
+                if test.status in ("ok", "FAILED"):
+                    passed = test.status == "ok"
+                    self.report.add(numbered(name, number), passed=passed, message=test.message)
 
     def end(self) -> None:
         """Fail the command if a program is still under way: its summary is missing."""
@@ -83,18 +117,28 @@ class _Reading:
     def _take_test(self, program: _Program, name: str, outcome: str) -> None:
         status = "FAILED" if outcome == "failed" else outcome
         program.seen[status] += 1
-        if status not in ("ok", "FAILED"):
-            return
-        message = "" if status == "ok" else _report(self._output, name)
-        self.report.add(self._prefix + OF_ITS_KIND.sub("", name), passed=status == "ok", message=message)
+        message = _report(self._output, name) if status == "FAILED" else ""
+        line = OF_ITS_KIND.search(name)
+        self._tests.append(
+            _Test(
+                self._prefix + OF_ITS_KIND.sub("", name),
+                self._programs,
+                int(line[1]) if line and line[1] else 0,
+                status,
+                message,
+            )
+        )
 
 
 def read(ended: CommandResult) -> TestReport:
     """Return the tests of all programs that the output tells of."""
-    reading = _Reading(ended.output)
-    for line in ended.output.splitlines():
+    output = without_escapes(ended.output)
+    lines = output.splitlines()
+    reading = _Reading(output, _targets(lines, without_escapes(ended.error)))
+    for line in lines:
         reading.take(line)
     reading.end()
+    reading.enter()
     report = reading.report
     if reading.counted and not set(report.outcomes) - {COMMAND}:
         return TestReport(
@@ -105,6 +149,22 @@ def read(ended: CommandResult) -> TestReport:
             return TestReport(problem=f"the output has no summary of cargo test (exit status {ended.exit})")
         report.contradicts(f"it does not compile\n{ended.tail}")
     return report
+
+
+def _prefix(target: re.Match[str]) -> str:
+    return f"{target[1] or target[2]}::"
+
+
+def _targets(lines: Sequence[str], error: str) -> list[str]:
+    """Return the prefix of each program's tests, in their order, from what cargo says on stderr.
+
+    There are none where the output itself has these lines, or where stderr has more or fewer than there are programs.
+    """
+    programs = sum(1 for line in lines if STARTS.match(line))
+    if any(TARGET.match(line) for line in lines):
+        return []
+    prefixes = [_prefix(target) for line in error.splitlines() if (target := TARGET.match(line))]
+    return prefixes if len(prefixes) == programs else []
 
 
 def _report(output: str, name: str) -> str:

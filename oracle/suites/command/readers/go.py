@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracle.suites.base import CommandResult
-from oracle.suites.command.readers.base import AS_A_WHOLE, MESSAGE_CHARS_MAX, Reader, TestReport, Tool
+from oracle.suites.command.readers.base import (
+    AS_A_WHOLE,
+    MESSAGE_CHARS_MAX,
+    Reader,
+    TestReport,
+    Tool,
+    without_escapes,
+)
 
 PACKAGE = re.compile(r"^(ok|FAIL|\?) *\t(\S+)(.*)$")
 BEGINS = re.compile(r"^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)$")
@@ -65,7 +72,7 @@ class _Package:
 def read(ended: CommandResult) -> TestReport:
     """Return the tests of all packages that the output tells of."""
     report = TestReport()
-    events, text = _events(ended.output)
+    events, text = _events(without_escapes(ended.output))
     _read_text(report, text, ended.error)
     outputs: dict[str, list[str]] = {}
     for event in events:

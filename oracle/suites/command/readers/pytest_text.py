@@ -7,27 +7,30 @@ import re
 from collections.abc import Iterator
 
 from oracle.suites.base import CommandResult
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool
+from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool, without_escapes
 
-TOTALS = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s")
-SUMMARY = re.compile(r"^(PASSED|FAILED|ERROR) (\S+::\S.*?|\S+\.py)(?: - (.*))?$")
-VERBOSE = re.compile(r"^(\S+::\S.*?) (PASSED|FAILED|ERROR)(?: +\[ *\d+%\])?$")
-DISTRIBUTED = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (\S+::\S.*?)$")
+TOTALS = re.compile(r"^=* ?((?:\d+ [a-z]+(?: [a-z]+)?(?:, )?)+) in [\d.]+s")
+# The file may have blanks in its name. What is in brackets is the test's own, " - " included; after that, or after a
+# name without brackets, comes the message.
+TEST = r"\S[^:]*\.py::[^\[]*?(?:\[.*?\])?"
+SUMMARY = re.compile(rf"^(PASSED|FAILED|ERROR|SUBFAILED(?:\[.*?\]|\(.*?\))*) ({TEST}|\S.*?\.py)(?: - (.*))?$")
+VERBOSE = re.compile(r"^(\S.*?\.py::\S.*?) (PASSED|FAILED|ERROR)(?: +\[ *\d+%\])?$")
+DISTRIBUTED = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (\S.*?\.py::\S.*?)$")
+QUIET = "pytest prints no totals with two -q, of which one may be in its settings: take one out"
 
 
 def read(ended: CommandResult) -> TestReport:
     """Return the tests that the output names, and the command itself where it names too few."""
-    totals = [found[1] for line in ended.output.splitlines() if (found := TOTALS.match(line))]
+    lines = [line.rstrip() for line in without_escapes(ended.output).splitlines()]
+    totals = [found[1] for line in lines if (found := TOTALS.match(line))]
     if not totals:
-        return TestReport(problem=f"the output has no summary of pytest (exit status {ended.exit})")
+        return TestReport(problem=_no_totals(ended, lines))
     report = TestReport()
     named: set[tuple[str, str]] = set()
-    for status, name, message in _lines(ended.output):
+    for status, name, message in _results(lines):
         named.add((status, name))
         report.add(name if "::" in name else name + AS_A_WHOLE, passed=status == "PASSED", message=message)
-    counted = {
-        word.rstrip("s"): int(number) for number, word in (part.split() for part in totals[-1].split(", "))
-    }
+    counted = _counts(totals[-1])
     passed, bad = counted.get("passed", 0), counted.get("failed", 0) + counted.get("error", 0)
     if not bad and not passed:
         return TestReport(problem="no test ran")
@@ -39,8 +42,28 @@ def read(ended: CommandResult) -> TestReport:
     return report
 
 
-def _lines(output: str) -> Iterator[tuple[str, str, str]]:
-    for line in output.splitlines():
+def _no_totals(ended: CommandResult, lines: list[str]) -> str:
+    last = next((line for line in reversed(lines) if line), "")
+    words = f": {last}" if last else ""
+    hint = f"; {QUIET}" if ended.exit in (0, 1) and last.endswith(("%]", ".", "F", "s")) else ""
+    return f"the output has no summary of pytest (exit status {ended.exit}){words}{hint}"
+
+
+def _counts(totals: str) -> dict[str, int]:
+    """Return how many there are of each outcome; of subtests only those that failed are among them."""
+    counts: dict[str, int] = {}
+    for part in totals.split(", "):
+        number, _, word = part.partition(" ")
+        counts[word.rstrip("s")] = int(number)
+    return counts
+
+
+def _results(lines: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield status, name and message of each test that a line tells of.
+
+    A subtest that failed has a status of its own, and the name of its test, which then has failed as well.
+    """
+    for line in lines:
         if found := SUMMARY.match(line):
             yield found[1], found[2], found[3] or ""
         elif found := VERBOSE.match(line):
