@@ -297,13 +297,16 @@ def _python(script: str, *arguments: str) -> list[str]:
 
 @functools.cache
 def _text(script: str) -> str:
-    return "".join(_with_imports(script))
+    return "".join(_with_imports(script, set()))
 
 
-def _with_imports(script: str) -> Iterable[str]:
+def _with_imports(script: str, placed: set[str]) -> Iterable[str]:
+    """Yield what a script imports of ours, each once, and the script itself."""
     text = resources.files("oracle.inside").joinpath(script).read_text()
     for name in OWN_IMPORT.findall(text):
-        yield "".join(_with_imports(f"{name}.py")).partition(OWN_MAIN)[0]
+        if name not in placed:
+            placed.add(name)
+            yield "".join(_with_imports(f"{name}.py", placed)).partition(OWN_MAIN)[0]
     yield OWN_IMPORT.sub("", text)
 
 

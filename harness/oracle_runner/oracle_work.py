@@ -87,7 +87,7 @@ class Work:
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
             ran = run.differential(
-                cases, known=known, build=_placed(box, job, suite, tree), reference=reference,
+                cases, cached=known, build=_placed(box, job, suite, tree), reference=reference,
                 judge=rules.judge(suite, trusted(suite.comparator)), candidate=rules.whole(candidate, everything),
                 shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
                 trials_of=rules.trials(suite, everything),
@@ -133,7 +133,7 @@ class Work:
             judging = rules.judge(suite, trusted(suite.comparator))
             known = {**known, **rules.expectations(suite, cases)}
             new = run.answers_of_reference(
-                cases, reference=rules.whole(trusted(suite.reference), cases), known=known
+                cases, reference=rules.whole(trusted(suite.reference), cases), cached=known
             )
             answers = {**known, **new}
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))

@@ -4,7 +4,7 @@ a case.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Protocol
 
 from oracle import globs
 from oracle.cases import plain, sections, sql
@@ -12,7 +12,19 @@ from oracle.cases.spec import Case
 
 CASE_BYTES_MAX = 1 << 20  # an agent has to read a failing case; larger ones are data sets, not cases
 FILE_BYTES_MAX = 16 << 20  # of many cases; the largest of SQLite's own sqllogictest files have 4 MB
-FORMATS: Mapping[str, ModuleType] = {".sql": sql}
+
+
+class Format(Protocol):
+    """A module that reads one format of case files."""
+
+    def read(self, text: str) -> Iterable[sections.Section]:
+        """Return the cases in a file."""
+
+    def pieces(self, text: str) -> list[str]:
+        """Return what shrinking may leave out one by one; joined they are the text again."""
+
+
+FORMATS: Mapping[str, Format] = {".sql": sql}
 
 SectionsOf = Callable[[str, str], Iterable[sections.Section]]
 """The cases in a file, from its path and its text."""
@@ -36,10 +48,8 @@ class BadCases(ValueError):
         self.problems = problems
 
 
-def format_of(path: str) -> ModuleType:
-    """The format of this path in a differential suite; a format is a module with `read(text)` and
-    `pieces(input)`.
-    """
+def format_of(path: str) -> Format:
+    """Return the format of the file; a format is a module with `read(text)` and `pieces(input)`."""
     return FORMATS.get(_suffix(path), plain)
 
 

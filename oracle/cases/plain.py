@@ -6,9 +6,10 @@ from oracle.cases import sections
 
 
 def read(text: str) -> Iterator[sections.Section]:
+    """Yield the cases of a file."""
     return sections.split(text)
 
 
 def pieces(text: str) -> list[str]:
-    """What shrinking may leave out one by one; joined they are the text again."""
+    """Return what shrinking may leave out one by one; joined they are the text again."""
     return sections.LINE.findall(text)

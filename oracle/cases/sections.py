@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SEPARATOR = re.compile(r"--\s*case:(.*)")
-LINE = re.compile(
-    r"[^\n]*\n|[^\n]+"
-)  # str.splitlines would also split at form feeds and the like inside a string
+# str.splitlines would also split at form feeds and the like inside a string.
+LINE = re.compile(r"[^\n]*\n|[^\n]+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -27,6 +26,7 @@ class Section:
 
 
 def split(text: str) -> Iterator[Section]:
+    """Yield the sections of a file, or the problems that keep a stretch of it from being one."""
     lines = LINE.findall(text)
     starts = [(at, match) for at, line in enumerate(lines) if (match := SEPARATOR.fullmatch(line.rstrip()))]
     if not starts:
@@ -45,7 +45,7 @@ def split(text: str) -> Iterator[Section]:
 
 
 def _before_first(lines: list[str]) -> Iterator[Section]:
-    """Only comments may stand there: any other text would silently belong to no case."""
+    """Yield a problem for any text but comments: it would silently belong to no case."""
     for at, line in enumerate(lines):
         if line.strip() and not line.startswith("--"):
             yield Section("", "", at + 1, "text before the first `-- case: NAME` belongs to no case")

@@ -35,10 +35,12 @@ class Case:
     hidden: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """Return the case as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the case that `to_json` wrote."""
         return cls(
             value["id"],
             value["input"],
@@ -95,7 +97,7 @@ class Suite:
     env: dict[str, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The suite as a JSON object (a dict, not text)."""
+        """Return the suite as a JSON object (a dict, not text)."""
         values = asdict(self)
         if not self.from_zero:
             del values["from_zero"]  # newer than the keys of old suites, which have to stay as they are
@@ -103,23 +105,23 @@ class Suite:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` wrote; raises BadSpec for an unknown, missing or ill-typed field."""
-        known = {item.name: item for item in fields(cls)}
-        unknown = sorted(set(value) - set(known))
+        """Return the suite that `to_json` wrote; raise BadSpec for an unknown, missing or ill-typed field."""
+        declared = {item.name: item for item in fields(cls)}
+        unknown = sorted(set(value) - set(declared))
         if unknown:
             raise BadSpec(f"unknown suite field {unknown[0]!r}")
         required = {
             name
-            for name, item in known.items()
+            for name, item in declared.items()
             if item.default is MISSING and item.default_factory is MISSING
         }
         missing = sorted(required - set(value))
         if missing:
             raise BadSpec(f"suite field {missing[0]!r} is missing")
-        return cls(**{name: _typed(name, known[name].type, given) for name, given in value.items()})
+        return cls(**{name: _typed(name, declared[name].type, given) for name, given in value.items()})
 
     def key(self) -> str:
-        """sha256 over the whole spec, in hex."""
+        """Return the sha256 of the whole spec, in hex."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -17,15 +17,15 @@ TOKEN = re.compile(
     r"|--[^\n]*|/\*.*?(?:\*/|\Z)|\w+|.",
     re.DOTALL,
 )
-SUBTLE = re.compile(
-    r"['\"`\[]|--|/\*|trigger", re.IGNORECASE
-)  # without any of these, the first `;` ends a statement
+# Without any of these, the first `;` ends a statement.
+SUBTLE = re.compile(r"['\"`\[]|--|/\*|trigger", re.IGNORECASE)
 BLANKS = " \t\v\f\r\n"
 HEAD_CHARS = 2000  # where CREATE TRIGGER is looked for
 TRIGGER = re.compile(r"create\s+(?:temp\s+|temporary\s+)?trigger\b", re.IGNORECASE)
 
 
 def read(text: str) -> Iterator[sections.Section]:
+    """Yield the cases of a file; one without a statement is a problem."""
     for section in sections.split(text):
         if section.problem or any(not _is_comment(piece) for piece in pieces(section.text)):
             yield section
@@ -34,7 +34,9 @@ def read(text: str) -> Iterator[sections.Section]:
 
 
 def pieces(text: str) -> list[str]:
-    """Statements with their `;` and line end, and dot-commands by line; joined they are the text again."""
+    """Return statements with their `;` and line end, and dot-commands by line; joined they are the text
+    again.
+    """
     found: list[str] = []
     start = 0
     while start < len(text):
@@ -45,7 +47,7 @@ def pieces(text: str) -> list[str]:
 
 
 def ended(text: str) -> str | None:
-    """The statement with the `;` that a shell waits for, or None where no `;` would end it.
+    """Return the statement with the `;` that a shell waits for, or None where no `;` would end it.
 
     As sqlite3_complete() sees it: CREATE TRIGGER ends only with `; END ;`.
     """
@@ -62,7 +64,7 @@ def ended(text: str) -> str | None:
 
 
 def _is_open(token: str) -> bool:
-    """Whether the last token runs to the end of the text because nothing closes it."""
+    """Return True if the last token runs to the end of the text because nothing closes it."""
     match token[0]:
         case "'" | '"':
             return token.count(token[0]) % 2 == 1
@@ -79,11 +81,12 @@ def _is_trigger(words: list[str]) -> bool:
 def _statement_end(text: str, start: int) -> int:
     depth, at = 0, start
     while at < len(text):
-        token = TOKEN.match(text, at)[0]
+        found = TOKEN.match(text, at)
+        assert found  # a token is any character
+        token = found[0]
         if token == "." and not text[start:at].strip():
-            return _line_end(
-                text, at
-            )  # a dot-command of the shell ends with its line, whatever quotes it holds
+            # A dot-command of the shell ends with its line, whatever quotes it holds.
+            return _line_end(text, at)
         at += len(token)
         if token == ";" and depth == 0:
             return _blank_to_line_end(text, at)
@@ -92,8 +95,9 @@ def _statement_end(text: str, start: int) -> int:
 
 
 def _depth(depth: int, token: str, text: str, start: int) -> int:
-    """Inside CREATE TRIGGER, `;` ends the statement only after the END of its BEGIN; CASE has an END of its
-    own.
+    """Return how many BEGIN and CASE are open after the token, if it stands inside CREATE TRIGGER.
+
+    There `;` ends the statement only after the END of its BEGIN; CASE has an END of its own.
     """
     word = token.lower()
     if word not in ("begin", "case", "end") or not TRIGGER.match(_head(text, start)):
@@ -102,7 +106,7 @@ def _depth(depth: int, token: str, text: str, start: int) -> int:
 
 
 def _head(text: str, start: int) -> str:
-    """The first words of a statement, without comments."""
+    """Return the first words of a statement, without comments."""
     return re.sub(r"--[^\n]*\n|/\*.*?\*/", " ", text[start : start + HEAD_CHARS], flags=re.DOTALL).lstrip()
 
 

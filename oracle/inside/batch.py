@@ -18,8 +18,23 @@ import stat
 import sys
 import time
 
+from oracle.inside.checking import TYPE_CHECKING
 from oracle.inside.leftovers import SystemV, empty
-from oracle.inside.processes import FirstToGo, adopt, dumpable, kill_all, kill_children, kill_others, reaped
+from oracle.inside.processes import (
+    FirstToGo,
+    adopt,
+    kill_all,
+    kill_children,
+    kill_others,
+    reap,
+    set_dumpable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, NoReturn
+
+    Json = dict[str, Any]
 
 CHUNK_BYTES = 65_536
 ERROR_BYTES_MAX = 4_096  # of a case's standard error: for the agent to read, never compared
@@ -35,12 +50,12 @@ MARK = "\\not-utf-8:"
 class Slot:
     """One place where one case after another runs."""
 
-    def __init__(self, settings):
+    def __init__(self, settings: "Json") -> None:
         self.settings = settings
-        self.scratch = settings["scratch"]
+        self.scratch: str = settings["scratch"]
         self.deadline = time.monotonic() + settings["deadline_s"]
-        self.bytes_left = settings["total_bytes_max"]
-        self.env = {
+        self.bytes_left: int = settings["total_bytes_max"]
+        self.env: dict[str, str] = {
             "LANG": "C.UTF-8",
             **os.environ,
             **settings["env"],
@@ -58,8 +73,8 @@ class Slot:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.poller.register(self.woken, select.POLLIN)
 
-    def answer(self, case):
-        """One case's answer as a dict, or None when the box had no room to start it (its answer is then
+    def answer(self, case: "Json") -> "Json | None":
+        """Return one case's answer, or None when the box had no room to start it (its answer is then
         missing).
         """
         if time.monotonic() >= self.deadline:
@@ -67,12 +82,15 @@ class Slot:
         began = time.monotonic()
         ended = self.run(case["input"].encode())
         self.clean()
-        return ended and {"id": case["id"], "ms": round((time.monotonic() - began) * 1000, 1), **ended}
+        if ended is None:
+            return None
+        return {"id": case["id"], "ms": round((time.monotonic() - began) * 1000, 1), **ended}
 
-    def run(self, given):
+    def run(self, stdin_bytes: bytes) -> "Json | None":
+        """Run the command once; return how it ended, or None when the box had no room to start it."""
         out = Output(min(self.settings["output_bytes_max"], max(self.bytes_left, ERROR_BYTES_MAX)))
         err = Output(PROJECT_ERROR_BYTES_MAX if self.settings["copy"] else ERROR_BYTES_MAX)
-        stdin = memory_file(given)
+        stdin = memory_file(stdin_bytes)
         try:
             pid = self.start((stdin, out.writer, err.writer))
             if pid is None:
@@ -93,8 +111,8 @@ class Slot:
             **({"truncated": True} if out.full else {}),
         }
 
-    def start(self, fds):
-        """The process id, or None when the box has no room for another process."""
+    def start(self, fds: "Sequence[int]") -> "int | None":
+        """Start the command; return its process id, or None when the box has no room for another process."""
         for attempt in range(SPAWN_TRIES):
             try:
                 with self.first_to_go:
@@ -105,35 +123,41 @@ class Slot:
                 time.sleep(0.05 * 2**attempt)
         return None
 
-    def spawn(self, fds):
+    def spawn(self, fds: "Sequence[int]") -> int:
+        """Start the command as a new program; return its process id."""
         actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate(fds)]
         defaults = [signal.SIGPIPE, signal.SIGXFSZ]
         return os.posix_spawn(
             self.program, self.argv, self.env, file_actions=actions, setsid=True, setsigdef=defaults
         )
 
-    def fork(self, fds):
-        """A fork of this interpreter, which has loaded nothing of the candidate, instead of a new one: 1 ms
-        instead of 9.
+    def fork(self, fds: "Sequence[int]") -> int:
+        """Start the command in a fork of this interpreter; return its process id.
+
+        This interpreter has loaded nothing of the candidate; a fork takes 1 ms, a new interpreter 9.
         """
+        assert self.script is not None
         pid = os.fork()
         if pid == 0:
             become(self.script, fds, self.env)
         return pid
 
-    def watch(self, pid, out, err):
-        """Reads until the command itself ends: a daemon that it left behind may hold the pipes open for ever."""
+    def watch(self, pid: int, out: "Output", err: "Output") -> "tuple[int, bool]":
+        """Read until the command itself ends; return its status, and whether its time was up.
+
+        A daemon that it left behind may hold the pipes open for ever.
+        """
         limit = time.monotonic() + self.settings["timeout_s"]
         opened = {out.reader: out, err.reader: err}
         for fd, output in opened.items():
-            output.handed_over()
+            output.hand_over()
             self.poller.register(fd, select.POLLIN)
         status = None
         while status is None and not out.full and (left := limit - time.monotonic()) > 0:
             for fd, _ in self.poller.poll(left * 1000 + 1):
                 if fd == self.woken:
                     drain(fd)
-                    status = reaped(pid)
+                    status = reap(pid)
                 elif not opened[fd].take():
                     self.poller.unregister(fd)
                     del opened[fd]
@@ -148,57 +172,58 @@ class Slot:
                 pass
         return status, timed_out
 
-    def clean(self):
-        """The next case finds the box as this one found it."""
+    def clean(self) -> None:
+        """Leave the box to the next case as this one found it."""
         self.system_v.clear()
         empty(self.scratch)
         for place in self.settings["shared"]:
             empty(place)
 
 
-def program(command, path):
-    """What to start: the command's own program, or a shell where it needs one (whose start costs every case 1
-    ms).
+def program(command: str, path: str) -> "tuple[str, list[str]]":
+    """Return what to start: the command's own program, or a shell where it needs one (whose start costs every
+    case 1 ms).
     """
     if SHELL_SIGNS.isdisjoint(command):
         words = shlex.split(command)
-        if found := "=" not in words[0] and find(words[0], path):
+        found = None if "=" in words[0] else find(words[0], path)
+        if found:
             return found, words
     return "/bin/sh", ["/bin/sh", "-c", command]
 
 
-def script(command):
-    """The words after `python3 -S -E` (or -I) where the command is such a script: what this interpreter can
-    become.
+def script(command: str) -> "list[str] | None":
+    """Return the words after `python3 -S -E` (or -I) where the command is such a script: what this
+    interpreter can become.
     """
     words = shlex.split(command) if SHELL_SIGNS.isdisjoint(command) else []
     flags = [word for word in words[1:] if word.startswith("-")]
     first = 1 + len(flags)
-    alike = set(flags) <= FLAGS and "-S" in flags and {"-E", "-I"} & set(flags)
-    return (
-        words[first:]
-        if alike and os.path.basename(words[0]) == "python3" and words[1:first] == flags
-        else None
-    )
+    is_alike = set(flags) <= FLAGS and "-S" in flags and {"-E", "-I"} & set(flags)
+    if is_alike and os.path.basename(words[0]) == "python3" and words[1:first] == flags:
+        return words[first:]
+    return None
 
 
-def become(words, fds, env):
-    """In a fork: runs the script as a new interpreter would, and never returns."""
+def become(words: "list[str]", fds: "Sequence[int]", env: "Mapping[str, str]") -> "NoReturn":
+    """In a fork: run the script as a new interpreter would, and never return."""
     status = 1
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number, handler in ((signal.SIGCHLD, signal.SIG_DFL), (signal.SIGPIPE, signal.SIG_IGN)):
-            signal.signal(number, handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for at, fd in enumerate(fds):
             os.dup2(fd, at)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        dumpable(True)  # else its own files in /proc are not its own
+        set_dumpable(True)  # else its own files in /proc are not its own
         os.environ.clear()
         os.environ.update(env)
         sys.stdin, sys.stdout = open(0, errors="surrogateescape"), open(1, "w", errors="surrogateescape")  # noqa: SIM115
         sys.stderr = open(2, "w", errors="backslashreplace", buffering=1)  # noqa: SIM115
-        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        sys.__stdin__ = sys.stdin  # type: ignore[misc]
+        sys.__stdout__ = sys.stdout  # type: ignore[misc]
+        sys.__stderr__ = sys.stderr  # type: ignore[misc]
         sys.argv = words
         sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
         gc.enable()
@@ -223,7 +248,8 @@ def become(words, fds, env):
         os._exit(status & 0xFF)
 
 
-def find(name, path):
+def find(name: str, path: str) -> "str | None":
+    """Return where a program is, or None."""
     names = [name] if "/" in name else [os.path.join(place, name) for place in path.split(":")]
     return next((name for name in names if os.path.isfile(name) and os.access(name, os.X_OK)), None)
 
@@ -235,20 +261,21 @@ class NotRunnable(Exception):
 class Output:
     """A pipe and what came out of it: `most` bytes are kept, and one more tells that there were more."""
 
-    def __init__(self, most):
+    def __init__(self, most: int) -> None:
         self.most = most
         self.kept = bytearray()
         self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(
-            self.reader, False
-        )  # only our end: a command must not meet a non-blocking standard output
+        self.is_handed_over = False
+        # Only our end: a command must not meet a non-blocking standard output.
+        os.set_blocking(self.reader, False)
 
     @property
-    def full(self):
+    def full(self) -> bool:
+        """Return True if more came than is kept."""
         return len(self.kept) > self.most
 
-    def take(self):
-        """Reads what is there; False at the end or when nothing is there."""
+    def take(self) -> bool:
+        """Read what is there; return False at the end or when nothing is there."""
         try:
             got = os.read(self.reader, CHUNK_BYTES)
         except BlockingIOError:
@@ -256,27 +283,29 @@ class Output:
         self.kept += got[: self.most + 1 - len(self.kept)]
         return bool(got)
 
-    def handed_over(self):
-        """The command has its own end by now; as long as we held one too, the pipe would have no end."""
+    def hand_over(self) -> None:
+        """Close our writing end: the command has its own by now, and with ours the pipe would have no end."""
         os.close(self.writer)
-        self.writer = None
+        self.is_handed_over = True
 
-    def close(self):
+    def close(self) -> None:
+        """Close what is open of the pipe."""
         os.close(self.reader)
-        if self.writer is not None:
+        if not self.is_handed_over:
             os.close(self.writer)
 
 
-def memory_file(given):
-    """The input as a file in memory: of any size without a writer that has to be fed while the command runs."""
+def memory_file(content: bytes) -> int:
+    """Return the input as a file in memory: of any size, without a writer to feed while the command runs."""
     fd = os.memfd_create("input", os.MFD_CLOEXEC)
     at = 0
-    while at < len(given):
-        at += os.pwrite(fd, given[at:] if at else given, at)
+    while at < len(content):
+        at += os.pwrite(fd, content[at:] if at else content, at)
     return fd
 
 
-def drain(fd):
+def drain(fd: int) -> None:
+    """Read all that is there."""
     try:
         while os.read(fd, CHUNK_BYTES):
             pass
@@ -284,20 +313,22 @@ def drain(fd):
         pass
 
 
-def text(data):
-    """UTF-8 as it is; anything else escaped under a mark, so that different bytes never become the same text."""
+def text(data: bytes) -> str:
+    """Return UTF-8 as it is, and anything else escaped under a mark, so that different bytes never become the
+    same text.
+    """
     try:
-        said = data.decode()
+        decoded = data.decode()
     except UnicodeDecodeError:
-        said = MARK
-    if not said.startswith(MARK):
-        return said
+        decoded = MARK
+    if not decoded.startswith(MARK):
+        return decoded
     return MARK + data.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
-def copied(source, scratch):
-    """A project's own tests may write beside their sources, so they get a copy; the source itself stays
-    read-only.
+def copy(source: str, scratch: str) -> str:
+    """Copy the source, and return where to: a project's own tests may write beside their sources, and the
+    source itself stays read-only.
     """
     import shutil
 
@@ -306,8 +337,8 @@ def copied(source, scratch):
     return target
 
 
-def collected(path, most):
-    """A file that the command wrote, if it is a plain one and this user's."""
+def collect(path: str, most: int) -> "str | None":
+    """Return what is in a file that the command wrote, if it is a plain one and this user's."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -320,26 +351,26 @@ def collected(path, most):
         return text(file.read(most))
 
 
-def planted(files):
-    """Adds files to the copy; says what stood in the way, if anything did."""
+def plant(files: "Mapping[str, str]") -> "str | None":
+    """Add files to the copy; return what stood in the way, if anything did."""
     try:
-        for path, said in files.items():
+        for path, content in files.items():
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             os.chmod(os.path.dirname(path) or ".", 0o700)
-            with open(
-                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w"
-            ) as file:
-                file.write(said)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with open(fd, "w") as file:
+                file.write(content)
     except OSError as error:
         return str(error)
     return None
 
 
-def project(slot, settings):
-    """The one command of a `command` suite, with the file in which it reports; one that was there before it
-    counts for nothing.
+def project(slot: Slot, settings: "Json") -> "Json | None":
+    """Run a project's own test command, and take in the file in which it reports.
+
+    A file that was there before it counts for nothing.
     """
-    wrong = planted(settings["plant"])
+    wrong = plant(settings["plant"])
     if wrong is not None:
         return {"id": "command", "output": "", "exit": NOT_RUNNABLE, "error": wrong, "unplanted": True}
     path = settings["collect"] and os.path.join(os.getcwd(), settings["collect"])
@@ -348,14 +379,14 @@ def project(slot, settings):
             os.unlink(path)
     ended = slot.run(b"")
     if ended is not None and path:
-        ended["collected"] = collected(path, settings["output_bytes_max"])
+        ended["collected"] = collect(path, settings["output_bytes_max"])
     slot.clean()
-    return ended and {"id": "command", **ended}
+    return None if ended is None else {"id": "command", **ended}
 
 
-def tell(answers, at_once):
-    """Answers as lines. Unless `at_once`, several in one write, since each write wakes the engine and the
-    runner.
+def tell(answers: "Iterable[Json | None]", at_once: bool) -> None:
+    """Write answers as lines. Unless `at_once`, several in one write, since each write wakes the engine and
+    the runner.
 
     What a case that kills this process takes with it is then run once more, at once: told before the next
     case can do harm.
@@ -370,39 +401,41 @@ def tell(answers, at_once):
     say(kept)
 
 
-def say(data):
+def say(data: "bytes | bytearray") -> None:
+    """Write all of it to whoever started this process."""
     while data:
         data = data[os.write(1, data) :]
 
 
-def ready():
-    """The settings and the lines after them, once nothing that is left of this user runs or lies about."""
+def ready() -> "tuple[Json, list[bytes]]":
+    """Return the settings and the lines after them, once nothing that is left of this user runs or lies
+    about.
+    """
     first, *rest = sys.stdin.buffer.read().splitlines()
     settings = json.loads(first)
     if os.getuid() != settings["user"] or not os.getuid():
         sys.exit("runs only as the user made for it: it kills every other process of its user")
     kill_all()  # what an earlier job of this user may have left
-    dumpable(False)
+    set_dumpable(False)
     for place in (settings["scratch"], *settings["shared"]):
         empty(place)
     os.umask(0o077)
-    say(
-        b'{"ready": true}\n'
-    )  # whatever ends this process from here on, the image and the box are not to blame
+    # Whatever ends this process from here on, the image and the box are not to blame.
+    say(b'{"ready": true}\n')
     return settings, rest
 
 
-def main():
+def main() -> None:
+    """Answer the cases that come on stdin, or run the one command of a project."""
     settings, rest = ready()
-    os.chdir(copied(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])
+    os.chdir(copy(settings["cwd"], settings["scratch"]) if settings["copy"] else settings["cwd"])
     slot = Slot(settings)
     gc.disable()
     gc.freeze()  # a collection, here or in a fork, would copy every page that the two share
     if settings["copy"]:
-        answers = [project(slot, settings)]
+        tell([project(slot, settings)], settings["at_once"])
     else:
-        answers = (slot.answer(json.loads(line)) for line in rest)
-    tell(answers, settings["at_once"])
+        tell((slot.answer(json.loads(line)) for line in rest), settings["at_once"])
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ import stat
 LIST_BYTES = 65_536  # of one kind's list; what is beyond it is seen once the first are gone
 
 
-def empty(place):
-    """Removes what this user has there; `place` itself stays. No nesting is too deep: what lies in a
-    directory is moved up first.
+def empty(place: str) -> None:
+    """Remove what this user has in a directory; `place` itself stays.
+
+    No nesting is too deep: what lies in a directory is moved up first.
     """
     try:
         if os.lstat(place).st_uid == os.getuid():
-            opened(place)
+            open_up(place)
         todo = [entry.path for entry in os.scandir(place)]
     except OSError:
         return
@@ -25,20 +26,20 @@ def empty(place):
         path = todo.pop()
         with contextlib.suppress(OSError):  # another user's: not this one's doing
             if stat.S_ISDIR(os.lstat(path).st_mode):
-                todo += moved_up(path, place)
+                todo += move_up(path, place)
                 os.rmdir(path)
             else:
                 os.unlink(path)
 
 
-def moved_up(directory, place):
-    """Empties one directory; its own directories are then in `place`, under the paths answered."""
-    opened(directory)
+def move_up(directory: str, place: str) -> list[str]:
+    """Empty one directory; return the paths in `place` under which its own directories are then."""
+    open_up(directory)
     moved = []
     for entry in list(os.scandir(directory)):
         with contextlib.suppress(OSError):  # as above
             if entry.is_dir(follow_symlinks=False):
-                opened(entry.path)
+                open_up(entry.path)
                 up = os.path.join(place, f".{os.urandom(8).hex()}")
                 os.rename(entry.path, up)
                 moved.append(up)
@@ -47,48 +48,50 @@ def moved_up(directory, place):
     return moved
 
 
-def opened(directory):
-    """A directory can be listed, emptied and moved only with these permissions."""
+def open_up(directory: str) -> None:
+    """Give the directory the permissions without which it cannot be listed, emptied and moved."""
     if stat.S_IMODE(os.lstat(directory).st_mode) & 0o700 != 0o700:
         os.chmod(directory, 0o700)
 
 
 class SystemV:
-    """What of System V's means of communication this user made: it outlives the process that made it
+    """What this user made of System V's means of communication, which outlive the process that made them
     (sysvipc(7)).
     """
 
-    KINDS = (
-        ("shm", 9, "shmctl"),
-        ("msg", 9, "msgctl"),
-        ("sem", 6, "semctl"),
-    )  # with the column of the creator in its list
+    # With the column of the creator in the kind's list.
+    KINDS = (("shm", 9, "shmctl"), ("msg", 9, "msgctl"), ("sem", 6, "semctl"))
 
-    def __init__(self):
-        self.lists = []
+    def __init__(self) -> None:
+        self.lists: list[tuple[int, int, str]] = []
         for name, column, call in self.KINDS:
             with contextlib.suppress(OSError):  # a kernel without it
                 self.lists.append(
                     (os.open(f"/proc/sysvipc/{name}", os.O_RDONLY | os.O_CLOEXEC), column, call)
                 )
 
-    def clear(self):
+    def clear(self) -> None:
+        """Remove all of it."""
         for fd, column, call in self.lists:
             own = made_here(fd, column)
-            while own and any([removed(call, number) for number in own]):
+            while own and any([remove(call, number) for number in own]):
                 own = made_here(fd, column)
 
 
-def made_here(fd, column):
+def made_here(fd: int, column: int) -> list[int]:
+    """Return the numbers of what this user made, from one kind's list."""
     rows = [line.split() for line in os.pread(fd, LIST_BYTES, 0).split(b"\n")[1:-1]]
     return [int(row[1]) for row in rows if row[column] == b"%d" % os.getuid()]
 
 
-def removed(call, number):
-    """Whether that one is gone; 0 is IPC_RMID for each of the calls, an image's Python may have no ctypes."""
+def remove(call: str, number: int) -> bool:
+    """Remove one of them; return True if it is gone.
+
+    0 is IPC_RMID for each of the calls; an image's Python may have no ctypes.
+    """
     try:
         import ctypes
 
-        return getattr(ctypes.CDLL(None), call)(number, 0, 0) == 0
+        return bool(getattr(ctypes.CDLL(None), call)(number, 0, 0) == 0)
     except (ImportError, OSError, AttributeError):
         return False

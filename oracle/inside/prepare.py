@@ -13,12 +13,18 @@ import stat
 import subprocess
 import sys
 
-from oracle.inside.leftovers import SystemV, empty, opened
+from oracle.inside.checking import TYPE_CHECKING
+from oracle.inside.leftovers import SystemV, empty, open_up
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    Json = dict[str, Any]
 
 TAIL_BYTES = 4_000  # of the build's output: an agent reads it
 BUILD_TIMED_OUT = 124  # as coreutils' timeout says it
 PLACES = ("src", "home", "tmp")
-OPENED = (
+OPENED = [
     "(",
     "-type",
     "d",
@@ -31,16 +37,17 @@ OPENED = (
     "{}",
     ";",
     ")",
-)  # before find goes into it
-CLOSED = ("(", "-perm", "/022", "!", "-type", "l", "-exec", "chmod", "go-w", "{}", "+", ")")
+]  # before find goes into it
+CLOSED = ["(", "-perm", "/022", "!", "-type", "l", "-exec", "chmod", "go-w", "{}", "+", ")"]
 
 
-def main(settings):
+def main(settings: "Json") -> None:
+    """Place the tree that comes on stdin, write some of its files anew, build it, and tell how that ended."""
     if os.getuid() != settings["user"] or not os.getuid():
         sys.exit("runs only as the user made for it: it kills every other process of its user")
     work, shared = settings["work"], settings["shared"]
     leave_nothing(shared)  # of an earlier build
-    opened(work)
+    open_up(work)
     if names := os.listdir(work):
         subprocess.run(
             ["rm", "-rf", "--", *(os.path.join(work, name) for name in names)],
@@ -55,23 +62,23 @@ def main(settings):
         ["tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", source]
     ).returncode:
         sys.exit(f"tar ended with {status}; {room(work)}")
-    for name, said in settings["written"].items():
-        write(os.path.join(source, name), said)
+    for name, text in settings["written"].items():
+        write(os.path.join(source, name), text)
     if settings["build"]:
-        print(
-            json.dumps({"placed": True}), flush=True
-        )  # whatever ends this process from here on is the build's doing
+        # Whatever ends this process from here on is the build's doing.
+        print(json.dumps({"placed": True}), flush=True)
     built = build(settings, work) if settings["build"] else None
     leave_nothing(shared)
     subprocess.run(["find", work, *OPENED, ",", *CLOSED], check=True)
-    for place in (work, source):  # a build may have shut others out, and with them every case
+    # A build may have shut others out, and with them every case.
+    for place in (work, source):
         os.chmod(place, 0o755)
     print(json.dumps({"build": built}), flush=True)
 
 
-def build(settings, work):
-    """Runs the suite's build; a daemon that it leaves behind holds no pipe of ours, because its output is a
-    file.
+def build(settings: "Json", work: str) -> "Json":
+    """Run the suite's build; return its exit status and the end of its output. A daemon that it leaves behind
+    holds no pipe of ours, because its output is a file.
     """
     log = os.path.join(work, "build.log")
     env = {
@@ -83,9 +90,14 @@ def build(settings, work):
     }
     with open(log, "w+b") as out:
         running = subprocess.Popen(
-            ["/bin/sh", "-c", settings["build"]], cwd=os.path.join(work, "src"), env=env,
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            ["/bin/sh", "-c", settings["build"]],
+            cwd=os.path.join(work, "src"),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             status = running.wait(settings["timeout_s"])
         except subprocess.TimeoutExpired:
@@ -96,23 +108,24 @@ def build(settings, work):
         return {"exit": status, "tail": out.read(TAIL_BYTES).decode("utf-8", "replace")}
 
 
-def room(place):
-    """tar does not say why it could not write on."""
+def room(place: str) -> str:
+    """Return how full the box is, in words: tar does not say why it could not write on."""
     seen = os.statvfs(place)
     whole, free = (seen.f_frsize * blocks >> 20 for blocks in (seen.f_blocks, seen.f_bavail))
     return f"the box has {whole} MB for a tree and what is built of it, {free} MB of it are free now"
 
 
-def write(path, said):
+def write(path: str, text: str) -> None:
+    """Write a file anew, if there is one: a plain file, and no link."""
     if os.path.isfile(path) and not os.path.islink(path):
         os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | stat.S_IWUSR)
         with open(path, "w") as file:
-            file.write(said)
+            file.write(text)
 
 
-def leave_nothing(shared):
-    """No process of this user, and nothing that a case or another tree's build could find where everybody may
-    write.
+def leave_nothing(shared: list[str]) -> None:
+    """Leave no process of this user, and nothing that a case or another tree's build could find where
+    everybody may write.
     """
     kill_others()
     SystemV().clear()
@@ -120,7 +133,8 @@ def leave_nothing(shared):
         empty(place)
 
 
-def kill_others():
+def kill_others() -> None:
+    """Kill every other process of this user."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
 

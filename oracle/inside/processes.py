@@ -10,10 +10,16 @@ import os
 import signal
 import time
 
+from oracle.inside.checking import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
+    from types import TracebackType
+
 LEFTOVER_WAIT_S = 1.0  # until killed leftovers are gone; what is then left are zombies, which run nothing
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
 WALL = 0x40000000  # waitpid(2): children of every kind
-LIBC = []  # at most one; a fork has no time to load it again
+LIBC: "list[ctypes.CDLL]" = []  # at most one; a fork has no time to load it again
 
 
 class FirstToGo:
@@ -22,29 +28,38 @@ class FirstToGo:
     A process inherits the score; one's own can be set back, and costs a tenth of setting another's.
     """
 
-    def __init__(self):
-        dumpable(True)  # else its own file in /proc is not its own; nothing else of this user runs yet
+    def __init__(self) -> None:
+        self.score: int | None = None
+        self.own = b""
+        set_dumpable(True)  # else its own file in /proc is not its own; nothing else of this user runs yet
         try:
-            self.score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
-            self.own = os.pread(self.score, 16, 0)
+            score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+            self.own = os.pread(score, 16, 0)
+            self.score = score
         except OSError:
-            self.score = self.own = None  # this kernel hides it
-        dumpable(False)
+            pass  # this kernel hides it
+        set_dumpable(False)
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.be(b"1000")
 
-    def __exit__(self, *_):
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        trace: "TracebackType | None",
+    ) -> None:
         self.be(self.own)
 
-    def be(self, score):
+    def be(self, score: bytes) -> None:
+        """Set this process's own score, where the kernel lets it."""
         if self.score is not None:
             with contextlib.suppress(OSError):  # as above
                 os.pwrite(self.score, score, 0)
 
 
-def dumpable(allowed):
-    """Opens or closes this process's memory and open files to other processes of its user, as far as the box
+def set_dumpable(allowed: bool) -> None:
+    """Open or close this process's memory and open files to other processes of its user, as far as the box
     allows.
 
     What could be forged where it does not gains nothing: no expected answer is in this box.
@@ -52,39 +67,39 @@ def dumpable(allowed):
     prctl(PR_SET_DUMPABLE, int(allowed))
 
 
-def adopt():
-    """Whether, from now on, every process that loses its parent below this one becomes a child of this one."""
+def adopt() -> bool:
+    """Become the parent of every process below this one that loses its own; return True if that works."""
     return prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def prctl(option, value):
-    """Whether the kernel did it; an image's Python may have no ctypes."""
+def prctl(option: int, value: int) -> bool:
+    """Make the call; return True if the kernel did it. An image's Python may have no ctypes."""
     try:
         if not LIBC:
             import ctypes
 
             LIBC.append(ctypes.CDLL(None))
-        return LIBC[0].prctl(option, value, 0, 0, 0) == 0
+        return bool(LIBC[0].prctl(option, value, 0, 0, 0) == 0)
     except (ImportError, OSError, AttributeError):
         return False
 
 
-def reaped(pid):
-    """Takes in every child that has ended, and answers with the status of this one, if it is among them."""
+def reap(pid: int) -> "int | None":
+    """Take in every child that has ended; return the status of `pid` if it is among them."""
     status = None
     while True:
         try:
-            done, how = os.waitpid(-1, os.WNOHANG | WALL)
+            ended, how = os.waitpid(-1, os.WNOHANG | WALL)
         except ChildProcessError:
             return status
-        if done == pid:
+        if ended == pid:
             status = how
-        elif not done:
+        elif not ended:
             return status
 
 
-def kill_children():
-    """Does what `kill_all` does where every orphan becomes a child of this process: that none is left is then
+def kill_children() -> None:
+    """Do what `kill_all` does where every orphan becomes a child of this process: that none is left is then
     known at once.
     """
     until = time.monotonic() + LEFTOVER_WAIT_S
@@ -93,7 +108,8 @@ def kill_children():
         time.sleep(0.001)
 
 
-def any_child():
+def any_child() -> bool:
+    """Take in every child that has ended; return True if one is left."""
     try:
         while os.waitpid(-1, os.WNOHANG | WALL)[0]:
             pass
@@ -102,8 +118,8 @@ def any_child():
     return True
 
 
-def kill_all():
-    """Ends every other process of this user, daemons and fork bombs included."""
+def kill_all() -> None:
+    """End every other process of this user, daemons and fork bombs included."""
     until = time.monotonic() + LEFTOVER_WAIT_S
     kill_others()
     while any_other() and time.monotonic() < until:
@@ -111,21 +127,24 @@ def kill_all():
         kill_others()
 
 
-def kill_others():
-    """The kernel walks them all in one call, so that none can fork away from it."""
+def kill_others() -> None:
+    """Kill every other process of this user, in one call: so that none can fork away from it."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
 
 
-def any_other():
-    """Whether this user has another process; its owner in /proc would not tell, a process can hide that."""
+def any_other() -> bool:
+    """Return True if this user has another process; its owner in /proc would not tell, a process can hide
+    that.
+    """
     own = os.getpid()
     return any(
         may_signal(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, own)
     )
 
 
-def may_signal(pid):
+def may_signal(pid: int) -> bool:
+    """Return True if the process is there and this user's."""
     try:
         os.kill(pid, 0)
     except OSError:

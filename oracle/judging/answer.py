@@ -23,14 +23,16 @@ class Answer:
     stopped: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return what a reference's answer is remembered by."""
         return {"output": self.output, "exit": self.exit}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the answer that `to_json` wrote."""
         return cls(str(value["output"]), int(value["exit"]))
 
     def crash(self) -> str | None:
-        """How it failed to answer at all, in words, or None."""
+        """Return how the command failed to answer at all, in words, or None."""
         if self.lost:
             return "it ended the process that runs the cases"
         if self.late:
@@ -47,5 +49,5 @@ class Answer:
 
 
 def sound(answer: Answer) -> bool:
-    """Whether an answer of the reference can be compared with at all."""
+    """Return True if an answer of the reference can be compared with at all."""
     return answer.crash() is None and answer.exit not in NOT_RUNNABLE

@@ -45,27 +45,27 @@ class FailedCase:
     error: str
 
     def signs(self) -> tuple[str, str]:
-        """What it has in common with other cases of the same cause."""
+        """Return what the case has in common with other cases of the same cause."""
         return normal(compare.of_candidate(self.difference)), last_line(self.error)
 
 
 def grouped(failed: Iterable[FailedCase]) -> list[dict[str, Any]]:
-    """The causes of all failures as JSON objects {"id", "says", "count", "cases"}, most cases first."""
-    found: dict[tuple[str, str], list[FailedCase]] = {}
-    for one in failed:
-        found.setdefault(one.signs(), []).append(one)
-    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    """Return the causes of all failures as objects {"id", "says", "count", "cases"}, most cases first."""
+    by_signs: dict[tuple[str, str], list[FailedCase]] = {}
+    for case in failed:
+        by_signs.setdefault(case.signs(), []).append(case)
+    ordered = sorted(by_signs.items(), key=lambda item: (-len(item[1]), item[0]))
     kept, rest = ordered, []
     if len(ordered) > CAUSES_MAX:
         kept, rest = ordered[: CAUSES_MAX - 1], ordered[CAUSES_MAX - 1 :]
     causes = [_cause("\n".join(signs), _says(*signs, alike), alike) for signs, alike in kept]
     if rest:
-        causes.append(_cause(OTHERS, OTHERS, [one for _, alike in rest for one in alike]))
+        causes.append(_cause(OTHERS, OTHERS, [case for _, alike in rest for case in alike]))
     return causes
 
 
 def normal(text: str) -> str:
-    """A line without line numbers, addresses, temporary names and array positions."""
+    """Return a line without line numbers, addresses, temporary names and array positions."""
     text = LEADING_LINE.sub("", text[:LINE_CHARS_MAX])
     for pattern, instead in VARYING:
         text = pattern.sub(instead, text)
@@ -73,29 +73,18 @@ def normal(text: str) -> str:
 
 
 def last_line(error: str) -> str:
-    """The last line with anything in it, normal: where most languages say what went wrong."""
+    """Return the last line with anything in it, normal: where most languages say what went wrong."""
     return next((normal(line) for line in reversed(error.splitlines()) if line.strip()), "")
 
 
 def problem(causes: Any, failing: Container[str]) -> str | None:
-    """What is wrong with causes that somebody else made, or None."""
+    """Return what is wrong with causes that somebody else made, or None."""
     if not isinstance(causes, Sequence) or isinstance(causes, str):
         return "causes are a list"
     seen: set[str] = set()
     for cause in causes:
-        if (
-            not isinstance(cause, Mapping)
-            or set(cause) != set(FIELDS)
-            or any(type(cause[name]) is not kind for name, kind in FIELDS.items())
-        ):
-            return f"a cause has {', '.join(FIELDS)}"
-        if (
-            not ID.fullmatch(cause["id"])
-            or len(cause["says"]) > SAYS_CHARS_MAX
-            or cause["count"] != len(cause["cases"])
-            or not cause["cases"]
-        ):
-            return f"a cause has an id of 8 hex digits, at most {SAYS_CHARS_MAX} characters and the count of its cases"
+        if wrong := _wrong_fields(cause):
+            return wrong
         for case in cause["cases"]:
             if not isinstance(case, str) or case in seen or case not in failing:
                 return "a cause names failing cases, each once"
@@ -103,19 +92,36 @@ def problem(causes: Any, failing: Container[str]) -> str | None:
     return None if len(causes) <= CAUSES_MAX else f"at most {CAUSES_MAX} causes"
 
 
+def _wrong_fields(cause: Any) -> str | None:
+    if (
+        not isinstance(cause, Mapping)
+        or set(cause) != set(FIELDS)
+        or any(type(cause[name]) is not kind for name, kind in FIELDS.items())
+    ):
+        return f"a cause has {', '.join(FIELDS)}"
+    if (
+        not ID.fullmatch(cause["id"])
+        or len(cause["says"]) > SAYS_CHARS_MAX
+        or cause["count"] != len(cause["cases"])
+        or not cause["cases"]
+    ):
+        return (
+            f"a cause has an id of 8 hex digits, at most {SAYS_CHARS_MAX} characters "
+            "and the count of its cases"
+        )
+    return None
+
+
 def _cause(key: str, says: str, alike: Sequence[FailedCase]) -> dict[str, Any]:
     id = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return {"id": id, "says": says, "count": len(alike), "cases": sorted(one.case for one in alike)}
+    return {"id": id, "says": says, "count": len(alike), "cases": sorted(case.case for case in alike)}
 
 
 def _says(first: str, error: str, alike: Sequence[FailedCase]) -> str:
-    """The error first: it says more than where the output went wrong because of it. What was expected only
-    where that is the same.
+    """Return the words on a cause, the error first: it says more than where the output went wrong because of
+    it. What was expected is said only where that is the same.
     """
-    differences = {one.difference for one in alike}
-    return (
-        "; ".join(filter(None, (error, *(differences if len(differences) == 1 else (first,)))))[
-            :SAYS_CHARS_MAX
-        ]
-        or "failed"
-    )
+    differences = {case.difference for case in alike}
+    difference = differences.pop() if len(differences) == 1 else first
+    words = "; ".join(filter(None, (error, difference)))
+    return words[:SAYS_CHARS_MAX] or "failed"

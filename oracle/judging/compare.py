@@ -15,7 +15,8 @@ SHOWN_CHARS = 120  # of one line in a difference
 # What a difference in words says of the expected output; without it, a failure is told by what the candidate
 # did.
 EXPECTED = re.compile(
-    r" instead of .*| after the end of the expected output| where nothing was expected|, .* was expected|;? ?lacks .*",
+    r" instead of .*| after the end of the expected output| where nothing was expected"
+    r"|, .* was expected|;? ?lacks .*",
     re.DOTALL,
 )
 
@@ -35,51 +36,55 @@ def _comparator(name: str) -> Callable[[Comparator], Comparator]:
 
 
 def difference(mode: str, candidate: str, reference: str, *, tolerance: float = TOLERANCE) -> str | None:
-    """How the candidate's output differs from the reference's, or None; raises KeyError for an unknown mode."""
+    """Return how the candidate's output differs from the reference's, or None.
+
+    Raise KeyError for an unknown mode.
+    """
     return COMPARATORS[mode](candidate, reference, tolerance)
 
 
-def of_candidate(said: str) -> str:
-    """The part of a difference in words that tells of the candidate's output alone."""
-    return EXPECTED.sub("", said)
+def of_candidate(difference: str) -> str:
+    """Return the part of a difference in words that tells of the candidate's output alone."""
+    return EXPECTED.sub("", difference)
 
 
 @_comparator("exact")
 def _exact(candidate: str, reference: str, _: float) -> str | None:
-    """The same text, to the byte."""
+    """Compare the text, to the byte."""
     return None if candidate == reference else _line_by_line(candidate, reference, str.__eq__)
 
 
 @_comparator("lines")
 def _lines(candidate: str, reference: str, _: float) -> str | None:
-    """Line by line, without white space at line ends and blank lines at the end."""
+    """Compare line by line, without white space at line ends and blank lines at the end."""
     return _first_line(_trimmed(candidate), _trimmed(reference))
 
 
 @_comparator("unordered")
 def _unordered(candidate: str, reference: str, _: float) -> str | None:
-    """The same lines the same number of times, in any order."""
+    """Compare which lines there are and how often, in any order."""
     ours, theirs = Counter(_trimmed(candidate)), Counter(_trimmed(reference))
     if ours == theirs:
         return None
     lacking, extra = theirs - ours, ours - theirs
-    said = [
-        f"{name} {sum(rows.values())} lines, the first {_shown(min(rows))}"
+    differences = [
+        f"{name} {sum(rows.values())} lines, the first {_quoted(min(rows))}"
         for name, rows in (("has extra", extra), ("lacks", lacking))
         if rows
     ]
-    return "; ".join(said)
+    return "; ".join(differences)
 
 
 @_comparator("json")
 def _json(candidate: str, reference: str, tolerance: float) -> str | None:
-    """The same values, whatever their spelling; texts that are no JSON must be the same to the byte."""
+    """Compare the values, whatever their spelling; texts that are no JSON must be the same to the byte."""
     if candidate == reference:
         return None
     try:
         theirs = json_values.read(reference)
     except json_values.NotJson as why:
-        return f"{_exact(candidate, reference, tolerance)} (compared as text, because the expected output is not JSON: {why})"
+        difference = _exact(candidate, reference, tolerance)
+        return f"{difference} (compared as text, because the expected output is not JSON: {why})"
     try:
         return json_values.first_difference(json_values.read(candidate), theirs, tolerance)
     except json_values.NotJson as why:
@@ -88,7 +93,7 @@ def _json(candidate: str, reference: str, tolerance: float) -> str | None:
 
 @_comparator("numbers")
 def _numbers(candidate: str, reference: str, tolerance: float) -> str | None:
-    """Line by line: free-standing numbers within the tolerance, all text around them exact."""
+    """Compare line by line: free-standing numbers within the tolerance, all text around them exact."""
     return _line_by_line(
         candidate, reference, lambda ours, theirs: numbers.same_line(ours, theirs, tolerance)
     )
@@ -106,34 +111,33 @@ def _trimmed(text: str) -> list[str]:
 
 
 def _line_by_line(candidate: str, reference: str, same: Callable[[str, str], bool]) -> str | None:
-    """Every line, and whether the last one ends as a line does."""
-    if said := _first_line(
-        *(text.removesuffix("\n").split("\n") if text else [] for text in (candidate, reference)), same
-    ):
-        return said
-    ended, wanted = candidate.endswith("\n"), reference.endswith("\n")
-    if ended == wanted:
+    """Return the first difference of the lines, or of whether the last one ends as a line does."""
+    if difference := _first_line(_split(candidate), _split(reference), same):
+        return difference
+    if candidate.endswith("\n") == reference.endswith("\n"):
         return None
-    return (
-        "the last line has a line end, and none was expected"
-        if ended
-        else "the last line has no line end, and one was expected"
-    )
+    if candidate.endswith("\n"):
+        return "the last line has a line end, and none was expected"
+    return "the last line has no line end, and one was expected"
+
+
+def _split(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _first_line(
     ours: list[str], theirs: list[str], same: Callable[[str, str], bool] = str.__eq__
 ) -> str | None:
-    for at, (got, wanted) in enumerate(zip(ours, theirs, strict=False), start=1):
-        if not same(got, wanted):
-            return f"line {at}: {_shown(got)} instead of {_shown(wanted)}"
+    for at, (got, expected) in enumerate(zip(ours, theirs, strict=False), start=1):
+        if not same(got, expected):
+            return f"line {at}: {_quoted(got)} instead of {_quoted(expected)}"
     if len(ours) == len(theirs):
         return None
     at = min(len(ours), len(theirs))
     if len(ours) > len(theirs):
-        return f"line {at + 1}: {_shown(ours[at])} after the end of the expected output"
-    return f"line {at + 1}: the output ends, {_shown(theirs[at])} was expected"
+        return f"line {at + 1}: {_quoted(ours[at])} after the end of the expected output"
+    return f"line {at + 1}: the output ends, {_quoted(theirs[at])} was expected"
 
 
-def _shown(line: str) -> str:
+def _quoted(line: str) -> str:
     return repr(line if len(line) <= SHOWN_CHARS else line[:SHOWN_CHARS] + "...")

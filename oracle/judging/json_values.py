@@ -5,7 +5,7 @@ own text.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Any
 
@@ -24,20 +24,23 @@ class Number(str):
     """A number as it is written: a double would not hold it."""
 
     def same(self, other: "Number", tolerance: float) -> bool:
-        """Whole numbers are counts and keys, so they are compared exactly; a fraction or an exponent makes it
+        """Return True if the two are the same within the tolerance.
+
+        Whole numbers are counts and keys, so they are compared exactly; a fraction or an exponent makes it
         a measure.
         """
         return numbers.alike(self, other, 0.0 if self.whole() and other.whole() else tolerance)
 
     def whole(self) -> bool:
+        """Return True if the number is written without a fraction and an exponent."""
         return self.removeprefix("-").isdigit()
 
 
 def read(text: str) -> list[Any]:
-    """The values of a text that holds one, or several with white space between them, as engines print one for
-    each statement.
+    """Return the values of a text that holds one, or several with white space between them, as engines print
+    one for each statement.
 
-    NaN and Infinity, which JSON has not but many writers write, are numbers. Raises NotJson.
+    NaN and Infinity, which JSON has not but many writers write, are numbers. Raise NotJson.
     """
     found: list[Any] = []
     at = _skip(text, 0)
@@ -56,15 +59,20 @@ def read(text: str) -> list[Any]:
 
 
 def first_difference(ours: list[Any], theirs: list[Any], tolerance: float) -> str | None:
-    """Where two lists of values differ first, in the order of `theirs`, and how; None where they do not."""
-    one = len(ours) == len(theirs) == 1
-    todo = [((at,), a, b) for at, a, b in _children(ours, theirs)][::-1]
-    while todo:  # not recursive: how deep a candidate nests is its own choice
+    """Return where two lists of values differ first, in the order of `theirs`, and how; None where they do
+    not.
+    """
+    is_single = len(ours) == len(theirs) == 1
+    todo: list[tuple[tuple[Any, ...], Any, Any]] = [((at,), a, b) for at, a, b in _children(ours, theirs)][
+        ::-1
+    ]
+    # Not recursive: how deep a candidate nests is its own choice.
+    while todo:
         path, a, b = todo.pop()
         if type(a) is type(b) and type(a) in (dict, list):
             todo += [((*path, key), c, d) for key, c, d in _children(a, b)][::-1]
         elif not _same(a, b, tolerance):
-            return f"{_written(path, one=one)}: {_said(a, b)}"
+            return f"{_written(path, is_single=is_single)}: {_difference(a, b)}"
     return None
 
 
@@ -81,15 +89,15 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
     return a.same(b, tolerance) if isinstance(a, Number) else a == b
 
 
-def _said(a: Any, b: Any) -> str:
+def _difference(a: Any, b: Any) -> str:
     if a is MISSING:
-        return f"nothing, {_shown(b)} was expected"
+        return f"nothing, {_quoted(b)} was expected"
     if b is MISSING:
-        return f"{_shown(a)} where nothing was expected"
-    return f"{_shown(a)} instead of {_shown(b)}"
+        return f"{_quoted(a)} where nothing was expected"
+    return f"{_quoted(a)} instead of {_quoted(b)}"
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     if isinstance(value, dict):
         return f"an object of {len(value)}"
     if isinstance(value, list):
@@ -98,15 +106,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
 
 
-def _written(path: tuple[Any, ...], *, one: bool) -> str:
+def _written(path: tuple[Any, ...], *, is_single: bool) -> str:
     steps = "".join(_step(key) for key in path[1:])
-    return f"${steps}" if one else f"value {path[0] + 1}, ${steps}"
+    return f"${steps}" if is_single else f"value {path[0] + 1}, ${steps}"
 
 
 def _step(key: str | int) -> str:
     if isinstance(key, int):
         return f"[{key}]"
-    return f".{key}" if key.isidentifier() and len(key) <= SHOWN_CHARS else f"[{_shown(key)}]"
+    return f".{key}" if key.isidentifier() and len(key) <= SHOWN_CHARS else f"[{_quoted(key)}]"
 
 
 def _skip(text: str, at: int) -> int:
@@ -119,11 +127,11 @@ def _place(text: str, at: int) -> str:
     return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
-def _object(pairs: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise NotJson(f"the key {_shown(key)} comes twice in one object")
+            raise NotJson(f"the key {_quoted(key)} comes twice in one object")
         found[key] = value
     return found
 

@@ -24,10 +24,16 @@ class Pair:
 
 
 Judge = Callable[[Sequence[Pair]], Sequence[str | None]]
-"""For each pair the difference in words, or None where the candidate is right; raises JudgeFailed where it cannot say."""
+"""For each pair the difference in words, or None where the candidate is right.
+
+It raises JudgeFailed where it cannot say.
+"""
 
 Ask = Callable[[Sequence[Case]], Mapping[str, Answer]]
-"""Runs the suite's comparator on a batch of inputs and answers by case id. What it leaves out could not be answered."""
+"""Runs the suite's comparator on a batch of inputs and answers by case id.
+
+What it leaves out could not be answered.
+"""
 
 
 class JudgeFailed(Exception):
@@ -35,26 +41,27 @@ class JudgeFailed(Exception):
 
 
 def of(suite: Suite, ask: Ask) -> Judge:
-    """The judge that a suite asks for; `ask` is used only where the suite has a comparator of its own."""
+    """Return the judge that a suite asks for; `ask` serves a suite that has a comparator of its own."""
     if suite.compare == compare.BY_COMMAND:
         return by_command(ask)
     return by_output(suite.compare, tolerance=suite.tolerance)
 
 
 def by_output(mode: str, *, tolerance: float = TOLERANCE) -> Judge:
-    """Compares the outputs in one of compare's modes."""
+    """Return a judge that compares the outputs in one of compare's modes."""
 
     def judge(pairs: Sequence[Pair]) -> list[str | None]:
-        def said(pair: Pair) -> str | None:
+        def difference(pair: Pair) -> str | None:
             return compare.difference(mode, pair.candidate.output, pair.reference.output, tolerance=tolerance)
 
-        return [pair.candidate.crash() or said(pair) or _exits(pair) for pair in pairs]
+        return [pair.candidate.crash() or difference(pair) or _exits(pair) for pair in pairs]
 
     return judge
 
 
 def by_command(ask: Ask) -> Judge:
-    """Asks the user's comparator about every pair whose outputs are not the same bytes, all in one batch.
+    """Return a judge that asks the user's comparator about every pair whose outputs are not the same bytes,
+    all in one batch.
 
     On stdin it finds {"input", "candidate": {"output", "exit"}, "reference": {"output", "exit"}} as JSON.
     """
@@ -66,14 +73,14 @@ def by_command(ask: Ask) -> Judge:
             if pair.candidate.crash() is None and pair.candidate.output != pair.reference.output
         ]
         answers = ask([_question(pair) for pair in open_]) if open_ else {}
-        differences = {pair.case.id: _heard(pair.case, answers.get(pair.case.id)) for pair in open_}
+        differences = {pair.case.id: _difference(pair.case, answers.get(pair.case.id)) for pair in open_}
         return [pair.candidate.crash() or differences.get(pair.case.id) or _exits(pair) for pair in pairs]
 
     return judge
 
 
 def named(case: Case) -> str:
-    """A case as a message names it: one that is held out has no name."""
+    """Return a case as a message names it: one that is held out has no name."""
     if case.hidden:
         return "a held-out case"
     return f"case {case.id!r} ({case.file}:{case.line})" if case.file else f"case {case.id!r}"
@@ -96,19 +103,19 @@ def _question(pair: Pair) -> Case:
     return Case(pair.case.id, json.dumps(asked), pair.case.file, pair.case.line)
 
 
-def _heard(case: Case, answer: Answer | None) -> str | None:
+def _difference(case: Case, answer: Answer | None) -> str | None:
     if answer is None:
         raise JudgeFailed(f"the comparator gave no answer to {named(case)}")
     how = answer.crash()
-    said = next((line.strip() for line in answer.output.splitlines() if line.strip()), "")
-    last = next((line.strip() for line in reversed(answer.error.splitlines()) if line.strip()), "")
+    first_line = next((line.strip() for line in answer.output.splitlines() if line.strip()), "")
+    last_words = next((line.strip() for line in reversed(answer.error.splitlines()) if line.strip()), "")
     if how is None and answer.exit == SAME:
         return None
     # An interpreter whose script has crashed ends with 1 as well, but its last words are on stderr alone.
-    if how is None and answer.exit == DIFFERS and (said or not last):
-        return said[:SAID_CHARS_MAX] or "the comparator says that the outputs differ"
+    if how is None and answer.exit == DIFFERS and (first_line or not last_words):
+        return first_line[:SAID_CHARS_MAX] or "the comparator says that the outputs differ"
     missing = " (the comparator is missing or cannot be run)" if answer.exit in NOT_RUNNABLE else ""
-    words = last or said
+    words = last_words or first_line
     quoted = f": {words[:SAID_CHARS_MAX]}" if words and not case.hidden else ""
     raise JudgeFailed(
         f"the comparator failed on {named(case)}: {how or f'exit status {answer.exit}'}{missing}{quoted}"

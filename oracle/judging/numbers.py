@@ -13,14 +13,13 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 NUMBER = re.compile(
     r"(?<![\w.+-])(?>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:nan|inf(?:inity)?))(?!\w|[.+-]\w)"
 )
-ROUNDED = Context(
-    prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[]
-)  # of a difference; far finer than any tolerance
+# Of a difference; far finer than any tolerance.
+ROUNDED = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 def alike(one: str, other: str, tolerance: float) -> bool:
-    """Whether two numbers are the same within `tolerance`: relative, and absolute below 1. 0 means the same
-    value exactly.
+    """Return True if two numbers are the same within `tolerance`: relative, and absolute below 1. 0 means the
+    same value exactly.
 
     Infinities are the same if their signs are; not-a-number is the same as itself, whatever its sign.
     """
@@ -40,7 +39,7 @@ def alike(one: str, other: str, tolerance: float) -> bool:
 
 
 def value(text: str) -> Decimal | None:
-    """Exactly what is written; None for an exponent that no arithmetic can hold."""
+    """Return exactly what is written, or None for an exponent that no arithmetic can hold."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -48,7 +47,7 @@ def value(text: str) -> Decimal | None:
 
 
 def same_line(ours: str, theirs: str, tolerance: float) -> bool:
-    """Whether two lines have the same text around numbers that are the same."""
+    """Return True if two lines have the same text around numbers that are the same."""
     if ours == theirs:
         return True
     one, other = list(NUMBER.finditer(ours)), list(NUMBER.finditer(theirs))

@@ -5,7 +5,7 @@ counted.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,18 +40,18 @@ Json = dict[str, Any]
 
 
 def encode(value: Any) -> str:
-    """The JSON whose length counts."""
+    """Return the JSON whose length counts."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str, str]], chars: int) -> Json:
-    """`brief` of several suites by name, in `chars` characters and with FAILURES_MAX failures together;
-    failed ones first.
+    """Return `brief` of several suites by name, in `chars` characters and with FAILURES_MAX failures
+    together; failed ones first.
     """
     passed = [name for name, verdict in verdicts.items() if verdict.status == PASSED]
     others = [name for name in verdicts if name not in passed]
     left = chars - len("{}") - MORE_CHARS
-    told: Json = {}
+    report: Json = {}
     for at, name in enumerate([*passed, *others]):  # the short ones first: the others may use what they leave
         frame = len(encode(name)) + len(":,")
         room = left // (len(verdicts) - at) - frame
@@ -59,14 +59,14 @@ def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str
             continue
         turn = at - len(passed)
         share = FAILURES_MAX // len(others) + (turn < FAILURES_MAX % len(others)) if turn >= 0 else 0
-        told[name] = brief(
+        report[name] = brief(
             verdicts[name],
             on_main=on_main.get(name, {}),
             chars=min(room, PASSED_CHARS_MAX) if turn < 0 < len(others) else room,
             failures=share,
         )
-        left -= frame + len(encode(told[name]))
-    ordered = {name: told[name] for name in [*others, *passed] if name in told}
+        left -= frame + len(encode(report[name]))
+    ordered = {name: report[name] for name in [*others, *passed] if name in report}
     return (
         ordered
         if len(ordered) == len(verdicts)
@@ -75,37 +75,39 @@ def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str
 
 
 def brief(verdict: Verdict, *, on_main: Mapping[str, str], chars: int, failures: int = FAILURES_MAX) -> Json:
-    """One verdict; `on_main` are main's outcomes, empty where they are not known. Counts are of cases that
-    are not held out.
+    """Return the report on one verdict; `on_main` are main's outcomes, empty where they are not known. Counts
+    are of cases that are not held out.
     """
-    told: Json = {"status": verdict.status, "counts": _counts(verdict)}
+    report: Json = {"status": verdict.status, "counts": _counts(verdict)}
     if verdict.held_out:
-        told["held_out"] = dict(verdict.held_out)
-    room = chars - len(encode(told))
+        report["held_out"] = dict(verdict.held_out)
+    room = chars - len(encode(report))
     if verdict.reason:
-        told["reason"] = cut(verdict.reason, min(REASON_CHARS_MAX, room // 3))
+        report["reason"] = cut(verdict.reason, min(REASON_CHARS_MAX, room // 3))
     if verdict.build and verdict.build.exit != 0:
-        told["build"] = {
+        report["build"] = {
             "exit": verdict.build.exit,
             "tail": cut_front(verdict.build.tail, int(room * BUILD_PART)),
         }
     if on_main and verdict.outcomes:
-        told["against_main"] = _against_main(verdict.outcomes, on_main, int(room * LOST_PART))
+        report["against_main"] = _against_main(verdict.outcomes, on_main, int(room * LOST_PART))
     if verdict.outcomes:
-        told |= _groups(verdict.outcomes, on_main, int(room * GROUPS_PART))
+        report |= _groups(verdict.outcomes, on_main, int(room * GROUPS_PART))
     if verdict.causes:
-        told |= _causes(verdict.causes, int(room * CAUSES_PART))
-    told["failures"] = []
-    told["failures"] = _failures(verdict.failures[:failures], chars - len(encode(told)))
+        report |= _causes(verdict.causes, int(room * CAUSES_PART))
+    report["failures"] = []
+    report["failures"] = _failures(verdict.failures[:failures], chars - len(encode(report)))
     for name in DROPPED_FIRST:
-        if len(encode(told)) <= chars:
+        if len(encode(report)) <= chars:
             break
-        told.pop(name, None)
-    return told
+        report.pop(name, None)
+    return report
 
 
 @dataclass
 class FailureGroup:
+    """Cases of one group: how many there are, pass, and changed against main."""
+
     passed: int = 0
     cases: int = 0
     gained: int = 0
@@ -116,12 +118,15 @@ class FailureGroup:
         return f"{self.passed}/{self.cases}{change}"
 
     def add(self, other: "FailureGroup") -> None:
+        """Count the cases of another group here too."""
         self.passed, self.cases = self.passed + other.passed, self.cases + other.cases
         self.gained, self.lost = self.gained + other.gained, self.lost + other.lost
 
 
 def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str, FailureGroup]:
-    """Cases by the directory part of their ids: those that changed most first, then those with most failures."""
+    """Return cases by the directory part of their ids: those that changed most first, then those with most
+    failures.
+    """
     found: dict[str, FailureGroup] = {}
     for case, outcome in outcomes.items():
         passes, passed = outcome == "pass", on_main.get(case) == "pass"
@@ -136,21 +141,23 @@ def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str,
 
 
 def group_of(case: str) -> str:
-    """The directory of a case, or the file or class of a test; "." where its id has none."""
+    """Return the directory of a case, or the file or class of a test; "." where its id has none."""
     return case.rpartition("::")[0] or case.rpartition("/")[0] or "."
 
 
 def cut(text: str, room: int) -> str:
-    """The longest beginning whose JSON has at most `room` characters, with a sign where something is missing."""
+    """Return the longest beginning whose JSON has at most `room` characters, with a sign where something is
+    missing.
+    """
     return _fit(text, room, lambda length: text[:length] + " ...")
 
 
 def cut_front(text: str, room: int) -> str:
-    """The same of the end, where build tools and interpreters say what went wrong."""
+    """Return the longest end of that kind, where build tools and interpreters say what went wrong."""
     return _fit(text, room, lambda length: "... " + text[len(text) - length :])
 
 
-def _fit(text: str, room: int, part) -> str:
+def _fit(text: str, room: int, part: Callable[[int], str]) -> str:
     if len(encode(text)) <= room:
         return text
     low, high = 0, min(len(text), max(room, 0))
@@ -161,7 +168,7 @@ def _fit(text: str, room: int, part) -> str:
 
 
 def _counts(verdict: Verdict) -> Json:
-    """Held-out cases are counted apart."""
+    """Return the counts without the held-out cases, which are counted apart."""
     hidden = verdict.held_out or {"cases": 0, "passed": 0}
     less = {"passed": hidden["passed"], "failed": hidden["cases"] - hidden["passed"]}
     return {
@@ -175,21 +182,21 @@ def _against_main(outcomes: Mapping[str, str], on_main: Mapping[str, str], room:
         case for case, outcome in outcomes.items() if outcome != "pass" and on_main.get(case) == "pass"
     )
     gained = sum(outcome == "pass" and on_main.get(case) != "pass" for case, outcome in outcomes.items())
-    told: Json = {"newly_passing": gained, "newly_failing": len(lost), "newly_failing_cases": []}
-    told["newly_failing_cases"] = _first_ones(lost[:NAMED_MAX], room - len(encode(told)))
-    return told
+    report: Json = {"newly_passing": gained, "newly_failing": len(lost), "newly_failing_cases": []}
+    report["newly_failing_cases"] = _first_ones(lost[:NAMED_MAX], room - len(encode(report)))
+    return report
 
 
 def _groups(outcomes: Mapping[str, str], on_main: Mapping[str, str], room: int) -> Json:
     found = groups(outcomes, on_main)
-    shown = {
+    entries = {
         name: str(found[name]) for name in _first_ones([*found], room, lambda name: {name: str(found[name])})
     }
     rest = FailureGroup()
-    for name in list(found)[len(shown) :]:
+    for name in list(found)[len(entries) :]:
         rest.add(found[name])
-    return {"groups": shown} | (
-        {"more_groups": f"{len(found) - len(shown)} more: {rest}"} if rest.cases else {}
+    return {"groups": entries} | (
+        {"more_groups": f"{len(found) - len(entries)} more: {rest}"} if rest.cases else {}
     )
 
 
@@ -198,12 +205,16 @@ def _causes(causes: Sequence[Mapping[str, Any]], room: int) -> Json:
         {"id": cause["id"], "says": cut(cause["says"], room // 2), "count": cause["count"]}
         for cause in causes[:CAUSES_SHOWN]
     ]
-    shown = _first_ones(short, room)
-    return {"causes": shown} | ({"more_causes": len(causes) - len(shown)} if len(shown) < len(causes) else {})
+    entries = _first_ones(short, room)
+    return {"causes": entries} | (
+        {"more_causes": len(causes) - len(entries)} if len(entries) < len(causes) else {}
+    )
 
 
-def _first_ones(items: Sequence[Any], room: int, written=lambda item: item) -> list[Any]:
-    """As many as fit."""
+def _first_ones(
+    items: Sequence[Any], room: int, written: Callable[[Any], Any] = lambda item: item
+) -> list[Any]:
+    """Return as many as fit."""
     kept = []
     for item in items:
         room -= len(encode(written(item))) + 1
@@ -214,43 +225,43 @@ def _first_ones(items: Sequence[Any], room: int, written=lambda item: item) -> l
 
 
 def _failures(failures: Sequence[Mapping[str, Any]], room: int) -> list[Json]:
-    """Each in its share of the room; what a short one leaves is for those after it."""
-    shown: list[Json] = []
+    """Return each in its share of the room; what a short one leaves is for those after it."""
+    entries: list[Json] = []
     for at, failure in enumerate(failures):
         one = _failure(failure, room // (len(failures) - at) - 1)
         if one is not None:
-            shown.append(one)
+            entries.append(one)
             room -= len(encode(one)) + 1
-    return shown
+    return entries
 
 
 def _failure(failure: Mapping[str, Any], room: int) -> Json | None:
-    """None where not even its name fits."""
+    """Return the failure in at most `room` characters, or None where not even its name fits."""
     ours, theirs = failure["candidate"], failure["reference"]
-    told: Json = {
+    report: Json = {
         "id": failure["id"],
         "difference": cut(failure["difference"], min(WORDS_CHARS_MAX, room // 4)),
     }
     if "shrunk_from" in failure:
-        told["shrunk_from"] = failure["shrunk_from"]
+        report["shrunk_from"] = failure["shrunk_from"]
     error = next((line for line in reversed(ours.get("error", "").splitlines()) if line.strip()), "")
     if error:
-        told["error"] = cut(error.strip(), min(WORDS_CHARS_MAX, room // 5))
+        report["error"] = cut(error.strip(), min(WORDS_CHARS_MAX, room // 5))
     if not failure["input"]:  # a test of the project's own, which has a message instead of two outputs
-        left = room - len(encode(told | {"message": ""}))
-        told["message"] = cut(ours["output"], left)
+        left = room - len(encode(report | {"message": ""}))
+        report["message"] = cut(ours["output"], left)
     else:
-        left = room - len(encode(told | {"input": "", "side_by_side": ""})) + len('""""')
+        left = room - len(encode(report | {"input": "", "side_by_side": ""})) + len('""""')
         sides = _sides(
             failure, ours, theirs, max(left - len(encode(failure["input"])), int(left * (1 - INPUT_PART)))
         )
-        told["input"] = cut(failure["input"], left - len(encode(sides)))
-        told["side_by_side"] = sides
-    return told if len(encode(told)) <= room else None
+        report["input"] = cut(failure["input"], left - len(encode(sides)))
+        report["side_by_side"] = sides
+    return report if len(encode(report)) <= room else None
 
 
 def _sides(failure: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any], room: int) -> str:
-    """Fewer lines until it fits."""
+    """Return both outputs side by side, in as many lines as fit."""
     exits = (ours["exit"] == 0) != (theirs["exit"] == 0) or ours["exit"] < 0
     titles = (
         (f"yours (exit {ours['exit']})", f"expected (exit {theirs['exit']})")
@@ -267,7 +278,9 @@ def _sides(failure: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[
 
 
 def _whole_lines(output: str) -> str:
-    """A failure holds so much of an output; where that is not all, its last line is half a line."""
+    """Return the output with a sign where it was cut: a failure holds so much of it, and its last line may be
+    half a line.
+    """
     if len(output) < OUTPUT_CHARS_MAX:
         return output
     return output[: output.rfind("\n") + 1 or len(output)].removesuffix("\n") + "\n(cut here)\n"

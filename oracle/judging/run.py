@@ -13,11 +13,13 @@ from oracle.judging.judge import Judge
 from oracle.judging.verdict import Built, Verdict
 
 There = Callable[[Sequence[Case]], Mapping[str, Answer]]
-"""Runs a batch of cases there and answers by case id. What it leaves out could not be answered; it raises when the box broke."""
+"""Runs a batch of cases there and answers by case id.
 
-LOST_MAX = (
-    5  # cases of one run that may take the executor down and still be told apart; more of them make it broken
-)
+What it leaves out could not be answered; it raises when the box broke.
+"""
+
+# Cases of one run that may take the executor down and still be told apart; more of them make it broken.
+LOST_MAX = 5
 SHRUNK_MAX = 3  # failures that are shrunk: as many as an agent is shown
 
 
@@ -49,7 +51,7 @@ class Trials(Protocol):
     smallest: Mapping[str, Any] | None
 
     def differ(self, inputs: Sequence[Sequence[Any]]) -> Sequence[bool]:
-        """Which of the inputs, given in pieces, still fail as the case does."""
+        """Return for each of the inputs, given in pieces, whether it still fails as the case does."""
 
 
 TrialsOf = Callable[[Case, Mapping[str, Any], There, There, Judge], Trials | None]
@@ -61,13 +63,13 @@ def differential(
     *,
     candidate: There,
     reference: There,
-    known: Mapping[str, Answer],
+    cached: Mapping[str, Answer],
     judge: Judge,
     trials_of: TrialsOf,
     build: Built | None = None,
     shrinking: Shrinking | None = None,
 ) -> Ran:
-    """Answers of both sides, compared. Only the reference answers that are not `known` are computed.
+    """Return the verdict on the answers of both sides; reference answers that are `cached` are not asked for.
 
     Held-out cases come last, after the shrinking too: whatever they leave behind, no visible case can find
     it.
@@ -76,14 +78,15 @@ def differential(
         return Ran(verdict.broken("the suite has no cases", build=build))
     if build is not None and build.exit != 0:
         return Ran(verdict.build_failed(cases, build))
-    new = answers_of_reference(cases, reference=reference, known=known)
-    answers = {**known, **new}
+    new = answers_of_reference(cases, reference=reference, cached=cached)
+    answers = {**cached, **new}
 
-    def decided(some: Sequence[Case]) -> Verdict:
+    def decide(some: Sequence[Case]) -> Verdict:
         return verdict.decide(some, collect(candidate, some), answers, judge=judge, build=build)
 
-    visible, hidden = [case for case in cases if not case.hidden], [case for case in cases if case.hidden]
-    found = decided(visible or hidden)
+    visible = [case for case in cases if not case.hidden]
+    hidden = [case for case in cases if case.hidden]
+    found = decide(visible or hidden)
     if shrinking is not None:
         by_id = {case.id: case for case in visible}
         found = shrunk(
@@ -94,20 +97,21 @@ def differential(
     if visible and hidden and found.status == verdict.BROKEN:
         found = replace(found, counts=replace(found.counts, cases=len(cases)))
     elif visible and hidden:
-        found = verdict.with_held_out(found, decided(hidden))
+        found = verdict.with_held_out(found, decide(hidden))
     return Ran(found, {name: answer for name, answer in new.items() if sound(answer)})
 
 
 def answers_of_reference(
-    cases: Sequence[Case], *, reference: There, known: Mapping[str, Answer]
+    cases: Sequence[Case], *, reference: There, cached: Mapping[str, Answer]
 ) -> Mapping[str, Answer]:
-    unknown = [case for case in cases if case.id not in known]
+    """Return the reference's answers to the cases without a cached one."""
+    unknown = [case for case in cases if case.id not in cached]
     return reference(unknown) if unknown else {}
 
 
 def collect(there: There, cases: Sequence[Case]) -> dict[str, Answer]:
-    """Every answer to be had: a case that is left without one twice, the second time alone, took its executor
-    down.
+    """Return every answer to be had: a case that is left without one twice, the second time alone, took its
+    executor down.
     """
     answers = dict(there(cases))
     for _ in range(LOST_MAX):
@@ -124,7 +128,7 @@ def collect(there: There, cases: Sequence[Case]) -> dict[str, Answer]:
 def shrunk(
     decided: Verdict, trials_of: Callable[[Mapping[str, Any]], Trials | None], shrinking: Shrinking
 ) -> Verdict:
-    """The same verdict with its first failures made smaller; what one leaves of its share of the time, the
+    """Return the verdict with its first failures made smaller; what one leaves of its share of the time, the
     next may use.
 
     `trials_of` a failure may be None: it stays as it is.
@@ -144,8 +148,8 @@ def shrunk(
 
 
 def kind(failure: Mapping[str, Any]) -> tuple[int | str, str]:
-    """What a smaller input must keep: the crash and the error. Wrong output becomes other wrong output with
-    less to print.
+    """Return what a smaller input must keep: the crash and the error. Wrong output becomes other wrong output
+    with less to print.
     """
     ours = failure["candidate"]
     how = causes.normal(failure["difference"]) if failure.get("crashed") else min(ours["exit"], 1)

@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 # Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002: ddmin. A round's subsets
-# and complements
-# are tried together, because a batch costs little more than its first case.
+# and complements are tried together, because a batch costs little more than its first case.
 Piece = TypeVar("Piece")
 Differs = Callable[[Sequence[Sequence[Piece]]], Sequence[bool]]
 
 
 def shrink(
-    pieces: Sequence[Piece], differs: Differs, *, now: Callable[[], float], budget_s: float, least: int = 1
+    pieces: Sequence[Piece],
+    differs: Differs[Piece],
+    *,
+    now: Callable[[], float],
+    budget_s: float,
+    least: int = 1,
 ) -> list[Piece]:
-    """The smallest choice of pieces found that still differs; the given pieces when nothing smaller does or
-    the time is up.
+    """Return the smallest choice of pieces found that still differs, or the given pieces when nothing smaller
+    does or the time is up.
 
     `differs` says for each of several inputs, given in pieces, whether it still differs; `now` is a clock in
     seconds. With time enough the answer is 1-minimal: leaving out any single piece of it makes the difference

@@ -24,12 +24,16 @@ REASON_NAMES_MAX = 3
 
 @dataclass(frozen=True)
 class Built:
+    """How a build ended, and the end of what it printed."""
+
     exit: int
     tail: str
 
 
 @dataclass(frozen=True)
 class CaseCounts:
+    """How many cases there are, and how far they got."""
+
     cases: int = 0
     executed: int = 0
     compared: int = 0
@@ -58,34 +62,46 @@ class Verdict:
     missing: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """Return the verdict as a JSON object, as a runner sends it."""
         value = asdict(self) | {
             "failures": list(self.failures),
             "causes": list(self.causes),
             "missing": list(self.missing),
         }
         return {
-            name: said
-            for name, said in value.items()
-            if said is not None or name not in ("planted", "held_out")
+            name: part
+            for name, part in value.items()
+            if part is not None or name not in ("planted", "held_out")
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return the verdict that `to_json` wrote."""
         build = value.get("build")
         return cls(
-            value["status"], value["reason"], CaseCounts(**value["counts"]), dict(value["outcomes"]), tuple(value["failures"]),
-            Built(**build) if build else None, value["took_ms"], value.get("planted"), tuple(value.get("causes", ())), value.get("held_out"),
-            tuple(value.get("missing", ())),
-        )  # fmt: skip
+            status=value["status"],
+            reason=value["reason"],
+            counts=CaseCounts(**value["counts"]),
+            outcomes=dict(value["outcomes"]),
+            failures=tuple(value["failures"]),
+            build=Built(**build) if build else None,
+            took_ms=value["took_ms"],
+            planted=value.get("planted"),
+            causes=tuple(value.get("causes", ())),
+            held_out=value.get("held_out"),
+            missing=tuple(value.get("missing", ())),
+        )
 
 
 def broken(reason: str, *, cases: int = 0, build: Built | None = None) -> Verdict:
+    """Return the verdict of a run that judged nothing."""
     return Verdict(BROKEN, reason, CaseCounts(cases=cases), build=build)
 
 
 def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
-    """A candidate that does not build fails every case: nothing ran, but that is its own doing, so it is not
-    broken.
+    """Return the verdict on a candidate that does not build: every case fails.
+
+    Nothing ran, but that is the candidate's own doing, so the verdict is not broken.
     """
     reason = f"the build failed with exit status {build.exit}"
     outcomes = {case.id: "fail" for case in cases}
@@ -102,18 +118,19 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
 def of_tests(
     outcomes: Mapping[str, str], messages: Mapping[str, str], *, exit: int, build: Built | None = None
 ) -> Verdict:
-    """The verdict on a project's own tests, from their outcomes by name."""
+    """Return the verdict on a project's own tests, from their outcomes by name."""
     if not outcomes:
         return broken("no test ran", build=build)
     failed = [
         causes.FailedCase(name, _first_line(messages.get(name, "")), messages.get(name, ""))
-        for name, outcome in sorted(outcomes.items()) if outcome != "pass"
-    ]  # fmt: skip
+        for name, outcome in sorted(outcomes.items())
+        if outcome != "pass"
+    ]
     total = len(outcomes)
     counts = CaseCounts(total, total, total, total - len(failed), len(failed))
     found = causes.grouped(failed)
-    by_name = {one.case: one for one in failed}
-    failures = [_told_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
+    by_name = {test.case: test for test in failed}
+    failures = [_test_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
     reason = f"{len(failed)} of {total} tests fail" if failed else ""
     return Verdict(
         FAILED if failed else PASSED, reason, counts, dict(outcomes), failures, build, causes=found
@@ -128,7 +145,7 @@ def decide(
     judge: Judge,
     build: Built | None = None,
 ) -> Verdict:
-    """Compares answer by answer. Whatever keeps a case from being judged makes the whole verdict broken."""
+    """Return the verdict, answer by answer; whatever keeps a case from being judged makes it broken."""
     problems = _problems(cases, candidate, reference)
     pairs = [
         Pair(case, candidate[case.id], reference[case.id])
@@ -159,22 +176,22 @@ def _compared(
     counts: CaseCounts,
     build: Built | None,
 ) -> Verdict:
-    outcomes = {name: "pass" if said is None else "fail" for name, said in differences.items()}
+    outcomes = {name: "pass" if words is None else "fail" for name, words in differences.items()}
     passed = [name for name, outcome in outcomes.items() if outcome == "pass"]
     failed = len(outcomes) - len(passed)
-    shown = {
+    visible = {
         pair.case.id: pair for pair in pairs if outcomes[pair.case.id] == "fail" and not pair.case.hidden
     }
-    smallest = sorted(shown, key=lambda name: (len(shown[name].case.input), name))
+    smallest = sorted(visible, key=lambda name: (len(visible[name].case.input), name))
     found = causes.grouped(
-        causes.FailedCase(name, differences[name] or "", shown[name].candidate.error) for name in smallest
+        causes.FailedCase(name, differences[name] or "", visible[name].candidate.error) for name in smallest
     )
     return Verdict(
         FAILED if failed else PASSED,
         _reason(cases, outcomes),
         replace(counts, passed=len(passed), failed=failed),
         outcomes,
-        [failure(shown[name], differences[name] or "") for name in _spread(smallest, found)],
+        [failure(visible[name], differences[name] or "") for name in _spread(smallest, found)],
         build,
         causes=found,
         held_out=_held_out(cases, passed),
@@ -182,7 +199,7 @@ def _compared(
 
 
 def with_held_out(visible: Verdict, hidden: Verdict) -> Verdict:
-    """One verdict from two that were reached one after the other, the second on held-out cases alone."""
+    """Return one verdict from two, the second of which is on held-out cases alone."""
     counts = CaseCounts(
         **{name: number + getattr(hidden.counts, name) for name, number in asdict(visible.counts).items()}
     )
@@ -221,12 +238,12 @@ def _joined(problems: Sequence[str]) -> str:
 
 
 def _reason(cases: Sequence[Case], outcomes: Mapping[str, str]) -> str:
-    said = []
+    parts = []
     for hidden, what in ((False, "cases differ from what is expected"), (True, "held-out cases fail")):
         some = [case for case in cases if case.hidden is hidden]
         if failed := sum(outcomes[case.id] == "fail" for case in some):
-            said.append(f"{failed} of {len(some)} {what}")
-    return "; ".join(said)
+            parts.append(f"{failed} of {len(some)} {what}")
+    return "; ".join(parts)
 
 
 def _held_out(cases: Sequence[Case], passed: Collection[str]) -> dict[str, int] | None:
@@ -235,20 +252,20 @@ def _held_out(cases: Sequence[Case], passed: Collection[str]) -> dict[str, int] 
 
 
 def _spread(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The first of each cause, then the rest in their order: as many as a verdict shows."""
+    """Return the first of each cause, then the rest in their order: as many as a verdict shows."""
     order = {name: at for at, name in enumerate(names)}
     firsts = [min(cause["cases"], key=order.__getitem__) for cause in found]
     return list(dict.fromkeys([*firsts, *names]))[:FAILURES_MAX]
 
 
-def _told_failure(one: causes.FailedCase, exit: int) -> dict[str, Any]:
-    ours = {"output": one.error[:OUTPUT_CHARS_MAX], "exit": exit}
+def _test_failure(test: causes.FailedCase, exit: int) -> dict[str, Any]:
+    ours = {"output": test.error[:OUTPUT_CHARS_MAX], "exit": exit}
     return {
-        "id": one.case,
+        "id": test.case,
         "input": "",
         "candidate": ours,
         "reference": {"output": "", "exit": 0},
-        "difference": one.difference,
+        "difference": test.difference,
     }
 
 
@@ -257,13 +274,13 @@ def _first_line(message: str) -> str:
 
 
 def failure(pair: Pair, difference: str) -> dict[str, Any]:
-    """A failing case as a verdict shows it; `crashed` where it gave no answer at all.
+    """Return a failing case as a verdict shows it; `crashed` where it gave no answer at all.
 
     `from_line` is there where both outputs are long, and shown from the same line on.
     """
     ours, theirs = pair.candidate.output, pair.reference.output
     start = _shown_from(ours, theirs)
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "id": pair.case.id,
         "input": pair.case.input[:INPUT_CHARS_MAX],
         "candidate": {"output": ours[start : start + OUTPUT_CHARS_MAX], "exit": pair.candidate.exit},
@@ -271,16 +288,16 @@ def failure(pair: Pair, difference: str) -> dict[str, Any]:
         "difference": difference,
     }
     if pair.candidate.error:
-        told["candidate"]["error"] = pair.candidate.error[-ERROR_CHARS_MAX:]
+        entry["candidate"]["error"] = pair.candidate.error[-ERROR_CHARS_MAX:]
     if pair.candidate.crash():
-        told["crashed"] = True
+        entry["crashed"] = True
     if start:
-        told["from_line"] = ours.count("\n", 0, start) + 1
-    return told
+        entry["from_line"] = ours.count("\n", 0, start) + 1
+    return entry
 
 
 def _shown_from(ours: str, theirs: str) -> int:
-    """Where to begin, so that the first difference is in what is shown."""
+    """Return where to begin, so that the first difference is in what is shown."""
     low, high = 0, min(len(ours), len(theirs))
     while low < high:  # by halves: the outputs may be a megabyte
         middle = (low + high + 1) // 2

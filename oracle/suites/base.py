@@ -36,7 +36,9 @@ class SessionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRules:
-    """How the cases of a file are asked of one process (`inside/session.py`), instead of one process a case."""
+    """How the cases of a file are asked of one process (`inside/session.py`), instead of one process a
+    case.
+    """
 
     sessions: Callable[[Suite, Sequence[Case]], Sequence[Sequence[SessionRecord]]]
     """The records of each session, in the order in which they are asked."""
@@ -51,7 +53,7 @@ class CaseRules:
     sections: Callable[[Suite, str, str], Iterable[Section]]
     """The cases in a file, from its path and its text."""
     together: Callable[[Sequence[Case], Collection[str]], list[str]]
-    """The ids of all cases that have to run for the chosen ones to mean something, in the order of the cases."""
+    """The ids of all cases that have to run for the chosen ones to mean something, in their order."""
     answer_inputs: Callable[[Iterable[Case]], dict[str, str]]
     """By case id, all that the answer of a reference depends on beside the reference itself."""
     sessions: SessionRules | None

@@ -1,4 +1,6 @@
-"""Owns the planted wrong engines: each must be caught, or the oracle cannot fail and its passes mean nothing."""
+"""Owns the planted wrong engines: each must be caught, or the oracle cannot fail and its passes mean
+nothing.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

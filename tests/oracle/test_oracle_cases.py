@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oracle.cases import files as case_files
-from oracle.cases.files import BadCases, plain, sections, sql
+from oracle.cases import plain, sections, sql
+from oracle.cases.files import BadCases
 from oracle.cases.spec import Suite
 from oracle.suites import kinds
 

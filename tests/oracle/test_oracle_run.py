@@ -41,7 +41,7 @@ def differential(candidate, reference, cases=CASES, **more):
         judge=EXACT,
         candidate=candidate,
         reference=reference,
-        known=more.pop("known", {}),
+        cached=more.pop("cached", {}),
         **more,
     )
 
@@ -54,15 +54,15 @@ def test_equal_answers_pass_and_the_new_reference_answers_come_back():
 
 def test_known_reference_answers_are_not_computed_again():
     reference = Side()
-    ran = differential(Side(), reference, known={name: Answer(f"select '{name}';\n", 0) for name in "abd"})
+    ran = differential(Side(), reference, cached={name: Answer(f"select '{name}';\n", 0) for name in "abd"})
     assert (ran.verdict.status, reference.batches, set(ran.reference)) == ("passed", ["ce"], {"c", "e"})
     reference = Side()
-    ran = differential(Side(), reference, known={case.id: Answer(case.input, 0) for case in CASES})
+    ran = differential(Side(), reference, cached={case.id: Answer(case.input, 0) for case in CASES})
     assert (ran.verdict.status, reference.batches, ran.reference) == ("passed", [], {})
 
 
 def test_a_wrong_known_answer_is_believed_so_known_answers_are_really_compared():
-    ran = differential(Side(), Side(), known={"a": Answer("other", 0)})
+    ran = differential(Side(), Side(), cached={"a": Answer("other", 0)})
     assert ran.verdict.outcomes == {"a": "fail", "b": "pass", "c": "pass", "d": "pass", "e": "pass"}
 
 
@@ -159,7 +159,7 @@ def test_a_comparator_that_fails_on_a_trial_ends_no_run():
         trials_of=Trial,
         candidate=Side(wrong="x"),
         reference=Side(),
-        known={},
+        cached={},
         judge=judge_of,
         shrinking=AT_ONCE,
     )
@@ -209,7 +209,7 @@ def test_what_breaks_the_visible_cases_breaks_it_all_and_no_hidden_one_runs():
         trials_of=Trial,
         candidate=candidate,
         reference=Side(refuses="a"),
-        known={},
+        cached={},
         judge=EXACT,
     )
     assert (ran.verdict.status, ran.verdict.outcomes, ran.verdict.counts.cases) == ("broken", {}, 4)

@@ -4,6 +4,7 @@ parser fall over.
 
 import ast
 import hashlib
+import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from oracle import inside
 from oracle.cases import files as case_files
-from oracle.cases.files import BadCases, sql
+from oracle.cases import sql
+from oracle.cases.files import BadCases
 from oracle.cases.spec import Case, Suite
 from oracle.suites import kinds
 from oracle.suites.sqllogictest.records import Expected
@@ -497,19 +499,15 @@ def test_a_suite_that_cannot_run_says_why(change, said):
 
 def test_the_scripts_that_become_one_in_the_box_share_no_name():
     """The text of batch comes before that of session: a function of the same name would replace batch's own."""
-    trees = {
-        name: ast.parse((INSIDE / f"{name}.py").read_text()) for name in ("leftovers", "batch", "session")
-    }
+    scripts = ("checking", "leftovers", "processes", "batch", "session")
+    trees = {name: ast.parse((INSIDE / f"{name}.py").read_text()) for name in scripts}
     names = {
         name: {made for node in tree.body for made in made_by(node)} - {"main"}
         for name, tree in trees.items()
     }
     assert "EngineProcess" in names["session"] and "Slot" in names["batch"]
-    assert (
-        names["session"] & (names["batch"] | names["leftovers"])
-        == names["batch"] & names["leftovers"]
-        == set()
-    )
+    for one, other in itertools.combinations(scripts, 2):
+        assert names[one] & names[other] == set()
 
 
 def made_by(node):

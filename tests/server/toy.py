@@ -231,6 +231,6 @@ class LocalRunner:
                 judge=judge.by_output(suite.compare),
                 trials_of=Trial,
                 reference=local(suite.reference or "", Path("/")),
-                known=known,
+                cached=known,
             )
         return done.verdict.to_json(), {id: answer.to_json() for id, answer in done.reference.items()}

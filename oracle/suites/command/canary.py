@@ -37,8 +37,8 @@ def runs_apart(suite: Suite) -> bool:
 
 
 def hatch(suite: Suite, secret: str) -> Canary | None:
-    """Return the canary of one run, its names made from a `secret` that nobody could know before; None where the
-    suite has none.
+    """Return the canary of one run, its names made from a `secret` that nobody could know before; None where
+    the suite has none.
     """
     if suite.canary is None or not has(suite):
         return None
@@ -48,7 +48,7 @@ def hatch(suite: Suite, secret: str) -> Canary | None:
 
 
 def _word(text: str) -> str:
-    """Lower-case letters: a word that no language takes for a number."""
+    """Return lower-case letters: a word that no language takes for a number."""
     return hashlib.sha256(text.encode()).hexdigest()[:16].translate(str.maketrans("0123456789", "ghijklmnop"))
 
 
@@ -57,7 +57,7 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
 
 
 def is_needed(suite: Suite) -> bool:
-    """Return True if canaries would show in the suite's results, and it does not say what it does about them."""
+    """Return True if results of this form are due a canary, and the suite says nothing about it."""
     return suite.canary is None and readers.of(suite.results).is_forgeable
 
 

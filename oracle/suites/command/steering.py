@@ -8,20 +8,56 @@ from collections.abc import Mapping
 
 BY_LANGUAGE: Mapping[str, tuple[str, ...]] = {
     "Python": (
-        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg",
-        "sitecustomize.py", "sitecustomize/**", "usercustomize.py", "usercustomize/**", "*.pth", "*.dist-info/**", "*.egg-info/**",
-        "pytest.py", "pytest/**", "_pytest/**", "pluggy/**", "noxfile.py", ".coveragerc",
+        "conftest.py",
+        "pytest.ini",
+        ".pytest.ini",
+        "pytest.toml",
+        ".pytest.toml",
+        "pyproject.toml",
+        "tox.ini",
+        "setup.cfg",
+        "sitecustomize.py",
+        "sitecustomize/**",
+        "usercustomize.py",
+        "usercustomize/**",
+        "*.pth",
+        "*.dist-info/**",
+        "*.egg-info/**",
+        "pytest.py",
+        "pytest/**",
+        "_pytest/**",
+        "pluggy/**",
+        "noxfile.py",
+        ".coveragerc",
     ),
-    "Rust": ("Cargo.toml", "build.rs", ".cargo/**", ".config/nextest.toml", "rust-toolchain", "rust-toolchain.toml"),
-    "Go": ("go.mod", "go.work"),
-    "JavaScript": ("package.json", ".npmrc", ".mocharc.*", ".nycrc*", "jest.config.*", "vitest.config.*", "babel.config.*"),
-}  # fmt: skip
+    "Rust": (
+        "Cargo.toml",
+        "build.rs",
+        ".cargo/**",
+        ".config/nextest.toml",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+    ),
+    "Go": (
+        "go.mod",
+        "go.work",
+    ),
+    "JavaScript": (
+        "package.json",
+        ".npmrc",
+        ".mocharc.*",
+        ".nycrc*",
+        "jest.config.*",
+        "vitest.config.*",
+        "babel.config.*",
+    ),
+}
 ALWAYS = ("Makefile", "makefile", "GNUmakefile", ".env", ".envrc")
 TOP = ("harness.toml", "tasks/**")
 
 
 def globs(*languages: str) -> tuple[str, ...]:
-    """What steers the tests of projects in these languages, anywhere in the tree."""
+    """Return what steers the tests of projects in these languages, anywhere in the tree."""
     names = [
         name
         for language in languages

@@ -55,12 +55,12 @@ class Expected:
 
     @classmethod
     def of(cls, text: str) -> "Expected":
-        """Reads what `text` wrote."""
+        """Return what `text` wrote."""
         header, *rest = text.split("\n")
         return _expected((1, header), [(at, line) for at, line in enumerate(rest[1:], start=3)])
 
     def text(self) -> str:
-        """The record without its SQL, in the format's own words, one value a line."""
+        """Return the record without its SQL, in the format's own words, one value a line."""
         if self.hashed:
             results = ["{} values hashing to {}".format(*self.hashed)]
         else:
@@ -68,8 +68,8 @@ class Expected:
         return "\n".join([self.header, RESULTS, *results]) if results else self.header
 
     def in_order(self, values: Sequence[str]) -> list[str]:
-        """Values of rows, one after another, as the sort mode wants them: compared byte by byte, as strcmp
-        does.
+        """Return values of rows, one after another, as the sort mode wants them: compared byte by byte, as
+        strcmp does.
         """
         width = {"rowsort": len(self.types), "valuesort": 1}.get(self.sort, 0)
         if not width:
@@ -80,12 +80,12 @@ class Expected:
         ]
 
     def digest(self) -> str:
-        """The md5 of the values, known or computed."""
+        """Return the md5 of the values, from the file or computed."""
         return self.hashed[1] if self.hashed else md5(self.in_order(self.values))
 
 
 def md5(values: Sequence[str]) -> str:
-    """As the format hashes: each value with a line end."""
+    """Return the hash that the format has: of each value with a line end."""
     return hashlib.md5("".join(f"{value}\n" for value in values).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -95,7 +95,7 @@ def sections_of(suite: Suite, _: str, text: str) -> Iterator[sections.Section]:
 
 
 def read(text: str, suite: Suite) -> Iterator[sections.Section]:
-    """One section per record that runs and expects something, named by its line, or the problem that it has."""
+    """Yield a section for each record that runs and expects something, named by its line, or its problem."""
     labels: dict[str, tuple[int, str]] = {}
     found = False
     for lines in _paragraphs(text):
@@ -115,7 +115,7 @@ def read(text: str, suite: Suite) -> Iterator[sections.Section]:
 
 
 def _paragraphs(text: str) -> Iterator[list[Line]]:
-    """Lines with their numbers, parted at blank ones, without comments."""
+    """Yield lines with their numbers, parted at blank ones, without comments."""
     lines: list[Line] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip(BLANKS):
@@ -129,7 +129,9 @@ def _paragraphs(text: str) -> Iterator[list[Line]]:
 
 
 def _conditions(lines: list[Line], engine: str | None) -> tuple[list[Line], bool]:
-    """The record without its conditions, and whether all of them hold; engines are named in either case."""
+    """Return the record without its conditions, and whether all of them hold; engines are named in either
+    case.
+    """
     runs = True
     for at, (number, line) in enumerate(lines):
         word, *rest = _words(line)
@@ -140,7 +142,8 @@ def _conditions(lines: list[Line], engine: str | None) -> tuple[list[Line], bool
         if not engine:
             raise BadRecord(
                 number,
-                f'`{word} {rest[0]}` needs to know what the candidate is called: set engine = "..." in the suite',
+                f"`{word} {rest[0]}` needs to know what the candidate is called: "
+                'set engine = "..." in the suite',
             )
         runs = runs and (rest[0].lower() == engine.lower()) == (word == "onlyif")
     raise BadRecord(
@@ -155,23 +158,25 @@ def _record(
     (number, header), *body = lines
     word = _words(header)[0]
     if word == "hash-threshold":
-        return _threshold(lines)
+        _check_threshold(lines)
+        return None
     if word not in RECORDS:
         raise BadRecord(
             number,
-            f"unknown record `{word[:40]}`: it can be {', '.join(RECORDS)}; what other runners add to them is not read here",
+            f"unknown record `{word[:40]}`: it can be {', '.join(RECORDS)}; "
+            "what other runners add to them is not read here",
         )
     at = next((at for at, (_, line) in enumerate(body) if line.rstrip(BLANKS) == RESULTS), len(body))
     expected = _expected(lines[0], body[at + 1 :])
     if at < len(body) and expected.kind in ("ok", "count"):
         raise BadRecord(body[at][0], f"a `statement {expected.kind}` has no results")
-    _agrees(expected, number, labels, suite)
+    _check_label(expected, number, labels, suite)
     if not runs:
         return None
     return sections.Section(f"{number:05}", _sql(number, body[:at], suite), number, expect=expected.text())
 
 
-def _threshold(lines: list[Line]) -> None:
+def _check_threshold(lines: list[Line]) -> None:
     (number, header), *rest = lines
     words = _words(header)[1:]
     if len(words) != 1 or not NUMBER.fullmatch(words[0]):
@@ -238,7 +243,7 @@ def _query(number: int, words: list[str], results: list[Line]) -> Expected:
 
 
 def _values(results: list[Line], width: int) -> tuple[str, ...]:
-    """One value a line; or, where lines have tabs, a row a line."""
+    """Return the values: one a line, or a row a line where lines have tabs."""
     if not any("\t" in line for _, line in results):
         if len(results) % width:
             raise BadRecord(results[-1][0], f"{len(results)} values make no rows of {width}")
@@ -249,9 +254,10 @@ def _values(results: list[Line], width: int) -> tuple[str, ...]:
     return tuple(value for _, row in rows for value in row)
 
 
-def _agrees(expected: Expected, number: int, labels: dict[str, tuple[int, str]], suite: Suite) -> None:
-    """Queries of one label have the same results, also those that are skipped; with a reference, results do
-    not count.
+def _check_label(expected: Expected, number: int, labels: dict[str, tuple[int, str]], suite: Suite) -> None:
+    """Raise BadRecord unless queries of one label have the same results, also those that are skipped.
+
+    With a reference, results do not count.
     """
     if not expected.label or suite.reference:
         return
@@ -269,12 +275,13 @@ def _sql(number: int, lines: list[Line], suite: Suite) -> str:
     if sql.ended(text) is None and (suite.protocol == SHELL or suite.reference):
         raise BadRecord(
             number,
-            "the SQL does not end (a quote, a comment or a trigger's body is left open): a shell would wait for more",
+            "the SQL does not end (a quote, a comment or a trigger's body is left open): "
+            "a shell would wait for more",
         )
     return text + "\n"
 
 
 def _words(line: str) -> list[str]:
-    """The words of a header, without a comment at its end."""
+    """Return the words of a header, without a comment at its end."""
     words = WORD.findall(line)
     return words[: next((at for at, word in enumerate(words) if at and word.startswith("#")), len(words))]

@@ -37,6 +37,7 @@ class RecordTrials:
         self._candidate, self._reference, self._judge = candidate, reference, judge
 
     def differ(self, inputs: Sequence[Sequence[Case]]) -> list[bool]:
+        """Return for each choice of records before it whether the failing one still fails as it does."""
         files = [
             [_of_trial(case, number) for case in (*pieces, self._case)]
             for number, pieces in enumerate(inputs)
@@ -71,7 +72,7 @@ class RecordTrials:
 
 
 def trials_of(suite: Suite, cases: Sequence[Case]) -> run.TrialsOf:
-    """What `run.differential` asks for the trials of one failing case."""
+    """Return what `run.differential` asks for the trials of one failing case."""
 
     def trials(
         case: Case, failure: Mapping[str, Any], candidate: run.There, reference: run.There, judge: Judge
@@ -85,12 +86,12 @@ def trials_of(suite: Suite, cases: Sequence[Case]) -> run.TrialsOf:
 
 
 def _nothing(cases: Sequence[Case]) -> Mapping[str, Answer]:
-    """Whatever was expected: a crash is none of it."""
+    """Return any answer at all: a crash is none of them."""
     return {case.id: Answer("", 0) for case in cases}
 
 
 def _statement(case: Case) -> str:
-    """As a person would give it to a shell."""
+    """Return the record's SQL as a person would give it to a shell."""
     whole = ended(case.input.rstrip("\n")) or case.input
     return whole if "--" in whole else whole.replace("\n;\n", ";\n")
 

@@ -38,36 +38,37 @@ def sessions(suite: Suite, cases: Iterable[Case]) -> list[list[SessionRecord]]:
 
 
 def _record(case: Case, protocol: str) -> SessionRecord:
-    whole = (ended(case.input.rstrip("\n")) or case.input) if protocol == SHELL else case.input.rstrip("\n")
-    return SessionRecord(case.id, whole, Expected.of(case.expect).kind == "count")
+    statement = case.input.rstrip("\n")
+    if protocol == SHELL:
+        statement = ended(statement) or case.input
+    return SessionRecord(case.id, statement, Expected.of(case.expect).kind == "count")
 
 
 def whole_files(there: There, everything: Sequence[Case]) -> There:
-    """Asks for whole files whatever is asked for, and once more, alone, for a file that was left without an
-    answer.
+    """Return what asks `there` for whole files whatever is asked for, and once more, alone, for a file that
+    was left without an answer.
 
     A record of such a file that is left without one again took its executor down.
     """
     main = _by_file(everything)
 
-    def closed(cases: Sequence[Case]) -> Mapping[str, Answer]:
-        files = {
-            name: main.get(name, some) for name, some in _by_file(cases).items()
-        }  # trials of shrinking are files of their own
+    def whole(cases: Sequence[Case]) -> Mapping[str, Answer]:
+        # Trials of shrinking are files of their own.
+        files = {name: main.get(name, some) for name, some in _by_file(cases).items()}
         asked = [case for file in files.values() for case in file]
         answers = dict(there(asked))
-        lost = 0
+        lost_files = 0
         while missing := [case for case in asked if case.id not in answers]:
-            if lost < LOST_FILES_MAX:
+            if lost_files < LOST_FILES_MAX:
                 first, *rest = (files[name] for name in _by_file(missing))
                 answers |= there(first)
                 missing = [case for case in first if case.id not in answers]
-                lost += bool(missing)
+                lost_files += bool(missing)
                 answers |= there([case for file in rest for case in file]) if rest else {}
             answers |= dict.fromkeys((case.id for case in missing), Answer("", -9, lost=True))
         return answers
 
-    return closed
+    return whole
 
 
 def whole_files_of(cases: Sequence[Case], chosen: Collection[str]) -> list[str]:
@@ -98,42 +99,35 @@ def _by_file(cases: Iterable[Case]) -> dict[str, list[Case]]:
     return files
 
 
-# -- what an engine said
-# ----------------------------------------------------------------------------------------
+# -- what an engine said --
 
 
-def answer(suite: Suite, case: Case, said: Answer) -> Answer:
-    """What the box heard, as an answer in the file's terms: values one a line, sorted; or an error, or a
-    misfit.
+def answer(suite: Suite, case: Case, output: Answer) -> Answer:
+    """Return what the box heard (`output`) as an answer in the file's terms.
+
+    It has values, one a line, sorted; or it is an error, or a misfit.
     """
     expected = Expected.of(case.expect)
-    if said.crash() is not None:
-        return replace(said, output=printable(said.output, original=False, keep="\n"))
+    if output.crash() is not None:
+        return replace(output, output=printable(output.output, original=False, keep="\n"))
     try:
-        heard = (
-            _heard_json(expected, said.output)
-            if suite.protocol == JSON
-            else _heard_shell(suite, expected, said)
-        )
+        rows = _rows(suite, expected, output)
+    except _EngineError as error:
+        return Answer("", ERROR, str(error))
     except _NotOfProtocol as wrong:
-        return Answer(
-            "", OK, said.error, stopped=f"this is no answer of the protocol: {str(wrong)[:SAID_CHARS_MAX]!r}"
-        )
-    if isinstance(heard, str):
-        return Answer("", ERROR, heard)
+        line = repr(str(wrong)[:SAID_CHARS_MAX])
+        return Answer("", OK, output.error, stopped=f"this is no answer of the protocol: {line}")
     if expected.kind in ("ok", "error"):
         return Answer("", OK)
     types = expected.types or "I"
-    wrong = next((row for row in heard if len(row) != len(types)), None)
-    if wrong is not None:
-        shown = "".join("\t".join(NULL if value is None else value for value in row) + "\n" for row in heard)
-        return Answer(
-            printable(shown, original=False, keep="\t\n"), MISFIT, _misfit(suite, len(wrong), len(types))
-        )
+    misfit = next((row for row in rows if len(row) != len(types)), None)
+    if misfit is not None:
+        text = printable("".join(map(_with_tabs, rows)), original=False, keep="\t\n")
+        return Answer(text, MISFIT, _misfit(suite, len(misfit), len(types)))
     original = _is_original(suite, expected)
     values = [
         rendered(kind, value, original=original)
-        for row in heard
+        for row in rows
         for kind, value in zip(types, row, strict=True)
     ]
     return Answer("".join(f"{value}\n" for value in expected.in_order(values)), OK)
@@ -143,28 +137,44 @@ class _NotOfProtocol(Exception):
     """What the engine said, where it should have said something else."""
 
 
-def _heard_shell(suite: Suite, expected: Expected, said: Answer) -> list[Row] | str:
-    """Rows, or the text of an error: a shell writes those to stderr."""
-    if said.error.strip():
-        return said.error
-    lines = said.output.split("\n")[:-1]
+class _EngineError(Exception):
+    """The engine answered with an error, in these words."""
+
+
+def _rows(suite: Suite, expected: Expected, output: Answer) -> list[Row]:
+    """Return the rows that an engine printed; raise _EngineError or _NotOfProtocol where it printed none."""
+    if suite.protocol == JSON:
+        return _json_rows(expected, output.output)
+    return _shell_rows(suite, expected, output)
+
+
+def _shell_rows(suite: Suite, expected: Expected, output: Answer) -> list[Row]:
+    """Return the rows, one a line; a shell writes its errors to stderr."""
+    if output.error.strip():
+        raise _EngineError(output.error)
+    lines = output.output.split("\n")[:-1]
     split = [[line] if expected.types == "T" else line.split(suite.separator) for line in lines]
     return [[None if value == suite.null else value for value in row] for row in split]
 
 
-def _heard_json(expected: Expected, line: str) -> list[Row] | str:
+def _json_rows(expected: Expected, line: str) -> list[Row]:
+    """Return the rows in an answer of the JSON protocol; a count is a row of one value."""
     try:
-        told = json.loads(line, parse_float=str, parse_constant=str, parse_int=str)
+        answer = json.loads(line, parse_float=str, parse_constant=str, parse_int=str)
     except (ValueError, RecursionError) as wrong:
         raise _NotOfProtocol(line) from wrong
-    match told:
+    match answer:
         case {"error": str(error)}:
-            return error or "an error without words"
+            raise _EngineError(error or "an error without words")
         case {"count": str(count)} if expected.kind != "query":
             return [[count]]
         case {"rows": list(rows)} if expected.kind != "count" and all(isinstance(row, list) for row in rows):
             return [[_json_value(line, value) for value in row] for row in rows]
     raise _NotOfProtocol(line)
+
+
+def _with_tabs(row: Row) -> str:
+    return "\t".join(NULL if value is None else value for value in row) + "\n"
 
 
 def _json_value(line: str, value: Any) -> str | None:
@@ -175,22 +185,19 @@ def _json_value(line: str, value: Any) -> str | None:
     raise _NotOfProtocol(line)
 
 
-def _misfit(suite: Suite, got: int, wanted: int) -> str:
-    hint = (
-        f"; or does a value hold the separator {suite.separator!r}?"
-        if suite.protocol == SHELL and got > wanted > 1
-        else ""
-    )
-    return f"a row of {got} columns, where the record's types say {wanted}{hint}"
+def _misfit(suite: Suite, columns: int, types: int) -> str:
+    hint = ""
+    if suite.protocol == SHELL and columns > types > 1:
+        hint = f"; or does a value hold the separator {suite.separator!r}?"
+    return f"a row of {columns} columns, where the record's types say {types}{hint}"
 
 
 def _is_original(suite: Suite, expected: Expected) -> bool:
-    """Whether results are written as SQLite's own runner writes them: its files are ASCII."""
+    """Return True if results are written as SQLite's own runner writes them: its files are ASCII."""
     return suite.reference is None and all(value.isascii() for value in expected.values)
 
 
-# -- right or wrong
-# ---------------------------------------------------------------------------------------------
+# -- right or wrong --
 
 
 def file_expectations(suite: Suite, cases: Sequence[Case]) -> dict[str, Answer]:
@@ -214,22 +221,23 @@ def _expectation(suite: Suite, expected: Expected) -> Answer:
 
 
 def judge(suite: Suite, _: There | None = None) -> Judge:
-    """Return the judge by the files, or by the reference where the suite has one; then it has to agree with itself
-    under each label.
+    """Return the judge by the files, or by the reference where the suite has one.
+
+    The reference then has to agree with itself under each label.
     """
 
-    def judged(pairs: Sequence[Pair]) -> list[str | None]:
+    def differences(pairs: Sequence[Pair]) -> list[str | None]:
         if suite.reference:
-            _consistent(pairs)
+            _check_consistency(pairs)
         return [
             _difference(pair, Expected.of(pair.case.expect), by_file=not suite.reference) for pair in pairs
         ]
 
-    return judged
+    return differences
 
 
-def _consistent(pairs: Sequence[Pair]) -> None:
-    """Raises JudgeFailed where the reference's answers show that it is the file that is wrong."""
+def _check_consistency(pairs: Sequence[Pair]) -> None:
+    """Raise JudgeFailed where the reference's answers show that it is the file that is wrong."""
     labels: dict[tuple[str, str], Pair] = {}
     for pair in pairs:
         label = Expected.of(pair.case.expect).label
@@ -240,7 +248,8 @@ def _consistent(pairs: Sequence[Pair]) -> None:
             first = labels.setdefault((pair.case.file, label), pair)
             if first.reference.output != pair.reference.output:
                 raise JudgeFailed(
-                    f"the reference answers {named(pair.case)} otherwise than {named(first.case)}, and both have the same label"
+                    f"the reference answers {named(pair.case)} otherwise than {named(first.case)}, "
+                    "and both have the same label"
                 )
 
 
@@ -253,11 +262,9 @@ def _difference(pair: Pair, expected: Expected, *, by_file: bool) -> str | None:
             return "no error, where one is expected"
         return _other_error(ours.error, expected) if by_file else None
     if ours.exit != OK:
-        return (
-            "an error, where none is expected"
-            if ours.exit == ERROR
-            else "the rows do not have the columns of the record's types"
-        )
+        if ours.exit == ERROR:
+            return "an error, where none is expected"
+        return "the rows do not have the columns of the record's types"
     if by_file and expected.hashed:
         return _other_hash(ours.output.split("\n")[:-1], *expected.hashed)
     return compare.difference("exact", ours.output, theirs.output)

@@ -16,6 +16,7 @@ FLIPPED = {slt.OK: slt.ERROR, slt.ERROR: slt.OK}
 
 
 def engines(suite: Suite) -> tuple[teeth.WrongCommand | teeth.WrongAnswers, ...]:
+    """Return the wrong engines of a suite."""
     shell = replace(suite, protocol=SHELL)
 
     def saying(
@@ -36,7 +37,7 @@ def engines(suite: Suite) -> tuple[teeth.WrongCommand | teeth.WrongAnswers, ...]
 
 
 def one_in_fifty_wrong(cases: Sequence[Case], right: Mapping[str, Answer]) -> dict[str, Answer]:
-    """A statement that goes the other way, a query that is off by one; the rest as it should be."""
+    """Return a statement that goes the other way, a query that is off by one; the rest as it should be."""
     wrong = {case.id for case in cases[:: teeth.WRONG_ONE_IN]}
     return {
         case.id: _wrong(case, right[case.id]) if case.id in wrong else right[case.id]

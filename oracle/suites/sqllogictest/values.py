@@ -20,7 +20,10 @@ NOT_ASCII = re.compile(rb"[^ -~]")
 
 
 def rendered(kind: str, value: str | None, *, original: bool) -> str:
-    """One value as results have it; `kind` is T, I or R. `original`: as SQLite's own runner writes it."""
+    """Return one value as results have it; `kind` is T, I or R.
+
+    `original`: as SQLite's own runner writes it.
+    """
     if value is None:
         return NULL
     if kind == "T":
@@ -36,7 +39,7 @@ def rendered(kind: str, value: str | None, *, original: bool) -> str:
 
 
 def _whole(number: float) -> str:
-    """What is beyond 64 bits is the last integer before it."""
+    """Return the integer part; what is beyond 64 bits is the last integer before it."""
     return str(int(min(max(number, -(2**63)), 2**63 - 1)))
 
 
@@ -49,7 +52,9 @@ def _real(number: float) -> str:
 
 
 def printable(text: str, *, original: bool, keep: str = "") -> str:
-    """Control characters and what is no text as `@`; in the original every byte that is not ASCII too."""
+    """Return the text with control characters and what is no text as `@`; in the original, every byte that is
+    not ASCII too.
+    """
     if original:
         return NOT_ASCII.sub(b"@", text.encode("utf-8", "surrogateescape")).decode()
     return UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else "@", text)

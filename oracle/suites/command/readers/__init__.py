@@ -49,7 +49,7 @@ def results_file(results: str | None) -> str | None:
 
 
 def is_test(name: str) -> bool:
-    """Return True if an outcome's name is a test's own: what stands for several is gone once they run again."""
+    """Return True if the name is a test's own: what stands for several is gone once they run again."""
     return name != COMMAND and not name.endswith(AS_A_WHOLE)
 
 
@@ -66,7 +66,7 @@ def read(results: str | None, ended: CommandResult) -> TestReport:
 
 
 def _contradiction(report: TestReport, ended: CommandResult) -> str:
-    """Return what of the command's end does not agree with the tests that it told of; "" if all of it does."""
+    """Return what of the command's end does not agree with its tests; "" if all of it does."""
     if ended.timed_out:
         return "no end within the time of the run"
     if ended.truncated:
