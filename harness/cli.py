@@ -5,6 +5,7 @@ Rule: only here is the environment read; a verb lives in its own file under comm
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,8 @@ from harness.run.place import Place
 SERVER_VARIABLE = "HARNESS_SERVER"
 TOKEN_FILE_VARIABLE = "HARNESS_TOKEN_FILE"
 
+PACKAGE = "harness-swarm"  # pyproject.toml has its version, and nothing else
+
 app = typer.Typer(
     name="harness",
     no_args_is_help=True,
@@ -43,6 +46,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A swarm of coding agents that claims, proves and lands its work through one server.",
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"harness {metadata.version(PACKAGE)}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -57,6 +66,9 @@ def everywhere(
         Path | None,
         typer.Option(help=f"File with that server's admin token (or {TOKEN_FILE_VARIABLE}).", metavar="F"),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options before the verb say where it acts."""
     from_environment = os.environ.get(TOKEN_FILE_VARIABLE)

@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
+import tomllib
 from pathlib import Path
 
-from harness.run.server_process import ServerProcess
+from harness.run.server_process import SOURCES, ServerProcess
 from harness.run.state import StateDirectory
 
 from .conftest import Verb
@@ -34,6 +35,13 @@ def test_help_needs_no_project(harness: Verb, tmp_path: Path) -> None:
             "oracle",
         )
     )
+
+
+def test_the_version_stands_in_one_place_and_needs_no_project(harness: Verb, tmp_path: Path) -> None:
+    version = tomllib.loads((SOURCES / "pyproject.toml").read_text())["project"]["version"]
+    assert harness("--version", cwd=tmp_path).stdout == f"harness {version}\n"
+    rooms = [file for room in ("oracle", "mcp_server", "harness") for file in (SOURCES / room).rglob("*.py")]
+    assert [file for file in rooms if f'"{version}"' in file.read_text()] == []
 
 
 def test_outside_a_project_the_way_in_is_told(harness: Verb, tmp_path: Path) -> None:

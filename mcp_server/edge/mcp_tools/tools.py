@@ -6,6 +6,7 @@ Rule: a tool returns what is to be done, and the engine does it. Its docstring i
 import inspect
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
@@ -22,7 +23,7 @@ from mcp_server.use_cases.oracle import asking
 from mcp_server.use_cases.tasks import claim, planning, release
 from mcp_server.world import World
 
-VERSION = "0.1.0"
+PACKAGE = "harness-swarm"  # pyproject.toml has its version, and nothing else
 INSTRUCTIONS = (
     "You share a repository with other agents. "
     "Loop: claim_task, work only inside the lease's paths, commit often, "
@@ -171,7 +172,8 @@ def build(world: World, wait_s: float = WAIT_S) -> MCPServer:
     `wait_s`.
     """
     strict = [_strict(function, hints) for function, hints in TOOLS]
-    return ToolServer(world, strict, instructions=INSTRUCTIONS, version=VERSION, wait_s=wait_s)
+    version = metadata.version(PACKAGE)
+    return ToolServer(world, strict, instructions=INSTRUCTIONS, version=version, wait_s=wait_s)
 
 
 def _strict(function: Callable[..., Any], hints: ToolAnnotations) -> Tool:
