@@ -31,7 +31,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class BoxSpec:
-    """Everything about one box."""
+    """Everything about one box; memory and file sizes in MB, CPUs in cores."""
 
     image: str
     argv: tuple[str, ...]
@@ -56,15 +56,23 @@ class BoxSpec:
 
 
 def to_api(spec: BoxSpec) -> dict[str, Any]:
-    """The body of POST /containers/create (Engine API 1.41, which is that of Docker 20.10)."""
+    """Return the body of POST /containers/create (Engine API 1.41, which is that of Docker 20.10)."""
     assert "harness.run" in spec.labels and "harness.kind" in spec.labels, (
         "an unlabelled box could never be swept"
     )
     return {
-        "Image": spec.image, "Cmd": list(spec.argv), "Entrypoint": list(spec.entrypoint), "User": spec.user, "Hostname": spec.hostname,
-        "Labels": dict(spec.labels), "Env": [f"{name}={value}" for name, value in spec.env.items()], "WorkingDir": spec.workdir or "",
-        "NetworkDisabled": spec.network == "none", "Healthcheck": {"Test": ["NONE"]}, "HostConfig": _host(spec),
-    }  # fmt: skip
+        "Image": spec.image,
+        "Cmd": list(spec.argv),
+        "Entrypoint": list(spec.entrypoint),
+        "User": spec.user,
+        "Hostname": spec.hostname,
+        "Labels": dict(spec.labels),
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "WorkingDir": spec.workdir or "",
+        "NetworkDisabled": spec.network == "none",
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host(spec),
+    }
 
 
 def _host(spec: BoxSpec) -> dict[str, Any]:
@@ -72,14 +80,29 @@ def _host(spec: BoxSpec) -> dict[str, Any]:
     # Without this the engine writes the host's resolvers into the box, where a look-up would wait for what it
     # cannot reach.
     resolvers = {"Dns": ["127.0.0.1"]} if spec.network == "none" else {}
+    seccomp = [f"seccomp={spec.seccomp}"] if spec.seccomp else []
     host: dict[str, Any] = {
-        "Mounts": [*map(_bind, spec.binds), *map(_volume, spec.volumes)], "Tmpfs": dict(spec.tmpfs), "ReadonlyRootfs": spec.read_only,
-        "NetworkMode": spec.network, "IpcMode": "private", "CgroupnsMode": "private", "Privileged": False, "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges", *([f"seccomp={spec.seccomp}"] if spec.seccomp else [])],
-        "Memory": memory, "MemorySwap": memory, "NanoCpus": int(spec.cpus * 1e9), "PidsLimit": spec.pids, "ShmSize": SHM_BYTES,
-        "Ulimits": _ulimits(spec), "OomScoreAdj": OOM_SCORE, "Init": False, "RestartPolicy": {"Name": "no"}, "AutoRemove": False,
+        "Mounts": [*map(_bind, spec.binds), *map(_volume, spec.volumes)],
+        "Tmpfs": dict(spec.tmpfs),
+        "ReadonlyRootfs": spec.read_only,
+        "NetworkMode": spec.network,
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges", *seccomp],
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": int(spec.cpus * 1e9),
+        "PidsLimit": spec.pids,
+        "ShmSize": SHM_BYTES,
+        "Ulimits": _ulimits(spec),
+        "OomScoreAdj": OOM_SCORE,
+        "Init": False,
+        "RestartPolicy": {"Name": "no"},
+        "AutoRemove": False,
         "LogConfig": {"Type": "json-file", "Config": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES}},
-    }  # fmt: skip
+    }
     return host | resolvers | ({"Runtime": spec.runtime} if spec.runtime else {})
 
 
@@ -94,7 +117,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
 
 
 def _ulimits(spec: BoxSpec) -> list[dict[str, Any]]:
-    limits = {"nofile": NOFILE_MAX, "core": 0} | (
-        {"fsize": spec.file_mb << 20} if spec.file_mb is not None else {}
-    )
+    limits = {"nofile": NOFILE_MAX, "core": 0}
+    if spec.file_mb is not None:
+        limits["fsize"] = spec.file_mb << 20
     return [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in limits.items()]

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import docker
 import docker.errors
@@ -33,10 +34,10 @@ __all__ = [
 ]
 
 ENGINE_TIMEOUT_S = 120  # one engine call; 24 boxes starting at once on 2 cores stay well below
-CONNECTIONS_KEPT = (
-    128  # each agent's log stream holds one; more are made, and thrown away with a warning each
-)
+# Each agent's log stream holds one; more are made, and thrown away with a warning each.
+CONNECTIONS_KEPT = 128
 START_RETRIES = 2  # runc 1.1 loses a race on cgroup v1 now and then when many boxes start together
+NO_PROGRAM = "executable file not found"  # the image lacks it: no other try finds it
 REAP_TIMEOUT_S = 10  # for `kill -9 -1` inside a box; then the whole box is killed
 OUTPUT_BYTES_MAX = 8 << 20
 KILLED = (137, 255)
@@ -119,7 +120,9 @@ class Box:
         return BoxState(running, None if running else state["ExitCode"], bool(state["OOMKilled"]))
 
     def alive(self) -> bool:
-        """False also for a box that is gone; raises BoxBroke only if the engine does not answer."""
+        """Return whether it runs: False also for a box that is gone. Raise BoxBroke only if the engine does
+        not answer.
+        """
         try:
             return self.state().running
         except BoxBroke as error:
@@ -128,10 +131,10 @@ class Box:
             raise
 
     def wait(self, timeout_s: float) -> int | None:
-        """The exit status of pid 1, or None if it still runs after timeout_s."""
+        """Return the exit status of pid 1, or None if it still runs after timeout_s."""
         try:
             with _breaking(f"box {self.name}: wait"):
-                return int(self._api.wait(self.id, timeout=max(timeout_s, 0.05))["StatusCode"])
+                return int(self._api.wait(self.id, timeout=max(timeout_s, 0.05))["StatusCode"])  # type: ignore[arg-type]
         except BoxBroke as error:
             if _is_timeout(error.__cause__):
                 return None
@@ -149,15 +152,14 @@ class Box:
         silence_s: float = math.inf,
         output_bytes_max: int = OUTPUT_BYTES_MAX,
     ) -> ExecResult:
-        """Runs argv beside pid 1, feeding stdin while reading both outputs; each output is cut at
-        output_bytes_max.
+        """Run argv beside pid 1, feeding stdin while reading both outputs; each output is cut at
+        output_bytes_max. Raise BoxBroke if the box is not running or dies meanwhile.
 
         What gives stdin is called while the command starts; timeout_s begins when it has given it.
         A command that says nothing for silence_s may have been stopped by another of its user's processes:
         they are all told to go on. Silent for as long again it has timed out. At timeout_s every process of
         that user in this box but pid 1 is killed (the engine cannot end a single exec, and a daemonised child
-        would escape anything finer); if that fails too, the box is killed. Raises BoxBroke if the box is not
-        running or dies meanwhile.
+        would escape anything finer); if that fails too, the box is killed.
         """
         with _breaking(f"box {self.name}: exec {next(iter(argv), '')}"):
             exec_id = self._api.exec_create(
@@ -167,17 +169,17 @@ class Box:
             with contextlib.closing(frames.Hijacked(wire)) as stream:
                 talk = frames.Talk(stream, stdin() if callable(stdin) else stdin, output_bytes_max)
                 deadline = time.monotonic() + timeout_s
-                talking = functools.partial(
+                run = functools.partial(
                     talk.run,
                     deadline,
                     ended=lambda: not self._api.exec_inspect(exec_id)["Running"],
                     silence_s=silence_s,
                 )
-                done = talking()
-                if not done and time.monotonic() < deadline:
+                is_over = run()
+                if not is_over and time.monotonic() < deadline:
                     self._signal(user, "CONT")
-                    done = talking()
-                if not done:
+                    is_over = run()
+                if not is_over:
                     self._reap(user)
                     talk.run(time.monotonic() + 1.0, ended=lambda: True)
                     return ExecResult(
@@ -189,17 +191,22 @@ class Box:
         return ExecResult(status, talk.stdout, talk.stderr, truncated=talk.truncated)
 
     def _exec_status(self, exec_id: str, deadline: float) -> int | None:
-        """The engine closes the stream a moment before it records the exit status."""
+        """Wait for the exit status: the engine closes the stream a moment before it records it. Return None
+        if it never does.
+        """
         until = max(deadline, time.monotonic() + REAP_TIMEOUT_S)
         while time.monotonic() < until:
-            seen = self._api.exec_inspect(exec_id)
-            if not seen["Running"]:
-                return seen["ExitCode"]
+            command = self._api.exec_inspect(exec_id)
+            if not command["Running"]:
+                status = command["ExitCode"]
+                return None if status is None else int(status)
             time.sleep(STATUS_PAUSE_S)
         return None
 
     def _has_died(self) -> bool:
-        """The end of a box takes its commands with it; the engine reports theirs first."""
+        """Return whether the box has ended: that takes its commands with it, and the engine reports theirs
+        first.
+        """
         return not self.alive() or self.wait(DEATH_REPORT_S) is not None
 
     def _reap(self, user: str | None) -> None:
@@ -208,18 +215,17 @@ class Box:
                 self._api.kill(self.id)
 
     def _signal(self, user: str | None, name: str) -> bool:
-        """Sends a signal to every process of that user but pid 1; whether that could be done."""
+        """Send a signal to every process of that user but pid 1. Return whether that could be done."""
         try:
-            exec_id = self._api.exec_create(self.id, ["/bin/sh", "-c", f"kill -{name} -1"], user=user or "")[
-                "Id"
-            ]
+            command = ["/bin/sh", "-c", f"kill -{name} -1"]
+            exec_id = self._api.exec_create(self.id, command, user=user or "")["Id"]
             self._api.exec_start(exec_id, detach=True)
             return self._exec_status(exec_id, time.monotonic()) in (0, 137)
         except (docker.errors.APIError, requests.exceptions.RequestException):
             return False
 
     def follow_logs(self) -> Iterator[tuple[str, bytes]]:
-        """Yields ("stdout" | "stderr", line without its end) from the first line on, until the box has ended
+        """Yield ("stdout" | "stderr", line without its end) from the first line on, until the box has ended
         or is gone.
         """
         log = frames.Log()
@@ -230,9 +236,8 @@ class Box:
                     raise BoxBroke(f"box {self.name}: logs: {answer.text.strip()}")
                 if answer.status_code == 200:
                     yield from log.read(answer.raw)
-            if (
-                not follow
-            ):  # a following pass may miss the last lines of a box that ends (seen with engine 20.10)
+            # A following pass may miss the last lines of a box that ends (seen with engine 20.10).
+            if not follow:
                 yield from log.rest()
                 return
             time.sleep(LOG_PAUSE_S)
@@ -243,12 +248,12 @@ class Box:
         return self._api.get(url, params=query, stream=True, timeout=(ENGINE_TIMEOUT_S, None))
 
     def kill(self) -> None:
-        """Ends it now; no error if it has ended already."""
+        """End it now; no error if it has ended already."""
         with _breaking(f"box {self.name}: kill"), _unless_ended():
             self._api.kill(self.id)
 
     def stop(self, grace_s: int) -> None:
-        """SIGTERM to pid 1, SIGKILL after grace_s."""
+        """Send SIGTERM to pid 1, and SIGKILL after grace_s."""
         with _breaking(f"box {self.name}: stop"), _unless_ended():
             self._api.stop(self.id, timeout=grace_s)
 
@@ -259,7 +264,9 @@ class Box:
 
 @contextlib.contextmanager
 def _unless_ended() -> Iterator[None]:
-    """404 = gone already, 409 = not running or its removal is under way: what was asked for holds."""
+    """Take it for done where the box has ended: 404 = gone already, 409 = not running, or its removal is
+    under way.
+    """
     try:
         yield
     except docker.errors.APIError as error:
@@ -268,9 +275,9 @@ def _unless_ended() -> Iterator[None]:
 
 
 def _is_timeout(error: BaseException | None) -> bool:
-    return (
-        isinstance(error, requests.exceptions.Timeout | socket.timeout) or "timed out" in str(error).lower()
-    )
+    if isinstance(error, requests.exceptions.Timeout | socket.timeout):
+        return True
+    return "timed out" in str(error).lower()
 
 
 class Engine:
@@ -281,15 +288,18 @@ class Engine:
         self._api = client.api
 
     @classmethod
-    def connect(cls, url: str | None = None) -> "Engine":
-        """Raises BoxBroke if no engine answers. url None = where the Docker client's own settings point."""
+    def connect(cls, url: str | None = None) -> Self:
+        """Return a connection; raise BoxBroke if no engine answers.
+
+        `url` None = where the Docker client's own settings point.
+        """
         with _breaking("no Docker engine answers"):
-            options = {"timeout": ENGINE_TIMEOUT_S, "max_pool_size": CONNECTIONS_KEPT}
+            options: dict[str, Any] = {"timeout": ENGINE_TIMEOUT_S, "max_pool_size": CONNECTIONS_KEPT}
             client = docker.DockerClient(base_url=url, **options) if url else docker.from_env(**options)
             client.ping()
         return cls(client)
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -299,10 +309,10 @@ class Engine:
         self._client.close()
 
     def start(self, spec: BoxSpec) -> Box:
-        """Creates and starts it, or leaves nothing behind and raises BoxBroke."""
+        """Create a box and start it, or leave nothing behind and raise BoxBroke."""
         with _breaking(f"box {spec.name}: start"):
-            made = self._api.create_container_from_config(to_api(spec), spec.name)
-            box = Box(self._client, made["Id"], spec.name)
+            answer = self._api.create_container_from_config(to_api(spec), spec.name)  # type: ignore[no-untyped-call]
+            box = Box(self._client, answer["Id"], spec.name)
             try:
                 self._start_with_retries(box.id)
             except BaseException:
@@ -316,30 +326,25 @@ class Engine:
             try:
                 return self._api.start(box_id)
             except docker.errors.APIError as error:
-                if (
-                    attempt == START_RETRIES
-                    or error.status_code < 500
-                    or "executable file not found" in str(error)
-                ):
+                is_engines_fault = (error.status_code or 0) >= 500
+                if attempt == START_RETRIES or not is_engines_fault or NO_PROGRAM in str(error):
                     raise
                 time.sleep(0.2 * (attempt + 1))
 
     def find(self, name_or_id: str) -> Box | None:
+        """Return the box of that name or id; None if there is none."""
         with _breaking(f"box {name_or_id}: inspect"):
             try:
-                seen = self._api.inspect_container(name_or_id)
+                row = self._api.inspect_container(name_or_id)
             except docker.errors.NotFound:
                 return None
-        return Box(self._client, seen["Id"], seen["Name"].lstrip("/"))
+        return Box(self._client, row["Id"], row["Name"].lstrip("/"))
 
     def list(self, labels: Mapping[str, str | None], *, running_only: bool = False) -> list[Found]:
-        """Boxes that carry all these labels (None = any value)."""
+        """Return the boxes that carry all these labels (None = any value)."""
         with _breaking("list boxes"):
             rows = self._api.containers(all=not running_only, filters={"label": _label_filter(labels)})
-        return [
-            Found(r["Id"], (r["Names"] or ["/"])[0].lstrip("/"), r["Image"], r["State"], r["Labels"] or {})
-            for r in rows
-        ]
+        return [_found(row) for row in rows]
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         with _breaking(f"volume {name}: create"):
@@ -350,14 +355,14 @@ class Engine:
             self._api.remove_volume(name, force=True)
 
     def volumes(self, labels: Mapping[str, str | None]) -> dict[str, Mapping[str, str]]:
-        """Name -> labels of the volumes that carry all these labels."""
+        """Return the labels of each volume that carries all these labels, by its name."""
         with _breaking("list volumes"):
             rows = self._api.volumes(filters={"label": _label_filter(labels)})["Volumes"] or []
         return {row["Name"]: row["Labels"] or {} for row in rows}
 
     def sweep(self, labels: Mapping[str, str | None]) -> Swept:
-        """Removes every box, then every volume, that carries all these labels. An empty filter would remove
-        all: refused.
+        """Remove every box, then every volume, that carries all these labels; an empty filter, which would
+        remove all, is our own mistake.
 
         What appears meanwhile (a box that was just being made) is removed too, within SWEEP_TRIES looks.
         """
@@ -381,7 +386,7 @@ class Engine:
         return Swept(len(boxes), len(volumes))
 
     def answers(self) -> bool:
-        """Whether the engine is there: it may be restarted, and its boxes with it, at any time."""
+        """Return whether the engine is there: it may be restarted, and its boxes with it, at any time."""
         try:
             return bool(self._api.ping())
         except BROKEN:
@@ -392,11 +397,17 @@ class Engine:
             return str(self._api.version()["Version"])
 
     def image_id(self, image: str) -> str | None:
+        """Return the id of the image; None if there is no such image."""
         with _breaking(f"image {image}: inspect"):
             try:
-                return str(self._api.inspect_image(image)["Id"])
+                return str(self._api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
             except docker.errors.ImageNotFound:
                 return None
+
+
+def _found(row: Mapping[str, Any]) -> Found:
+    name = (row["Names"] or ["/"])[0].lstrip("/")
+    return Found(row["Id"], name, row["Image"], row["State"], row["Labels"] or {})
 
 
 @contextlib.contextmanager

@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
-HEADER = struct.Struct(
-    ">BxxxL"
-)  # stream number, length: docs.docker.com/engine/api, "Attach to a container", stream format
+# Stream number and length: docs.docker.com/engine/api, "Attach to a container", stream format.
+HEADER = struct.Struct(">BxxxL")
 STDERR = 2
 CHUNK_BYTES = 64 << 10
-LINE_BYTES_MAX = (
-    256 << 10
-)  # a longer line is cut into pieces, so that one agent cannot fill the harness's memory
+# A longer line is cut into pieces, so that one agent cannot fill the harness's memory.
+LINE_BYTES_MAX = 256 << 10
 REST_S = 0.2  # for what a command said last, once the engine says that it has ended
-QUIET_S = (
-    1.0  # after that long without output, ask whether the command has ended: a child may hold its output open
-)
+# After that long without output, ask whether the command has ended: a child may hold its output open.
+QUIET_S = 1.0
 
 
 class FrameReader(Protocol):
@@ -62,17 +59,17 @@ class Hijacked:
         self._early = self._read_ahead()
 
     def _read_ahead(self) -> bytes:
-        """Output that http.client buffered together with the answer's header: without this, a fast command
-        loses it.
+        """Return the output that http.client buffered together with the answer's header: without this, a
+        fast command loses it.
         """
         if self._response is None:
             return b""
         buffered = self._response.raw._fp.fp
         ready = buffered.peek()
-        return buffered.read1(len(ready)) if ready else b""
+        return bytes(buffered.read1(len(ready))) if ready else b""
 
     def receive(self) -> bytes | None:
-        """b"" at the end, None if nothing is there now."""
+        """Return what came: b"" at the end, None if nothing is there now."""
         if self._early:
             early, self._early = self._early, b""
             return early
@@ -105,7 +102,7 @@ class Talk:
         self._max = output_bytes_max
         self.truncated = False
         self._sending = True
-        self._heard = 0.0  # when something came last
+        self._last_output = 0.0  # when something came last (time.monotonic)
 
     @property
     def stdout(self) -> bytes:
@@ -116,34 +113,37 @@ class Talk:
         return bytes(self._kept[STDERR])
 
     def run(self, deadline: float, *, ended: Callable[[], bool], silence_s: float = math.inf) -> bool:
-        """True once the outputs are closed, or quiet after `ended()`; False at the deadline (time.monotonic)
-        or after such a silence.
+        """Return True once the outputs are closed, or quiet after `ended()`; False at the deadline
+        (time.monotonic) or after such a silence.
         """
-        self._heard = time.monotonic()
+        self._last_output = time.monotonic()
         with selectors.DefaultSelector() as selector:
-            selector.register(
-                self._stream.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if self._sending else 0)
-            )
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._sending else 0)
+            selector.register(self._stream.sock, events)
             if self._stream.holds_early and self._receive():
                 return True
-            while (left := min(deadline, self._heard + silence_s) - time.monotonic()) > 0:
-                events = selector.select(min(left, QUIET_S))
-                if not events and ended():
-                    while (
-                        any(mask & selectors.EVENT_READ for _, mask in selector.select(REST_S))
-                        and not self._receive()
-                    ):
-                        pass  # it may have said its last word, and ended, since the look
+            while (left_s := min(deadline, self._last_output + silence_s) - time.monotonic()) > 0:
+                ready = selector.select(min(left_s, QUIET_S))
+                if not ready and ended():
+                    self._take_rest(selector)
                     return True
-                for _, mask in events:
+                for _, mask in ready:
                     if mask & selectors.EVENT_WRITE and not self._send():
                         selector.modify(self._stream.sock, selectors.EVENT_READ)
                     if mask & selectors.EVENT_READ and self._receive():
                         return True
         return False
 
+    def _take_rest(self, selector: selectors.BaseSelector) -> None:
+        """Receive what an ended command said last: it may have spoken since the last look."""
+        while any(mask & selectors.EVENT_READ for _, mask in selector.select(REST_S)):
+            if self._receive():
+                return
+
     def _send(self) -> bool:
-        """False once there is nothing more to send: stdin is then half-closed, the outputs stay open."""
+        """Send a piece of stdin. Return False once there is nothing more to send: stdin is then half-closed,
+        and the outputs stay open.
+        """
         try:
             if self._unsent:
                 self._unsent = self._unsent[self._stream.sock.send(self._unsent[:CHUNK_BYTES]) :]
@@ -153,14 +153,14 @@ class Talk:
         except (BlockingIOError, InterruptedError):
             return True
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the command closed its stdin: the rest is not wanted
+            pass  # the command closed its stdin: it has no use for the rest
         self._sending = False
         return False
 
     def _receive(self) -> bool:
-        """True at the end of the stream."""
+        """Keep a piece of output. Return True at the end of the stream."""
         data = self._stream.receive()
-        self._heard = time.monotonic()
+        self._last_output = time.monotonic()
         for number, part in self._demux.feed(data or b""):
             kept = self._kept[STDERR if number == STDERR else 1]
             room = self._max - len(kept)
@@ -170,41 +170,41 @@ class Talk:
 
 
 class Log:
-    """The lines of a box's log, read in several passes that may overlap; each pass is made with timestamps."""
+    """The lines of a box's log, read in several passes that may overlap; each pass is made with
+    timestamps.
+    """
 
     def __init__(self) -> None:
-        self._seen = {
-            "stdout": "",
-            "stderr": "",
-        }  # the newest timestamp; of fixed width, so that text order is time order
+        # The newest timestamp of each; of fixed width, so that text order is time order.
+        self._newest = {"stdout": "", "stderr": ""}
         self._open = {"stdout": b"", "stderr": b""}
 
     @property
     def since_s(self) -> int:
-        """From when on the next pass has to read, in Unix seconds."""
-        stamps = [stamp for stamp in self._seen.values() if stamp]
+        """The second (Unix time) from which on the next pass has to read."""
+        stamps = [stamp for stamp in self._newest.values() if stamp]
         return int(datetime.fromisoformat(f"{min(stamps)[:19]}+00:00").timestamp()) if stamps else 0
 
     def read(self, raw: FrameReader) -> Iterator[tuple[str, bytes]]:
-        """Every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at most 16 KB
-        of output.
+        """Yield every line that no earlier pass had. One frame is one entry: its timestamp, a blank, at
+        most 16 KB of output.
         """
-        before = dict(self._seen)
+        before = dict(self._newest)
         while len(head := raw.read(HEADER.size)) == HEADER.size:
             number, length = HEADER.unpack(head)
             name = "stderr" if number == STDERR else "stdout"
             stamp, _, text = raw.read(length).partition(b" ")
             if stamp.decode() > before[name]:
-                self._seen[name] = max(self._seen[name], stamp.decode())
+                self._newest[name] = max(self._newest[name], stamp.decode())
                 yield from self._lines(name, text)
 
     def _lines(self, name: str, text: bytes) -> Iterator[tuple[str, bytes]]:
-        *whole, rest = (self._open[name] + text).split(b"\n")
+        *lines, rest = (self._open[name] + text).split(b"\n")
         if len(rest) > LINE_BYTES_MAX:
-            whole, rest = [*whole, rest], b""
+            lines, rest = [*lines, rest], b""
         self._open[name] = rest
-        yield from ((name, line) for line in whole)
+        yield from ((name, line) for line in lines)
 
     def rest(self) -> Iterator[tuple[str, bytes]]:
-        """What had no line end at the end of the log."""
+        """Yield what had no line end at the end of the log."""
         yield from ((name, rest) for name, rest in self._open.items() if rest)

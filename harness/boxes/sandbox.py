@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.boxes.containers import Bind, Box, BoxBroke, BoxSpec, Engine, Swept, Volume
 from mcp_server.config import AgentSpec
@@ -60,7 +61,7 @@ class SandboxSession:
 
 @functools.cache
 def seccomp_profile() -> str:
-    """Our own allow-list: an old engine's profile still lets AF_ALG and AF_VSOCK through."""
+    """Return our own allow-list: an old engine's profile still lets AF_ALG and AF_VSOCK through."""
     return Path(__file__).with_name("seccomp.json").read_text()
 
 
@@ -71,9 +72,9 @@ def hardened(
     name: str,
     labels: Mapping[str, str],
     runtime: str | None = None,
-    **limits: object,
+    **limits: Any,
 ) -> BoxSpec:
-    """The profile that every box of ours has; `limits` are further fields of BoxSpec."""
+    """Return a box with the profile that every box of ours has; `limits` are further fields of BoxSpec."""
     return BoxSpec(
         image=image,
         argv=tuple(argv),
@@ -82,10 +83,11 @@ def hardened(
         seccomp=seccomp_profile(),
         runtime=runtime,
         **limits,
-    )  # type: ignore[arg-type]
+    )
 
 
 def box_of(session: SandboxSession, *, salvage: bool = False) -> BoxSpec:
+    """Return the box of the session's agent, or the one that saves what such a box left."""
     spec = session.spec
     return hardened(
         image=session.image,
@@ -114,7 +116,7 @@ def start(
     env: Mapping[str, str],
     files: Mapping[str, str],
 ) -> Box:
-    """A fresh workspace and a running box on it; nothing is left behind when that fails (BoxBroke)."""
+    """Return a running box on a fresh workspace; leave nothing behind if that fails (BoxBroke)."""
     write_session(session, mode="work", argv=argv, env=env, files=files)
     engine.create_volume(session.box_name, {**session.labels, KIND: "workspace"})
     try:
@@ -125,9 +127,9 @@ def start(
 
 
 def salvage(engine: Engine, session: SandboxSession) -> tuple[bool, list[bytes]]:
-    """Saves what a dead box left in its workspace, in a fresh box on the same volume.
+    """Save what a dead box left in its workspace, in a fresh box on the same volume.
 
-    True if nothing is known to be lost, and the lines that the salvage said.
+    Return True if nothing is known to be lost, and the lines that the salvage printed.
     """
     write_session(session, mode="salvage")
     box = engine.start(box_of(session, salvage=True))
@@ -140,16 +142,15 @@ def salvage(engine: Engine, session: SandboxSession) -> tuple[bool, list[bytes]]
 
 
 def remove(engine: Engine, session: SandboxSession, box: Box | None) -> None:
-    """Removes the session's box, workspace, token file and door directory; the socket itself was the
+    """Remove the session's box, workspace, token file and door directory; the socket itself was the
     server's.
     """
     if box is not None:
         box.remove()
     engine.remove_volume(session.box_name)
     (session.door / "session.json").unlink(missing_ok=True)
-    with contextlib.suppress(
-        OSError
-    ):  # a server that is down has left its socket there; it clears up when it is back
+    # A server that is down has left its socket there; it clears up when it is back.
+    with contextlib.suppress(OSError):
         session.door.rmdir()
 
 
@@ -161,36 +162,43 @@ def write_session(
     env: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> None:
-    """What entry.py reads. World-readable for the sandbox's user; the directory above it keeps the host's
-    other users out.
+    """Write what entry.py reads. It is world-readable for the sandbox's user; the directory above it keeps
+    the host's other users out.
     """
-    told = {
-        "agent": session.agent, "session": session.session, "token": session.token, "url": URL_INSIDE, "mode": mode,
+    way_out = proxy_env(session) if session.egress else {}
+    content = {
+        "agent": session.agent,
+        "session": session.session,
+        "token": session.token,
+        "url": URL_INSIDE,
+        "mode": mode,
         "repos": [{"name": name, "branch": branch} for name, branch in session.repos],
-        "argv": list(argv), "env": {**(proxied(session) if session.egress else {}), **(env or {})}, "files": dict(files or {}),
-    }  # fmt: skip
+        "argv": list(argv),
+        "env": {**way_out, **(env or {})},
+        "files": dict(files or {}),
+    }
     session.door.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     session.door.mkdir(mode=0o755, exist_ok=True)
     with contextlib.suppress(PermissionError):  # then they are the server's, which made them right
         session.door.chmod(0o755)
-    written = session.door / ".session.json"
-    with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
+    partial = session.door / ".session.json"
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o644)
-        json.dump(told, file)
-    written.replace(session.door / "session.json")
+        json.dump(content, file)
+    partial.replace(session.door / "session.json")
 
 
-def proxied(session: SandboxSession) -> dict[str, str]:
-    """Where tools find the way out (docs/egress.md). What is at the door itself, and in the box, is reached
-    without it.
+def proxy_env(session: SandboxSession) -> dict[str, str]:
+    """Return the variables by which tools find the way out (docs/egress.md). What is at the door itself, and
+    in the box, is reached without it.
     """
     proxy, direct = URL_INSIDE.replace("://", f"://agent:{session.token}@"), "127.0.0.1,localhost"
     return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def used_mb(box: Box) -> int | None:
-    """How much the workspace holds; None if the box cannot say (too busy, or out of processes: its other
-    limits hold).
+    """Return how much the workspace holds, in MB; None if the box cannot say (too busy, or out of processes:
+    its other limits hold).
     """
     try:
         ended = box.exec(("timeout", str(DU_TIMEOUT_S), "du", "-sxm", WORKSPACE), timeout_s=EXEC_TIMEOUT_S)
@@ -201,15 +209,30 @@ def used_mb(box: Box) -> int | None:
 
 
 def trial(
-    engine: Engine, run: str, image: str, argv: Sequence[str], *, memory_mb: int = TRIAL_MEMORY_MB, pids: int = TRIAL_PIDS, runtime: str | None = None
-) -> tuple[int | None, str]:  # fmt: skip
-    """Runs a command in a box of its own, without door or workspace: its exit status, None if it did not end,
-    and its last line.
+    engine: Engine,
+    run: str,
+    image: str,
+    argv: Sequence[str],
+    *,
+    memory_mb: int = TRIAL_MEMORY_MB,
+    pids: int = TRIAL_PIDS,
+    runtime: str | None = None,
+) -> tuple[int | None, str]:
+    """Run a command in a box of its own, without door or workspace.
+
+    Return its exit status, None if it did not end, and its last line.
     """
     spec = hardened(
-        image=image, argv=argv, name=f"harness-{run}-probe-{os.urandom(4).hex()}", labels={RUN: run, KIND: "probe"}, runtime=runtime,
-        tmpfs=TMPFS, env={"HOME": "/home/agent"}, memory_mb=memory_mb, pids=pids,
-    )  # fmt: skip
+        image=image,
+        argv=argv,
+        name=f"harness-{run}-probe-{os.urandom(4).hex()}",
+        labels={RUN: run, KIND: "probe"},
+        runtime=runtime,
+        tmpfs=TMPFS,
+        env={"HOME": "/home/agent"},
+        memory_mb=memory_mb,
+        pids=pids,
+    )
     box = engine.start(spec)
     try:
         status = box.wait(PROBE_TIMEOUT_S)
@@ -221,13 +244,12 @@ def trial(
 
 
 def sweep_run(engine: Engine, run: str) -> Swept:
-    """Removes every box and volume of the run."""
+    """Remove every box and volume of the run."""
     return engine.sweep({RUN: run})
 
 
 def sweep_dead(engine: Engine, alive: Callable[[str], bool]) -> dict[str, Swept]:
-    """Removes what runs left of which `alive(run)` is false; by run."""
-    found = {box.labels[RUN] for box in engine.list({RUN: None})} | {
-        labels[RUN] for labels in engine.volumes({RUN: None}).values()
-    }
-    return {run: sweep_run(engine, run) for run in sorted(found) if not alive(run)}
+    """Remove what runs left of which `alive(run)` is false. Return what that was, by run."""
+    of_boxes = {box.labels[RUN] for box in engine.list({RUN: None})}
+    of_volumes = {labels[RUN] for labels in engine.volumes({RUN: None}).values()}
+    return {run: sweep_run(engine, run) for run in sorted(of_boxes | of_volumes) if not alive(run)}

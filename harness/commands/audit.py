@@ -26,17 +26,16 @@ def verify(
 ) -> None:
     """Check the chain, the signed checkpoints, and that main's history tells the same."""
     with place(context, config, state).served() as client:
-        said = verified(client)
+        finding = verification(client)
     if json:
-        print(jsons.dumps(said, indent=2))
+        print(jsons.dumps(finding, indent=2))
     else:
-        for problem in said["problems"]:
+        for problem in finding["problems"]:
             print(f"PROBLEM {problem}")
-        word = "ok" if said["ok"] else f"NOT OK, {len(said['problems'])} problems"
-        print(
-            f"audit {word}: {said['events']} events, {said['checkpoints']} checkpoints, {said['commits']} commits on main"
-        )
-    raise typer.Exit(Exit.DONE if said["ok"] else Exit.FAILED)
+        word = "ok" if finding["ok"] else f"NOT OK, {len(finding['problems'])} problems"
+        counts = f"{finding['events']} events, {finding['checkpoints']} checkpoints"
+        print(f"audit {word}: {counts}, {finding['commits']} commits on main")
+    raise typer.Exit(Exit.DONE if finding["ok"] else Exit.FAILED)
 
 
 @app.command()
@@ -54,9 +53,9 @@ def query(
 ) -> None:
     """Events that match, oldest first; --json prints one object a line."""
     with place(context, config, state).served() as client:
-        wanted = {"kind": kind, "agent": agent, "task": task, "commit": commit}
+        criteria = {"kind": kind, "agent": agent, "task": task, "commit": commit}
         start_ms = next((event["ms"] for event in client.events(0, limit=1)), 0)
-        for number, event in enumerate(every(client, after, **wanted), 1):
+        for number, event in enumerate(every(client, after, **criteria), 1):
             print(jsons.dumps(event) if json else row(event, start_ms))
             if number == limit:
                 return
@@ -66,15 +65,16 @@ def query(
 def show(context: typer.Context, commit: str, config: ConfigOption = None, state: StateOption = None) -> None:
     """Everything about a commit on main: who, under which lease, judged how."""
     with place(context, config, state).served() as client:
-        found = _one([one for repo in client.status()["main"] for one in client.commits(repo)], commit)
-        print(f"commit {found['commit']}\ntree   {found['tree']}\n{found['subject']}\n")
-        changes = found.get("changes") or []
+        commits = [entry for repo in client.status()["main"] for entry in client.commits(repo)]
+        landed = _named(commits, commit)
+        print(f"commit {landed['commit']}\ntree   {landed['tree']}\n{landed['subject']}\n")
+        changes = landed.get("changes") or []
         for change in changes[:-1]:  # the last one's are among the commit's own
             print("  " + ", ".join(f"{key}: {value}" for key, value in change.items()))
-        for key, value in (found.get("trailers") or {}).items():
+        for key, value in (landed.get("trailers") or {}).items():
             print(f"  {key}: {value}")
         start_ms = next((event["ms"] for event in client.events(0, limit=1)), 0)
-        about = {event["seq"]: event for event in every(client, commit=found["commit"])}
+        about = {event["seq"]: event for event in every(client, commit=landed["commit"])}
         for change in changes:
             about |= {event["seq"]: event for event in every(client, task=change["Task"])}
         print()
@@ -97,33 +97,36 @@ def export(
             out.write(jsons.dumps(event, separators=(",", ":")) + "\n")
 
 
-def verified(client: ServerClient) -> Json:
-    """The server's own check, and the cross-check of every landed commit."""
-    said = client.audit_verify()
+def verification(client: ServerClient) -> Json:
+    """Return the server's own check of its log, with the cross-check of every landed commit."""
+    finding = client.audit_verify()
     commits = [commit for repo in client.status()["main"] for commit in client.commits(repo)]
-    problems = [*said["problems"], *witness.disagreements(commits, every(client))]
-    return {**said, "ok": said["ok"] and not problems, "commits": len(commits), "problems": problems}
+    problems = [*finding["problems"], *witness.disagreements(commits, every(client))]
+    return {**finding, "ok": finding["ok"] and not problems, "commits": len(commits), "problems": problems}
 
 
-def every(client: ServerClient, after: int = 0, **wanted: str | None) -> Iterator[Json]:
-    """All events that match, page by page."""
-    while page := client.events(after, limit=PAGE, **wanted):
+def every(client: ServerClient, after: int = 0, **criteria: str | None) -> Iterator[Json]:
+    """Yield all events that match, page by page."""
+    while page := client.events(after, limit=PAGE, **criteria):
         yield from page
         after = page[-1]["seq"]
 
 
 def row(event: Json, start_ms: int) -> str:
-    """One line of any event: the readable one where there is one, else its data."""
-    told = lines.line(event, start_ms=start_ms)
-    if told is None:
-        who = event.get("agent") or "-"
-        data = lines.clipped(jsons.dumps(event.get("data") or {}))
-        told = f"{lines.relative(event['ms'] - start_ms)}  {who:<14} {event['kind']} {event.get('task') or ''} {data}"
-    return f"{event['seq']:>6} {told}"
+    """Return one line of any event: the readable one where there is one, else its data."""
+    text = lines.line(event, start_ms=start_ms) or _raw(event, start_ms)
+    return f"{event['seq']:>6} {text}"
 
 
-def _one(commits: list[Json], wanted: str) -> Json:
-    found = [commit for commit in commits if commit["commit"].startswith(wanted)]
-    if len(wanted) < COMMIT_DIGITS_MIN or not found:
-        raise VerbFailed(f"no commit {wanted} on main (write at least {COMMIT_DIGITS_MIN} digits)")
-    return found[0]
+def _raw(event: Json, start_ms: int) -> str:
+    when, who = lines.relative(event["ms"] - start_ms), event.get("agent") or "-"
+    data = lines.clipped(jsons.dumps(event.get("data") or {}))
+    return f"{when}  {who:<14} {event['kind']} {event.get('task') or ''} {data}"
+
+
+def _named(commits: list[Json], digits: str) -> Json:
+    """Return the commit that begins so; raise VerbFailed if none does, or if these are too few digits."""
+    matching = [commit for commit in commits if commit["commit"].startswith(digits)]
+    if len(digits) < COMMIT_DIGITS_MIN or not matching:
+        raise VerbFailed(f"no commit {digits} on main (write at least {COMMIT_DIGITS_MIN} digits)")
+    return matching[0]

@@ -28,6 +28,7 @@ from oracle.suites import kinds
 
 OLDEST_GIT = (2, 38)  # merge-tree --write-tree
 ENGINE_MEMORY_MIN_MB = 2048
+ENGINE_FIX = "`make setup` in the harness's checkout installs and starts one; or set DOCKER_HOST"
 SLOW_STORAGE = ("vfs", "devicemapper")  # every container copies its image
 
 
@@ -42,57 +43,51 @@ class Finding:
 
 
 def checkup(config_file: Path | None, state: StateDirectory) -> Iterator[Finding]:
-    """Everything, in the order in which a person would mend it; config_file None = there is none yet."""
+    """Yield every finding, in the order in which a person would mend them. `config_file` None = there is none
+    yet.
+    """
     yield git_version(shutil.which("git"))
     existing = next(place for place in (state.root, *state.root.parents) if place.is_dir())
     yield from room(existing, "state")
     config, found = configuration(config_file)
     yield found
-    for suite in config.suites.values() if config else ():
-        yield Finding(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
+    if config is not None:
+        for suite in config.suites.values():
+            yield Finding(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
     try:
         with Engine.connect() as engine:
             yield from _engine_checks(engine, config, state, existing)
     except BoxBroke as broke:
-        yield Finding(
-            "engine",
-            False,
-            str(broke),
-            "`make setup` in the harness's checkout installs and starts one; or set DOCKER_HOST",
-        )
+        yield Finding("engine", False, str(broke), ENGINE_FIX)
 
 
 def git_version(git: str | None) -> Finding:
-    needed = "install git {}.{} or newer".format(*OLDEST_GIT)
+    """Return whether git is there and new enough. `git`: its path, None if it was not found."""
+    fix = "install git {}.{} or newer".format(*OLDEST_GIT)
     if git is None:
-        return Finding("git", False, "not found", needed)
-    said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.search(r"(\d+)\.(\d+)", said)
-    ok = found is not None and tuple(map(int, found.groups())) >= OLDEST_GIT
-    return Finding("git", ok, said, "" if ok else needed)
+        return Finding("git", False, "not found", fix)
+    line = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    version = re.search(r"(\d+)\.(\d+)", line)
+    ok = version is not None and tuple(map(int, version.groups())) >= OLDEST_GIT
+    return Finding("git", ok, line, "" if ok else fix)
 
 
 def room(place: Path, name: str) -> Iterator[Finding]:
-    """Disk and inodes where `place` lies."""
+    """Yield whether there is enough of disk and inodes where `place` lies."""
     free_mb = shutil.disk_usage(place).free >> 20
     enough = free_mb >= DISK_FREE_MIN_MB
-    yield Finding(
-        f"disk ({name})",
-        enough,
-        f"{free_mb} MB free on {place}",
-        "" if enough else f"at least {DISK_FREE_MIN_MB} MB are needed",
-    )
+    fix = "" if enough else f"at least {DISK_FREE_MIN_MB} MB are needed"
+    yield Finding(f"disk ({name})", enough, f"{free_mb} MB free on {place}", fix)
     stat = os.statvfs(place)
     if stat.f_files:  # 0 where inodes are not counted (btrfs)
         enough = stat.f_favail >= INODES_FREE_MIN
-        needed = f"at least {INODES_FREE_MIN} are needed: remove small files, or choose another file system"
-        yield Finding(
-            f"inodes ({name})", enough, f"{stat.f_favail} free on {place}", "" if enough else needed
-        )
+        fix = f"at least {INODES_FREE_MIN} are needed: remove small files, or choose another file system"
+        detail = f"{stat.f_favail} free on {place}"
+        yield Finding(f"inodes ({name})", enough, detail, "" if enough else fix)
 
 
 def configuration(file: Path | None) -> tuple[Config | None, Finding]:
-    """The configuration and every problem of it, those of the files that it names included."""
+    """Return the configuration and every problem of it, those of the files that it names included."""
     if file is None or not file.is_file():
         return None, Finding("config", False, "no harness.toml here or above", "`harness init` writes one")
     loaded = configs.load(file, NEEDS)
@@ -100,17 +95,19 @@ def configuration(file: Path | None) -> tuple[Config | None, Finding]:
     if problems:
         return None, Finding("config", False, "\n".join(map(problem_line, problems)), f"mend {file}")
     assert isinstance(loaded, Config)
-    told = f"{file}: {len(loaded.tasks)} tasks, {len(loaded.suites)} suites, {len(loaded.agents)} kinds of agents"
-    return loaded, Finding("config", True, told)
+    counts = f"{len(loaded.tasks)} tasks, {len(loaded.suites)} suites, {len(loaded.agents)} kinds of agents"
+    return loaded, Finding("config", True, f"{file}: {counts}")
 
 
 def writable(config: Config, repo: str) -> tuple[str, ...]:
-    """What the agents of a repository may change, as globs."""
+    """Return what the agents of a repository may change, as globs."""
     return tuple(glob for module in config.modules.values() if module.repo == repo for glob in module.paths)
 
 
 def exposure(suite: Suite, agents: tuple[str, ...]) -> str:
-    """In how far the code that a suite tests could fool it; `agents` are the globs that agents may write."""
+    """Return in how far the code that a suite tests could fool it. `agents`: the globs that agents may
+    write.
+    """
     kind = kinds.of(suite)
     own = kind.exposure(suite)
     open_ones = [
@@ -127,17 +124,12 @@ def _engine_checks(
     yield Finding("engine", True, f"Docker {engine.version()}")
     facts = ImageEngine(engine).facts()
     driver, total_mb = str(facts.get("Driver")), int(facts.get("MemTotal", 0)) >> 20
-    slow = driver in SLOW_STORAGE
-    yield Finding(
-        "storage", not slow, driver, "use overlay2: each sandbox copies its whole image now" if slow else ""
-    )
+    is_slow = driver in SLOW_STORAGE
+    fix = "use overlay2: each sandbox copies its whole image now" if is_slow else ""
+    yield Finding("storage", not is_slow, driver, fix)
     enough = total_mb >= ENGINE_MEMORY_MIN_MB
-    yield Finding(
-        "memory",
-        enough,
-        f"{total_mb} MB on the engine",
-        "" if enough else f"at least {ENGINE_MEMORY_MIN_MB} MB are needed",
-    )
+    fix = "" if enough else f"at least {ENGINE_MEMORY_MIN_MB} MB are needed"
+    yield Finding("memory", enough, f"{total_mb} MB on the engine", fix)
     at = Path(str(facts.get("DockerRootDir")))
     if at.is_dir():
         yield from room(at, "engine")
@@ -149,14 +141,13 @@ def _engine_checks(
 
 def _images(images: Images, config: Config | None) -> Iterator[Finding]:
     for order in _orders(config):
-        here = images.is_here(order)
-        yield Finding(
-            f"image {order}", here, "there" if here else "missing", "" if here else _image_fix(order)
-        )
+        is_here = images.is_here(order)
+        detail, fix = ("there", "") if is_here else ("missing", _image_fix(order))
+        yield Finding(f"image {order}", is_here, detail, fix)
 
 
 def _orders(config: Config | None) -> list[Order]:
-    """Every image that a run of this configuration needs, once."""
+    """Return every image that a run of this configuration needs, once."""
     if config is None:
         return [Order(kind) for kind in SANDBOXES]
     orders = [KINDS[spec.kind].image_order(spec.image) for spec in config.agents.values() if spec.count]
@@ -166,25 +157,20 @@ def _orders(config: Config | None) -> list[Order]:
 
 
 def _image_fix(order: Order) -> str:
-    return (
-        f"build or pull {order.users}"
-        if order.users
-        else "`harness images` makes it; so does the first `harness up`"
-    )
+    if order.users:
+        return f"build or pull {order.users}"
+    return "`harness images` makes it; so does the first `harness up`"
 
 
 def _agents(
     engine: Engine, images: Images, config: Config, state: StateDirectory, existing: Path
 ) -> Iterator[Finding]:
-    """Whether each kind of agent could start: its program in its image, its files in the project."""
+    """Yield whether each kind of agent could start: its program in its image, its files in the project."""
     checks = Preflight(engine, run=state.label, state=existing, root=config.root)
     for spec in config.agents.values():
         order = KINDS[spec.kind].image_order(spec.image)
         if spec.count and images.is_here(order):
             problem = checks.problem(Seat(f"{spec.name}-1", spec), images.deliver(order))
-            yield Finding(
-                f"agents.{spec.name}",
-                problem is None,
-                problem or f"{spec.kind}, {spec.count} of them",
-                "" if problem is None else "see its table in harness.toml",
-            )
+            detail = problem or f"{spec.kind}, {spec.count} of them"
+            fix = "see its table in harness.toml" if problem else ""
+            yield Finding(f"agents.{spec.name}", problem is None, detail, fix)

@@ -67,7 +67,7 @@ def connect(
 
 
 def _check(client: str, *, write: bool) -> None:
-    """Before a token is made."""
+    """Raise VerbFailed, before a token is made, for a client that cannot be served so."""
     if client not in CLIENTS:
         near = difflib.get_close_matches(client, CLIENTS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(CLIENTS)}"
@@ -89,8 +89,8 @@ def _serve(where: Place, name: str) -> None:
 
 
 class _Dial:
-    """A token for as long as the proxy lives; another where the server has moved or forgotten it. Handed in
-    at the end.
+    """A token for as long as the proxy lives; another where the server has moved or forgotten it. It is
+    handed in at the end.
     """
 
     def __init__(self, where: Place, name: str) -> None:
@@ -109,10 +109,8 @@ class _Dial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with (
-            contextlib.suppress(ServerGone, ServerSaidNo, VerbFailed),
-            self._where.running() as server,
-        ):  # the run may have ended first
+        # The run may have ended first.
+        with contextlib.suppress(ServerGone, ServerSaidNo, VerbFailed), self._where.running() as server:
             self._hand_in(server)
 
     def _hand_in(self, server: ServerClient) -> None:
@@ -125,7 +123,7 @@ class _Dial:
 
 
 def _live(server: ServerClient) -> list[Json]:
-    """Tokens of agents, sandboxed ones too."""
+    """Return the tokens of agents that are live, sandboxed ones too."""
     return [token for token in server.tokens() if token["revoked_ms"] is None and token["role"] == "agent"]
 
 
@@ -143,26 +141,25 @@ def _show(live: list[Json], *, json: bool) -> None:
 
 
 def _revoke(server: ServerClient, named: str) -> None:
-    """Of a name, only tokens of connected clients: a sandbox's ends with its session."""
-    by_number = re.fullmatch(r"#?([0-9]+)", named)
-    found = [
-        token
-        for token in _live(server)
-        if (
-            str(token["id"]) == by_number[1]
-            if by_number
-            else (token["name"], token["session"]) == (named, None)
-        )
-    ]
-    if not found:
+    """Revoke the token of that number, or all of that name. Of a name, only tokens of connected clients: a
+    sandbox's ends with its session.
+    """
+    number = re.fullmatch(r"#?([0-9]+)", named)
+    tokens = [token for token in _live(server) if _is_meant(token, named, number[1] if number else None)]
+    if not tokens:
         raise VerbFailed(f"no live token {named!r}; `harness connect --list` shows them")
-    for token in found:
+    for token in tokens:
         ended = server.revoke_token(token["id"])
-        tasks = "".join(
-            [f"; {task} is given back" for task in ended["ended"]]
-            + [f"; {task} is in the gate, and given back unless it lands" for task in ended["pinned"]]
-        )
-        print(f"token {token['id']} of {token['name']} is revoked{tasks}")
+        parts = [f"token {token['id']} of {token['name']} is revoked"]
+        parts += [f"{task} is given back" for task in ended["ended"]]
+        parts += [f"{task} is in the gate, and given back unless it lands" for task in ended["pinned"]]
+        print("; ".join(parts))
+
+
+def _is_meant(token: Json, name: str, number: str | None) -> bool:
+    if number is not None:
+        return str(token["id"]) == number
+    return (token["name"], token["session"]) == (name, None)
 
 
 # -- a client's configuration
@@ -176,15 +173,15 @@ def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
     except VerbFailed:
         server.revoke_token(issued["id"], keeps_lease=True)  # nobody has it
         raise
-    print(
-        f"# {written.file} has it" + (f"; what was there is {written.backup.name}" if written.backup else "")
-    )
+    before = f"; what was there is {written.backup.name}" if written.backup else ""
+    print(f"# {written.file} has it{before}")
     if door.token in setting.text:
         print("# it holds a token: keep it out of your commits")
     print("\n".join(["", *_then(door, issued, setting)]))
 
 
 def as_text(door: Door, issued: Json, client: str) -> str:
+    """Return the client's configuration and the git commands, to be read and copied."""
     setting = CLIENTS[client](door)
     return "\n".join([f"# {_file(setting)}", setting.text, *_then(door, issued, setting)])
 
@@ -196,16 +193,20 @@ def _file(setting: Setting) -> str:
 def _then(door: Door, issued: Json, setting: Setting) -> Iterator[str]:
     if setting.also:
         yield from ("# then", *setting.also, "")
-    yield "# a clone, and after each commit the upload (the tools run_oracle and push take commits that the server has)"
+    yield (
+        "# a clone, and after each commit the upload "
+        "(the tools run_oracle and push take commits that the server has)"
+    )
     for repo in issued.get("repos", []):
         yield clients.clone_command(door, repo["name"])
     yield clients.upload_command(door)
 
 
 def as_json(door: Door, issued: Json, client: str) -> str:
+    """Return the same for programs."""
     setting: Setting = CLIENTS[client](door)
     repos = [{**repo, "clone": clients.clone_command(door, repo["name"])} for repo in issued.get("repos", [])]
-    said = {
+    value = {
         "agent": door.agent,
         "token": door.token,
         "url": door.url,
@@ -216,4 +217,4 @@ def as_json(door: Door, issued: Json, client: str) -> str:
         "repos": repos,
         "upload": clients.upload_command(door),
     }
-    return jsons.dumps(said, indent=2)
+    return jsons.dumps(value, indent=2)

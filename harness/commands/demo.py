@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -60,9 +60,9 @@ def demo(
         raise VerbFailed("the demo brings its own server; leave --server away", Exit.USAGE)
     console = Console(highlight=False)
     with _directory(keep=keep) as directory:
-        plan = prepared(directory, state)
+        plan = prepare(directory, state)
         console.print(f"the project lies in {directory}", soft_wrap=True)
-        why, measured = _played(plan, console)
+        why, measured = _play(plan, console)
     console.print(demo_report.table(measured.figures))
     console.print(demo_report.beside_lock_files(measured.figures), soft_wrap=True, markup=False)
     if report_file is not None:
@@ -75,30 +75,30 @@ def demo(
     raise typer.Exit(Exit.FAILED if unmet else Exit.DONE)
 
 
-def prepared(directory: Path, state: Path | None) -> RunPlan:
-    """A copy of the example as a user's repository, and the plan for a run on it."""
+def prepare(scratch: Path, state: Path | None) -> RunPlan:
+    """Copy the example as a user's repository. Return the plan for a run on it."""
     source = SOURCES / EXAMPLE / "project"
     if not source.is_dir():
-        raise VerbFailed(
-            f"the example is not there: {source}; the demo runs from a source tree", Exit.INFRASTRUCTURE
-        )
-    project = directory / "minisql"
+        message = f"the example is not there: {source}; the demo runs from a source tree"
+        raise VerbFailed(message, Exit.INFRASTRUCTURE)
+    project = scratch / "minisql"
     shutil.copytree(source, project, ignore=shutil.ignore_patterns("__pycache__", DIRECTORY_NAME))
     config = project / CONFIG_NAME
     config.write_text(with_absolute_paths(config.read_text(), source))
     make_user_repository(project)
-    return RunPlan(
-        config, load_config(config), StateDirectory((state or project / DIRECTORY_NAME).resolve()), port=0
-    )
+    directory = StateDirectory((state or project / DIRECTORY_NAME).resolve())
+    return RunPlan(config, load_config(config), directory, port=0)
 
 
 def with_absolute_paths(config: str, source: Path) -> str:
-    """The playbooks and materials stay where they are: no agent finds its solution in its own repository."""
+    """Return the configuration with playbooks and materials where they are: no agent finds its solution in
+    its own repository.
+    """
     return AGENT_PATHS.sub(lambda found: f'{found[1]}"{(source / found[2]).resolve()}"', config)
 
 
 def make_user_repository(project: Path) -> None:
-    """What the demo's imagined user did before: the only place where the harness runs git, and it is the
+    """Do what the demo's imagined user did before: the only place where the harness runs git, and it is the
     user's.
     """
     for words in (
@@ -106,13 +106,11 @@ def make_user_repository(project: Path) -> None:
         ("add", "--all"),
         ("commit", "--quiet", "--message=A small SQL engine, begun"),
     ):
-        done = subprocess.run(
-            ["git", *USER, *words], cwd=project, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise VerbFailed(
-                f"git {words[0]} failed in {project}: {done.stderr.strip()}", Exit.INFRASTRUCTURE
-            )
+        argv = ["git", *USER, *words]
+        git = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
+        if git.returncode:
+            message = f"git {words[0]} failed in {project}: {git.stderr.strip()}"
+            raise VerbFailed(message, Exit.INFRASTRUCTURE)
 
 
 @contextmanager
@@ -139,7 +137,7 @@ class CountingEngine(Engine):
 class Stage(PlainLines):
     """Plain lines without the notes by which the players wait for each other."""
 
-    def event(self, event: Json) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         if event["kind"] == "note_written" and str(event["data"].get("topic", "")).startswith(STAGE_TOPICS):
             return
         super().event(event)
@@ -173,7 +171,7 @@ class Audience:
                     self.run.view.say(f"   >>> the container of {name} is killed ({found.name})")
 
 
-def _played(plan: RunPlan, console: Console) -> tuple[Why, DemoFigures]:
+def _play(plan: RunPlan, console: Console) -> tuple[Why, DemoFigures]:
     began, start_ms = time.monotonic(), now_ms()
     with StopSignal() as stop, CountingEngine.connect() as engine, Stage(console, start_ms) as view:
         with lifecycle.opened(plan, view, stop, engine) as run:
@@ -182,7 +180,7 @@ def _played(plan: RunPlan, console: Console) -> tuple[Why, DemoFigures]:
             run.stop_agents(audience)
             worked_s = time.monotonic() - began
             view.say(f"agents stopped after {worked_s:.1f} s: {why}")
-            figures, judged = _measured(run, plan, stopped=why is Why.STOPPED)
+            figures, judged = _measure(run, plan, stopped=why is Why.STOPPED)
         left = run.crew.left_over.boxes + len(engine.list({sandbox.RUN: plan.state.label}))
         started = engine.started
     figures = replace(
@@ -195,25 +193,19 @@ def _all_tasks(plan: RunPlan) -> int:
     return len(plan.config.tasks)
 
 
-def _measured(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
-    """The figures, and with them the verdict of every commit of main, run afresh."""
-    events, history = (
-        list(audit.every(run.client)),
-        {repo: run.client.commits(repo) for repo in plan.config.repos},
-    )
+def _measure(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[Judged]]:
+    """Return the figures, and with them the verdict of every commit of main, run afresh."""
+    events = list(audit.every(run.client))
+    history = {repo: run.client.commits(repo) for repo in plan.config.repos}
     figures = report.of_log(events, history, plan.config.modules.values())
     (commits,) = history.values()  # the example has one repository
     if stopped:
         return figures, []
     run.view.say(f"running the oracle afresh on each of the {len(commits)} commits of main")
-    judged = judge_all(
-        run,
-        [commit["commit"] for commit in commits],
-        sorted(plan.config.suites),
-        at_once=plan.config.run.oracle_slots,
-    )
-    audited = audit.verified(run.client)
-    for problem in audited["problems"]:
+    shas = [commit["commit"] for commit in commits]
+    judged = judge_all(run, shas, sorted(plan.config.suites), at_once=plan.config.run.oracle_slots)
+    finding = audit.verification(run.client)
+    for problem in finding["problems"]:
         run.view.say(f"audit: {problem}")
     first, last = judged[0].verdicts, judged[-1].verdicts
     return replace(
@@ -222,14 +214,13 @@ def _measured(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[
         cases_end=report.passing(last),
         cases_total=report.cases(last),
         red_commits=len(report.red(judged)),
-        audit_ok=audited["ok"],
+        audit_ok=finding["ok"],
     ), judged
 
 
 def judge_all(run: Run, commits: list[str], suites: list[str], *, at_once: int) -> list[Judged]:
-    """A fresh verdict for every commit and suite, nothing taken from a cache."""
-    asked = [(suite, commit) for commit in commits for suite in suites]
-    verdicts = dict(
-        zip(asked, oracle_jobs.run_many(run.client, asked, fresh=True, at_once=at_once), strict=True)
-    )
+    """Return a fresh verdict for every commit and suite, nothing taken from a cache."""
+    pairs = [(suite, commit) for commit in commits for suite in suites]
+    judged = oracle_jobs.run_many(run.client, pairs, fresh=True, at_once=at_once)
+    verdicts = dict(zip(pairs, judged, strict=True))
     return [Judged(commit, {suite: verdicts[suite, commit] for suite in suites}) for commit in commits]

@@ -26,16 +26,15 @@ def doctor(
     for check in checkup(*_places(where)):
         checks.append(check)
         if not json:
-            console.print(
-                _line(check), markup=False, highlight=False, soft_wrap=True, style=None if check.ok else "red"
-            )
+            style = None if check.ok else "red"
+            console.print(_line(check), markup=False, highlight=False, soft_wrap=True, style=style)
     if json:
         print(jsons.dumps([asdict(check) for check in checks], indent=2))
     raise typer.Exit(_exit(checks))
 
 
 def _places(where: Place) -> tuple[Path | None, StateDirectory]:
-    """The configuration file if there is one, and the state directory that a run would use."""
+    """Return the configuration file if there is one, and the state directory that a run would use."""
     try:
         return where.config_file(), where.state_dir()
     except VerbFailed:
@@ -44,8 +43,8 @@ def _places(where: Place) -> tuple[Path | None, StateDirectory]:
 
 def _line(check: Finding) -> str:
     mark = "ok  " if check.ok else "FAIL"
-    told = f"{mark} {check.name}: {check.detail}"
-    return f"{told}\n     -> {check.fix}" if check.fix and not check.ok else told
+    line = f"{mark} {check.name}: {check.detail}"
+    return f"{line}\n     -> {check.fix}" if check.fix and not check.ok else line
 
 
 def _exit(checks: list[Finding]) -> Exit:

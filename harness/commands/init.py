@@ -1,10 +1,11 @@
-"""`harness init`: writes harness.toml and a first task from what the repository shows; it never overwrites
-unasked.
+"""`harness init`: a harness.toml and a first task from what the repository shows.
+
+Rule: it never overwrites unasked.
 """
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,14 +36,13 @@ def init(
 
 
 def write(root: Path, *, force: bool) -> list[Path]:
-    """Both files, or Failed and neither."""
+    """Write both files and return them, or raise VerbFailed and write neither."""
     if not (root / ".git").exists():
         raise VerbFailed(f"{root} is not the top of a git repository; run `git init` there first", Exit.USAGE)
     there = [str(path) for path in (CONFIG, FIRST_TASK) if (root / path).exists()]
     if there and not force:
-        raise VerbFailed(
-            f"{' and '.join(there)} already there; --force writes over what is there", Exit.USAGE
-        )
+        message = f"{' and '.join(there)} already there; --force writes over what is there"
+        raise VerbFailed(message, Exit.USAGE)
     found = inspect(root)
     texts = {root / CONFIG: config_text(found), root / FIRST_TASK: task_text(found)}
     for path, text in texts.items():
@@ -52,6 +52,7 @@ def write(root: Path, *, force: bool) -> list[Path]:
 
 
 def config_text(found: Inspection) -> str:
+    """Return a harness.toml for what was found."""
     repo = as_name(found.name) or "project"
     modules = "\n".join(_module(repo, part.name, part.paths) for part in found.parts)
     return f"""\
@@ -75,13 +76,15 @@ branch = {_string(found.branch)}
 # `**` is any number of directories, `*` and `?` stay within one name.
 
 {modules}
-# The oracle judges every change, merged onto the newest {found.branch}, before it lands: no case that passes there may fail.
+# The oracle judges every change, merged onto the newest {found.branch}, before it lands: no case that passes
+# there may fail.
 {_oracle(repo, found)}
-# Agents: each runs in a container of its own without a network, and reaches nothing but the server: its tools, this
-# repository, and its model, with a key that only the server knows (ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY
-# where `harness up` runs; more under [gateway]). Take the # away, or try one: harness up --agent claude=1. Its image is
-# built when it is first needed; `harness images claude` builds it now. Without any agent `harness up` serves the clients
-# that you connect: harness connect NAME --client claude
+# Agents: each runs in a container of its own without a network, and reaches nothing but the server: its
+# tools, this repository, and its model, with a key that only the server knows (ANTHROPIC_API_KEY,
+# OPENAI_API_KEY or GEMINI_API_KEY where `harness up` runs; more under [gateway]). Take the # away, or
+# try one: harness up --agent claude=1. Its image is built when it is first needed; `harness images
+# claude` builds it now. Without any agent `harness up` serves the clients that you connect: harness
+# connect NAME --client claude
 
 {_own_models()}
 # count = 2
@@ -98,9 +101,10 @@ branch = {_string(found.branch)}
 # image = "my-image"      # built from the base image that `harness images` names, with your agent in it
 # memory_mb = 2048
 # cpus = 1.0
-# prompt = "..."          # what these agents are told besides; prompt_only = true: instead of the harness's rules
-# role = "worker"         # claims tasks and lands changes. "planner": splits the aim in its prompt into tasks.
-#                         # "reviewer": reads what landed, leaves notes and tasks. Neither of the two may claim or push.
+# prompt = "..."          # what these agents are told besides; with prompt_only = true instead of the rules
+# role = "worker"         # claims tasks and lands changes. "planner": splits the aim in its prompt into
+#                         # tasks. "reviewer": reads what landed, leaves notes and tasks. Neither of the two
+#                         # may claim or push.
 """
 
 
@@ -117,6 +121,7 @@ def _any_models() -> str:
 
 
 def task_text(found: Inspection) -> str:
+    """Return a first task for what was found."""
     module = found.parts[0]
     return f"""\
 +++
@@ -129,8 +134,9 @@ module = {_string(module.name)}
 # priority = 0             # higher goes first
 # result = "report"        # it changes no file: its agent hands in a text
 +++
-Say here what is to be done, as to a new colleague: what is wrong or missing, where to look, what must hold when it
-is done. The agent reads this text, the paths that it may change ({", ".join(module.paths)}) and the failing cases.
+Say here what is to be done, as to a new colleague: what is wrong or missing, where to look, what must hold
+when it is done. The agent reads this text, the paths that it may change ({", ".join(module.paths)}) and the
+failing cases.
 
 Replace this task with one of your own before the first `harness up`.
 """
@@ -148,6 +154,7 @@ def _module(repo: str, name: str, paths: tuple[str, ...]) -> str:
 
 def _oracle(repo: str, found: Inspection) -> str:
     chosen = found.tests[0] if found.tests else PLACEHOLDER
+    protected = [*(f"{name}/**" for name in found.test_directories), *steering.globs(chosen.language)]
     lines = [] if found.tests else ["# No test command was found: put yours here."]
     lines += [f"# Also found: {other.command}" for other in found.tests[1:]]
     lines += [
@@ -156,30 +163,40 @@ def _oracle(repo: str, found: Inspection) -> str:
         'kind = "command"          # or "differential": the same inputs to your program and to a reference',
         f"repo = {_string(repo)}",
         f"command = {_string(chosen.command)}",
-        f"results = {_string(chosen.results)}"
-        if chosen.results
-        else '# results = "..."        # a JUnit XML file, pytest, cargo, go or tap; without it the exit status is the only case',
+        *_results(chosen),
         *_canary(chosen),
         f"packages = {_strings(chosen.packages)}    # Debian packages that the tests need",
-        "# Who writes these writes the verdict, so no agent may: what steers a test run, and the tests. To let agents write tests,",
-        "# take those out: a test that the main branch runs must still run, and pass, after each change.",
-        f"protect = {_lines((*(f'{d}/**' for d in found.test_directories), *steering.globs(chosen.language)))}",
+        "# Who writes these writes the verdict, so no agent may: what steers a test run, and the tests.",
+        "# To let agents write tests, take those out: a test that the main branch runs must still run, and",
+        "# pass, after each change.",
+        f"protect = {_lines(protected)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _results(chosen: TestCommand) -> list[str]:
+    if chosen.results is not None:
+        return [f"results = {_string(chosen.results)}"]
+    return [
+        '# results = "..."        # a JUnit XML file, pytest, cargo, go or tap; without it the exit status',
+        "#                        # is the only case",
+    ]
 
 
 def _canary(chosen: TestCommand) -> list[str]:
     if chosen.canary is None:
         return [
-            '# canary = "..."         # a test file with {name} in it: without one, code under test that just exits looks like success'
+            '# canary = "..."         # a test file with {name} in it: without one, code under test that',
+            "#                        # just exits looks like success",
         ]
     return [
-        f"canary = {_string(chosen.canary)}    # each run adds two tests there, of which one must fail: that tells a run that was meddled with",
+        "# Each run adds two tests there, of which one must fail: that tells a run that was meddled with.",
+        f"canary = {_string(chosen.canary)}",
     ]
 
 
 def _lines(texts: Sequence[str]) -> str:
-    """A list of strings over several lines."""
+    """Return a list of strings over several lines."""
     rows = textwrap.wrap(
         ", ".join(map(_string, texts)), LIST_CHARS, break_long_words=False, break_on_hyphens=False
     )
@@ -187,9 +204,9 @@ def _lines(texts: Sequence[str]) -> str:
 
 
 def _string(text: str) -> str:
-    """TOML reads a JSON string as the same text."""
+    """Return the text as TOML has it, which reads a JSON string as the same text."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _strings(texts) -> str:
+def _strings(texts: Iterable[str]) -> str:
     return "[" + ", ".join(_string(text) for text in texts) + "]"

@@ -1,5 +1,5 @@
-"""Looks at a repository by reading its files: languages, parts that can be worked on apart, and how it is
-tested.
+"""Owns what a repository shows by its files alone: languages, parts that can be worked on apart, and how it
+is tested.
 
 Rule: it runs nothing, asks no git and follows no link; a guess that is wrong costs the person one edited
 line.
@@ -13,17 +13,39 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mcp_server.core import paths
 
 FILES_MAX = 50_000  # enough to know a repository by; a monorepo of millions should not make `init` hang
 MODULES_MAX = 24  # more parts than this help nobody to start with
 LANGUAGES = {
-    ".py": "Python", ".rs": "Rust", ".go": "Go", ".ts": "TypeScript", ".tsx": "TypeScript", ".js": "JavaScript",
-    ".jsx": "JavaScript", ".mjs": "JavaScript", ".c": "C", ".h": "C", ".cc": "C++", ".cpp": "C++", ".hpp": "C++",
-    ".java": "Java", ".kt": "Kotlin", ".rb": "Ruby", ".php": "PHP", ".cs": "C#", ".swift": "Swift", ".ex": "Elixir",
-    ".hs": "Haskell", ".ml": "OCaml", ".zig": "Zig", ".scala": "Scala", ".lua": "Lua",
-}  # fmt: skip
+    ".py": "Python",
+    ".rs": "Rust",
+    ".go": "Go",
+    ".ts": "TypeScript",
+    ".tsx": "TypeScript",
+    ".js": "JavaScript",
+    ".jsx": "JavaScript",
+    ".mjs": "JavaScript",
+    ".c": "C",
+    ".h": "C",
+    ".cc": "C++",
+    ".cpp": "C++",
+    ".hpp": "C++",
+    ".java": "Java",
+    ".kt": "Kotlin",
+    ".rb": "Ruby",
+    ".php": "PHP",
+    ".cs": "C#",
+    ".swift": "Swift",
+    ".ex": "Elixir",
+    ".hs": "Haskell",
+    ".ml": "OCaml",
+    ".zig": "Zig",
+    ".scala": "Scala",
+    ".lua": "Lua",
+}
 GENERATED = {"node_modules", "target", "venv", "dist", "build", "vendor", "__pycache__", "third_party"}
 NOT_PARTS = {
     "tests",
@@ -52,7 +74,9 @@ class Part:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """`results` and `canary` as a suite wants them; `packages` are the Debian packages that bring the tool."""
+    """`results` and `canary` as a suite wants them; `packages` are the Debian packages that bring the
+    tool.
+    """
 
     __test__ = False  # no test class, whatever pytest makes of the name
 
@@ -74,6 +98,7 @@ class Inspection:
 
 
 def inspect(root: Path) -> Inspection:
+    """Return what the files below `root` show."""
     files = tuple(_files(root))
     languages = Counter(LANGUAGES[f.suffix] for f in files if f.suffix in LANGUAGES)
     ranked = tuple(sorted(languages.items(), key=lambda item: (-item[1], item[0])))
@@ -83,10 +108,12 @@ def inspect(root: Path) -> Inspection:
         languages=ranked,
         parts=_parts(root, files),
         tests=tuple(_test_commands(root, files, [language for language, _ in ranked])),
-        test_directories=tuple(
-            d for d in TEST_DIRECTORIES if any(f.parts[0] == d and len(f.parts) > 1 for f in files)
-        ),
+        test_directories=tuple(name for name in TEST_DIRECTORIES if _has_directory(files, name)),
     )
+
+
+def _has_directory(files: Iterable[PurePosixPath], name: str) -> bool:
+    return any(file.parts[0] == name and len(file.parts) > 1 for file in files)
 
 
 def _files(root: Path) -> Iterable[PurePosixPath]:
@@ -103,7 +130,7 @@ def _files(root: Path) -> Iterable[PurePosixPath]:
 
 
 def _branch(root: Path) -> str:
-    """The branch that is checked out, read from HEAD; `main` where there is none to read."""
+    """Return the branch that is checked out, read from HEAD; `main` where there is none to read."""
     head = root / ".git" / "HEAD"
     link = _text(root / ".git")  # in a linked work tree .git is a file that says where the directory is
     if link.startswith("gitdir:"):
@@ -138,7 +165,9 @@ def _parts(root: Path, files: tuple[PurePosixPath, ...]) -> tuple[Part, ...]:
 
 
 def _split(code: Iterable[PurePosixPath], directory: PurePosixPath) -> list[str]:
-    """Globs for what lies in a directory: one per subdirectory with code, and one for its own files."""
+    """Return globs for what lies in a directory: one per subdirectory with code, and one for its own
+    files.
+    """
     below = [f.relative_to(directory) for f in code if _is_below(f, directory)]
     prefix = "" if directory == PurePosixPath(".") else f"{directory}/"
     globs: list[str] = []
@@ -151,7 +180,7 @@ def _split(code: Iterable[PurePosixPath], directory: PurePosixPath) -> list[str]
 
 
 def _literal(name: str) -> str:
-    """A directory's name in a glob: `?` for what a glob cannot hold as itself."""
+    """Return a directory's name as a glob has it: `?` for what a glob cannot hold as itself."""
     return re.sub(r"[*\[\]{}\\]", "?", name)
 
 
@@ -160,10 +189,11 @@ def _is_below(path: PurePosixPath, directory: PurePosixPath | str) -> bool:
 
 
 def _workspace_members(root: Path) -> list[str]:
-    """Member directories that a Cargo or Node workspace declares."""
+    """Return the member directories that a Cargo or Node workspace declares."""
     patterns = [*_cargo_members(root), *_node_members(root)]
-    found = [found for pattern in patterns if _is_inside(pattern) for found in sorted(root.glob(pattern))]
-    directories = (path.relative_to(root).as_posix() for path in found if path.is_dir())
+    inside = [pattern for pattern in patterns if _is_inside(pattern)]
+    members = [member for pattern in inside for member in sorted(root.glob(pattern))]
+    directories = (path.relative_to(root).as_posix() for path in members if path.is_dir())
     return list(dict.fromkeys(directory for directory in directories if directory != "."))
 
 
@@ -182,21 +212,21 @@ def _node_members(root: Path) -> list[str]:
 
 
 def _named(globs: list[str]) -> tuple[Part, ...]:
-    """A name for each glob from the last directory in it, made different where two would be the same."""
+    """Return a part for each glob, named after the last directory in it; longer names where two would be the
+    same.
+    """
     parts: dict[str, Part] = {}
     for glob in globs:
         words = [as_name(word) for word in glob.split("/") if "*" not in word]
         candidates = ["-".join(words[-n:]) for n in range(1, len(words) + 1)] or ["main"]
-        free = (name for name in candidates if name and name not in parts)
-        name = next(free, None) or next(
-            f"part-{n}" for n in range(1, len(globs) + 2) if f"part-{n}" not in parts
-        )
+        candidates += [f"part-{n}" for n in range(1, len(globs) + 2)]
+        name = next(name for name in candidates if name and name not in parts)
         parts[name] = Part(name, (glob,))
     return tuple(parts.values()) or (Part("main", ("src/**",)),)
 
 
 def as_name(text: str) -> str:
-    """The text as a name in a configuration, or an empty string."""
+    """Return the text as a name in a configuration, or an empty string."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:40]
 
 
@@ -205,36 +235,19 @@ def as_name(text: str) -> str:
 
 def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list[str]) -> list[TestCommand]:
     top = {f.name for f in files if len(f.parts) == 1}
-    found = [
-        *_pytest(root, files, top),
-        *_cargo(root, top),
-        *(
-            [TestCommand("Go", "go test -v ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")]
-            if "go.mod" in top
-            else []
-        ),
-        *_npm(root),
-        *_make(root),
-    ]
+    commands = [*_pytest(root, files, top), *_cargo(root, top), *_go(top), *_npm(root), *_make(root)]
     order = {language: place for place, language in enumerate(languages)}
-    return sorted(found, key=lambda command: order.get(command.language, len(order)))
+    return sorted(commands, key=lambda command: order.get(command.language, len(order)))
 
 
 def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list[TestCommand]:
-    says_so = "pytest.ini" in top or any(
-        "pytest" in _text(root / n) for n in ("pyproject.toml", "setup.cfg", "tox.ini")
-    )
-    has_tests = any(PYTHON_TEST.fullmatch(f.name) for f in files)
-    if not (says_so or has_tests):
+    settings = [_text(root / name) for name in ("pyproject.toml", "setup.cfg", "tox.ini")]
+    is_named = "pytest.ini" in top or any("pytest" in text for text in settings)
+    tests = [file for file in files if PYTHON_TEST.fullmatch(file.name)]
+    if not (is_named or tests):
         return []
-    beside = next(
-        (
-            f.parts[0]
-            for f in files
-            if len(f.parts) > 1 and f.parts[0] in TEST_DIRECTORIES and PYTHON_TEST.fullmatch(f.name)
-        ),
-        "",
-    )
+    directories = [file.parts[0] for file in tests if len(file.parts) > 1]
+    beside = next((name for name in directories if name in TEST_DIRECTORIES), "")
     canary = str(PurePosixPath(beside, "test_{name}.py"))
     return [TestCommand("Python", PYTEST, RESULTS_FILE, ("python3", "python3-pytest"), canary)]
 
@@ -246,25 +259,22 @@ PYTEST = f"python3 -m pytest -q -p no:cacheprovider --continue-on-collection-err
 
 
 def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
-    """Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries
-    always fails.
-    """
+    # Without --no-fail-fast cargo stops at the first program with a failing test, and one of the canaries
+    # always fails.
     if "Cargo.toml" not in top:
         return []
-    packages = (
-        [""]
-        if "package" in _toml(root / "Cargo.toml")
-        else [f"{_literal(member)}/" for member in _workspace_members(root)]
-    )
-    return [
-        TestCommand(
-            "Rust",
-            "cargo test --no-fail-fast",
-            "cargo",
-            ("cargo",),
-            f"{(packages or [''])[0]}tests/canary_{{name}}.rs",
-        )
-    ]
+    if "package" in _toml(root / "Cargo.toml"):
+        place = ""
+    else:
+        place = next((f"{_literal(member)}/" for member in _workspace_members(root)), "")
+    canary = f"{place}tests/canary_{{name}}.rs"
+    return [TestCommand("Rust", "cargo test --no-fail-fast", "cargo", ("cargo",), canary)]
+
+
+def _go(top: set[str]) -> list[TestCommand]:
+    if "go.mod" not in top:
+        return []
+    return [TestCommand("Go", "go test -v ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")]
 
 
 def _npm(root: Path) -> list[TestCommand]:
@@ -284,14 +294,14 @@ def _make(root: Path) -> list[TestCommand]:
     return [TestCommand("Make", f"make {target[1]}", None, ("make",))] if target else []
 
 
-def _toml(path: Path) -> dict:
+def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError:
         return {}
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_text(path) or "{}")
     except ValueError:

@@ -37,13 +37,13 @@ def logs(
     """Show the log of an agent's session."""
     where = place(context, config, state)
     directory = where.state_dir()
-    shown = None if raw else _parser(where, agent)
+    parse = None if raw else _parser(where, agent)
     file = _chosen(directory, agent, session)
     sys.stderr.write(f"--- {file}\n")
-    end = _print_from(file, 0, shown)
+    end = _print_from(file, 0, parse)
     while follow:
         time.sleep(FOLLOW_POLL_S)
-        end = _print_from(file, end, shown)
+        end = _print_from(file, end, parse)
         newest = _chosen(directory, agent, session)
         if newest != file:
             file, end = newest, 0
@@ -52,12 +52,12 @@ def logs(
 
 def _chosen(state: StateDirectory, agent: str, session: str | None) -> Path:
     if agent in OTHER_LOGS:
-        found = [file for file in [state.logs / f"{agent}.log"] if file.exists()]
+        files = [file for file in [state.logs / f"{agent}.log"] if file.exists()]
     else:
-        found = [log for log in state.session_logs(agent) if session in (None, log.stem)]
-    if not found:
+        files = [log for log in state.session_logs(agent) if session in (None, log.stem)]
+    if not files:
         raise VerbFailed(_missing(state, agent, session), Exit.FAILED)
-    return found[-1]
+    return files[-1]
 
 
 def _missing(state: StateDirectory, agent: str, session: str | None) -> str:
@@ -71,19 +71,18 @@ def _missing(state: StateDirectory, agent: str, session: str | None) -> str:
 
 
 def _parser(where: Place, agent: str) -> Parse | None:
-    """How this agent's lines are read; None where nobody can tell what kind of agent it is."""
+    """Return how this agent's lines are read; None where nobody can tell what kind of agent it is."""
     try:
         spec = load_config(where.config_file()).spec_of(agent)
     except VerbFailed:
         return None
-    kind = (
-        spec.kind if spec is not None else agent.rpartition("-")[0]
-    )  # an agent without a table is named after its kind
+    # An agent without a table is named after its kind.
+    kind = spec.kind if spec is not None else agent.rpartition("-")[0]
     return KINDS[kind].adapter.parse if kind in KINDS else None
 
 
 def _print_from(file: Path, start: int, parse: Parse | None) -> int:
-    """Prints the file's whole lines from byte `start`, as `parse` reads them; returns where the last one
+    """Print the file's complete lines from byte `start`, as `parse` reads them. Return where the last one
     ended.
     """
     with file.open("rb") as log:
@@ -94,7 +93,8 @@ def _print_from(file: Path, start: int, parse: Parse | None) -> int:
             start += len(line)
             if parse is None:
                 sys.stdout.buffer.write(line)
-            elif (told := transcript.readable(line.decode(errors="replace").rstrip("\n"), parse)) is not None:
-                sys.stdout.write(f"{told}\n")
+            else:
+                text = transcript.readable(line.decode(errors="replace").rstrip("\n"), parse)
+                sys.stdout.write("" if text is None else f"{text}\n")
     sys.stdout.flush()
     return start

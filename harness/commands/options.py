@@ -1,4 +1,5 @@
-"""Owns the options that most verbs share: which configuration, which state directory, and JSON for its output.
+"""Owns the options that most verbs share: which configuration, which state directory, and JSON for its
+output.
 
 Rule: the global options stand before the verb; what a verb's own options say goes over them.
 """

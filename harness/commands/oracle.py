@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from harness.client import Json
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import oracle_jobs
@@ -39,9 +40,8 @@ def check(
             if verdict.get("reason"):
                 print(f"  {verdict['reason']}")
             for planted in verdict.get("planted", []):
-                print(
-                    f"  {planted.get('engine')}: {'caught' if planted.get('caught') else 'NOT CAUGHT'} ({planted.get('status')})"
-                )
+                fate = "caught" if planted.get("caught") else "NOT CAUGHT"
+                print(f"  {planted.get('engine')}: {fate} ({planted.get('status')})")
     raise typer.Exit(max((VERDICT_EXIT[verdict["status"]] for _, verdict in verdicts), default=Exit.DONE))
 
 
@@ -69,83 +69,75 @@ def run(
             runs = oracle_jobs.repeat(client, suites, commit, times=repeat, at_once=AT_ONCE)
             print(jsons.dumps(_differences(runs), indent=2) if json else "\n".join(_repeated(runs)))
             raise typer.Exit(_repeat_exit(runs))
-        verdicts = dict(
-            zip(
-                suites,
-                oracle_jobs.run_many(
-                    client, [(name, commit) for name in suites], fresh=fresh, at_once=AT_ONCE
-                ),
-            )
-        )
+        pairs = [(name, commit) for name in suites]
+        judged = oracle_jobs.run_many(client, pairs, fresh=fresh, at_once=AT_ONCE)
+        verdicts = dict(zip(suites, judged))
     if json:
         print(jsons.dumps(verdicts, indent=2))
     else:
         for name, verdict in verdicts.items():
-            print(told(name, verdict))
+            print(as_text(name, verdict))
     raise typer.Exit(max(VERDICT_EXIT[verdict["status"]] for verdict in verdicts.values()))
 
 
-def told(suite: str, verdict: dict) -> str:
-    """The counts first, then the smallest failing examples."""
+def as_text(suite: str, verdict: Json) -> str:
+    """Return the counts, then the smallest failing examples."""
     counts = verdict.get("counts", {})
     reason = f": {verdict['reason']}" if verdict.get("reason") else ""
-    said = [
+    rows = [
         f"{suite}: {verdict['status']}{reason}",
         f"  {counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass",
     ]
     for failure in verdict.get("failures", []):
-        said.append(f"  {failure['id']}")
-        said += [f"    {row}" for row in str(failure.get("difference", "")).splitlines()]
+        rows.append(f"  {failure['id']}")
+        rows += [f"    {row}" for row in str(failure.get("difference", "")).splitlines()]
     if held_out := verdict.get("held_out"):
-        said.append(f"  held out: {held_out['passed']} of {held_out['cases']} cases pass")
-        said += [f"    {case['file']}:{case['line']} fails" for case in verdict.get(oracle_jobs.HELD_OUT, [])]
-    return "\n".join(said)
+        rows.append(f"  held out: {held_out['passed']} of {held_out['cases']} cases pass")
+        rows += [f"    {case['file']}:{case['line']} fails" for case in verdict.get(oracle_jobs.HELD_OUT, [])]
+    return "\n".join(rows)
 
 
 def _repeated(runs: Mapping[str, Repeated]) -> list[str]:
-    """Which cases differ and how often, then the tables that keep them out of the ratchet for a while."""
-    said, tables = [], []
+    """Return which cases differ and how often, then the tables that keep them out of the ratchet for a
+    while.
+    """
+    rows, tables = [], []
     for suite, run in runs.items():
-        flaky, places = run.flaky(), run.places()
-        broken = len(run.verdicts) - len(run.judged)
-        said.append(
-            f"{suite}: {len(run.judged)} runs, {len(flaky)} cases differ between them"
-            + (f"; {broken} more runs broke" if broken else "")
-        )
-        said += [
-            f"  {case}{f' ({places[case]})' if case in places else ''}: no pass in {count} of {len(run.judged)}"
-            for case, count in flaky.items()
-        ]
+        flaky, places, times = run.flaky(), run.places(), len(run.judged)
+        broken = len(run.verdicts) - times
+        more = f"; {broken} more runs broke" if broken else ""
+        rows.append(f"{suite}: {times} runs, {len(flaky)} cases differ between them{more}")
+        for case, count in flaky.items():
+            where = f" ({places[case]})" if case in places else ""
+            rows.append(f"  {case}{where}: no pass in {count} of {times}")
         if flaky:
-            tables += [
-                f"[oracle.{suite}.flaky]",
-                *(f"{_quoted(case)} = {_quoted(until)}" for case, until in _until(flaky).items()),
-            ]
-    return (
-        [*said, "", "in harness.toml, this keeps them out of the ratchet until they are mended:", *tables]
-        if tables
-        else said
-    )
+            tables.append(f"[oracle.{suite}.flaky]")
+            tables += [f"{_quoted(case)} = {_quoted(until)}" for case, until in _until(flaky).items()]
+    if not tables:
+        return rows
+    return [*rows, "", "in harness.toml, this keeps them out of the ratchet until they are mended:", *tables]
 
 
-def _differences(runs: Mapping[str, Repeated]) -> dict:
+def _differences(runs: Mapping[str, Repeated]) -> Json:
+    return {suite: _difference(run) for suite, run in runs.items()}
+
+
+def _difference(run: Repeated) -> Json:
+    flaky = run.flaky()
     return {
-        suite: {
-            "runs": len(run.judged), "broken": len(run.verdicts) - len(run.judged), "flaky": run.flaky(),
-            "until": _until(run.flaky()), "files": {case: place for case, place in run.places().items() if case in run.flaky()},
-        }
-        for suite, run in runs.items()
-    }  # fmt: skip
+        "runs": len(run.judged),
+        "broken": len(run.verdicts) - len(run.judged),
+        "flaky": flaky,
+        "until": _until(flaky),
+        "files": {case: place for case, place in run.places().items() if case in flaky},
+    }
 
 
 def _repeat_exit(runs: Mapping[str, Repeated]) -> Exit:
     if any(run.flaky() for run in runs.values()):
         return Exit.FAILED
-    return (
-        Exit.INFRASTRUCTURE
-        if any(len(run.judged) < len(run.verdicts) for run in runs.values())
-        else Exit.DONE
-    )
+    some_broke = any(len(run.judged) < len(run.verdicts) for run in runs.values())
+    return Exit.INFRASTRUCTURE if some_broke else Exit.DONE
 
 
 def _until(flaky: Mapping[str, int]) -> dict[str, str]:
@@ -154,5 +146,7 @@ def _until(flaky: Mapping[str, int]) -> dict[str, str]:
 
 
 def _quoted(text: str) -> str:
-    """A JSON string without escapes for other than control characters is a TOML string too."""
+    """Return the text as TOML: a JSON string without escapes for other than control characters is a TOML
+    string too.
+    """
     return jsons.dumps(text, ensure_ascii=False)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.client import Json
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import oracle_jobs
@@ -30,14 +31,14 @@ def list_(
 ) -> None:
     """Every task, its state and who holds it."""
     with place(context, config, state).served() as client:
-        found = [task for task in client.tasks() if state_is in (None, task.get("state"))]
+        tasks = [task for task in client.tasks() if state_is in (None, task.get("state"))]
     if json:
-        print(jsons.dumps(found, indent=2))
+        print(jsons.dumps(tasks, indent=2))
         return
     table = Table()
     for name in ("task", "module", "state", "holder", "waits for", "title"):
         table.add_column(name, overflow="fold")
-    for task in found:
+    for task in tasks:
         waits = " ".join(task.get("waits_for") or [])
         table.add_row(
             task["id"],
@@ -60,16 +61,16 @@ def show(
 ) -> None:
     """One task with its brief, and its report if it has one."""
     with place(context, config, state).served() as client:
-        found = client.task(task)
+        entry = client.task(task)
     if json:
-        print(jsons.dumps(found, indent=2))
+        print(jsons.dumps(entry, indent=2))
         return
-    for name, value in found.items():
+    for name, value in entry.items():
         if name not in ("brief", "report") and value not in (None, "", [], {}):
             print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    if found.get("brief"):
-        print(f"\n{found['brief'].rstrip()}")
-    if report := found.get("report"):
+    if entry.get("brief"):
+        print(f"\n{entry['brief'].rstrip()}")
+    if report := entry.get("report"):
         print(f"\nreport by {report['agent']}:\n\n{report['text'].rstrip()}")
 
 
@@ -93,10 +94,10 @@ def add(
     if brief_file is not None:
         brief = _text(brief_file)
     with place(context, config, state).served() as client:
-        made = client.add_task(
+        task = client.add_task(
             title, module, brief or title, paths=path, needs=needs, cases=cases, suite=suite
         )
-    print(made.get("task") or made.get("id"))
+    print(task.get("task") or task.get("id"))
 
 
 @app.command()
@@ -130,23 +131,21 @@ def from_oracle(
     where = place(context, config, state)
     needed = not where.has_run()
     with where.served() as client, runners_at_hand(where, needed=needed):
-        told = oracle_jobs.tasks(client, suite, module, limit=limit, dry_run=dry_run)
-    print(jsons.dumps(told, indent=2) if json else _changes(told))
+        changes = oracle_jobs.tasks(client, suite, module, limit=limit, dry_run=dry_run)
+    print(jsons.dumps(changes, indent=2) if json else _as_text(changes))
 
 
-def _changes(told: dict) -> str:
-    said = [f"closed {task['task']}: {task['title']}" for task in told["closed"]]
-    said += [
-        f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}" for task in told["made"]
-    ]
-    said += [
-        f"no module for: {task['title']} (--module names one for all of these)" for task in told["no_module"]
-    ]
-    said += [f"{len(told['kept'])} causes have their tasks already: {', '.join(told['kept'])}"] * bool(
-        told["kept"]
-    )
-    said += [f"{told['left_out']} more causes are over the limit"] * bool(told["left_out"])
-    return "\n".join(said or ["nothing fails that needs a task"])
+def _as_text(changes: Json) -> str:
+    rows = [f"closed {task['task']}: {task['title']}" for task in changes["closed"]]
+    for task in changes["made"]:
+        rows.append(f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}")
+    for task in changes["no_module"]:
+        rows.append(f"no module for: {task['title']} (--module names one for all of these)")
+    if kept := changes["kept"]:
+        rows.append(f"{len(kept)} causes have their tasks already: {', '.join(kept)}")
+    if changes["left_out"]:
+        rows.append(f"{changes['left_out']} more causes are over the limit")
+    return "\n".join(rows or ["nothing fails that needs a task"])
 
 
 def _text(file: Path) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from harness.agents.kinds import PROGRAMS
 from harness.boxes.containers import Engine
+from harness.client import Json
 from harness.commands.options import ConfigOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import lifecycle
@@ -63,7 +64,7 @@ def up(
 
 
 def planned(where: Place, wishes: list[str], port: int | None, *, stay: bool) -> RunPlan:
-    """The plan, with every problem of configuration and command line told before anything starts."""
+    """Return the plan, with every problem of configuration and command line told before anything starts."""
     file = where.config_file()
     config = plans.with_counts(plans.load_config(file), wishes)
     remote = _remote(where) if where.is_remote else None
@@ -71,11 +72,14 @@ def planned(where: Place, wishes: list[str], port: int | None, *, stay: bool) ->
 
 
 def _remote(where: Place) -> Remote:
-    """The server that is up already; its doors must be on this machine, or no sandbox could reach it."""
+    """Return the server that is up already; its doors must be on this machine, or no sandbox could reach
+    it.
+    """
     state = where.state_dir()
     if not state.database.exists():
         raise VerbFailed(
-            f"{state.root} is not that server's state directory; name it with --state: agents enter by its doors",
+            f"{state.root} is not that server's state directory; "
+            "name it with --state: agents enter by its doors",
             Exit.USAGE,
         )
     with where.remote_client() as client:
@@ -84,7 +88,7 @@ def _remote(where: Place) -> Remote:
 
 
 def run(plan: RunPlan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
-    """One run with a view; its summary is printed, its exit status returned."""
+    """Have one run with a view, and print its summary. Return why it ended and the exit status."""
     start_ms = now_ms()
     with (
         StopSignal() as stop,
@@ -105,16 +109,16 @@ def run(plan: RunPlan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     return why, _exit(why, status)
 
 
-def summary(status: dict, why: Why, state: StateDirectory, took_ms: int) -> str:
-    refused = (
-        ", ".join(f"{code} {count}" for code, count in sorted(status.get("refusals", {}).items())) or "none"
-    )
+def summary(status: Json, why: Why, state: StateDirectory, took_ms: int) -> str:
+    """Return the lines with which a run ends."""
+    refusals = sorted(status.get("refusals", {}).items())
+    counts = ", ".join(f"{code} {count}" for code, count in refusals) or "none"
     main = ", ".join(f"{repo} {str(sha)[:10]}" for repo, sha in status.get("main", {}).items())
     return "\n".join(
         [
             f"ended after {took_ms / 1000:.1f} s: {why}",
             f"  {headline(status)}",
-            f"  refusals by code: {refused}",
+            f"  refusals by code: {counts}",
             f"  main: {main}",
             *(f"  warning: {warning}" for warning in status.get("warnings", [])),
             f"  logs: {state.logs}   log of events: harness audit query",
@@ -122,7 +126,7 @@ def summary(status: dict, why: Why, state: StateDirectory, took_ms: int) -> str:
     )
 
 
-def _exit(why: Why, status: dict) -> Exit:
+def _exit(why: Why, status: Json) -> Exit:
     if why is Why.STOPPED:
         return Exit.INTERRUPTED
     if why is Why.FINISHED and not status.get("tasks", {}).get("blocked"):
@@ -131,12 +135,13 @@ def _exit(why: Why, status: dict) -> Exit:
 
 
 def _argv(plan: RunPlan, where: Place, wishes: list[str]) -> list[str]:
-    """This command again, without --detach, and with every path spelled out: it runs in another directory."""
-    remote = (
-        ["--server", plan.remote.url, "--token-file", str(Path(where.token_file or "").resolve())]
-        if plan.remote
-        else []
-    )
+    """Return this command again, without --detach, and with every path spelled out: it runs in another
+    directory.
+    """
+    remote = []
+    if plan.remote:
+        token_file = str(Path(where.token_file or "").resolve())
+        remote = ["--server", plan.remote.url, "--token-file", token_file]
     agents = [word for wish in wishes for word in ("--agent", wish)]
     place = ["--config", str(plan.config_file), "--state", str(plan.state.root), "--port", str(plan.port)]
     stay = ["--stay"] if plan.stay else []
@@ -144,7 +149,7 @@ def _argv(plan: RunPlan, where: Place, wishes: list[str]) -> list[str]:
 
 
 def _detach(state: StateDirectory, argv: list[str]) -> None:
-    """Starts `argv` in a session of its own, and returns once its agents are started."""
+    """Start `argv` in a session of its own, and return once its agents are started."""
     state.prepare()
     if state.is_held():
         raise VerbFailed(f"a run is already up on {state.root}; `harness status` shows it")
@@ -155,9 +160,9 @@ def _detach(state: StateDirectory, argv: list[str]) -> None:
         )
     deadline = time.monotonic() + DETACH_WAIT_S
     while time.monotonic() < deadline:
-        said = state.run()
-        if said is not None and said.pid == child.pid and said.running:
-            print(f"up as process {child.pid} at {said.url}; log {state.up_log}; `harness down` stops it")
+        run = state.run()
+        if run is not None and run.pid == child.pid and run.running:
+            print(f"up as process {child.pid} at {run.url}; log {state.up_log}; `harness down` stops it")
             return
         if child.poll() is not None:
             _ended_early(child.returncode, state.up_log, from_byte)
@@ -170,13 +175,11 @@ def _detach(state: StateDirectory, argv: list[str]) -> None:
 
 
 def _ended_early(status: int, log: Path, from_byte: int) -> None:
-    """A short run may be over before it is seen; anything else is told with the end of its log."""
+    """Print the end of its log: a short run may be over before it is seen. Raise VerbFailed if it failed."""
     with log.open("rb") as lines:
         lines.seek(from_byte)
         tail = lines.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr if status else sys.stdout)
     if status:
-        known = status in set(Exit)
-        raise VerbFailed(
-            f"the run ended with status {status}; see {log}", Exit(status) if known else Exit.INFRASTRUCTURE
-        )
+        exit = Exit(status) if status in set(Exit) else Exit.INFRASTRUCTURE
+        raise VerbFailed(f"the run ended with status {status}; see {log}", exit)

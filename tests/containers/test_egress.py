@@ -141,7 +141,7 @@ def test_an_agent_that_is_not_named_has_no_proxy_and_reaches_nothing(
 def test_only_https_goes_out_and_the_door_is_reached_without_the_proxy(tmp_path: Path) -> None:
     spec = AgentSpec("worker", "command", command=("true",))
     session = SandboxSession("r", "S1", "worker-1", "hs_token", tmp_path, "image", (), spec, egress=True)
-    env = sandbox.proxied(session)
+    env = sandbox.proxy_env(session)
     assert env["HTTPS_PROXY"] == env["https_proxy"] == "http://agent:hs_token@127.0.0.1:8765"
     assert env["NO_PROXY"] == env["no_proxy"] == "127.0.0.1,localhost" and not {
         "HTTP_PROXY",
