@@ -53,7 +53,9 @@ class ProjectFile:
 
 @dataclass(frozen=True)
 class Seat:
-    """Who works, in which of its sessions (1 = the first of this run), and the finished text of its prompt."""
+    """Who works, in which of its sessions (1 = the first of this run), and the finished text of its
+    prompt.
+    """
 
     agent: str
     spec: AgentSpec

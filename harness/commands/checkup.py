@@ -16,7 +16,6 @@ from harness.agents.kinds import KINDS, NEEDS
 from harness.boxes.containers import BoxBroke, Engine
 from harness.images.image_engine import ImageEngine
 from harness.images.stock import SANDBOXES, Images, Order, suite_orders
-from harness.run.plan import problem_line
 from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
 from mcp_server import config as configs
@@ -93,7 +92,7 @@ def configuration(file: Path | None) -> tuple[Config | None, Finding]:
     loaded = configs.load(file, NEEDS)
     problems = loaded if isinstance(loaded, list) else configs.check_files(loaded, file.name)
     if problems:
-        return None, Finding("config", False, "\n".join(map(problem_line, problems)), f"mend {file}")
+        return None, Finding("config", False, "\n".join(map(str, problems)), f"mend {file}")
     assert isinstance(loaded, Config)
     counts = f"{len(loaded.tasks)} tasks, {len(loaded.suites)} suites, {len(loaded.agents)} kinds of agents"
     return loaded, Finding("config", True, f"{file}: {counts}")

@@ -46,11 +46,13 @@ class Setting:
 
     @property
     def text(self) -> str:
-        """As a file that holds nothing else."""
+        """The text of a file that holds nothing else."""
         return self.merged("")
 
     def merged(self, before: str) -> str:
-        """The file's text with the entry in it, all else as it was. Raises merging.Unreadable."""
+        """Return the file's text with the entry in it, all else as it was. Raise UnreadableConfig if it
+        cannot be kept.
+        """
         merge = merging.toml if (self.file or "").endswith(".toml") else merging.json
         return merge(before, (*self.tables, SERVER_NAME), self.entry)
 
@@ -78,10 +80,14 @@ OTHERS: Mapping[str, Client] = {"cursor": cursor, "vscode": vscode, "generic": g
 
 
 def clone_command(door: Door, repo: str) -> str:
-    """The clone keeps the header in its own configuration, so that fetch and push need nothing more."""
+    """Return the command for a clone. It keeps the header in its own configuration, so that fetch and
+    push need nothing more.
+    """
     return f'git clone -c http.extraHeader="Authorization: Bearer {door.token}" {door.url}/git/{repo}.git'
 
 
 def upload_command(door: Door) -> str:
-    """Before `run_oracle` and `push` the server must have the commit; main itself takes no push."""
+    """Return the command that uploads: before `run_oracle` and `push` the server must have the commit, and
+    main itself takes no push.
+    """
     return f"git push -f origin HEAD:refs/agents/{door.agent}/work"

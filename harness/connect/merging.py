@@ -21,8 +21,8 @@ class UnreadableConfig(Exception):
 
 
 def json(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
-    """`before` with `entry` at `keys`; the order of the rest and the indentation are kept. An empty text is
-    an empty file.
+    """Return `before` with `entry` at `keys`; the order of the rest and the indentation are kept. An
+    empty text is an empty file.
     """
     try:
         document = jsons.loads(before, object_pairs_hook=_distinct) if before.strip() else {}
@@ -42,7 +42,7 @@ def json(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
 
 
 def toml(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
-    """As `json`; comments and spacing stay as well."""
+    """Return the same for TOML; comments and spacing stay as well."""
     try:
         document = tomlkit.parse(before)
     except TOMLKitError as wrong:
@@ -54,14 +54,14 @@ def toml(before: str, keys: tuple[str, ...], entry: dict[str, Any]) -> str:
         table = table[key]
         if not isinstance(table, AbstractTable | dict):
             raise UnreadableConfig(f"its {key!r} is no table")
-    made = tomlkit.inline_table() if isinstance(table, InlineTable) else tomlkit.table()
-    made.update(entry)
-    table[keys[-1]] = made
+    written = tomlkit.inline_table() if isinstance(table, InlineTable) else tomlkit.table()
+    written.update(entry)
+    table[keys[-1]] = written
     return tomlkit.dumps(document)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    table = dict(pairs)
+    if len(table) < len(pairs):
         raise ValueError("a key occurs twice, and only one of the two would be kept")
-    return found
+    return table

@@ -34,6 +34,7 @@ from harness.failure import VerbFailed
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 120.0  # every call is answered within 45 s, with pings meanwhile
+# How a server that is not there shows itself.
 AWAY = (
     ExceptionGroup,
     httpx2.HTTPError,
@@ -42,7 +43,7 @@ AWAY = (
     ServerGone,
     ServerSaidNo,
     VerbFailed,
-)  # how a server that is not there shows itself
+)
 
 T = TypeVar("T")
 Act = Callable[[Client], Awaitable[T]]
@@ -61,7 +62,7 @@ class StdioClosed(Exception):
 
 
 async def serve(dial: Dial) -> None:
-    """Serves MCP on this process's stdin and stdout until the client hangs up. Raises Failed where no server
+    """Serve MCP on this process's stdin and stdout until the client hangs up. Raise VerbFailed if no server
     is there at the start.
     """
     try:
@@ -73,7 +74,7 @@ async def serve(dial: Dial) -> None:
 
 
 async def proxy(dial: Dial) -> Server:
-    """A server whose every answer is the one that `dial` leads to."""
+    """Return a server whose every answer is the one that `dial` leads to."""
 
     async def list_tools(_: ServerRequestContext, params: PaginatedRequestParams | None) -> ListToolsResult:
         return await listed(lambda upstream: upstream.list_tools(cursor=_cursor(params)))
@@ -111,32 +112,39 @@ async def proxy(dial: Dial) -> Server:
 
     name, version, instructions = await ask(dial, _about)
     return Server(
-        name, version=version, instructions=instructions, on_list_tools=list_tools, on_call_tool=call_tool,
-        on_list_resources=list_resources, on_list_resource_templates=list_templates, on_read_resource=read_resource,
-    )  # fmt: skip
+        name,
+        version=version,
+        instructions=instructions,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+    )
 
 
 async def ask(dial: Dial, act: Act[T]) -> T:
-    """`act` on the server, which may have been restarted since the last time; whatever it does may be done
-    twice. Raises Gone.
+    """Return what `act` has on the server, which may have been restarted since the last time; whatever it
+    does may be done twice. Raise StdioClosed if no server answers.
     """
     try:
         return await _once(dial, act, afresh=False)
     except AWAY:
         pass  # the server may have moved, or know the token no more
-    except _SaidNo as no:
+    except _ProtocolError as no:
         raise no.error from None
     try:
         return await _once(dial, act, afresh=True)
-    except _SaidNo as no:
+    except _ProtocolError as no:
         raise no.error from None
     except AWAY as broke:
         raise StdioClosed(
-            f"the harness server does not answer ({_leaf(broke)}); call again when it is up: every call may be repeated"
+            f"the harness server does not answer ({_leaf(broke)}); "
+            "call again when it is up: every call may be repeated"
         ) from broke
 
 
-class _SaidNo(Exception):
+class _ProtocolError(Exception):
     """The server's own protocol error, which passes as it is; without this wrapping it would look like a
     broken connection.
     """
@@ -148,7 +156,7 @@ class _SaidNo(Exception):
 async def _once(dial: Dial, act: Act[T], *, afresh: bool) -> T:
     door = await anyio.to_thread.run_sync(lambda: dial(afresh=afresh))
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    said_no: MCPError | None = None
+    refusal: MCPError | None = None
     async with (
         httpx2.AsyncClient(headers=door.headers, timeout=timeout, trust_env=False) as http,
         Client(streamable_http_client(door.mcp_url, http_client=http)) as upstream,
@@ -156,15 +164,14 @@ async def _once(dial: Dial, act: Act[T], *, afresh: bool) -> T:
         try:
             return await act(upstream)
         except MCPError as error:
-            said_no = error
-    raise _SaidNo(said_no)
+            refusal = error
+    raise _ProtocolError(refusal)
 
 
 async def _about(upstream: Client) -> tuple[str, str, str | None]:
     info = upstream.server_info
-    return (
-        (info.name, info.version, upstream.instructions) if info else ("harness", "", upstream.instructions)
-    )
+    name, version = (info.name, info.version) if info else ("harness", "")
+    return name, version, upstream.instructions
 
 
 def _cursor(params: PaginatedRequestParams | None) -> str | None:
@@ -172,7 +179,7 @@ def _cursor(params: PaginatedRequestParams | None) -> str | None:
 
 
 def _leaf(broke: BaseException) -> str:
-    """What lies at the bottom of the SDK's groups of groups."""
+    """Return what lies at the bottom of the SDK's groups of groups."""
     while isinstance(broke, BaseExceptionGroup):
         broke = broke.exceptions[0]
     return str(broke) or type(broke).__name__

@@ -18,22 +18,25 @@ BACKUP = ".before-harness"
 
 @dataclass(frozen=True)
 class Written:
+    """What was written where."""
+
     file: Path
     backup: Path | None  # what was there before, where anything was
 
 
 def write(file: Path, merged: Callable[[str], str]) -> Written:
-    """Replaces the file's text by `merged` of it. Raises Failed, having changed nothing."""
+    """Replace the file's text by `merged` of it; raise VerbFailed, having changed nothing, if that fails."""
     file = file.resolve()  # a link, as in a repository of dot files, stays one
     try:
         before = file.read_bytes() if file.exists() else None
         text = merged((before or b"").decode())
         file.parent.mkdir(parents=True, exist_ok=True)
-        backup = None if before is None else _replaced(file.with_name(file.name + BACKUP), before)
-        return Written(_replaced(file, text.encode()), backup)
+        backup = None if before is None else _replace(file.with_name(file.name + BACKUP), before)
+        return Written(_replace(file, text.encode()), backup)
     except (UnreadableConfig, UnicodeDecodeError) as wrong:
         raise VerbFailed(
-            f"{file} was not changed: {wrong}. Mend it, or put the entry there by hand (the same command without --write prints it)",
+            f"{file} was not changed: {wrong}. Mend it, or put the entry there by hand "
+            "(the same command without --write prints it)",
             Exit.USAGE,
         ) from wrong
     except OSError as wrong:
@@ -43,8 +46,8 @@ def write(file: Path, merged: Callable[[str], str]) -> Written:
         ) from wrong
 
 
-def _replaced(file: Path, content: bytes) -> Path:
-    """Written beside and moved, so that it is never half there; mkstemp makes it private."""
+def _replace(file: Path, content: bytes) -> Path:
+    """Write beside the file and move it there, so that it is never half there; mkstemp makes it private."""
     handle, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as fresh:

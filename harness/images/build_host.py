@@ -22,17 +22,18 @@ USUAL_DEBIAN_MIRROR = re.compile(r"https?://[a-z]+\.debian\.org/")
 
 @dataclass(frozen=True)
 class BuildHost:
+    """What builds on this machine need of it."""
+
     certificates: bytes = b""  # PEM; empty when this machine trusts what every Debian trusts
     args: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, environ: Mapping[str, str], root: Path = Path("/")) -> Self:
-        """Reads the environment and, below `root`, the files in which Debian and others keep such settings."""
-        args = {
-            name: environ[name]
-            for name in INDEXES
-            if "://" in environ.get(name, "") and "file:" not in environ[name]
-        }
+        """Read the environment and, below `root`, the files in which Debian and others keep such
+        settings.
+        """
+        urls = {name: environ[name] for name in INDEXES if "://" in environ.get(name, "")}
+        args = {name: url for name, url in urls.items() if "file:" not in url}
         if environ.get("PIP_TRUSTED_HOST"):
             args["PIP_TRUSTED_HOST"] = environ["PIP_TRUSTED_HOST"]
         for name in PROXIES:
@@ -44,24 +45,26 @@ class BuildHost:
 
 
 def certificates(environ: Mapping[str, str], root: Path) -> bytes:
-    """The bundle that a variable names, else the system's own where certificates were added to it."""
+    """Return the bundle that a variable names, or else the system's own if certificates were added to it."""
     for name in BUNDLES:
         bundle = Path(environ[name]) if environ.get(name) else None
         if bundle is not None and bundle.is_file():
             return bundle.read_bytes()
-    if any((root / folder).is_dir() and any((root / folder).rglob("*.crt")) for folder in LOCAL_CERTIFICATES):
-        return next(((root / file).read_bytes() for file in SYSTEM_BUNDLES if (root / file).is_file()), b"")
-    return b""
+    folders = [root / folder for folder in LOCAL_CERTIFICATES]
+    if not any(folder.is_dir() and any(folder.rglob("*.crt")) for folder in folders):
+        return b""
+    bundles = [root / file for file in SYSTEM_BUNDLES]
+    return next((bundle.read_bytes() for bundle in bundles if bundle.is_file()), b"")
 
 
 def debian_mirror(root: Path) -> str | None:
-    """The mirror that this machine's apt uses for Debian, when it is not the usual one."""
+    """Return the mirror that this machine's apt uses for Debian, if it is not the usual one."""
     apt = root / "etc/apt"
     for file in (apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))):
         if file.suffix not in (".list", ".sources") or not file.is_file():
             continue
         for line in file.read_text(errors="replace").splitlines():
-            found = None if line.lstrip().startswith("#") else DEBIAN_MIRROR.search(line)
-            if found and not USUAL_DEBIAN_MIRROR.match(found[0]):
-                return found[0]
+            mirror = None if line.lstrip().startswith("#") else DEBIAN_MIRROR.search(line)
+            if mirror and not USUAL_DEBIAN_MIRROR.match(mirror[0]):
+                return mirror[0]
     return None

@@ -20,7 +20,7 @@ from harness.boxes.containers import BoxBroke, Engine
 
 REGISTRY_ANSWER_S = 8.0  # a registry that cannot be reached must not delay the first run much
 PULL_READ_S = 60.0  # between two progress messages of a pull
-BUILD_READ_S = 900.0  # between two lines of a build: one package installation on a slow mirror
+BUILD_READ_S = 900  # between two lines of a build: one package installation on a slow mirror
 TAIL_LINES = 40
 
 
@@ -35,14 +35,14 @@ class ImageEngine:
         self._api = engine._client.api
 
     def facts(self) -> Mapping[str, Any]:
-        """What the engine says of itself."""
+        """Return what the engine says of itself."""
         with _failing("engine info"):
             return self._api.info()
 
     def exists(self, image: str) -> bool:
         with _failing(f"image {image}"):
             try:
-                self._api.inspect_image(image)
+                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
             except docker.errors.ImageNotFound:
                 return False
         return True
@@ -53,13 +53,13 @@ class ImageEngine:
             self._api.tag(image, repository, tag)
 
     def names(self, prefix: str) -> list[str]:
-        """Every name that starts with the prefix."""
+        """Return every name that starts with the prefix."""
         with _failing("list images"):
             rows = self._api.images()
         return sorted(name for row in rows for name in row["RepoTags"] or () if name.startswith(prefix))
 
     def remove(self, name: str) -> bool:
-        """Removes the name, and the image with its last one; False while a container uses it."""
+        """Remove the name, and the image with its last one. Return False while a container uses it."""
         with _failing(f"image {name}: remove"):
             try:
                 self._api.remove_image(name)
@@ -70,7 +70,7 @@ class ImageEngine:
         return True
 
     def registry_has(self, image: str) -> bool:
-        """True when the engine reaches a registry that offers the image, within REGISTRY_ANSWER_S."""
+        """Return True if the engine reaches a registry that offers the image, within REGISTRY_ANSWER_S."""
         url = f"{self._api.base_url}/v{self._api.api_version}/distribution/{image}/json"
         try:
             return self._api.get(url, timeout=REGISTRY_ANSWER_S).status_code == 200
@@ -87,7 +87,7 @@ class ImageEngine:
             self._read(answer, f"image {image}: pull")
 
     def import_tar(self, root_tar: Path, name: str) -> None:
-        """Makes an image of one layer from a root file system's tar."""
+        """Make an image of one layer from a root file system's tar."""
         repository, _, tag = name.rpartition(":")
         url = f"{self._api.base_url}/v{self._api.api_version}/images/create"
         query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": ['CMD ["bash"]']}
@@ -104,17 +104,26 @@ class ImageEngine:
         args: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> None:
-        """Builds with the classic builder, which every engine has."""
+        """Build with the classic builder, which every engine has."""
         with _failing(f"image {name}: build"):
             answers = self._api.build(
-                fileobj=io.BytesIO(context_tar), custom_context=True, dockerfile=dockerfile, tag=name, buildargs=dict(args),
-                labels=dict(labels), network_mode=self._build_network(), rm=True, forcerm=True, decode=True, timeout=BUILD_READ_S,
-            )  # fmt: skip
+                fileobj=io.BytesIO(context_tar),
+                custom_context=True,
+                dockerfile=dockerfile,
+                tag=name,
+                buildargs=dict(args),
+                labels=dict(labels),
+                network_mode=self._build_network(),
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=BUILD_READ_S,
+            )
             _follow(answers, f"image {name}: build")
 
     def _build_network(self) -> str:
-        """The host's own: a proxy or a resolver on its loopback answers there too, and an engine without a
-        bridge can build.
+        """Return the host's own network: a proxy or a resolver on its loopback answers there too, and an
+        engine without a bridge can build.
         """
         remapped = any("name=userns" in option for option in self.facts().get("SecurityOptions") or ())
         return "default" if remapped else "host"
@@ -125,7 +134,8 @@ class ImageEngine:
         _follow((json.loads(line) for line in answer.iter_lines() if line.strip()), what)
 
 
-def _follow(answers: Iterator[dict], what: str) -> None:
+def _follow(answers: Iterator[dict[str, Any]], what: str) -> None:
+    """Read the engine's progress to its end; raise ImageFailed with its last lines if it reports an error."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     for answer in answers:
         if "error" in answer:

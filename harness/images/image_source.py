@@ -24,7 +24,9 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 
 
 class ImageSource:
-    """The images' sources below one directory: a checkout, or the same layout inside the runner's own image."""
+    """The images' sources below one directory: a checkout, or the same layout inside the runner's own
+    image.
+    """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(__file__).resolve().parents[2]
@@ -42,39 +44,36 @@ class ImageSource:
         return self.recipes[kind]
 
     def name(self, kind: str, packages: Iterable[str] = ()) -> str:
-        """The name that the image has or will have, with these Debian packages on top; raises BadRecipe."""
-        wanted = sorted(set(packages))
-        for package in wanted:
+        """Return the name that the image has or will have, with these Debian packages on top. Raise BadRecipe
+        if there is no such image, or if a name is no package's.
+        """
+        on_top = sorted(set(packages))
+        for package in on_top:
             if not PACKAGE.fullmatch(package):
                 raise BadRecipe(f"{package!r} is not the name of a Debian package")
         digest = self._digest(kind)
-        if wanted:
-            digest = _hash([digest, *wanted])
+        if on_top:
+            digest = _hash([digest, *on_top])
         return f"{OURS}{kind}:{digest[:HASH_DIGITS]}"
 
     def declared(self, kind: str, args: Mapping[str, str]) -> dict[str, str]:
-        """Those build arguments that the image's Dockerfile declares, and the proxies, which every build
-        knows.
+        """Return those build arguments that the image's Dockerfile declares, and the proxies, which
+        every build knows.
         """
         text = (self.root / self.recipe(kind).dockerfile).read_text()
-        declared = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
-        return {
-            key: value for key, value in args.items() if key in declared or key.lower().endswith("_proxy")
-        }
+        names = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
+        names |= {name for name in args if name.lower().endswith("_proxy")}
+        return {name: value for name, value in args.items() if name in names}
 
     def context(self, kind: str, certificates: bytes) -> bytes:
-        """The build context as a tar: the same bytes for the same content, so that the builder's own cache is
-        of use.
+        """Return the build context as a tar: the same bytes for the same content, so that the builder's
+        own cache is of use.
         """
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for path in self._files(self.recipe(kind).copied):
-                _add(
-                    tar,
-                    str(path.relative_to(self.root)),
-                    path.read_bytes(),
-                    0o755 if _is_executable(path) else 0o644,
-                )
+                mode = 0o755 if _is_executable(path) else 0o644
+                _add(tar, str(path.relative_to(self.root)), path.read_bytes(), mode)
             if certificates:
                 _add(tar, HOST_CERTIFICATES, certificates, 0o644)
         return out.getvalue()
@@ -102,8 +101,8 @@ class ImageSource:
                     yield path
 
     def _is_source(self, path: Path) -> bool:
-        """False for what tools leave behind, and for certificates: they belong to a machine, not to the
-        source.
+        """Return False for what tools leave behind, and for certificates: they belong to a machine, not to
+        the source.
         """
         inside = path.relative_to(self.root)
         if inside.suffix == ".crt" and inside.is_relative_to(f"{COMMON}/ca"):

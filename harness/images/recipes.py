@@ -42,7 +42,9 @@ class Recipe:
 
 
 def read_recipes(root: Path) -> dict[str, Recipe]:
-    """Return the recipes of the images below `root` by name; raise BadRecipe for a Dockerfile without a base."""
+    """Return the recipes of the images below `root` by name; raise BadRecipe for a Dockerfile without a
+    base.
+    """
     recipes = {file.parent.name: _read(file) for file in sorted(root.glob("images/*/Dockerfile"))}
     for name, other in ALIASES.items():
         if other in recipes:

@@ -54,7 +54,7 @@ def suite_orders(suite: Suite) -> list[Order]:
 
 
 def silent(line: str) -> None:
-    """Says nothing."""
+    """Say nothing."""
 
 
 class Images:
@@ -69,30 +69,29 @@ class Images:
         self._host: BuildHost | None = None
 
     def ensure(self, kind: str, packages: Iterable[str] = ()) -> str:
-        """The image's name, after the image was made if it was missing; raises ImageFailed."""
-        wanted = tuple(packages)
+        """Make the image if it is missing, and return its name; raise ImageFailed if that cannot be done."""
+        on_top = tuple(packages)
         try:
-            name = self._source.name(kind, wanted)
+            name = self._source.name(kind, on_top)
         except BadRecipe as bad:
             raise ImageFailed(str(bad)) from bad
         if self._engine.exists(name):
             return name
         with FileLock(Path(tempfile.gettempdir()) / BUILD_LOCK):
-            self._make(kind, wanted)
+            self._make(kind, on_top)
         return name
 
     def image_for(self, suite: Suite, role: str) -> str:
         return self.deliver(suite_order(suite, role))
 
     def deliver(self, order: Order) -> str:
-        """The ordered image's name, after it was made or pulled if it was missing."""
+        """Make or pull the ordered image if it is missing, and return its name."""
         if order.users is None:
             return self.ensure(order.kind, order.packages)
         if not self._engine.exists(order.users):
             self._say(f"image {order.users}: pulling")
-            self._engine.pull(
-                order.users if ":" in order.users.rpartition("/")[2] else f"{order.users}:latest"
-            )
+            has_tag = ":" in order.users.rpartition("/")[2]
+            self._engine.pull(order.users if has_tag else f"{order.users}:latest")
         return order.users
 
     def is_here(self, order: Order) -> bool:
@@ -102,21 +101,24 @@ class Images:
         return self._engine.registry_has(PULLED_ROOT)
 
     def publish(self, kind: str) -> str:
-        """Makes the image, and names it `:latest` too, which is what compose.yaml knows it by."""
+        """Make the image, and name it `:latest` too, which is what compose.yaml knows it by. Return that
+        name.
+        """
         self._engine.tag(self.ensure(kind), f"{OURS}{kind}:latest")
         return f"{OURS}{kind}:latest"
 
     def prune(self) -> list[str]:
-        """Removes the names that no present source leads to; a suite's own set of packages is made again when
-        needed.
+        """Remove the names that no present source leads to, and return them; a suite's own set of packages
+        is made again when needed.
         """
-        kept = {self._source.name(kind) for kind in (*self._source.recipes, ROOT)} | {
-            f"{OURS}{kind}:latest" for kind in HOSTED
-        }
+        kept = {self._source.name(kind) for kind in (*self._source.recipes, ROOT)}
+        kept |= {f"{OURS}{kind}:latest" for kind in HOSTED}
         return [name for name in self._engine.names(OURS) if name not in kept and self._engine.remove(name)]
 
     def _make(self, kind: str, packages: tuple[str, ...] = ()) -> str:
-        """Builds it on top of what it needs; another process may have done so meanwhile."""
+        """Build an image on top of what it needs, unless another process has done so meanwhile. Return its
+        name.
+        """
         name = self._source.name(kind, packages)
         if self._engine.exists(name):
             return name
@@ -135,8 +137,8 @@ class Images:
         return name
 
     def _make_root(self, name: str) -> None:
-        """An ordinary base image where one can be had, else a root file system made of the distribution's
-        packages.
+        """Take an ordinary base image where one can be had, or else make a root file system of the
+        distribution's packages.
         """
         if not self._engine.exists(PULLED_ROOT) and self._engine.registry_has(PULLED_ROOT):
             self._say(f"image {ROOT}: pulling {PULLED_ROOT}")
@@ -152,15 +154,19 @@ class Images:
 
     def _bootstrap(self, tar: Path) -> None:
         script = self._source.root / "images/rootfs/build"
-        environ = {
-            **os.environ,
-            **{key: value for key, value in self._build_host().args.items() if key == "DEBIAN_MIRROR"},
-        }
+        mirror = self._build_host().args.get("DEBIAN_MIRROR")
+        environ = {**os.environ, **({"DEBIAN_MIRROR": mirror} if mirror else {})}
         try:
             subprocess.run(
-                [str(script), DEBIAN, str(tar)], env=environ, check=True, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=BOOTSTRAP_S_MAX,
-            )  # fmt: skip
+                [str(script), DEBIAN, str(tar)],
+                env=environ,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=BOOTSTRAP_S_MAX,
+            )
         except subprocess.CalledProcessError as error:
             raise ImageFailed(f"image {ROOT}: {script} failed:\n{error.stdout.strip()}") from error
         except subprocess.TimeoutExpired as error:

@@ -15,7 +15,7 @@ from types import TracebackType
 from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, Found, Swept
-from harness.client import ServerClient, ServerGone
+from harness.client import Json, ServerClient, ServerGone
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from harness.run.place import Place
@@ -52,21 +52,15 @@ class Crew:
     def __init__(
         self, plan: RunPlan, client: ServerClient, runner_client: ServerClient, engine: Engine, *, say: Say
     ) -> None:
-        self._plan, self._client, self._runner_client, self._engine, self._say = (
-            plan,
-            client,
-            runner_client,
-            engine,
-            say,
-        )
+        self._plan, self._engine, self._say = plan, engine, say
+        self._client, self._runner_client = client, runner_client
         self._images = Images(engine, say=say)
         self._supervisor: Supervisor | None = None
         self._runners_stop = threading.Event()
         self._runners: list[threading.Thread] = []
-        self._told: list[dict] | None = None
-        self.left_over = (
-            Swept()
-        )  # what the last sweep found; more than nothing means that somebody did not clean up
+        self._reported: list[Json] | None = None
+        # What the last sweep found; more than nothing means that somebody did not clean up.
+        self.left_over = Swept()
 
     def __enter__(self) -> "Crew":
         return self
@@ -78,13 +72,12 @@ class Crew:
         self._runners_stop.set()
         _join(self._runners, RUNNERS_STOP_S)
         self.left_over = sweep(self._engine, self._plan.state)
-        if self.left_over.boxes or self.left_over.volumes:
-            self._say(
-                f"removed {self.left_over.boxes} boxes and {self.left_over.volumes} volumes that were left over"
-            )
+        boxes, volumes = self.left_over.boxes, self.left_over.volumes
+        if boxes or volumes:
+            self._say(f"removed {boxes} boxes and {volumes} volumes that were left over")
 
     def prepare_images(self) -> None:
-        """Makes what is missing before anybody waits for it."""
+        """Make what is missing before anybody waits for it."""
         for _, spec in self._plan.agents():
             self._agent_image(spec)
         for suite in self._plan.config.suites.values():
@@ -103,33 +96,30 @@ class Crew:
         self._supervisor.start()
 
     def is_spent(self) -> bool:
-        """True when there were agents and the last one has stopped; a run without any serves connected
+        """Return True if there were agents and the last one has stopped; a run without any serves connected
         clients.
         """
         return bool(self.states()) and self._supervisor is not None and not self._supervisor.any_alive()
 
     def may_bring_tasks(self) -> bool:
-        """Whether an agent is left that may make tasks where none is."""
+        """Return whether an agent is left that may make tasks where none is."""
         return self._supervisor is not None and self._supervisor.may_bring_tasks()
 
     def states(self) -> list[AgentState]:
-        """What each agent does now, as its supervisor knows it."""
+        """Return what each agent does now, as its supervisor knows it."""
         return self._supervisor.states() if self._supervisor is not None else []
 
     def tell(self) -> None:
-        """Lets the server know, which sees only sessions: who waits, who has stopped and why, who never came
+        """Let the server know, which sees only sessions: who waits, who has stopped and why, who never came
         to a session.
         """
-        told = [
-            {name: value for name, value in asdict(state).items() if name != "session"}
-            for state in self.states()
-        ]
-        if told != self._told:
-            self._runner_client.tell_crew(told)
-            self._told = told
+        report = [_member(state) for state in self.states()]
+        if report != self._reported:
+            self._runner_client.tell_crew(report)
+            self._reported = report
 
     def stop_agents(self) -> None:
-        """Every session ends, its work saved; what does not end in time is removed as it is."""
+        """End every session, its work saved; remove as it is what does not end in time."""
         if self._supervisor is not None and not self._supervisor.stop():
             self._say("some agents did not end in time; their boxes were removed as they were")
 
@@ -149,9 +139,13 @@ class Crew:
         )
 
 
+def _member(state: AgentState) -> Json:
+    return {name: value for name, value in asdict(state).items() if name != "session"}
+
+
 @contextlib.contextmanager
 def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
-    """Runners for as long as one verb takes, where no run is up to have them."""
+    """Have runners for as long as one verb takes, where no run is up to have them."""
     if not needed:
         yield
         return
@@ -175,13 +169,10 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
 
 
 def clear(engine: Engine, state: StateDirectory, *, with_server: bool) -> Cleared:
-    """Ends what a run left that never said goodbye. Its agents first: while its server lives, they save what
+    """End what a run left that never said goodbye. Its agents first: while its server lives, they save what
     they have not committed.
     """
-    stopping = [
-        _thread(f"stop-{box.name}", lambda _, box=box: _stop(engine, box.id), threading.Event())
-        for box in _agents(engine, state)
-    ]
+    stopping = [_thread(f"stop-{box.name}", _stopper(engine, box.id)) for box in _agents(engine, state)]
     _join(stopping, STRAY_STOP_S)
     server = with_server and stop_stray_server(state.root)
     return Cleared(sweep(engine, state), had_server=server)
@@ -191,15 +182,18 @@ def _agents(engine: Engine, state: StateDirectory) -> list[Found]:
     return engine.list({sandbox.RUN: state.label, sandbox.KIND: "agent"}, running_only=True)
 
 
-def _stop(engine: Engine, id: str) -> None:
-    with contextlib.suppress(BoxBroke):  # the sweep removes it as it is
-        box = engine.find(id)
-        if box is not None:
-            box.stop(STOP_GRACE_S)
+def _stopper(engine: Engine, id: str) -> Callable[[threading.Event], None]:
+    def stop(_: threading.Event) -> None:
+        with contextlib.suppress(BoxBroke):  # the sweep removes it as it is
+            box = engine.find(id)
+            if box is not None:
+                box.stop(STOP_GRACE_S)
+
+    return stop
 
 
 def sweep(engine: Engine, state: StateDirectory) -> Swept:
-    """Removes every box and volume of the run on this state directory."""
+    """Remove every box and volume of the run on this state directory."""
     return sandbox.sweep_run(engine, state.label)
 
 
@@ -209,8 +203,11 @@ def _runner(
     return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
 
 
-def _thread(name: str, work: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(target=work, args=(stop,), name=name, daemon=True)
+def _thread(
+    name: str, work: Callable[[threading.Event], None], stop: threading.Event | None = None
+) -> threading.Thread:
+    """Start the work in a thread of its own. `stop` is what ends it; None where it ends by itself."""
+    thread = threading.Thread(target=work, args=(stop or threading.Event(),), name=name, daemon=True)
     thread.start()
     return thread
 

@@ -51,11 +51,11 @@ class Run:
     server: ServerProcess | None
     crew: Crew
     started_ms: int
-    seen: int = 0  # the highest event that was shown
+    last_event: int = 0  # the highest that was shown
     was_idle: bool = False  # no task was left at some time since the agents were started
 
     def watch(self, observe: Observer | None = None) -> Why:
-        """Shows what happens until there is a reason to end."""
+        """Show what happens until there is a reason to end; return it."""
         self.stop.from_now_in_order()
         limit_s = self.plan.max_s
         began = answered = time.monotonic()
@@ -79,7 +79,9 @@ class Run:
             self.stop.event.wait(POLL_S)
 
     def _look(self) -> Why | None:
-        """Shows how things stand; why the run could end now, if it could. New tasks find agents again."""
+        """Show how things stand. Return why the run could end now, if it could. New tasks find agents
+        again.
+        """
         self.crew.tell()
         # Asked first: an agent's last act must be in the status that follows.
         spent, more = self.crew.is_spent(), self.crew.may_bring_tasks()
@@ -96,10 +98,11 @@ class Run:
         return Why.NO_AGENT if spent else None
 
     def show_events(self, observe: Observer | None = None) -> None:
+        """Show the events that were not shown yet."""
         while True:
-            events = self.client.events(self.seen, limit=EVENTS_PER_READ)
+            events = self.client.events(self.last_event, limit=EVENTS_PER_READ)
             for event in events:
-                self.seen = event["seq"]
+                self.last_event = event["seq"]
                 self.view.event(event)
                 if observe is not None:
                     observe(event)
@@ -107,7 +110,7 @@ class Run:
                 return
 
     def stop_agents(self, observe: Observer | None = None) -> None:
-        """Ends every session, its work salvaged and its container removed; then shows what that left in the
+        """End every session, its work salvaged and its container removed; then show what that left in the
         log.
         """
         self.crew.stop_agents()
@@ -125,7 +128,7 @@ class Run:
 
 @contextmanager
 def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Iterator[Run]:
-    """Locks the state directory, proves the oracles, starts the agents, and leaves nothing behind."""
+    """Lock the state directory, prove the oracles, start the agents, and leave nothing behind."""
     with ExitStack() as stack:
         hold = _held(plan.state, stack)
         started_ms = now_ms()
@@ -135,10 +138,10 @@ def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Itera
         server = _server(plan, stack)
         url = server.url if server is not None else _remote(plan).url
         hold.announce(RunFile(os.getpid(), started_ms, url))
-        client, runner_client = (stack.enter_context(made) for made in _clients(plan, url))
+        client, runner_client = map(stack.enter_context, _clients(plan, url))
         _end_lost_sessions(client, say=view.say)
         hands = stack.enter_context(Crew(plan, client, runner_client, engine, say=view.say))
-        run = Run(plan, client, view, stop, server, hands, started_ms, seen=client.status()["head_seq"])
+        run = Run(plan, client, view, stop, server, hands, started_ms, last_event=client.status()["head_seq"])
         hands.prepare_images()
         hands.start_runners()
         oracle_jobs.prove(client, say=view.say)
@@ -148,7 +151,7 @@ def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Itera
 
 
 def recover(plan: RunPlan, hold: Hold, engine: Engine, *, say: Callable[[str], None]) -> None:
-    """Clears what a run left that never said goodbye: its server, boxes and volumes."""
+    """Clear what a run left that never said goodbye: its server, boxes and volumes."""
     if hold.stale is None:
         return
     cleared = crew.clear(engine, plan.state, with_server=plan.remote is None)
@@ -157,7 +160,7 @@ def recover(plan: RunPlan, hold: Hold, engine: Engine, *, say: Callable[[str], N
 
 
 def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> None:
-    """Sessions of a run that was killed: their leases end and their uploads are handed on.
+    """End the sessions of a run that was killed: their leases end and their uploads are handed on.
 
     Whoever holds the state directory has all doors, so no session of another harness can be among them.
     """
@@ -189,7 +192,9 @@ def _remote(plan: RunPlan) -> Remote:
 
 
 def _clients(plan: RunPlan, url: str) -> tuple[ServerClient, ServerClient]:
-    """One client with the admin's token, one with the runner's (a remote server is given one token for both)."""
+    """Return one client with the admin's token and one with the runner's; a remote server is given one token
+    for both.
+    """
     if plan.remote is not None:
         return ServerClient(url, plan.remote.token), ServerClient(url, plan.remote.token)
     tokens = [plan.state.token(role) for role in ("admin", "runner")]

@@ -26,22 +26,22 @@ Json = dict[str, Any]
 
 
 def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
-    """The verdict of the job, with the files of the held-out cases that fail; raises Failed when it takes
-    longer than `max_s`.
+    """Return the verdict of the job, with the files of the held-out cases that fail. Raise VerbFailed if it
+    takes longer than `max_s`.
     """
     deadline = time.monotonic() + max_s
     while time.monotonic() < deadline:
-        seen = client.job(job, wait_s=WAIT_S)
-        if seen.get("verdict"):
-            return seen["verdict"] | ({HELD_OUT: seen[HELD_OUT]} if HELD_OUT in seen else {})
+        answer = client.job(job, wait_s=WAIT_S)
+        if answer.get("verdict"):
+            held_out = {HELD_OUT: answer[HELD_OUT]} if HELD_OUT in answer else {}
+            return {**answer["verdict"], **held_out}
         time.sleep(POLL_S)
-    raise VerbFailed(
-        f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?", Exit.INFRASTRUCTURE
-    )
+    message = f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?"
+    raise VerbFailed(message, Exit.INFRASTRUCTURE)
 
 
 def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
-    """Every suite's oracle must catch every planted wrong engine, or nothing starts."""
+    """Have every suite's oracle catch every planted wrong engine; raise VerbFailed if one does not."""
     status = client.status()
     for warning in status.get("warnings", []):
         say(f"warning: {warning}")
@@ -51,30 +51,28 @@ def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
     say(f"checking that the oracle can fail: {', '.join(unproven)}")
     for suite, verdict in check_all(client):
         if verdict["status"] != "passed":
-            raise VerbFailed(
-                _toothless(suite, verdict),
-                Exit.FAILED if verdict["status"] == "failed" else Exit.INFRASTRUCTURE,
-            )
+            exit = Exit.FAILED if verdict["status"] == "failed" else Exit.INFRASTRUCTURE
+            raise VerbFailed(_toothless(suite, verdict), exit)
         say(f"oracle {suite}: {teeth(verdict)}")
 
 
 def check_all(client: ServerClient) -> list[tuple[str, Json]]:
-    """Starts the check of every suite and waits for all verdicts."""
+    """Start the check of every suite, and return each with its verdict."""
     jobs = client.check_oracle()
     return [(started["suite"], wait(client, started["job"])) for started in jobs]
 
 
 def run_many(
-    client: ServerClient, asked: Sequence[tuple[str, str | None]], *, fresh: bool, at_once: int
+    client: ServerClient, pairs: Sequence[tuple[str, str | None]], *, fresh: bool, at_once: int
 ) -> list[Json]:
-    """The verdicts of (suite, commit) pairs in their order, `at_once` jobs under way at most."""
+    """Return the verdicts of (suite, commit) pairs in their order, `at_once` jobs under way at most."""
 
-    def one(pair: tuple[str, str | None]) -> Json:
+    def judge(pair: tuple[str, str | None]) -> Json:
         suite, commit = pair
         return wait(client, client.run_oracle(suite, commit, fresh=fresh)[suite])
 
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        return list(pool.map(one, asked))
+        return list(pool.map(judge, pairs))
 
 
 @dataclass(frozen=True)
@@ -88,22 +86,16 @@ class Repeated:
         return [verdict for verdict in self.verdicts if verdict["status"] != "broken"]
 
     def flaky(self) -> dict[str, int]:
-        """The cases whose outcomes differ, each with the number of runs in which it did not pass."""
-        cases = {case for verdict in self.judged for case in verdict["outcomes"]}
-        passes = Counter(
-            case
-            for verdict in self.judged
-            for case, outcome in verdict["outcomes"].items()
-            if outcome == "pass"
-        )
-        return {
-            case: len(self.judged) - passes[case]
-            for case in sorted(cases)
-            if 0 < passes[case] < len(self.judged)
-        }
+        """Return the cases whose outcomes differ, each with the number of runs in which it did not pass."""
+        runs, passes = len(self.judged), Counter[str]()
+        cases = set()
+        for verdict in self.judged:
+            cases |= set(verdict["outcomes"])
+            passes.update(case for case, outcome in verdict["outcomes"].items() if outcome == "pass")
+        return {case: runs - passes[case] for case in sorted(cases) if 0 < passes[case] < runs}
 
     def places(self) -> dict[str, str]:
-        """File and line of held-out cases, whose ids tell nothing."""
+        """Return file and line of held-out cases, whose ids tell nothing."""
         return {
             case["id"]: f"{case['file']}:{case['line']}"
             for verdict in self.judged
@@ -114,7 +106,7 @@ class Repeated:
 def repeat(
     client: ServerClient, suites: Sequence[str], commit: str | None, *, times: int, at_once: int
 ) -> dict[str, Repeated]:
-    """Runs each suite so many times, without the cache of verdicts, all on the commit that the first of them
+    """Run each suite so many times, without the cache of verdicts, all on the commit that the first of them
     was on.
     """
     first = {name: client.run_oracle(name, commit, fresh=True)[name] for name in suites}
@@ -128,18 +120,21 @@ def repeat(
 def tasks(
     client: ServerClient, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool
 ) -> Json:
-    """Tasks from what fails on main, which is run first; it runs again where main moves meanwhile."""
+    """Make tasks from what fails on main, which is run first, and again if main moves meanwhile. Return what
+    that changed.
+    """
     client.run_oracle(suite)
     for _ in range(MAIN_MOVES_MAX):
-        told = client.tasks_from_oracle(suite, module, limit=limit, dry_run=dry_run)
-        if "running" not in told:
-            return told
-        for job in told["running"].values():
+        changes = client.tasks_from_oracle(suite, module, limit=limit, dry_run=dry_run)
+        if "running" not in changes:
+            return changes
+        for job in changes["running"].values():
             wait(client, job)
     raise VerbFailed(f"main moved {MAIN_MOVES_MAX} times while it was run; try again")
 
 
 def teeth(verdict: Json) -> str:
+    """Return how many of the planted wrong engines were caught, in words."""
     planted = verdict.get("planted", [])
     caught = sum(1 for engine in planted if engine.get("caught"))
     return f"{caught} of {len(planted)} planted wrong engines caught"
@@ -152,4 +147,7 @@ def _toothless(suite: str, verdict: Json) -> str:
     if missed == [CANARY_ENGINE]:
         return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
     named = ", ".join(missed) or verdict.get("reason") or "no engine"
-    return f"oracle {suite} cannot fail: it did not catch {named}; a swarm would land anything, so nothing was started"
+    return (
+        f"oracle {suite} cannot fail: it did not catch {named}; "
+        "a swarm would land anything, so nothing was started"
+    )

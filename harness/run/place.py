@@ -19,6 +19,8 @@ CONFIG_NAME = "harness.toml"
 
 @dataclass(frozen=True)
 class Place:
+    """What the command line and the environment say of where to act; `here` is the working directory."""
+
     config: Path | None = None
     state: Path | None = None
     server: str | None = None
@@ -26,6 +28,7 @@ class Place:
     here: Path = Path(".")
 
     def config_file(self) -> Path:
+        """Return the harness.toml; raise VerbFailed if none was named and none is here or above."""
         if self.config is not None:
             return self.config.resolve()
         here = self.here.resolve()
@@ -43,7 +46,7 @@ class Place:
         return self.server is not None
 
     def has_run(self) -> bool:
-        """True when a server with its runners is up already."""
+        """Return True if a server with its runners is up already."""
         return self.is_remote or self.state_dir().is_held()
 
     def remote_client(self) -> ServerClient:
@@ -56,14 +59,13 @@ class Place:
         try:
             token = self.token_file.read_text().strip()
         except OSError as error:
-            raise VerbFailed(
-                f"cannot read the token file {self.token_file}: {error.strerror}", Exit.USAGE
-            ) from error
+            message = f"cannot read the token file {self.token_file}: {error.strerror}"
+            raise VerbFailed(message, Exit.USAGE) from error
         return ServerClient(self.server, token)
 
     @contextmanager
     def running(self) -> Iterator[ServerClient]:
-        """The server of the run that is up now; fails when there is none."""
+        """Yield a client of the run that is up now; raise VerbFailed if there is none."""
         if self.is_remote:
             with self.remote_client() as client:
                 yield client
@@ -77,8 +79,8 @@ class Place:
 
     @contextmanager
     def served(self) -> Iterator[ServerClient]:
-        """The run's server, or, when none is up, one that lives as long as the verb: the past can always be
-        asked.
+        """Yield a client of the run's server, or, if none is up, of one that lives as long as the verb: the
+        past can always be asked.
         """
         if self.has_run():
             with self.running() as client:

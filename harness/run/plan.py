@@ -12,7 +12,7 @@ from harness.agents.kinds import NEEDS, PROGRAMS
 from harness.failure import Exit, VerbFailed
 from harness.run.state import StateDirectory
 from mcp_server import config as configs
-from mcp_server.config import AgentSpec, Config, ConfigProblem
+from mcp_server.config import AgentSpec, Config
 
 COUNT_MAX = 64
 S_PER_MINUTE = 60.0
@@ -41,12 +41,8 @@ class RunPlan:
         return None if minutes is None else minutes * S_PER_MINUTE
 
     def agents(self) -> list[tuple[str, AgentSpec]]:
-        """Every agent of the run by name: claude-1, claude-2, ..."""
-        return [
-            (f"{table}-{number}", spec)
-            for table, spec in self.config.agents.items()
-            for number in range(1, spec.count + 1)
-        ]
+        """Return every agent of the run by name: claude-1, claude-2, ..."""
+        return [(name, spec) for spec in self.config.agents.values() for name in spec.agents()]
 
 
 class BadConfig(VerbFailed):
@@ -59,22 +55,19 @@ class BadConfig(VerbFailed):
 
 
 def load_config(file: Path) -> Config:
-    """The configuration, or BadConfig with every problem."""
+    """Return the configuration, or raise BadConfig with every problem."""
     if not file.is_file():
         raise VerbFailed(f"{file} does not exist; `harness init` writes one", Exit.USAGE)
-    found = configs.load(file, NEEDS)
-    if isinstance(found, Config):
-        return found
-    raise BadConfig([problem_line(problem) for problem in found])
-
-
-def problem_line(problem: ConfigProblem) -> str:
-    hint = f" ({problem.suggestion})" if problem.suggestion else ""
-    return f"{problem.file}:{problem.line}: {problem.message}{hint}"
+    loaded = configs.load(file, NEEDS)
+    if isinstance(loaded, Config):
+        return loaded
+    raise BadConfig(list(map(str, loaded)))
 
 
 def with_counts(config: Config, wishes: Iterable[str]) -> Config:
-    """The configuration with each `kind=N` wish applied; tables that no wish names keep their counts."""
+    """Return the configuration with each `kind=N` wish applied; tables that no wish names keep their
+    counts.
+    """
     agents = dict(config.agents)
     for wish in wishes:
         name, count = _parsed(wish)
@@ -84,10 +77,9 @@ def with_counts(config: Config, wishes: Iterable[str]) -> Config:
         elif not named:
             raise VerbFailed(_unknown(name, agents), Exit.USAGE)
         elif len(named) > 1:
-            raise VerbFailed(
-                f"--agent {wish}: several tables have that kind: {', '.join(named)}; name one of them",
-                Exit.USAGE,
-            )
+            tables = ", ".join(named)
+            message = f"--agent {wish}: several tables have that kind: {tables}; name one of them"
+            raise VerbFailed(message, Exit.USAGE)
         else:
             agents[named[0]] = replace(agents[named[0]], count=count)
     return replace(config, agents=agents)

@@ -57,12 +57,12 @@ class ServerProcess:
         return self._child.pid
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL after STOP_TIMEOUT_S; returns when the process is gone."""
+        """Send SIGTERM, and SIGKILL after STOP_TIMEOUT_S; return when the process is gone."""
         self._stopping.set()
         self._watcher.join()
         _end(self._child)
 
-    def _launch(self, port: int) -> subprocess.Popen:
+    def _launch(self, port: int) -> subprocess.Popen[bytes]:
         (self.state / "server.json").unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -77,20 +77,21 @@ class ServerProcess:
                 start_new_session=True,
             )
 
+    def _output(self) -> str:
+        """Return what this child has logged so far."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace")
+
     def _last_line(self) -> str:
-        said = self.log.read_bytes()[self._log_start :].decode(errors="replace").strip().splitlines()
-        return said[-1] if said else f"it ended with status {self._child.returncode}"
+        lines = self._output().strip().splitlines()
+        return lines[-1] if lines else f"it ended with status {self._child.returncode}"
 
     def _ended_early(self) -> ServerGone | VerbFailed:
-        _, _, problems = (
-            self.log.read_bytes()[self._log_start :].decode(errors="replace").rpartition(f"{PROBLEMS}\n")
-        )
+        _, _, problems = self._output().rpartition(f"{PROBLEMS}\n")
         if self._child.returncode != UNUSABLE or not problems:
             return ServerGone(f"the server did not start: {self._last_line()}; see {self.log}")
         count = len(problems.splitlines())
-        return VerbFailed(
-            f"{problems}{count} {'problem' if count == 1 else 'problems'}; nothing was started", Exit.USAGE
-        )
+        noun = "problem" if count == 1 else "problems"
+        return VerbFailed(f"{problems}{count} {noun}; nothing was started", Exit.USAGE)
 
     def _await_health(self) -> str:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -120,8 +121,8 @@ class ServerProcess:
 
 
 def start_server(config: Path, state: Path, host: str = "127.0.0.1", port: int = 0) -> ServerProcess:
-    """Starts the server on `state`, and returns when it answers; raises ServerGone with the log's place, or
-    Failed with every problem where what it is to serve cannot be used.
+    """Start the server on `state`, and return when it answers. Raise ServerGone with the log's place, or
+    VerbFailed with every problem if what it is to serve cannot be used.
     """
     fixed = [
         sys.executable,
@@ -138,7 +139,7 @@ def start_server(config: Path, state: Path, host: str = "127.0.0.1", port: int =
 
 
 def stop_stray_server(state: Path) -> bool:
-    """Ends the server that a killed harness left on `state`; True when there was one."""
+    """End the server that a killed harness left on `state`. Return True if there was one."""
     try:
         pid = int(json.loads((state / "server.json").read_text())["pid"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -156,7 +157,9 @@ def stop_stray_server(state: Path) -> bool:
 
 
 def _is_our_server(pid: int, state: Path) -> bool:
-    """True when the process is a server on this very state directory: a pid alone may have been given away."""
+    """Return True if the process is a server on this very state directory: a pid alone may have been given
+    away.
+    """
     command = _command_line(pid)
     return "mcp_server" in command and f"--state {state}" in command
 
@@ -167,28 +170,27 @@ def _command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    shown = subprocess.run(
-        ["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False
-    )
-    return shown.stdout
+    argv = ["ps", "-ww", "-p", str(pid), "-o", "args="]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 
 def _listening_at(file: Path, pid: int) -> str | None:
     try:
-        said = json.loads(file.read_text())
+        server = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
-    return said.get("url") if said.get("pid") == pid else None
+    return server.get("url") if server.get("pid") == pid else None
 
 
 def _healthy(url: str) -> bool:
     try:
-        return bool(httpx2.get(f"{url}/health", timeout=HEALTH_TIMEOUT_S, trust_env=False).json().get("ok"))
+        answer = httpx2.get(f"{url}/health", timeout=HEALTH_TIMEOUT_S, trust_env=False)
+        return bool(answer.json().get("ok"))
     except (httpx2.TransportError, ValueError):
         return False
 
 
-def _end(child: subprocess.Popen) -> None:
+def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         child.terminate()
     try:

@@ -6,9 +6,13 @@ it only sets an event, so that no salvage is cut in half.
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from harness.failure import Interrupted
+
+Former = Callable[[int, FrameType | None], Any] | int | None  # a handler as `signal.signal` returns it
 
 
 class StopSignal:
@@ -17,11 +21,11 @@ class StopSignal:
     def __init__(self) -> None:
         self.event = threading.Event()
         self._abrupt = True
-        self._former: dict[int, object] = {}
+        self._former: dict[int, Former] = {}
 
     def __enter__(self) -> "StopSignal":
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._told)
+            self._former[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -29,10 +33,10 @@ class StopSignal:
             signal.signal(number, former)
 
     def from_now_in_order(self) -> None:
-        """From here on a signal only sets the event."""
+        """Let a signal only set the event from here on."""
         self._abrupt = False
 
-    def _told(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         first = not self.event.is_set()
         self.event.set()
         if self._abrupt and first:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -72,25 +73,26 @@ class StateDirectory:
         return self.logs / "up.log"
 
     def token(self, role: str) -> str | None:
-        """The `admin` or `runner` token that the server wrote; None before it ever ran."""
+        """Return the `admin` or `runner` token that the server wrote; None before it ever ran."""
         try:
             return (self.root / "tokens" / role).read_text().strip() or None
         except FileNotFoundError:
             return None
 
     def server_url(self) -> str | None:
-        """Where the server said that it listens; it may be gone by now."""
-        said = _read_json(self.server_file)
-        return said.get("url") if said else None
+        """Return where the server said that it listens; it may be gone by now."""
+        server = _read_json(self.server_file)
+        return server.get("url") if server else None
 
     def run(self) -> RunFile | None:
-        said = _read_json(self.run_file)
-        if not said or not isinstance(said.get("pid"), int):
+        """Return what run.json says; None if there is none to read."""
+        value = _read_json(self.run_file)
+        if not value or not isinstance(value.get("pid"), int):
             return None
-        return RunFile(said["pid"], said.get("started_ms", 0), said.get("url"), bool(said.get("running")))
+        return RunFile(value["pid"], value.get("started_ms", 0), value.get("url"), bool(value.get("running")))
 
     def is_held(self) -> bool:
-        """True while a process holds the lock."""
+        """Return True while a process holds the lock."""
         if not self.root.is_dir():
             return False
         try:
@@ -100,15 +102,15 @@ class StateDirectory:
             return True
 
     def session_logs(self, agent: str) -> list[Path]:
-        """The agent's session logs, oldest first."""
-        found = (self.logs / agent).glob("*.log")
-        return sorted(found, key=lambda log: (log.stat().st_mtime_ns, log.name))
+        """Return the agent's session logs, oldest first."""
+        files = (self.logs / agent).glob("*.log")
+        return sorted(files, key=lambda log: (log.stat().st_mtime_ns, log.name))
 
     def agents_with_logs(self) -> list[str]:
         return sorted(entry.name for entry in self.logs.glob("*") if entry.is_dir())
 
     def prepare(self) -> None:
-        """Makes the directory, unseen by the git repository around it and closed to other users."""
+        """Make the directory, unseen by the git repository around it and closed to other users."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # tokens and agents' work lie below
         ignore = self.root / ".gitignore"
         if not ignore.exists():
@@ -117,8 +119,8 @@ class StateDirectory:
 
     @contextmanager
     def hold(self) -> Iterator["Hold"]:
-        """Holds the directory for one run; raises StateBusy. `Hold.stale` tells of a run that never said
-        goodbye.
+        """Hold the directory for one run; raise StateBusy if another process does. `Hold.stale` tells of a
+        run that never said goodbye.
         """
         self.prepare()
         try:
@@ -163,9 +165,9 @@ def _busy(state: StateDirectory) -> str:
     return f"{who} already uses {state.root}; `harness status` shows it, `harness down` stops it"
 
 
-def _read_json(file: Path) -> dict | None:
+def _read_json(file: Path) -> dict[str, Any] | None:
     try:
-        said = json.loads(file.read_text())
+        value = json.loads(file.read_text())
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    return value if isinstance(value, dict) else None
