@@ -1,11 +1,12 @@
-"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere. A job belongs to nobody: who
-asks the same joins it.
+"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere. Rule: a job belongs to nobody;
+who asks the same joins it.
 """
 
 import dataclasses
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server.repos import case_files
 from mcp_server.store import Tx, meta
@@ -17,14 +18,11 @@ from oracle.cases.files import BadCases
 from oracle.cases.spec import Case
 from oracle.suites import kinds
 
-BROKEN_TRIES = (
-    3  # a box that breaks says nothing about the change, so it is tried again before anybody hears of it
-)
-RUN, TEETH = (
-    "run",
-    "check",
-)  # kinds of job: judge a tree, or judge the suite itself with planted wrong engines
-# spent on making failures small before an agent reads them; the gate's own runs are not read case by case
+# A box that breaks says nothing about the change, so it is tried again before anybody hears of it.
+BROKEN_TRIES = 3
+# Kinds of job: judge a tree, or judge the suite itself with planted wrong engines.
+RUN, TEETH = "run", "check"
+# Spent on making failures small before an agent reads them; the gate's own runs are not read case by case.
 SHRINK_S = 3.0
 LOST_MS = 30_000  # a runner that has not renewed for so long is gone
 NAMED_MAX = 100  # held-out files in one event
@@ -34,11 +32,11 @@ TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A run that somebody wants: `case_ids` None means every case of the suite; `nonce` makes it run whatever
-    is known.
+    """A run that somebody wants. `case_ids` None means every case of the suite; `nonce` makes it run whatever
+    has passed before.
 
-    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. `by`
-    may withdraw.
+    `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. Who
+    it is wanted `by` may withdraw it.
     """
 
     suite: str
@@ -51,90 +49,94 @@ class JobRequest:
     by: str = ""
 
 
-def request(world: World, wanted: JobRequest, *, again: bool = True) -> Job:
-    """The job that shows what is wanted: a finished one, one under way, or a new one. A broken one is run
-    `again`.
+def request(world: World, request: JobRequest, *, again: bool = True) -> Job:
+    """Return the job that shows what is wanted: a finished one, one under way, or a new one. A broken one is
+    run `again`.
 
-    Where the cases on main cannot be read it is broken at once, and says where.
+    If the cases on main cannot be read it is broken at once, and says where.
     """
-    [job] = request_all(world, [wanted], again=again)
+    [job] = request_all(world, [request], again=again)
     return job
 
 
-def request_all(world: World, all_wanted: Sequence[JobRequest], *, again: bool = True) -> list[Job]:
-    """The same for each of several, in their order: in one transaction, which writes only where something is
-    new.
+def request_all(world: World, requests: Sequence[JobRequest], *, again: bool = True) -> list[Job]:
+    """Return the same for each of several, in their order. One transaction writes whatever is new; without
+    any news nothing is written.
     """
-    asked = [(wanted, _subject(world, wanted)) for wanted in all_wanted]
+    subjects = [(request, _subject(world, request)) for request in requests]
 
-    def there(tx: Tx, subject: _Subject) -> Job | None:
+    def existing(tx: Tx, subject: _Subject) -> Job | None:
         job = rows.by_key(tx, subject.key)
         return None if job is None or (again and is_broken(job)) else job
 
     with world.store.read() as tx:
-        found = [(there(tx, subject), wanted) for wanted, subject in asked]
-        known = [job for job, wanted in found if job is not None and _is_wanted(tx, job, wanted)]
-    if len(known) == len(asked):
-        return known
-    jobs, begun = [], False
+        found = [(request, existing(tx, subject)) for request, subject in subjects]
+        settled = [job for request, job in found if job is not None and _is_wanted(tx, job, request)]
+    if len(settled) == len(subjects):
+        return settled
+    jobs, has_new = [], False
     with world.store.write() as tx:
-        for wanted, subject in asked:
-            if (job := there(tx, subject)) is not None:
-                jobs.append(_wanted(tx, job, wanted))
+        for request, subject in subjects:
+            if (job := existing(tx, subject)) is not None:
+                jobs.append(_want(tx, job, request))
             else:
-                jobs.append(_begun(world, tx, wanted, subject))
-                begun = True
-    if begun:
+                jobs.append(_enqueue(world, tx, request, subject))
+                has_new = True
+    if has_new:
         world.bell.ring()
     return jobs
 
 
-def _begun(world: World, tx: Tx, wanted: JobRequest, subject: "_Subject") -> Job:
-    """A new run, or one that broke again."""
+def _enqueue(world: World, tx: Tx, request: JobRequest, subject: "_Subject") -> Job:
+    """Queue a new run, or one that broke again, and return its job. A run that is settled beforehand is done
+    at once.
+    """
     before = rows.by_key(tx, subject.key)
-    known = _known(tx, wanted, subject)
+    passed_before = _passed_before(tx, request, subject)
     job = Job(
         id=before.id if before else rows.next_id(tx),
         key=subject.key,
-        kind=wanted.kind,
-        suite=wanted.suite,
-        repo=world.config.suites[wanted.suite].repo,
-        commit=wanted.commit,
+        kind=request.kind,
+        suite=request.suite,
+        repo=world.config.suites[request.suite].repo,
+        commit=request.commit,
         tree_key=subject.tree_key,
         cases_commit=subject.main,
-        todo=[id for id in subject.chosen if id not in known],
-        passed_before=dict.fromkeys(sorted(known), "pass"),
-        priority=wanted.priority,
+        todo=[id for id in subject.chosen if id not in passed_before],
+        passed_before=dict.fromkeys(sorted(passed_before), "pass"),
+        priority=request.priority,
         state=QUEUED,
-        queued_ms=wanted.since_ms or world.now_ms(),
+        queued_ms=request.since_ms or world.now_ms(),
     )
-    if known and not job.todo:
-        job = dataclasses.replace(
-            job, state=DONE, verdict=verdicts.of_known(job, case_sets.hidden(world, job.suite, known))
-        )
+    if passed_before and not job.todo:
+        hidden = case_sets.hidden(world, job.suite, passed_before)
+        job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_passed_before(job, hidden))
     (rows.put if before else rows.add)(tx, job)
-    job = _wanted(tx, job, wanted)
+    job = _want(tx, job, request)
     if subject.bad is not None:
-        job = _conclude(
-            world, tx, dataclasses.replace(job, attempts=1), verdicts.broken(case_sets.sentence(subject.bad))
-        )
+        tried = dataclasses.replace(job, attempts=1)
+        job = _conclude(world, tx, tried, verdicts.broken(case_sets.sentence(subject.bad)))
     return job
 
 
-def finished(world: World, wanted: JobRequest) -> Job | None:
-    """A finished run that shows what is wanted, without asking for one. A broken one shows nothing."""
-    subject = _subject(world, wanted)
+def finished(world: World, request: JobRequest) -> Job | None:
+    """Return a finished run that shows what is wanted, without asking for one; None if there is none. A
+    broken one shows nothing.
+    """
+    subject = _subject(world, request)
     with world.store.read() as tx:
         job = rows.by_key(tx, subject.key)
-        follows = job is None and subject.chosen and _known(tx, wanted, subject) >= set(subject.chosen)
-    if follows:
-        return request(world, wanted)  # each of its cases passed before: it is done at once
+        is_covered = job is None and len(subject.chosen) > 0
+        is_covered = is_covered and _passed_before(tx, request, subject) >= set(subject.chosen)
+    if is_covered:  # each of its cases passed before, so that it is done at once
+        [job] = request_all(world, [request])
+        return job
     return job if job is not None and job.state == DONE and not is_broken(job) else None
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a run would be a run of: `key` names all of it."""
+    """What a run would be a run of: `key` names all of it. `bad` are cases that cannot be read."""
 
     key: str
     suite_key: str
@@ -144,74 +146,77 @@ class _Subject:
     bad: BadCases | None
 
 
-def _subject(world: World, wanted: JobRequest) -> _Subject:
-    suite = world.config.suites[wanted.suite]
+def _subject(world: World, request: JobRequest) -> _Subject:
+    suite = world.config.suites[request.suite]
     main = world.main(suite.repo)
     try:
-        all_ids, bad = [case.id for case in case_sets.load(world, wanted.suite, main)], None
+        all_ids, bad = [case.id for case in case_sets.load(world, request.suite, main)], None
     except BadCases as unreadable:
         all_ids, bad = [], unreadable
-    asked = set(all_ids if wanted.case_ids is None else wanted.case_ids)
-    chosen = [id for id in all_ids if id in asked]
+    named = set(all_ids if request.case_ids is None else request.case_ids)
+    chosen = [id for id in all_ids if id in named]
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
-    no_tree = wanted.kind == TEETH and kinds.of(suite).cases is not None
-    seen = "" if no_tree else tree_key(world, wanted.suite, wanted.commit, main)
-    suite_key = case_sets.key(world, wanted.suite, main)
-    key = hashlib.sha256(
-        "\n".join([wanted.kind, suite_key, seen, wanted.nonce, *sorted(chosen)]).encode()
-    ).hexdigest()
-    return _Subject(key, suite_key, seen, main, chosen, bad)
+    no_tree = request.kind == TEETH and kinds.of(suite).cases is not None
+    visible = "" if no_tree else tree_key(world, request.suite, request.commit, main)
+    suite_key = case_sets.key(world, request.suite, main)
+    parts = [request.kind, suite_key, visible, request.nonce, *sorted(chosen)]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return _Subject(key, suite_key, visible, main, chosen, bad)
 
 
 def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
-    """Names what a run of the suite may read of a tree: everything, while the suite is red."""
+    """Return a name for what a run of the suite may read of a tree: everything, while the suite is red."""
     spec = world.config.suites[suite]
-    seen = case_files.visible_key(world.repos[spec.repo], treeish, main, spec)
-    return f"{seen} {world.repos[spec.repo].files.key(treeish, ('**',), ())}" if suite in world.red else seen
+    repo = world.repos[spec.repo]
+    visible = case_files.visible_key(repo, treeish, main, spec)
+    if suite not in world.red:
+        return visible
+    return f"{visible} {repo.files.key(treeish, ('**',), ())}"
 
 
-def forget(world: World, wanted: JobRequest, failing: set[str]) -> None:
-    """What showed that these cases pass is not shown again to anybody."""
-    subject = _subject(world, wanted)
+def forget(world: World, request: JobRequest, failing: set[str]) -> None:
+    """Let nobody be shown again what showed that these cases pass."""
+    subject = _subject(world, request)
     with world.store.write() as tx:
         rows.forget_pass(tx, subject.suite_key, subject.tree_key, failing)
         rows.retire(tx, subject.key)
 
 
-def _known(tx: Tx, wanted: JobRequest, subject: _Subject) -> set[str]:
-    """Of its cases those that passed on the same tree before."""
-    return (
-        set()
-        if wanted.nonce or wanted.kind != RUN
-        else rows.passes_on(tx, subject.suite_key, subject.tree_key) & set(subject.chosen)
-    )
+def _passed_before(tx: Tx, request: JobRequest, subject: _Subject) -> set[str]:
+    """Return those of its cases that passed on the same tree before, if that counts for this request."""
+    if request.nonce or request.kind != RUN:
+        return set()
+    return rows.passes_on(tx, subject.suite_key, subject.tree_key) & set(subject.chosen)
 
 
 def is_broken(job: Job) -> bool:
+    """Return True if a job has ended without saying anything about its tree."""
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
 
 
-def _is_wanted(tx: Tx, job: Job, wanted: JobRequest) -> bool:
-    """Whether it is known already, where that matters."""
-    return job.state == DONE or rows.is_wanted(tx, job.id, wanted.by, wanted.priority)
+def _is_wanted(tx: Tx, job: Job, request: JobRequest) -> bool:
+    """Return True if the wish for a job is written down already, or does not matter any more."""
+    return job.state == DONE or rows.is_wanted(tx, job.id, request.by, request.priority)
 
 
-def _wanted(tx: Tx, job: Job, wanted: JobRequest) -> Job:
-    if _is_wanted(tx, job, wanted):
+def _want(tx: Tx, job: Job, request: JobRequest) -> Job:
+    """Write down who wants a job, and return it at the priority that it then has."""
+    if _is_wanted(tx, job, request):
         return job
-    rows.want(tx, job.id, wanted.by, wanted.priority)
-    return dataclasses.replace(job, priority=max(wanted.priority, job.priority))
+    rows.want(tx, job.id, request.by, request.priority)
+    return dataclasses.replace(job, priority=max(request.priority, job.priority))
 
 
 def want_only(world: World, repo: str, by: str, ids: Collection[int]) -> None:
-    """Queued jobs that only he wanted, and that are not among these, are run by nobody until somebody wants
-    them again.
+    """Withdraw the wish of `by` for all queued jobs but these: what nobody else wants is run by nobody until
+    somebody wants it again.
     """
     with world.store.write() as tx:
         rows.want_only(tx, repo, by, ids)
 
 
 def get(world: World, id: int) -> Job | None:
+    """Return a job by its id."""
     with world.store.read() as tx:
         return rows.get(tx, id)
 
@@ -303,8 +308,8 @@ def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dic
 
 
 def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str]:
-    """By case, a name for the reference's answer: of all it depends on, which is how the reference is run,
-    its files and what it is given.
+    """Return, by case, a name for the reference's answer: of all it depends on, which is how the reference is
+    run, its files and what it is given.
     """
     suite = world.config.suites[job.suite]
     files = case_files.reference_key(world.repos[job.repo], job.cases_commit, suite)
@@ -324,7 +329,7 @@ def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str
 
 
 def tree(world: World, id: int) -> bytes | None:
-    """The tar that a candidate's sandbox gets, or None for an unknown job."""
+    """Return the tar that a candidate's sandbox gets, or None for an unknown job."""
     job = get(world, id)
     if job is None:
         return None
@@ -335,8 +340,8 @@ def tree(world: World, id: int) -> bytes | None:
 
 
 def reference_files(world: World, id: int) -> bytes | None:
-    """The tar with what the reference and the comparator of a job read, as main holds it; None for an unknown
-    job.
+    """Return the tar with what the reference and the comparator of a job read, as main holds it; None for an
+    unknown job.
     """
     job = get(world, id)
     return (
@@ -347,7 +352,7 @@ def reference_files(world: World, id: int) -> bytes | None:
 
 
 def renew(world: World, id: int, runner: str) -> bool:
-    """Whether the runner still has the job; if not, it stops."""
+    """Return True if the runner still has the job; if not, it stops."""
     job = get(world, id)
     if job is None or job.state != RUNNING or job.runner != runner:
         return False
@@ -356,7 +361,7 @@ def renew(world: World, id: int, runner: str) -> bool:
 
 
 def slots(world: World) -> int:
-    """How many runners there are: those that were heard of lately, each of which does one job at a time."""
+    """Return how many runners were heard of lately. Each does one job at a time."""
     now_ms = world.steady_ms()
     for runner in [name for name, seen_ms in world.runners.copy().items() if now_ms - seen_ms > LOST_MS]:
         world.runners.pop(runner, None)
@@ -388,11 +393,11 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
             else verdicts.of_run(job, told, by_case=kinds.of(suite).cases is not None, hidden=hidden)
         )
         if whole["status"] == "broken":
-            _broke(world, tx, job, whole)
+            _retry(world, tx, job, whole)
         else:
             _conclude(world, tx, job, whole)
             if job.kind == TEETH:
-                _checked(world, tx, job, whole, suite_key)
+                _record_check(world, tx, job, whole, suite_key)
             else:
                 passed = {case for case, outcome in told.outcomes.items() if outcome == "pass"}
                 rows.remember_passes(tx, suite_key, job.tree_key, passed)
@@ -404,7 +409,7 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
     return True
 
 
-def _checked(world: World, tx: Tx, job: Job, verdict: dict, suite_key: str) -> None:
+def _record_check(world: World, tx: Tx, job: Job, verdict: dict[str, Any], suite_key: str) -> None:
     world.record(
         tx, "oracle_checked", suite=job.suite, status=verdict["status"], planted=verdict.get("planted", [])
     )
@@ -413,12 +418,12 @@ def _checked(world: World, tx: Tx, job: Job, verdict: dict, suite_key: str) -> N
 
 
 def checked_name(suite_key: str) -> str:
-    """Where it is remembered that a suite, with these cases, refused every planted engine."""
+    """Return the name under which it is kept that a suite, with these cases, refused every planted engine."""
     return f"checked {suite_key}"
 
 
 def reap(world: World) -> None:
-    """Takes jobs back from runners that have gone silent, by a clock that nobody sets."""
+    """Take jobs back from runners that have gone silent, by a clock that nobody sets."""
     now = world.steady_ms()
     with world.store.write() as tx:
         running = rows.running(tx)
@@ -426,13 +431,13 @@ def reap(world: World) -> None:
         for ended in world.renewed.keys() - {job.id for job in running}:
             del world.renewed[ended]
         for job in lost:
-            _broke(world, tx, job, verdicts.broken(f"runner {job.runner} fell silent"))
+            _retry(world, tx, job, verdicts.broken(f"runner {job.runner} fell silent"))
     if lost:
         world.bell.ring()
 
 
 def take_back(world: World) -> None:
-    """After a restart of the server: whatever ran may have ended unheard, so it runs again."""
+    """Queue again, after a restart of the server, whatever ran: it may have ended unheard."""
     with world.store.write() as tx:
         for job in rows.running(tx):
             rows.put(tx, dataclasses.replace(job, state=QUEUED, runner=None))
@@ -446,7 +451,8 @@ def take_back(world: World) -> None:
             )
 
 
-def _broke(world: World, tx: Tx, job: Job, verdict: dict) -> None:
+def _retry(world: World, tx: Tx, job: Job, verdict: dict[str, Any]) -> None:
+    """Queue a job whose run broke once more, or conclude it after the last try."""
     attempts = job.attempts + 1
     if attempts < BROKEN_TRIES:
         rows.put(tx, dataclasses.replace(job, state=QUEUED, runner=None, attempts=attempts))
@@ -464,22 +470,27 @@ def _broke(world: World, tx: Tx, job: Job, verdict: dict) -> None:
         _conclude(world, tx, dataclasses.replace(job, attempts=attempts), verdict)
 
 
-def _conclude(world: World, tx: Tx, job: Job, verdict: dict) -> Job:
+def _conclude(world: World, tx: Tx, job: Job, verdict: dict[str, Any]) -> Job:
+    """Write a job as done with its verdict, and return it. Held-out cases that fail are named for people
+    alone.
+    """
     done = dataclasses.replace(job, state=DONE, verdict=verdict)
     rows.put(tx, done)
     failing = {id for id, outcome in verdict["outcomes"].items() if outcome != "pass"}
     hidden = case_sets.where(world, job.suite, case_sets.hidden(world, job.suite, failing))
-    held_out = (
-        {"held_out_failing": [f"{case['file']}:{case['line']}" for case in hidden[:NAMED_MAX]]}
-        if hidden
-        else {}
+    more: dict[str, Any] = {}
+    if hidden:
+        more["held_out_failing"] = [f"{case['file']}:{case['line']}" for case in hidden[:NAMED_MAX]]
+    world.record(
+        tx,
+        "job_done",
+        job=job.id,
+        suite=job.suite,
+        commit=job.commit,
+        status=verdict["status"],
+        reason=verdict["reason"],
+        counts=verdict["counts"],
+        attempt=job.attempts if verdict["status"] == "broken" else job.attempts + 1,
+        **more,
     )
-    attempt = job.attempts if verdict["status"] == "broken" else job.attempts + 1
-    told = {
-        "status": verdict["status"],
-        "reason": verdict["reason"],
-        "counts": verdict["counts"],
-        "attempt": attempt,
-    } | held_out
-    world.record(tx, "job_done", job=job.id, suite=job.suite, commit=job.commit, **told)
     return done

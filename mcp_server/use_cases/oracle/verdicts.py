@@ -45,7 +45,7 @@ def read(told: dict[str, Any]) -> Verdict:
 
 
 def _is_failure(value: Any) -> bool:
-    """In the form that a report can be made of, whatever it says."""
+    """Return True if a report can be made of it, whatever it says."""
     if not isinstance(value, dict) or not set(value) >= FAILURE_FIELDS:
         return False
     sides = [value["candidate"], value["reference"]]
@@ -61,79 +61,85 @@ def _is_failure(value: Any) -> bool:
     return all(isinstance(text, str) for text in texts) and type(value.get("from_line", 1)) is int
 
 
-def of_run(job: Job, told: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """The verdict on all cases of a job: those that had passed on the same tree before, and those that were
-    run now.
+def of_run(job: Job, found: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
+    """Return the verdict on all cases of a job: those that had passed on the same tree before, and those that
+    were run now.
 
     `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests
     themselves do.
     """
-    if told.status == verdict.BROKEN:
-        return broken(told.reason or "the runner gave no reason", told)
-    wrong = _wrong_cases(job.todo, told.outcomes) if by_case else None
-    if wrong is None and not told.outcomes:
-        wrong = "no case was executed"
-    if wrong is None and (told.status == verdict.FAILED) != (FAIL in told.outcomes.values()):
-        wrong = f"it says {told.status}, and its outcomes say otherwise"
-    if wrong is None:
-        wrong = _wrong_failures(
-            told, {id for id, outcome in told.outcomes.items() if outcome == FAIL} - set(hidden)
-        )
-    if wrong is not None:
-        return broken(f"the runner's verdict contradicts the job: {wrong}", told)
-    return _whole({**job.passed_before, **told.outcomes}, told, hidden)
+    if found.status == verdict.BROKEN:
+        return broken(found.reason or "the runner gave no reason", found)
+    if contradiction := _contradiction(job, found, by_case=by_case, hidden=hidden):
+        return broken(f"the runner's verdict contradicts the job: {contradiction}", found)
+    return _with_outcomes(found, {**job.passed_before, **found.outcomes}, hidden)
 
 
-def of_known(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """The verdict on a job all of whose cases passed on the same tree before."""
-    return _whole(
-        job.passed_before,
-        Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts()),
-        hidden,
-    )
+def of_passed_before(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
+    """Return the verdict on a job all of whose cases passed on the same tree before."""
+    passed = Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts())
+    return _with_outcomes(passed, job.passed_before, hidden)
 
 
-def of_check(told: Verdict) -> dict[str, Any]:
-    """A suite has teeth if engines were planted and every one was caught."""
-    planted = told.planted or ()
-    if told.status == verdict.PASSED and not (
-        planted and all(engine.get("caught") is True for engine in planted)
-    ):
-        return broken("the runner says passed, and yet not every planted engine was caught", told)
-    return told.to_json()
+def of_check(found: Verdict) -> dict[str, Any]:
+    """Return the verdict on a suite: it has teeth if engines were planted and every one was caught."""
+    planted = found.planted or ()
+    are_caught = bool(planted) and all(engine.get("caught") is True for engine in planted)
+    if found.status == verdict.PASSED and not are_caught:
+        return broken("the runner says passed, and yet not every planted engine was caught", found)
+    return found.to_json()
 
 
-def broken(reason: str, told: Verdict | None = None) -> dict[str, Any]:
+def broken(reason: str, found: Verdict | None = None) -> dict[str, Any]:
+    """Return a verdict that says nothing but why; of what a runner found it keeps build and time."""
     return Verdict(
         verdict.BROKEN,
         reason,
         CaseCounts(),
-        build=told.build if told else None,
-        took_ms=told.took_ms if told else 0,
+        build=found.build if found else None,
+        took_ms=found.took_ms if found else 0,
     ).to_json()
+
+
+def _contradiction(job: Job, found: Verdict, *, by_case: bool, hidden: Collection[str]) -> str | None:
+    """Return what of a runner's verdict cannot be true of the job; None if nothing is."""
+    if by_case and (problem := _wrong_cases(job.todo, found.outcomes)):
+        return problem
+    if not found.outcomes:
+        return "no case was executed"
+    failing = {id for id, outcome in found.outcomes.items() if outcome == FAIL}
+    if (found.status == verdict.FAILED) != bool(failing):
+        return f"it says {found.status}, and its outcomes say otherwise"
+    return _wrong_failures(found, failing - set(hidden))
 
 
 def _wrong_cases(todo: Iterable[str], outcomes: Iterable[str]) -> str | None:
     missing, strange = set(todo) - set(outcomes), set(outcomes) - set(todo)
     if missing:
         return f"{len(missing)} cases have no outcome: {some(sorted(missing))}"
-    return f"{len(strange)} cases are not of this job: {some(sorted(strange))}" if strange else None
+    if strange:
+        return f"{len(strange)} cases are not of this job: {some(sorted(strange))}"
+    return None
 
 
-def _wrong_failures(told: Verdict, failing: set[str]) -> str | None:
-    """What is told of single cases is told of failing ones, and never of a hidden one."""
-    if not {failure["id"] for failure in told.failures} <= failing:
+def _wrong_failures(found: Verdict, failing: set[str]) -> str | None:
+    """Return what is wrong with the failures shown: each is of a failing case, and never of a hidden one."""
+    if not {failure["id"] for failure in found.failures} <= failing:
         return "it shows a failure of a case that does not fail or is not shown"
-    return causes.problem(told.causes, failing)
+    return causes.problem(found.causes, failing)
 
 
-def _whole(outcomes: dict[str, str], told: Verdict, hidden: Collection[str]) -> dict[str, Any]:
+def _with_outcomes(found: Verdict, outcomes: dict[str, str], hidden: Collection[str]) -> dict[str, Any]:
+    """Return a verdict as JSON whose status and counts follow from the outcomes."""
     failed = sum(outcome != PASS for outcome in outcomes.values())
-    status = verdict.FAILED if failed else verdict.PASSED
     counts = CaseCounts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
+    value = found.to_json() | {
+        "status": verdict.FAILED if failed else verdict.PASSED,
+        "outcomes": outcomes,
+        "counts": vars(counts),
+    }
+    value.pop("held_out", None)
     held_out = [outcomes[id] for id in hidden if id in outcomes]
-    whole = told.to_json() | {"status": status, "outcomes": outcomes, "counts": vars(counts)}
-    whole.pop("held_out", None)
-    return whole | (
-        {"held_out": {"cases": len(held_out), "passed": held_out.count(PASS)}} if held_out else {}
-    )
+    if held_out:
+        value["held_out"] = {"cases": len(held_out), "passed": held_out.count(PASS)}
+    return value
