@@ -11,12 +11,12 @@ from enum import Enum
 
 from mcp_server.core.principal import Principal
 from mcp_server.edge.model_proxy.answer import ModelResponse, up_to_event_end
+from mcp_server.edge.model_proxy.meter import Meter, OverBudget
 from mcp_server.edge.model_proxy.patience import Patience
 from mcp_server.edge.model_proxy.upstream import Answering, Upstream, UpstreamFailed, UpstreamGone
 from mcp_server.models import apis, errors, quota
 from mcp_server.models.accounts import Account
 from mcp_server.models.apis import Call, CallKind, Headers, RequestFacts
-from mcp_server.models.meter import Meter, OverBudget
 from mcp_server.models.under_way import PendingRequest, UnderWay
 from mcp_server.models.usage import Usage, UsageReader
 from mcp_server.use_cases.people import model_requests

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from mcp_server.core.principal import Principal
 from mcp_server.edge.model_proxy.answer import ModelResponse
+from mcp_server.edge.model_proxy.meter import Meter
 from mcp_server.models.accounts import Account, Wait
-from mcp_server.models.meter import Meter
 from mcp_server.use_cases.people import model_requests
 from mcp_server.world import World
 

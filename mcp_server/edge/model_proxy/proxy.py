@@ -17,11 +17,11 @@ from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.edge.model_proxy.answer import ModelResponse
 from mcp_server.edge.model_proxy.exchange import Asking, Course, Exchange
+from mcp_server.edge.model_proxy.meter import Meter
 from mcp_server.edge.model_proxy.upstream import Upstream
 from mcp_server.models import apis, errors
 from mcp_server.models.accounts import Account
 from mcp_server.models.apis import FREE, Call, CallKind, Form, RequestFacts, Wrong
-from mcp_server.models.meter import Meter
 from mcp_server.models.under_way import PendingRequest, UnderWay
 from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases.people import model_requests, spending
