@@ -24,6 +24,7 @@ VIOLATIONS = {
     "shared": ("mcp_server/config/planted.py", "import mcp_server.world"),
     "server": ("mcp_server/models/planted.py", "import mcp_server.world"),
     "edge": ("mcp_server/edge/git_http/planted.py", "import mcp_server.edge.model_proxy"),
+    "use_cases": ("mcp_server/use_cases/oracle/planted.py", "import mcp_server.use_cases.landing.submit"),
     "circles": ("mcp_server/models/apis.py", "import mcp_server.models.errors"),
     "docker": ("mcp_server/planted.py", "def late():\n    import docker.errors"),
     "git": ("harness/planted.py", "from git import Repo"),
