@@ -1,4 +1,4 @@
-"""Makes a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace] [npm]`, by default the
+"""Make a machine ready: `bootstrap.py [environment] [git] [engine] [compose] [strace] [npm]`, by default the
 first three.
 
 Rule: what is there already is used and costs milliseconds; what is missing is installed, or told with the
@@ -18,20 +18,23 @@ OLDEST_GIT = (2, 38)
 
 
 def git():
+    """Install git if it is missing; raise Cannot for one that is too old."""
     if machine.find("git") is None:
         machine.install(["git"], "git is missing.")
-    said = subprocess.run(["git", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None or tuple(map(int, found.groups())) < OLDEST_GIT:
+    line = subprocess.run(["git", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    version = re.search(r"(\d+)\.(\d+)", line)
+    if version is None or tuple(map(int, version.groups())) < OLDEST_GIT:
         raise machine.Cannot(
             "git %d.%d or newer is needed (merge-tree --write-tree); this is %s.\n"
             "  Debian 12 and newer have it; on Debian 11 it is in bullseye-backports"
-            % (OLDEST_GIT + (said.strip(),))
+            % (OLDEST_GIT + (line.strip(),))
         )
 
 
 def compose():
-    """For the test of compose.yaml alone: without it that test is skipped, so its absence stops nothing."""
+    """Install docker-compose, for the test of compose.yaml alone: without it that test is skipped, so its
+    absence stops nothing.
+    """
     if machine.find("docker-compose") or not machine.is_debian():
         return
     try:
@@ -41,8 +44,8 @@ def compose():
 
 
 def strace():
-    """For the tests of power loss alone, which are skipped without it: they record what a server writes, and
-    replay it.
+    """Install strace, for the tests of power loss alone, which are skipped without it: they record what a
+    server writes, and replay it.
     """
     if machine.find("strace") or not machine.is_debian():
         return
@@ -53,7 +56,7 @@ def strace():
 
 
 def npm():
-    """For the official MCP programs, which come from npm."""
+    """Install npm, from which the official MCP programs come."""
     if machine.find("npm") is None:
         machine.install(["npm"], "npm installs the official MCP programs.")
 

@@ -30,7 +30,8 @@ WITHOUT_BRIDGE = ["--iptables=false", "--bridge=none"]
 PACKAGES = ["docker.io", "mmdebstrap"]
 WHAT_TO_INSTALL = """no Docker engine answers at {where}.
   macOS: install Docker Desktop or colima, start it, and see that `docker version` shows a server.
-  Fedora, Arch and others: install the distribution's docker or moby-engine, start it (`systemctl start docker`).
+  Fedora, Arch and others: install the distribution's docker or moby-engine, and start it
+  (`systemctl start docker`).
   An engine elsewhere: DOCKER_HOST=unix:///path/to/docker.sock make ..."""
 
 
@@ -55,7 +56,9 @@ def ensure():
 
 
 def can_provide(platform, installed, debian):
-    """Only on Linux is the engine a process of this machine; only Debian's packages are known here."""
+    """Return whether an engine can be had: only on Linux is it a process of this machine, and only Debian's
+    packages are known here.
+    """
     return platform.startswith("linux") and (installed or debian)
 
 
@@ -67,7 +70,8 @@ def provide(path):
     root = as_root()
     if root is None:
         raise Cannot(
-            "a Docker engine is installed but does not run, and only root can start it: dockerd, or `systemctl start docker`"
+            "a Docker engine is installed but does not run, and only root can start it: "
+            "dockerd, or `systemctl start docker`"
         )
     if not agreed("Start the Docker engine?"):
         raise Cannot("no Docker engine runs")
@@ -80,8 +84,8 @@ def provide(path):
 
 
 def start(root, path):
-    """Starts dockerd in the background; a second time without a bridge, where packet filters are what it
-    fails at.
+    """Start dockerd in the background; a second time without a bridge, where packet filters are what it fails
+    at.
     """
     log = private("dockerd.log") or LOG
     if private("dockerd.log"):
@@ -110,7 +114,9 @@ def start(root, path):
 
 
 def launch(argv, log):
-    """A session of its own, and none of our streams: neither Ctrl-C nor a closed pipe of `make` reaches it."""
+    """Start a process in a session of its own, with none of our streams: neither Ctrl-C nor a closed pipe of
+    `make` reaches it.
+    """
     if os.access(os.path.dirname(log), os.W_OK):
         out = open(log, "ab")
     else:
@@ -122,12 +128,14 @@ def launch(argv, log):
 
 
 def another_runs():
-    """True when this machine has an engine already, wherever its socket is."""
+    """Return True if this machine has an engine already, wherever its socket is."""
     return any(is_engine(int(process)) for process in os.listdir("/proc") if process.isdigit())
 
 
 def is_engine(pid):
-    """False also for one that has ended and that nobody has reaped: it has no command line any more."""
+    """Return whether that process is an engine: False also for one that has ended and that nobody has reaped,
+    since it has no command line any more.
+    """
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as command:
             return os.path.basename(command.read().split(b"\0")[0]) == b"dockerd"
@@ -136,13 +144,13 @@ def is_engine(pid):
 
 
 def forget_stale_pid(root):
-    """dockerd refuses to start while its pid file names any living process, also one that took the number
-    over.
+    """Remove a pid file that names no engine: dockerd refuses to start while it names any living process,
+    also one that took the number over.
     """
     file = private("dockerd.pid") or PID_FILE
     try:
-        with open(file, encoding="ascii") as said:
-            pid = int(said.read().strip())
+        with open(file, encoding="ascii") as content:
+            pid = int(content.read().strip())
     except (OSError, ValueError):
         return
     if not is_engine(pid):
@@ -150,7 +158,7 @@ def forget_stale_pid(root):
 
 
 def ping(path):
-    """`ok`, `denied`, or `absent`."""
+    """Return `ok`, `denied`, or `absent`."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
             wire.settimeout(PING_S)
@@ -175,7 +183,7 @@ def wait(path, patience_s, child=None):
 
 
 def private(name):
-    """A place below HARNESS_ENGINE_DIR; None where that is not set."""
+    """Return a place below HARNESS_ENGINE_DIR; None where that is not set."""
     folder = os.environ.get("HARNESS_ENGINE_DIR")
     return os.path.join(os.path.abspath(folder), name) if folder else None
 

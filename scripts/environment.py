@@ -43,8 +43,8 @@ def check_python(version=sys.version_info):
 
 
 def key():
-    """What the environment depends on: its sources, this Python and the place, which editable installs
-    remember.
+    """Return a digest of what the environment depends on: its sources, this Python and the place, which
+    editable installs remember.
     """
     digest = hashlib.sha256(("%s %s %s" % (ROOT, sys.version, sys.base_prefix)).encode())
     for name in MADE_OF:

@@ -23,23 +23,23 @@ def say(line):
 
 
 def find(program):
-    """The program's path; daemons lie where only root's PATH leads."""
+    """Return the program's path; daemons lie where only root's PATH leads."""
     return shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":" + SBIN)
 
 
 def is_debian(release="/etc/os-release"):
-    """True for Debian and what calls itself like it."""
+    """Return True for Debian and what calls itself like it."""
     try:
         with open(release, encoding="utf-8") as lines:
-            said = dict(line.rstrip().split("=", 1) for line in lines if "=" in line)
+            fields = dict(line.rstrip().split("=", 1) for line in lines if "=" in line)
     except OSError:
         return False
-    names = (said.get("ID", "") + " " + said.get("ID_LIKE", "")).replace('"', "").split()
+    names = (fields.get("ID", "") + " " + fields.get("ID_LIKE", "")).replace('"', "").split()
     return "debian" in names and find("apt-get") is not None
 
 
 def as_root():
-    """The words to put before a command so that root runs it; None where that cannot be."""
+    """Return the words to put before a command so that root runs it; None where that cannot be."""
     if os.geteuid() == 0:
         return []
     if find("sudo") is None:
@@ -48,7 +48,7 @@ def as_root():
 
 
 def agreed(question):
-    """Asks a person; who is not at a terminal, or says YES=1, has agreed."""
+    """Ask a person. Return True if they agree; who is not at a terminal, or says YES=1, has agreed."""
     if os.environ.get("YES") == "1" or os.environ.get("CI") or not sys.stdin.isatty():
         return True
     answer = input("setup: " + question + " [Y/n] ")
@@ -56,12 +56,12 @@ def agreed(question):
 
 
 def install(packages, why):
-    """Installs Debian packages, or raises Cannot with the command to type."""
+    """Install Debian packages, or raise Cannot with the command to type."""
     command = "apt-get install --no-install-recommends " + " ".join(packages)
     if not is_debian():
         raise Cannot(
-            "%s\n  This set-up installs packages on Debian and its kin only; here, install by your own means: %s"
-            % (why, ", ".join(packages))
+            "%s\n  This set-up installs packages on Debian and its kin only; "
+            "here, install by your own means: %s" % (why, ", ".join(packages))
         )
     root = as_root()
     if root is None:
