@@ -70,7 +70,7 @@ def everywhere(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options before the verb say where it acts."""
+    """Keep what the options before the verb say of where it acts."""
     from_environment = os.environ.get(TOKEN_FILE_VARIABLE)
     context.obj = Place(
         config=config,
@@ -97,7 +97,9 @@ app.add_typer(audit.app, name="audit", help="Verify and read the audit log.")
 
 
 def main() -> int:
-    """Runs the verb of the command line; every ending otherwise than well is one line on stderr."""
+    """Run the verb of the command line, and return its exit status; every ending otherwise than well is
+    one line on stderr.
+    """
     try:
         app(prog_name="harness")
     except VerbFailed as failed:

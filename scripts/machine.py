@@ -82,7 +82,7 @@ def install(packages, why):
 
 
 def run(argv, what):
-    """Runs it quietly; when it fails, its output is the message."""
+    """Run a command quietly; raise Cannot with its output if it fails."""
     stdin = None if sys.stdin.isatty() else subprocess.DEVNULL  # sudo may ask for a password
     done = subprocess.run(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:

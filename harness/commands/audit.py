@@ -51,7 +51,7 @@ def query(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Events that match, oldest first; --json prints one object a line."""
+    """List the events that match, oldest first; --json prints one object a line."""
     with place(context, config, state).served() as client:
         criteria = {"kind": kind, "agent": agent, "task": task, "commit": commit}
         start_ms = next((event["ms"] for event in client.events(0, limit=1)), 0)
@@ -63,7 +63,7 @@ def query(
 
 @app.command()
 def show(context: typer.Context, commit: str, config: ConfigOption = None, state: StateOption = None) -> None:
-    """Everything about a commit on main: who, under which lease, judged how."""
+    """Show everything about a commit on main: who, under which lease, judged how."""
     with place(context, config, state).served() as client:
         commits = [entry for repo in client.status()["main"] for entry in client.commits(repo)]
         landed = _named(commits, commit)
@@ -89,7 +89,7 @@ def export(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """The whole log as JSON lines."""
+    """Write the whole log as JSON lines."""
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(place(context, config, state).served())
         out = stack.enter_context(output.open("w")) if output else sys.stdout

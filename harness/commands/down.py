@@ -62,7 +62,7 @@ def _released(state: StateDirectory, patience_s: float) -> bool:
 
 
 def _clear(state: StateDirectory, run: RunFile | None) -> None:
-    """Removes what a run left that ended without goodbye."""
+    """Remove what a run left that ended without goodbye."""
     if run is None:
         print(f"no run is up on {state.root}")
         return

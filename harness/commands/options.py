@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def place(context: typer.Context, config: Path | None = None, state: Path | None = None) -> Place:
-    """The place that the global options name, with what the verb's own options say on top."""
+    """Return the place that the global options name, with what the verb's own options say on top."""
     general = context.find_root().obj
     assert isinstance(general, Place)
     return replace(general, config=config or general.config, state=state or general.state)

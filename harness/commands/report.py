@@ -23,8 +23,8 @@ def report(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Landings, refusals, work and coordination commits, how long claims and pushes took, and what the models
-    cost.
+    """Show landings, refusals, work and coordination commits, how long claims and pushes took, and what
+    the models cost.
     """
     where = place(context, config, state)
     modules = load_config(where.config_file()).modules.values()

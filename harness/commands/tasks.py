@@ -29,7 +29,7 @@ def list_(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """Every task, its state and who holds it."""
+    """List every task, its state and who holds it."""
     with place(context, config, state).served() as client:
         tasks = [task for task in client.tasks() if state_is in (None, task.get("state"))]
     if json:
@@ -59,7 +59,7 @@ def show(
     config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
-    """One task with its brief, and its report if it has one."""
+    """Show one task with its brief, and its report if it has one."""
     with place(context, config, state).served() as client:
         entry = client.task(task)
     if json:

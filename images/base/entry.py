@@ -23,10 +23,10 @@ END_GRACE_S = 3.0  # between SIGTERM and SIGKILL for the agent's processes
 GIT_TIMEOUT_S = 120
 TRIES = 5  # of a clone or an upload, 0.5 s to 4 s apart: the server may be restarting
 OOM_SCORE = "900"  # the agent's processes go first when memory ends, so that this one can still save the work
-LEFTOVER_FILE_BYTES_MAX = (
-    1 << 20
-)  # a larger new file is a build product or a core, and the server refuses huge packs
+# A larger new file is a build product or a core, and the server refuses huge packs.
+LEFTOVER_FILE_BYTES_MAX = 1 << 20
 LEFTOVER_BYTES_MAX = 32 << 20
+LINE_MAX = 300  # characters of git's own words
 EXIT_UNUSABLE = 78  # EX_CONFIG: the box was started wrongly
 EXIT_NO_CLONE = 69  # EX_UNAVAILABLE: the server or the repository did not answer
 EXIT_NO_COMMAND = 127
@@ -40,7 +40,7 @@ UNFINISHED = {
 
 
 def say(event: str, **what: object) -> None:
-    """One line for the supervisor, on the same stream as the agent's own lines."""
+    """Print one line for the supervisor, on the same stream as the agent's own lines."""
     print(json.dumps({"harness": event, **what}), flush=True)
 
 
@@ -52,9 +52,8 @@ class Door:
         self.process: subprocess.Popen | None = None
 
     def open(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", str(HERE / "forwarder.py"), str(PORT), self.dial], stdin=subprocess.DEVNULL
-        )
+        argv = [sys.executable, "-I", str(HERE / "forwarder.py"), str(PORT), self.dial]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
         until = time.monotonic() + DOOR_UP_S
         while time.monotonic() < until:
             try:
@@ -66,7 +65,7 @@ class Door:
 
 
 def git(*argv: str, cwd: Path | None = None, data: bytes | None = None) -> subprocess.CompletedProcess:
-    """Never raises: a git that hangs or is missing is a failed git."""
+    """Run git, and never raise: a git that hangs or is missing is a failed git."""
     try:
         return subprocess.run(
             ["git", *argv], cwd=cwd, input=data, capture_output=True, timeout=GIT_TIMEOUT_S, check=False
@@ -75,17 +74,19 @@ def git(*argv: str, cwd: Path | None = None, data: bytes | None = None) -> subpr
         return subprocess.CompletedProcess(argv, 1, b"", str(error).encode())
 
 
-def first_line(ended: subprocess.CompletedProcess) -> str:
+def reason(ended: subprocess.CompletedProcess) -> str:
+    """Return why a git failed, in its own words where they are of use."""
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
     if any("could not read Username" in line for line in lines):  # what git makes of a 401 without a terminal
         return "the server does not know the session's token"
-    return next(
-        (line for line in lines if line.startswith(("fatal:", "error:", "remote:"))),
-        lines[-1] if lines else "",
-    )[:300]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return next(iter(telling or lines[-1:]), "")[:LINE_MAX]
 
 
-def again(*argv: str, cwd: Path | None = None, clean: Path | None = None) -> subprocess.CompletedProcess:
+def git_with_retries(
+    *argv: str, cwd: Path | None = None, clean: Path | None = None
+) -> subprocess.CompletedProcess:
+    """Run git until it succeeds, TRIES times at most; `clean` is removed before another try."""
     for attempt in range(TRIES):
         ended = git(*argv, cwd=cwd)
         if ended.returncode == 0 or attempt == TRIES - 1:
@@ -109,12 +110,12 @@ def configure_git(session: dict, home: Path) -> None:
         "gc.auto": "0",  # a session is short; a background gc would outlive it
     }
     os.environ["GIT_TERMINAL_PROMPT"] = "0"
-    (home / ".gitconfig").write_text(
-        "".join(
-            f"{section(key)}\n\t{key.rpartition('.')[2]} = {quoted(value)}\n"
-            for key, value in settings.items()
-        )
-    )
+    (home / ".gitconfig").write_text("".join(setting(key, value) for key, value in settings.items()))
+
+
+def setting(key: str, value: str) -> str:
+    """Return a setting as it stands in a .gitconfig, its section above it."""
+    return f"{section(key)}\n\t{key.rpartition('.')[2]} = {quoted(value)}\n"
 
 
 def section(key: str) -> str:
@@ -135,17 +136,11 @@ def clone(session: dict) -> bool:
     for repo in session["repos"]:
         target = WORKSPACE / repo["name"]
         began = time.monotonic()
-        ended = again(
-            "clone",
-            "--quiet",
-            "--branch",
-            repo["branch"],
-            f"{session['url']}/git/{repo['name']}.git",
-            str(target),
-            clean=target,
-        )
+        url = f"{session['url']}/git/{repo['name']}.git"
+        argv = ("clone", "--quiet", "--branch", repo["branch"], url, str(target))
+        ended = git_with_retries(*argv, clean=target)
         if ended.returncode != 0:
-            say("clone_failed", repo=repo["name"], detail=first_line(ended))
+            say("clone_failed", repo=repo["name"], detail=reason(ended))
             return False
         say("cloned", repo=repo["name"], ms=round((time.monotonic() - began) * 1000))
     return True
@@ -161,11 +156,12 @@ def write_files(session: dict, home: Path) -> None:
 
 
 def start_agent(session: dict) -> subprocess.Popen | None:
-    asked = {
-        name: session["token"] if value == TOKEN else value for name, value in session.get("env", {}).items()
-    }
-    env = {**os.environ, **asked, "HARNESS_URL": session["url"], "HARNESS_MCP_URL": session["url"] + "/mcp"}
+    token = session["token"]
+    own = {name: token if value == TOKEN else value for name, value in session.get("env", {}).items()}
+    env = {**os.environ, **own}
     env |= {
+        "HARNESS_URL": session["url"],
+        "HARNESS_MCP_URL": session["url"] + "/mcp",
         "HARNESS_TOKEN": session["token"],
         "HARNESS_AGENT": session["agent"],
         "HARNESS_SESSION": session["session"],
@@ -174,9 +170,8 @@ def start_agent(session: dict) -> subprocess.Popen | None:
 
     def go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-        say(
-            "started"
-        )  # by the child itself: no line of its own can come before this one, nor in the midst of it
+        # By the child itself: no line of its own can come before this one, nor in the midst of it.
+        say("started")
 
     try:
         return subprocess.Popen(
@@ -197,7 +192,7 @@ class Stopped(Exception):
 
 
 def watch(agent: subprocess.Popen, door: Door) -> int:
-    """Reaps everything until the agent has ended; its exit status, 128 + n for signal n."""
+    """Reap everything until the agent has ended. Return its exit status, 128 + n for signal n."""
     while True:
         pid, status = os.waitpid(-1, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -209,16 +204,16 @@ def watch(agent: subprocess.Popen, door: Door) -> int:
 
 
 def end_all() -> None:
-    """Ends every other process: nothing may change the workspace while leftovers are taken. (pid -1 = all but
+    """End every other process: nothing may change the workspace while leftovers are taken. (pid -1 = all but
     pid 1.)
     """
     until = time.monotonic() + END_GRACE_S
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.kill(-1, wanted)
+            os.kill(-1, number)
         except ProcessLookupError:
             return
-        while time.monotonic() < until or wanted is signal.SIGKILL:
+        while time.monotonic() < until or number is signal.SIGKILL:
             try:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(0.01)
@@ -227,8 +222,8 @@ def end_all() -> None:
 
 
 def save_leftovers(session: dict) -> bool:
-    """Commits what is left in every clone and uploads what the server may lack. True if nothing is known to
-    be lost.
+    """Commit what is left in every clone, and upload what the server may lack. Return True if nothing is
+    known to be lost.
     """
     return all([save(session, WORKSPACE / repo["name"], repo) for repo in session["repos"]])
 
@@ -241,42 +236,36 @@ def save(session: dict, work: Path, repo: dict) -> bool:
     for mark, verb in UNFINISHED.items():
         if (work / ".git" / mark).exists():  # its commits are worth more than a half-resolved conflict
             git(verb, "--abort", cwd=work)
-    skipped = stage(work)
-    if git("diff", "--cached", "--quiet", cwd=work).returncode != 0:
-        message = f"leftovers of {session['session']}"
-        made = git(
-            "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "-m", message, cwd=work
-        )
-        say(
-            "leftovers",
-            repo=repo["name"],
-            ok=made.returncode == 0,
-            skipped=skipped[:20],
-            detail=first_line(made),
-        )
+    commit_leftovers(session, work, repo)
     head = git("rev-parse", "--verify", "--quiet", "HEAD", cwd=work).stdout.decode().strip()
-    if (
-        not head
-        or git(
-            "merge-base", "--is-ancestor", head, f"refs/remotes/origin/{repo['branch']}", cwd=work
-        ).returncode
-        == 0
-    ):
+    if not head or is_known(work, head, repo):
         return True  # nothing of its own
-    sent = again(
-        "push", "--quiet", "--force", "--no-verify", "origin", f"{head}:{upload_ref(session)}", cwd=work
-    )
-    say(
-        "uploaded" if sent.returncode == 0 else "upload_failed",
-        repo=repo["name"],
-        head=head,
-        detail=first_line(sent),
-    )
-    return sent.returncode == 0
+    target = f"{head}:{upload_ref(session)}"
+    push = git_with_retries("push", "--quiet", "--force", "--no-verify", "origin", target, cwd=work)
+    event = "uploaded" if push.returncode == 0 else "upload_failed"
+    say(event, repo=repo["name"], head=head, detail=reason(push))
+    return push.returncode == 0
+
+
+def commit_leftovers(session: dict, work: Path, repo: dict) -> None:
+    skipped = stage(work)
+    if git("diff", "--cached", "--quiet", cwd=work).returncode == 0:
+        return
+    message = f"leftovers of {session['session']}"
+    argv = ("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "-m", message)
+    commit = git(*argv, cwd=work)
+    is_done = commit.returncode == 0
+    say("leftovers", repo=repo["name"], ok=is_done, skipped=skipped[:20], detail=reason(commit))
+
+
+def is_known(work: Path, head: str, repo: dict) -> bool:
+    """Return True if the branch that was cloned has this commit already."""
+    branch = f"refs/remotes/origin/{repo['branch']}"
+    return git("merge-base", "--is-ancestor", head, branch, cwd=work).returncode == 0
 
 
 def stage(work: Path) -> list[str]:
-    """Stages all changes of known files and the small new ones; the names of the new ones left out."""
+    """Stage all changes of known files and the small new ones. Return the names of the new ones left out."""
     git("add", "--update", cwd=work)
     small, skipped, room = [], [], LEFTOVER_BYTES_MAX
     for name in git("ls-files", "--others", "--exclude-standard", "-z", cwd=work).stdout.split(b"\0"):
@@ -284,21 +273,15 @@ def stage(work: Path) -> list[str]:
             continue
         path = os.path.join(os.fsencode(work), name)
         size = os.lstat(path).st_size if os.path.lexists(path) else 0
-        if name.endswith(b"/") or size > min(
-            room, LEFTOVER_FILE_BYTES_MAX
-        ):  # "dir/" = a repository inside the repository
+        is_repository = name.endswith(b"/")  # inside the repository
+        if is_repository or size > min(room, LEFTOVER_FILE_BYTES_MAX):
             skipped.append(os.fsdecode(name))
             continue
         room -= size
         small.append(name)
     if small:
-        git(
-            "add",
-            "--pathspec-from-file=-",
-            "--pathspec-file-nul",
-            cwd=work,
-            data=b"\0".join(b":(literal)" + name for name in small),
-        )
+        names = b"\0".join(b":(literal)" + name for name in small)
+        git("add", "--pathspec-from-file=-", "--pathspec-file-nul", cwd=work, data=names)
     return skipped
 
 

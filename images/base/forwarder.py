@@ -50,7 +50,7 @@ class Link:
         self.halves = {client: Half(client, door), door: Half(door, client)}
 
     def act(self, end: socket.socket, mask: int) -> bool:
-        """Moves what can move; False once the link is over."""
+        """Move what can move. Return False once the link is over."""
         other = self.ends[0] if end is self.ends[1] else self.ends[1]
         try:
             if mask & WRITE:
@@ -120,17 +120,17 @@ class Forwarder:
 
 
 def dial(door: str) -> socket.socket:
-    """door: "unix:/path" or "tcp:host:port"."""
+    """Return a connection to `door`: "unix:/path" or "tcp:host:port"."""
     kind, _, address = door.partition(":")
     if kind == "unix":
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            made.settimeout(CONNECT_TIMEOUT_S)
-            made.connect(address)
+            connection.settimeout(CONNECT_TIMEOUT_S)
+            connection.connect(address)
         except OSError:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
     host, _, port = address.rpartition(":")
     return socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S)
 

@@ -18,9 +18,8 @@ AWAY_MAX_S = 90.0  # how long the server may be away
 UNFINISHED = ("testing", "running")  # the call has to be made again to wait on
 UNFINISHED_MAX_S = 1800.0
 HANG_UP_S = 2.0
-CALLER_ERRORS = range(
-    -32699, -32599
-)  # JSON-RPC: the request itself is wrong; -32000 and the like are the connection's
+# JSON-RPC: the request itself is wrong; -32000 and the like are the connection's.
+CALLER_ERRORS = range(-32699, -32599)
 
 Answer = dict[str, Any]
 
@@ -44,7 +43,7 @@ class Board:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._line: asyncio.Task | None = None
-        self._asked: asyncio.Queue = asyncio.Queue()
+        self._calls: asyncio.Queue = asyncio.Queue()
 
     async def __aenter__(self) -> "Board":
         return self
@@ -53,17 +52,16 @@ class Board:
         await self._hang_up()
 
     async def call(self, tool: str, args: Answer) -> Answer:
-        """The tool's answer; a text becomes {"status": "text", "text": ...}. Waits through `testing` and
-        `running`.
+        """Return the tool's answer; a text becomes {"status": "text", "text": ...}. Wait through
+        `testing` and `running`.
         """
         until = time.monotonic() + UNFINISHED_MAX_S
         while True:
             answer = await self._surely(tool, args)
             if answer.get("status") not in UNFINISHED or time.monotonic() > until:
                 return answer
-            await asyncio.sleep(
-                0.05
-            )  # the server itself waits up to 45 s: this only bounds a server that does not
+            # The server itself waits up to 45 s: this only bounds a server that does not.
+            await asyncio.sleep(0.05)
 
     async def _surely(self, tool: str, args: Answer) -> Answer:
         began, wait_s = time.monotonic(), 0.1
@@ -81,32 +79,31 @@ class Board:
 
     async def _once(self, tool: str, args: Answer) -> Answer:
         if self._line is None:
-            self._asked = asyncio.Queue()
-            self._line = asyncio.create_task(self._hold_line(self._asked))
+            self._calls = asyncio.Queue()
+            self._line = asyncio.create_task(self._hold_line(self._calls))
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked.put_nowait((tool, args, answer))
+        self._calls.put_nowait((tool, args, answer))
         await asyncio.wait({answer, self._line}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise LineBroke(str(self._line.exception() if not self._line.cancelled() else "cancelled"))
         return answer.result()
 
-    async def _hold_line(self, asked: asyncio.Queue) -> None:
+    async def _hold_line(self, calls: asyncio.Queue) -> None:
         timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=CALL_TIMEOUT_S)
         http = httpx2.AsyncClient(headers=self._headers, timeout=timeout, trust_env=False)
         async with http, Client(streamable_http_client(self._url, http_client=http)) as client:
-            while (one := await asked.get()) is not None:
-                tool, args, answer = one
+            while (call := await calls.get()) is not None:
+                tool, args, answer = call
                 try:
-                    answer.set_result(
-                        told(await client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S))
-                    )
+                    result = await client.call_tool(tool, args, read_timeout_seconds=CALL_TIMEOUT_S)
+                    answer.set_result(as_answer(result))
                 except MCPError as error:
                     answer.set_exception(error)
 
     async def _hang_up(self) -> None:
         line, self._line = self._line, None
         if line is not None:
-            self._asked.put_nowait(None)
+            self._calls.put_nowait(None)
             await asyncio.wait({line}, timeout=HANG_UP_S)
             line.cancel()
             await asyncio.wait({line})
@@ -114,8 +111,10 @@ class Board:
                 line.exception()  # whatever it was, the next line is a new one
 
 
-def told(result: CallToolResult) -> Answer:
-    """Refusals come as errors with structured content; an error without it is the server's or the SDK's own."""
+def as_answer(result: CallToolResult) -> Answer:
+    """Return a tool's result as one table. Refusals come as errors with structured content; an error without
+    it is the server's or the SDK's own.
+    """
     text = "".join(getattr(block, "text", "") for block in result.content)
     value = result.structured_content
     if value is None:
@@ -124,7 +123,7 @@ def told(result: CallToolResult) -> Answer:
         return value
     if result.is_error:
         return {"status": "error", "message": text[:2000]}
-    return {"status": "text", "text": text} if not isinstance(value, dict) else {"status": "ok", **value}
+    return {"status": "ok", **value} if isinstance(value, dict) else {"status": "text", "text": text}
 
 
 def _parsed(text: str) -> object:
@@ -135,21 +134,20 @@ def _parsed(text: str) -> object:
 
 
 def status_of(answer: Answer) -> str:
-    return (
-        f"{answer['status']}:{answer['code']}"
-        if answer["status"] == "refused" and answer.get("code")
-        else str(answer["status"])
-    )
+    """Return the answer's status, with the code of a refusal."""
+    if answer["status"] == "refused" and answer.get("code"):
+        return f"{answer['status']}:{answer['code']}"
+    return str(answer["status"])
 
 
 def matches(answer: Answer, expected: Any) -> bool:
-    """expected: "status" or "refused:code", or several of them."""
-    wanted = [expected] if isinstance(expected, str) else list(expected)
-    return answer["status"] in wanted or status_of(answer) in wanted
+    """Return whether the answer is as expected: "status" or "refused:code", or several of them."""
+    statuses = [expected] if isinstance(expected, str) else list(expected)
+    return answer["status"] in statuses or status_of(answer) in statuses
 
 
 def brief(answer: Answer) -> str:
-    """The part of an answer that a person wants to see in one line."""
+    """Return the part of an answer that a person wants to see in one line."""
     if answer["status"] in ("refused", "error"):
         return str(answer.get("happened") or answer.get("message") or "")
     task = answer.get("task")

@@ -33,10 +33,18 @@ class Player:
         self.saved: dict[str, Answer] = {}
         self.began = time.monotonic()
         self.verbs: dict[str, Callable[[Step], Awaitable[tuple[str, str]]]] = {
-            "call": self.call, "shell": self.shell, "apply": self.apply, "commit": self.commit,
-            "note": self.note, "await_note": self.await_note, "await_task": self.await_task, "say": self.say, "hang": self.hang, "resume": self.resume,
+            "call": self.call,
+            "shell": self.shell,
+            "apply": self.apply,
+            "commit": self.commit,
+            "note": self.note,
+            "await_note": self.await_note,
+            "await_task": self.await_task,
+            "say": self.say,
+            "hang": self.hang,
+            "resume": self.resume,
             "work": self.work_all,
-        }  # fmt: skip
+        }
 
     async def play(self, steps: list[Step]) -> int:
         for number, step in enumerate(steps, 1):
@@ -58,36 +66,27 @@ class Player:
 
     def tell(self, step: int, verb: str, status: str, detail: str) -> None:
         ms = round((time.monotonic() - self.began) * 1000)
-        print(
-            json.dumps(
-                {"t": ms, "step": step, "verb": verb, "status": status, "detail": detail[:DETAIL_MAX]}
-            ),
-            flush=True,
-        )
+        line = {"t": ms, "step": step, "verb": verb, "status": status, "detail": detail[:DETAIL_MAX]}
+        print(json.dumps(line), flush=True)
 
     def applies(self, step: Step) -> bool:
-        return all(
-            name in self.saved and matches(self.saved[name], wanted)
-            for name, wanted in step.get("if_status", {}).items()
-        )
+        conditions = step.get("if_status", {}).items()
+        return all(name in self.saved and matches(self.saved[name], status) for name, status in conditions)
 
     # -- verbs
-    # ---------------------------------------------------------------------------------------------------
 
     async def call(self, step: Step) -> tuple[str, str]:
         answer = await self.board.call(step["call"], self.filled(step.get("args", {})))
         if "save" in step:
             self.saved[step["save"]] = answer
         expected = step.get("expect")
-        good = (
-            matches(answer, expected)
-            if expected is not None
-            else answer["status"] not in ("refused", "error")
-        )
-        if not good:
-            raise Surprise(
-                f"{step['call']}: expected {expected or 'no refusal'}, got {status_of(answer)}: {brief(answer)}"
-            )
+        if expected is None:
+            is_good = answer["status"] not in ("refused", "error")
+        else:
+            is_good = matches(answer, expected)
+        if not is_good:
+            surprise = f"expected {expected or 'no refusal'}, got {status_of(answer)}: {brief(answer)}"
+            raise Surprise(f"{step['call']}: {surprise}")
         return status_of(answer), f"{step['call']} {brief(answer)}"
 
     async def shell(self, step: Step) -> tuple[str, str]:
@@ -115,9 +114,8 @@ class Player:
 
     async def note(self, step: Step) -> tuple[str, str]:
         kept = {key: step[key] for key in ("save", "expect") if key in step}
-        return await self.call(
-            {"call": "write_note", "args": {"topic": step["note"], "text": step.get("text", "-")}, **kept}
-        )
+        args = {"topic": step["note"], "text": step.get("text", "-")}
+        return await self.call({"call": "write_note", "args": args, **kept})
 
     async def await_note(self, step: Step) -> tuple[str, str]:
         topic = step["await_note"]
@@ -129,15 +127,15 @@ class Player:
         return "there", await self.until(there, step, f"no note on {topic}")
 
     async def await_task(self, step: Step) -> tuple[str, str]:
-        wanted = step.get("state", "done")
+        state = step.get("state", "done")
 
         async def there() -> str | None:
             task = next((task for task in await self.tasks() if task["id"] == step["await_task"]), None)
             if task is None:
                 raise Surprise(f"there is no task {step['await_task']}")
-            return f"{task['id']} is {wanted}" if task["state"] == wanted else None
+            return f"{task['id']} is {state}" if task["state"] == state else None
 
-        return wanted, await self.until(there, step, f"{step['await_task']} is not {wanted}")
+        return state, await self.until(there, step, f"{step['await_task']} is not {state}")
 
     async def say(self, step: Step) -> tuple[str, str]:
         return "said", step["say"]
@@ -159,7 +157,6 @@ class Player:
         return await Worker(self).work()
 
     # -- the world
-    # -----------------------------------------------------------------------------------------------
 
     async def tasks(self) -> list[Answer]:
         return (await self.board.call("list_tasks", {})).get("tasks", [])
@@ -174,14 +171,19 @@ class Player:
         return found
 
     async def run(self, argv: list[str]) -> subprocess.CompletedProcess:
-        env = {
-            **os.environ,
-            "head": await asyncio.to_thread(head_of, self.work),
-        }  # so that $head works in a shell step
+        # So that $head works in a shell step.
+        env = {**os.environ, "head": await asyncio.to_thread(head_of, self.work)}
         return await asyncio.to_thread(
-            subprocess.run, argv, cwd=self.work, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=SHELL_TIMEOUT_S, check=False,
-        )  # fmt: skip
+            subprocess.run,
+            argv,
+            cwd=self.work,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SHELL_TIMEOUT_S,
+            check=False,
+        )
 
     async def git(self, *argv: str) -> str:
         ended = await self.run(["git", *argv])
@@ -197,7 +199,7 @@ class Player:
         return (await self.git("rev-parse", "--abbrev-ref", "origin/HEAD")).strip()
 
     def filled(self, value: Any) -> Any:
-        """Replaces every "$head" and "$name.key.key" by what it stands for."""
+        """Replace every "$head" and "$name.key.key" by what it stands for."""
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -205,12 +207,12 @@ class Player:
         if not (isinstance(value, str) and value.startswith("$")):
             return value
         name, *keys = value[1:].split(".")
-        found: Any = head_of(self.work) if name == "head" else self.saved.get(name)
+        meaning: Any = head_of(self.work) if name == "head" else self.saved.get(name)
         for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is None:
+            meaning = meaning.get(key) if isinstance(meaning, dict) else None
+        if meaning is None:
             raise Surprise(f"{value} stands for nothing")
-        return found
+        return meaning
 
 
 def head_of(work: Path) -> str:

@@ -248,9 +248,11 @@ def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(
         [
             "sh",
             "-c",
-            "trap '' TERM; echo late >late; setsid -f sh -c \"trap '' TERM; sleep 999\"; sleep 999 & wait; sleep 999",
+            "trap '' TERM; echo late >late; echo '{\"harness\": \"late\"}'; "
+            "setsid -f sh -c \"trap '' TERM; sleep 999\"; sleep 999 & wait; sleep 999",
         ],
     )
+    wait_for_log(box, "late")
     began = time.monotonic()
     box.stop(30)
     assert time.monotonic() - began < 20
