@@ -73,6 +73,7 @@ class Train:
 
     @property
     def ids(self) -> list[int]:
+        """Return the submissions of the cars, in order."""
         return [car.submission.id for car in self.cars]
 
     def meets(self, tree: str) -> bool:

@@ -86,6 +86,7 @@ class ToolCall:
 
     @property
     def age_s(self) -> float:
+        """Return for how long the call has been under way."""
         return time.monotonic() - self.began_s
 
 
@@ -109,6 +110,7 @@ class ToolServer(MCPServer):
         self._resources.offer(self)
 
     async def list_resources(self) -> list[Resource]:
+        """Return what a client may read first."""
         return self._resources.listed()
 
     async def call_tool(

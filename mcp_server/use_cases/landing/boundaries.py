@@ -20,26 +20,22 @@ def refusal(
 
     `objects` are those of the lease's repository, or of a quarantine beside it.
     """
-    protected = tuple(
-        glob for name in world.suites_of(lease.repo) for glob in world.config.suites[name].protect
-    )
-    return _hazard(objects, changes, tree) or landing.boundary(
-        [change.path for change in changes], lease.paths, protected, task.module
-    )
+    if refusal := _hazard(objects, changes, tree):
+        return refusal
+    suites = [world.config.suites[name] for name in world.suites_of(lease.repo)]
+    protected = tuple(glob for suite in suites for glob in suite.protect)
+    return landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
 
 
 def _hazard(objects: Objects, changes: Sequence[Change], tree: str) -> Refused | None:
-    found = objects.hazards(changes, tree)
-    if not found:
+    """Return the refusal of a change that holds what no landing may; None if it does not."""
+    hazards = objects.hazards(changes, tree)
+    if not hazards:
         return None
-    code = (
-        Code.TOO_LARGE
-        if all(hazard.kind is HazardKind.TOO_LARGE for hazard in found)
-        else Code.PROTECTED_PATH
-    )
-    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in found)
+    is_size = all(hazard.kind is HazardKind.TOO_LARGE for hazard in hazards)
+    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in hazards)
     return Refused(
-        code,
+        Code.TOO_LARGE if is_size else Code.PROTECTED_PATH,
         f"the change holds what no landing may: {named}",
         "main is unchanged",
         "take it out of your commits and push again",

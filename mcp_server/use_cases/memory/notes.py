@@ -6,11 +6,13 @@ from mcp_server.core import landing, progress
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import TaskState
+from mcp_server.core.task import Tasks, TaskState
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import notes as note_rows
 from mcp_server.store import reports as report_rows
 from mcp_server.store import submissions as submission_rows
+from mcp_server.store.reports import Report
+from mcp_server.store.submissions import Submission
 from mcp_server.use_cases.landing import waiting
 from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.tasks import planning
@@ -69,15 +71,10 @@ def state(world: World) -> progress.ProgressState:
     with world.store.read() as tx:
         leases = lease_rows.open_ones(tx)
         landed = submission_rows.newest_landed(tx, limit=LANDED_SHOWN)
-        in_gate = [
-            progress.InGate(one.task, one.agent, **waiting.place(world, tx, one))
-            for one in submission_rows.pending(tx)
-        ]
+        pending = [(one, waiting.place(world, tx, one)) for one in submission_rows.pending(tx)]
         reported = report_rows.newest(tx, limit=LANDED_SHOWN)
     counts = tasks.counts()
-    blocked = sorted(
-        (task for task in tasks.undone if task.state is TaskState.BLOCKED), key=lambda task: task.id
-    )
+    blocked = [task for task in tasks.undone if task.state is TaskState.BLOCKED]
     measured = {name: baseline.of_main(world, name) for name in world.config.suites}
     hidden = {name: case_sets.hidden(world, name, cases) for name, cases in measured.items()}
     outcomes = [outcome for cases in measured.values() for outcome in cases.values()]
@@ -92,31 +89,48 @@ def state(world: World) -> progress.ProgressState:
         cases=len(outcomes),
         held_out_passing=unseen.count("pass"),
         held_out=len(unseen),
-        held=[
-            progress.Held(
-                lease.agent,
-                lease.task,
-                tasks[lease.task].title,
-                tasks[lease.task].module,
-                lease.expires_ms,
-                _quota_until(world, lease),
-            )
-            for lease in leases
+        held=[_held(world, tasks, lease) for lease in leases],
+        blocked=[
+            progress.Blocked(task.id, task.title, task.reason)
+            for task in sorted(blocked, key=lambda task: task.id)
         ],
-        blocked=[progress.Blocked(task.id, task.title, task.reason) for task in blocked],
         failing=[group for name, cases in measured.items() for group in _failing(name, cases, hidden[name])],
-        flaky=[one for name in world.config.suites for one in _flaky(world, name)],
-        landed=[
-            progress.Landed(
-                one.task, tasks[one.task].title, one.agent, one.candidate or "", one.ended_ms or 0
-            )
-            for one in landed
-        ],
-        in_gate=in_gate,
-        reported=[
-            progress.Reported(one.task, tasks[one.task].title, one.agent, len(one.text), one.written_ms)
-            for one in reported
-        ],
+        flaky=[case for name in world.config.suites for case in _flaky(world, name)],
+        landed=[_landed(tasks, submission) for submission in landed],
+        in_gate=[progress.InGate(one.task, one.agent, **place) for one, place in pending],
+        reported=[_reported(tasks, report) for report in reported],
+    )
+
+
+def _held(world: World, tasks: Tasks, lease: Lease) -> progress.Held:
+    task = tasks[lease.task]
+    return progress.Held(
+        lease.agent,
+        lease.task,
+        task.title,
+        task.module,
+        lease.expires_ms,
+        _quota_until(world, lease),
+    )
+
+
+def _landed(tasks: Tasks, submission: Submission) -> progress.Landed:
+    return progress.Landed(
+        submission.task,
+        tasks[submission.task].title,
+        submission.agent,
+        submission.candidate or "",
+        submission.ended_ms or 0,
+    )
+
+
+def _reported(tasks: Tasks, report: Report) -> progress.Reported:
+    return progress.Reported(
+        report.task,
+        tasks[report.task].title,
+        report.agent,
+        len(report.text),
+        report.written_ms,
     )
 
 

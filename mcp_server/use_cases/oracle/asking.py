@@ -135,16 +135,16 @@ def _no_files(world: World, repo: str, commit: str) -> Refused | None:
     agent can be told.
     """
     main, suites = world.main(repo), world.suites_of(repo)
-    found = [
+    hazards = [
         hazard
         for name in suites
         for hazard in world.repos[repo].files.unpackable(
             case_files.visible(world.repos[repo], commit, main, world.config.suites[name])
         )
     ]
-    if not found:
+    if not hazards:
         return None
-    named = landing.some(dict.fromkeys(f"{hazard.path} ({hazard.kind})" for hazard in found))
+    named = landing.some(dict.fromkeys(f"{hazard.path} ({hazard.kind})" for hazard in hazards))
     return Refused(
         Code.PROTECTED_PATH,
         f"that commit holds what cannot be handed out as files: {named}",
@@ -167,15 +167,15 @@ def answer(world: World, started: Started) -> dict[str, Any]:
     """Return counts first, then what changed against main, then the smallest failing cases."""
     with world.store.read() as tx:
         jobs = {name: job_rows.get(tx, id) for name, id in started.jobs.items()}
-    found = {name: job for name, job in jobs.items() if job is not None}
-    if any(job.state != job_rows.DONE for job in found.values()):
+    existing = {name: job for name, job in jobs.items() if job is not None}
+    if any(job.state != job_rows.DONE for job in existing.values()):
         return {
             "status": "running",
             "jobs": started.jobs,
             "next": "call run_oracle again with the same arguments to wait",
         }
     verdicts = {
-        name: Verdict.from_json(job.verdict) for name, job in found.items() if job.verdict is not None
+        name: Verdict.from_json(job.verdict) for name, job in existing.items() if job.verdict is not None
     }
     exempt = {name: _failing_and_exempt(world, name, verdict) for name, verdict in verdicts.items()}
     statuses = {_status(verdict, exempt[name]) for name, verdict in verdicts.items()}

@@ -85,13 +85,13 @@ def reason(world: World, suite: str, text: str) -> str:
 
 def problems(world: World) -> list[CaseProblem]:
     """Return what is wrong with the cases of every suite on main."""
-    found: list[CaseProblem] = []
+    problems: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
         try:
             load(world, name, world.main(suite.repo))
         except BadCases as bad:
-            found += bad.problems
-    return found
+            problems += bad.problems
+    return problems
 
 
 def sentence(bad: BadCases) -> str:

@@ -7,12 +7,13 @@ from mcp_server.world import World
 
 
 def ask(world: World, suite: str) -> Job:
-    """The check of `suite` as it and its cases are now: done already, under way or new."""
+    """Return the check of `suite` as it and its cases are now: done already, under way or new."""
     commit = world.main(world.config.suites[suite].repo)
     return jobs.request(world, jobs.JobRequest(suite, commit, jobs.CHECK, kind=jobs.TEETH))
 
 
 def is_checked(world: World, suite: str) -> bool:
+    """Return True if the suite has been seen to refuse every planted engine, as it is now."""
     suite_key = case_sets.key(world, suite, world.main(world.config.suites[suite].repo))
     with world.store.read() as tx:
         return meta.get(tx, jobs.checked_name(suite_key)) is not None

@@ -474,8 +474,8 @@ def _conclude(world: World, tx: Tx, job: Job, verdict: dict[str, Any]) -> Job:
     """Write a job as done with its verdict, and return it. Held-out cases that fail are named for people
     alone.
     """
-    done = dataclasses.replace(job, state=DONE, verdict=verdict)
-    rows.put(tx, done)
+    concluded = dataclasses.replace(job, state=DONE, verdict=verdict)
+    rows.put(tx, concluded)
     failing = {id for id, outcome in verdict["outcomes"].items() if outcome != "pass"}
     hidden = case_sets.where(world, job.suite, case_sets.hidden(world, job.suite, failing))
     more: dict[str, Any] = {}
@@ -493,4 +493,4 @@ def _conclude(world: World, tx: Tx, job: Job, verdict: dict[str, Any]) -> Job:
         attempt=job.attempts if verdict["status"] == "broken" else job.attempts + 1,
         **more,
     )
-    return done
+    return concluded

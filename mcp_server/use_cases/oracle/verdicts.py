@@ -61,18 +61,18 @@ def _is_failure(value: Any) -> bool:
     return all(isinstance(text, str) for text in texts) and type(value.get("from_line", 1)) is int
 
 
-def of_run(job: Job, found: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
+def of_run(job: Job, reported: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
     """Return the verdict on all cases of a job: those that had passed on the same tree before, and those that
     were run now.
 
     `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests
     themselves do.
     """
-    if found.status == verdict.BROKEN:
-        return broken(found.reason or "the runner gave no reason", found)
-    if contradiction := _contradiction(job, found, by_case=by_case, hidden=hidden):
-        return broken(f"the runner's verdict contradicts the job: {contradiction}", found)
-    return _with_outcomes(found, {**job.passed_before, **found.outcomes}, hidden)
+    if reported.status == verdict.BROKEN:
+        return broken(reported.reason or "the runner gave no reason", reported)
+    if contradiction := _contradiction(job, reported, by_case=by_case, hidden=hidden):
+        return broken(f"the runner's verdict contradicts the job: {contradiction}", reported)
+    return _with_outcomes(reported, {**job.passed_before, **reported.outcomes}, hidden)
 
 
 def of_passed_before(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
@@ -81,36 +81,36 @@ def of_passed_before(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
     return _with_outcomes(passed, job.passed_before, hidden)
 
 
-def of_check(found: Verdict) -> dict[str, Any]:
+def of_check(reported: Verdict) -> dict[str, Any]:
     """Return the verdict on a suite: it has teeth if engines were planted and every one was caught."""
-    planted = found.planted or ()
+    planted = reported.planted or ()
     are_caught = bool(planted) and all(engine.get("caught") is True for engine in planted)
-    if found.status == verdict.PASSED and not are_caught:
-        return broken("the runner says passed, and yet not every planted engine was caught", found)
-    return found.to_json()
+    if reported.status == verdict.PASSED and not are_caught:
+        return broken("the runner says passed, and yet not every planted engine was caught", reported)
+    return reported.to_json()
 
 
-def broken(reason: str, found: Verdict | None = None) -> dict[str, Any]:
-    """Return a verdict that says nothing but why; of what a runner found it keeps build and time."""
+def broken(reason: str, reported: Verdict | None = None) -> dict[str, Any]:
+    """Return a verdict that says nothing but why; of what a runner reported it keeps build and time."""
     return Verdict(
         verdict.BROKEN,
         reason,
         CaseCounts(),
-        build=found.build if found else None,
-        took_ms=found.took_ms if found else 0,
+        build=reported.build if reported else None,
+        took_ms=reported.took_ms if reported else 0,
     ).to_json()
 
 
-def _contradiction(job: Job, found: Verdict, *, by_case: bool, hidden: Collection[str]) -> str | None:
+def _contradiction(job: Job, reported: Verdict, *, by_case: bool, hidden: Collection[str]) -> str | None:
     """Return what of a runner's verdict cannot be true of the job; None if nothing is."""
-    if by_case and (problem := _wrong_cases(job.todo, found.outcomes)):
+    if by_case and (problem := _wrong_cases(job.todo, reported.outcomes)):
         return problem
-    if not found.outcomes:
+    if not reported.outcomes:
         return "no case was executed"
-    failing = {id for id, outcome in found.outcomes.items() if outcome == FAIL}
-    if (found.status == verdict.FAILED) != bool(failing):
-        return f"it says {found.status}, and its outcomes say otherwise"
-    return _wrong_failures(found, failing - set(hidden))
+    failing = {id for id, outcome in reported.outcomes.items() if outcome == FAIL}
+    if (reported.status == verdict.FAILED) != bool(failing):
+        return f"it says {reported.status}, and its outcomes say otherwise"
+    return _wrong_failures(reported, failing - set(hidden))
 
 
 def _wrong_cases(todo: Iterable[str], outcomes: Iterable[str]) -> str | None:
@@ -122,18 +122,18 @@ def _wrong_cases(todo: Iterable[str], outcomes: Iterable[str]) -> str | None:
     return None
 
 
-def _wrong_failures(found: Verdict, failing: set[str]) -> str | None:
+def _wrong_failures(reported: Verdict, failing: set[str]) -> str | None:
     """Return what is wrong with the failures shown: each is of a failing case, and never of a hidden one."""
-    if not {failure["id"] for failure in found.failures} <= failing:
+    if not {failure["id"] for failure in reported.failures} <= failing:
         return "it shows a failure of a case that does not fail or is not shown"
-    return causes.problem(found.causes, failing)
+    return causes.problem(reported.causes, failing)
 
 
-def _with_outcomes(found: Verdict, outcomes: dict[str, str], hidden: Collection[str]) -> dict[str, Any]:
+def _with_outcomes(reported: Verdict, outcomes: dict[str, str], hidden: Collection[str]) -> dict[str, Any]:
     """Return a verdict as JSON whose status and counts follow from the outcomes."""
     failed = sum(outcome != PASS for outcome in outcomes.values())
     counts = CaseCounts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
-    value = found.to_json() | {
+    value = reported.to_json() | {
         "status": verdict.FAILED if failed else verdict.PASSED,
         "outcomes": outcomes,
         "counts": vars(counts),

@@ -80,14 +80,14 @@ def _apply(
     """Make and close the tasks of one suite, and add them to the report."""
     assert job.verdict is not None
     measured, places = _measured(world, suite, job.verdict), _places(world, suite, wish.module)
-    left = None if wish.limit is None else max(0, wish.limit - len(report["made"]))
+    room = None if wish.limit is None else max(0, wish.limit - len(report["made"]))
     with world.store.write() as tx:
         closed = core.over(rows.every(tx).undone, suite, measured.outcomes)
         if not wish.dry_run:
             for task in closed:
                 _close(world, tx, task, job.commit, who.name)
         left_open = [task for task in rows.every(tx).undone if task not in closed]
-        plan = core.plan(left_open, measured, places, left)
+        plan = core.plan(left_open, measured, places, room)
         made = plan.make if wish.dry_run else [_make(world, tx, who, draft) for draft in plan.make]
     report["closed"] += [{"task": task.id, "title": task.title} for task in closed]
     report["made"] += [_made(one) for one in made]

@@ -206,11 +206,11 @@ def _in_order(all_tasks: Tasks) -> Iterator[Task]:
 def _fitting(summaries: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield as many of them as an answer has room for."""
     used = 0
-    for one in summaries:
-        used += len(budget.encode(one)) + 1
+    for line in summaries:
+        used += len(budget.encode(line)) + 1
         if used > LISTED_CHARACTERS:
             return
-        yield one
+        yield line
 
 
 def summary(task: Task, holders: dict[str, str], all_tasks: Tasks) -> dict[str, Any]:
