@@ -9,15 +9,17 @@ WILD = "*?["
 
 
 def matches(glob: str, path: str) -> bool:
+    """Return True if the whole path matches the glob."""
     return _pattern(glob).fullmatch(path) is not None
 
 
 def matches_any(globs: tuple[str, ...], path: str) -> bool:
+    """Return True if the whole path matches one of the globs."""
     return any(matches(glob, path) for glob in globs)
 
 
 def fixed_prefix(glob: str) -> str:
-    """The directories before the first wildcard, with their slash: "oracle/cases/**/*.sql" ->
+    """Return the directories before the first wildcard, with their slash: "oracle/cases/**/*.sql" ->
     "oracle/cases/".
     """
     kept = []

@@ -60,8 +60,8 @@ class Suite:
     their directory. `protocol`, `separator` and `null` say how a sqllogictest engine is spoken to, `engine`
     what skipif and onlyif call it. `held_out` are files beside harness.toml, in no repository: cases that
     agents never see. `canary` is the path of a test file that each run of a command suite adds, with "{name}"
-    in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero` declares
-    that no test of a command suite passes on main yet.
+    in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero`
+    declares that no test of a command suite passes on main yet.
     """
 
     name: str

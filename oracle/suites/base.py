@@ -151,7 +151,7 @@ class ProjectRules:
     unseen: Callable[[Suite, CommandResult, Canary, CommandResult | None], str]
     """Why the canary cannot do its part on main, from a run without it and a run with it; "" when it can."""
     unproven: Callable[[Suite, CommandResult | None, Built | None, Verdict], str]
-    """Why a run on main, without a canary, proves nothing, from how it ended and its verdict; "" if it does."""
+    """Why a run on main, without a canary, proves nothing, from its end and its verdict; "" if it does."""
     faults: Callable[[Suite], Sequence[PlantedFault]]
     """What the check plants in the tree."""
 

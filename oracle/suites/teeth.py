@@ -81,7 +81,9 @@ def noticed(name: str, decided: Verdict) -> dict[str, object]:
 
 
 def noticed_by_passing(name: str, decided: Verdict, on_main: Verdict) -> dict[str, object]:
-    """Return one row of the check's report: caught if a case that passes on main does not pass with the fault."""
+    """Return one row of the check's report: caught if a case that passes on main does not pass with the
+    fault.
+    """
     passing = [case for case, outcome in on_main.outcomes.items() if outcome == "pass"]
     lost = any(decided.outcomes.get(case) != "pass" for case in passing)
     return {"engine": name, "caught": lost, "status": decided.status}

@@ -26,6 +26,25 @@ def test_a_suite_survives_json():
     assert Suite.from_json(json.loads(json.dumps(SUITE.to_json()))) == SUITE
 
 
+# sha256 of suites as an earlier release knew them: what old runs remember goes by these keys.
+OLD_KEYS = [
+    (SUITE, "f0b82a2ac834852a4f1cdc466019868f07fd96773a3f5285b2c1a4f79c2177ff"),
+    (
+        Suite("slt", "sqllogictest", "engine", cases=("slt/**",), candidate="./engine", engine="sqlite"),
+        "37d3a1c386c4d47faff2844f951a211ef8913eff68ab68797f52d8e6f3b160b3",
+    ),
+    (
+        Suite("unit", "command", "app", command="make test", results="pytest", canary="tests/test_{name}.py"),
+        "80210441c44efae288e066cf3fdd1d69a4f399b0a4a20c6289987eb7028d3d4a",
+    ),
+]
+
+
+@pytest.mark.parametrize(("suite", "key"), OLD_KEYS, ids=lambda value: getattr(value, "kind", ""))
+def test_a_suite_that_has_not_changed_keeps_the_key_under_which_old_runs_remember_it(suite, key):
+    assert suite.key() == key
+
+
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Suite)])
 def test_every_field_changes_the_key(name):
     value = getattr(SUITE, name)

@@ -1,7 +1,7 @@
 """Owns whether the tests of a project have shown anything on main, before a swarm may rely on them.
 
-Rule: a suite that did not run proves nothing, however red it is; a suite whose tests all fail is a beginning that
-the project has to declare.
+Rule: a suite that did not run proves nothing, however red it is; a suite whose tests all fail is a beginning
+that the project has to declare.
 """
 
 from oracle.cases.spec import Suite
@@ -31,7 +31,8 @@ def unproven(suite: Suite, ended: CommandResult | None, build: Built | None, ver
     if not readers.of(suite.results).names_tests:
         if suite.from_zero:
             return ""
-        return f"the command fails on main with exit status {ended.exit}, so no change could make it fail; {DECLARE}{words}"
+        failing = f"the command fails on main with exit status {ended.exit}"
+        return f"{failing}, so no change could make it fail; {DECLARE}{words}"
     named = [name for name in verdict.outcomes if readers.is_test(name)]
     if not named:
         return f"no test could be run on main (exit status {ended.exit}){words}"

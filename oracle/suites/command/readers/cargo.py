@@ -158,7 +158,8 @@ def _prefix(target: re.Match[str]) -> str:
 def _targets(lines: Sequence[str], error: str) -> list[str]:
     """Return the prefix of each program's tests, in their order, from what cargo says on stderr.
 
-    There are none where the output itself has these lines, or where stderr has more or fewer than there are programs.
+    There are none where the output itself has these lines, or where stderr has more or fewer than there are
+    programs.
     """
     programs = sum(1 for line in lines if STARTS.match(line))
     if any(TARGET.match(line) for line in lines):

@@ -10,8 +10,8 @@ from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool, without_escapes
 
 TOTALS = re.compile(r"^=* ?((?:\d+ [a-z]+(?: [a-z]+)?(?:, )?)+) in [\d.]+s")
-# The file may have blanks in its name. What is in brackets is the test's own, " - " included; after that, or after a
-# name without brackets, comes the message.
+# The file may have blanks in its name. What is in brackets is the test's own, " - " included; after that, or
+# after a name without brackets, comes the message.
 TEST = r"\S[^:]*\.py::[^\[]*?(?:\[.*?\])?"
 SUMMARY = re.compile(rf"^(PASSED|FAILED|ERROR|SUBFAILED(?:\[.*?\]|\(.*?\))*) ({TEST}|\S.*?\.py)(?: - (.*))?$")
 VERBOSE = re.compile(r"^(\S.*?\.py::\S.*?) (PASSED|FAILED|ERROR)(?: +\[ *\d+%\])?$")

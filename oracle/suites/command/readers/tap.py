@@ -1,7 +1,7 @@
 """Reads TAP (testanything.org, version 13 and 14), with its subtests.
 
-Rule: without a plan, or with one that was not kept, tests may be missing, and that is a failure. A test point that
-has subtests is a case, and so is each of them, under its name.
+Rule: without a plan, or with one that was not kept, tests may be missing, and that is a failure. A test point
+that has subtests is a case, and so is each of them, under its name.
 """
 
 import re
@@ -57,8 +57,8 @@ def read(ended: CommandResult) -> TestReport:
             _level(levels, depth).planned = int(plan[1])
         elif point := LINE.match(text):
             _take(levels, depth, point, text, report)
-    for point in levels[0].points:
-        report.add_next(point.name, passed=point.passed, message=point.message)
+    for case in levels[0].points:
+        report.add_next(case.name, passed=case.passed, message=case.message)
     if problem := levels[0].problem():
         report.contradicts(problem)
     return report
