@@ -29,6 +29,7 @@ VIOLATIONS = {
     "docker": ("mcp_server/planted.py", "def late():\n    import docker.errors"),
     "git": ("harness/planted.py", "from git import Repo"),
     "harness": ("harness/boxes/planted.py", "import harness.agents"),
+    "show": ("harness/show/planted.py", "from harness.client import ServerClient"),
     "database": ("mcp_server/use_cases/planted.py", "import sqlite3"),
     "core": ("mcp_server/core/planted.py", "from os import environ"),
     "judgement": ("oracle/planted.py", "import urllib.request"),

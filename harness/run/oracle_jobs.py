@@ -142,7 +142,8 @@ def teeth(verdict: Json) -> str:
 
 def _toothless(suite: str, verdict: Json) -> str:
     if verdict["status"] == "broken":
-        return f"oracle {suite} could not be checked, so nothing was started: {verdict.get('reason') or 'no reason given'}"
+        reason = verdict.get("reason") or "no reason given"
+        return f"oracle {suite} could not be checked, so nothing was started: {reason}"
     missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
     if missed == [CANARY_ENGINE]:
         return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
