@@ -149,8 +149,8 @@ class ServerClient:
         return job
 
     def renew_job(self, runner: str, job: int) -> None:
-        """Keep the job for the runner that claimed it; raise ServerSaidNo(409) if the job was lost and must be
-        stopped.
+        """Keep the job for the runner that claimed it; raise ServerSaidNo(409) if the job was lost and must
+        be stopped.
         """
         self._send("POST", f"/api/jobs/{job}/renew", body={"runner": runner})
 

@@ -1,7 +1,7 @@
 """`python tests/words.py [PATH...]`: where the product's names break the rules of docs/words.md.
 
-A name that is a participle of saying or wishing tells nobody what the value is, so it may live for three lines at
-most; a public class has its name to itself.
+A name that is a participle of saying or wishing tells nobody what the value is, so it may live for three
+lines at most; a public class has its name to itself.
 """
 
 import ast

@@ -6,6 +6,7 @@ Rule: the result's JSON is never longer than asked, keeps its keys, and is the v
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 TEXT_MIN = 80  # a text is not cut below this while there are longer ones or lists to shorten
@@ -52,22 +53,32 @@ def _leaves(value: Any, path: Path = ()) -> tuple[list[tuple[int, Path]], list[t
     """Texts and lists of two or more, each as (length, where it is)."""
     if isinstance(value, str):
         return [(len(value), path)], []
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    texts, lists = [], [(len(value), path)] if isinstance(value, list) and len(value) > 1 else []
-    for key, one in inner:
-        more_texts, more_lists = _leaves(one, (*path, key))
-        texts, lists = texts + more_texts, lists + more_lists
+    texts: list[tuple[int, Path]] = []
+    lists: list[tuple[int, Path]] = []
+    if isinstance(value, list) and len(value) > 1:
+        lists.append((len(value), path))
+    for key, part in _parts(value):
+        more_texts, more_lists = _leaves(part, (*path, key))
+        texts += more_texts
+        lists += more_lists
     return texts, lists
 
 
-def _shortened(items: list) -> list:
+def _parts(value: Any) -> Iterable[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _shortened(items: list[Any]) -> list[Any]:
     return items[: len(items) * 3 // 4]
 
 
-def _changed(value: Any, path: Path, change) -> Any:
+def _changed(value: Any, path: Path, change: Callable[[Any], Any]) -> Any:
+    """Return a copy of `value` in which what is at `path` has been changed."""
     if not path:
         return change(value)
     key, *rest = path
-    copy = list(value) if isinstance(value, list) else dict(value)
+    copy: Any = list(value) if isinstance(value, list) else dict(value)
     copy[key] = _changed(value[key], tuple(rest), change)
     return copy

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 GENESIS = "0" * 64  # the hash before entry 1
-DOMAIN = (
-    b"harness audit entry v1"  # keeps these hashes apart from any other use of SHA-256 over the same bytes
+DOMAIN = (  # keeps these hashes apart from any other use of SHA-256 over the same bytes
+    b"harness audit entry v1"
 )
 HASH_HEX = re.compile(r"[0-9a-f]{64}")
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -147,7 +147,10 @@ def _broken_run(first: int, end: int) -> str:
         return (
             f"seq {first}: edited: its hash does not follow from its content and the hash of seq {first - 1}"
         )
-    return f"seq {first} to {end}: reordered, or renumbered after an entry was inserted or deleted at seq {first}"
+    return (
+        f"seq {first} to {end}: reordered, or renumbered after an entry was inserted or deleted at seq"
+        f" {first}"
+    )
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

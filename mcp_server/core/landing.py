@@ -59,8 +59,10 @@ def boundary(
         return Refused(
             Code.OUTSIDE_MODULE,
             f"the change leaves its lease: {some(outside)}",
-            f"your lease in module {module} covers {some(allowed) or 'no path: its result is a report, by submit_report'}",
-            "take those files out and push again; for work elsewhere use create_task with the module that owns them",
+            f"your lease in module {module} covers"
+            f" {some(allowed) or 'no path: its result is a report, by submit_report'}",
+            "take those files out and push again; for work elsewhere use create_task with the module that"
+            " owns them",
         )
     return None
 
@@ -93,7 +95,7 @@ def _lost(suite: SuiteOutcomes) -> set[str]:
 def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
     counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
-    told = f": {some(seen)}" if seen else ""
+    examples = f": {some(seen)}" if seen else ""
     step = (
         "run_oracle with these cases"
         if seen
@@ -101,7 +103,7 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     )
     return Refused(
         Code.REGRESSION,
-        f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{told}",
+        f"{' and '.join(counts)} of {suite.name} pass on main and fail on the merged commit{examples}",
         "your change was merged onto the newest main before it was tested; main is unchanged",
         f"fetch and merge origin, {step}, fix, commit and push again",
     )
@@ -147,7 +149,7 @@ def exempt(flaky: Mapping[str, str], today: str) -> frozenset[str]:
 def some(named: Iterable[str]) -> str:
     """The first few names, as they can be shown, and a count of the rest."""
     named = list(named)
-    first = ", ".join(_short(names.shown(name)) for name in named[:NAMED_MAX])
+    first = ", ".join(_short(names.printable(name)) for name in named[:NAMED_MAX])
     return first if len(named) <= NAMED_MAX else f"{first} and {len(named) - NAMED_MAX} more"
 
 

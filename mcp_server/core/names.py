@@ -72,7 +72,7 @@ def is_clean(text: str) -> bool:
     )
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A name for a person's or an agent's eyes, and for JSON: what cannot be printed is told by its code, a
     lost byte as `\\xff`.
     """
@@ -82,20 +82,20 @@ def shown(name: str) -> str:
 
 
 def collides(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of different names, files or directories, that a case-folding or normalising file system takes
-    for one.
+    """Return the pairs of different names that a case-folding or normalising file system takes for one.
+
+    They are names of files or of directories.
     """
-    known: dict[
-        tuple[int, str], tuple[int, str, int]
-    ] = {}  # (directory, folded name) -> (number, where it is spelled, its end there)
+    # (directory, folded name) -> (number, where it is spelled, its end there)
+    entries: dict[tuple[int, str], tuple[int, str, int]] = {}
     pairs: set[tuple[str, str]] = set()
     for path in paths:
         directory, begin = 0, 0
         while begin <= len(path):
             end = path.find("/", begin)
             end = len(path) if end < 0 else end
-            directory, first, first_end = known.setdefault(
-                (directory, _folded(path[begin:end])), (len(known) + 1, path, end)
+            directory, first, first_end = entries.setdefault(
+                (directory, _folded(path[begin:end])), (len(entries) + 1, path, end)
             )
             if first_end != end or not first.startswith(path[:end]):
                 pairs.add((min(first[:first_end], path[:end]), max(first[:first_end], path[:end])))

@@ -121,7 +121,10 @@ def _draft(cause: Json, ids: Sequence[str], measured: SuiteRun, places: Places) 
     says = " ".join(cause["says"].split())
     return Draft(
         source=source(measured.suite, cause["id"]),
-        title=f"{measured.suite}, {len(ids)} {'case' if len(ids) == 1 else 'cases'}: {budget.cut(says, TITLE_CHARACTERS)}",
+        title=(
+            f"{measured.suite}, {len(ids)} {'case' if len(ids) == 1 else 'cases'}:"
+            f" {budget.cut(says, TITLE_CHARACTERS)}"
+        ),
         brief=_brief(says, ids, examples, measured.suite),
         module=module_of(ids, examples, places),
         suite=measured.suite,
@@ -167,7 +170,8 @@ def _brief(says: str, ids: Sequence[str], examples: Sequence[Json], suite: str) 
         parts += _example(min(examples, key=lambda failure: len(failure["input"])))
     parts.append(f"The cases: {', '.join(ids[:NAMED_MAX])}{more}. claim_task lists those that still fail.")
     parts.append(
-        "To check: run_oracle() runs just these cases, run_oracle(scope='full') shows that nothing else is lost."
+        "To check: run_oracle() runs just these cases, run_oracle(scope='full') shows that nothing else is"
+        " lost."
     )
     return "\n\n".join(parts)
 
@@ -180,14 +184,14 @@ def _example(failure: Json) -> list[str]:
             _indented(budget.cut(ours["output"] or failure["difference"], SIDES_CHARACTERS)),
         ]
     sides = side_by_side.text(ours["output"], theirs["output"], from_line=failure.get("from_line", 1))
-    told = [f"The smallest, {failure['id']}, with its output beside the one that is expected:"]
-    told += [
+    lines = [f"The smallest, {failure['id']}, with its output beside the one that is expected:"]
+    lines += [
         _indented(budget.cut(failure["input"], INPUT_CHARACTERS)),
         _indented(budget.cut(sides, SIDES_CHARACTERS)),
         failure["difference"],
     ]
     error = ours.get("error", "")[-ERROR_CHARACTERS:].strip()
-    return told + (["Its error output ends:", _indented(error)] if error else [])
+    return lines + (["Its error output ends:", _indented(error)] if error else [])
 
 
 def _indented(text: str) -> str:

@@ -15,8 +15,8 @@ GLOB_CHARS_MAX = (
     400  # `overlap` walks at most the product of two globs: 160,000 states, some 0.2 s at the very worst
 )
 ANY_DEPTH = "**"
-NOT_WILDCARDS = (
-    "[]{}\\"  # special in other glob dialects: refused, since reading them literally would surprise
+NOT_WILDCARDS = (  # special in other glob dialects: refused, since reading them literally would surprise
+    "[]{}\\"
 )
 
 
@@ -32,7 +32,10 @@ def validate(glob: str) -> str | None:
         return "begins with '/': paths are relative to the repository"
     for char in NOT_WILDCARDS:
         if char in glob:
-            return f"has {char!r} in it: only '*', '?' and '**' are wildcards ('?' also stands for a literal {char!r})"
+            return (
+                f"has {char!r} in it: only '*', '?' and '**' are wildcards ('?' also stands for a literal"
+                f" {char!r})"
+            )
     for segment in glob.split("/"):
         if segment == "":
             return "has an empty segment: write 'dir/**' for everything below dir"

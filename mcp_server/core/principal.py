@@ -1,4 +1,4 @@
-"""Who acts: a name, what it may be, and the session that it acts in. Rule: nothing else says who someone is."""
+"""Who acts: a name, what it may be, and its session. Rule: nothing else says who someone is."""
 
 from dataclasses import dataclass
 

@@ -114,19 +114,19 @@ class _Part:
 def render(state: ProgressState, *, now_ms: int, bytes_max: int) -> str:
     """At most `bytes_max` bytes of UTF-8. A budget too small for the counts cuts even these."""
     parts = _parts(state, now_ms)
-    shown = [0] * len(parts)
-    text = _compose(state, parts, shown)
+    row_counts = [0] * len(parts)
+    text = _compose(state, parts, row_counts)
     if _size(text) > bytes_max:
         return _cut(text, bytes_max)
     growing = set(range(len(parts)))
     while growing:
         for index in sorted(growing):
-            more = [*shown[:index], shown[index] + 1, *shown[index + 1 :]]
+            more = [*row_counts[:index], row_counts[index] + 1, *row_counts[index + 1 :]]
             longer = _compose(state, parts, more) if more[index] <= len(parts[index].rows) else None
             if longer is None or _size(longer) > bytes_max:
                 growing.discard(index)
             else:
-                shown, text = more, longer
+                row_counts, text = more, longer
     return text
 
 
@@ -160,9 +160,9 @@ def _part(heading: str, rows: list[str], total: int) -> _Part:
     return _Part(heading, [_line(row) for row in rows], total)
 
 
-def _compose(state: ProgressState, parts: list[_Part], shown: list[int]) -> str:
+def _compose(state: ProgressState, parts: list[_Part], row_counts: list[int]) -> str:
     lines = [_line(f"# Progress of {state.run}"), "", _counts(state)]
-    for part, count in zip(parts, shown):
+    for part, count in zip(parts, row_counts):
         if not part.total:
             continue
         lines += ["", f"## {part.heading} ({part.total})", *(f"- {row}" for row in part.rows[:count])]
@@ -172,7 +172,10 @@ def _compose(state: ProgressState, parts: list[_Part], shown: list[int]) -> str:
 
 
 def _counts(state: ProgressState) -> str:
-    tasks = f"Tasks: {state.done} done, {state.claimed} claimed, {state.open} open, {state.blocked_count} blocked."
+    tasks = (
+        f"Tasks: {state.done} done, {state.claimed} claimed, {state.open} open, {state.blocked_count}"
+        " blocked."
+    )
     held_out = f" (of {state.held_out} held-out ones {state.held_out_passing})" if state.held_out else ""
     return f"{tasks} Cases on main: {state.passing} of {state.cases} pass{held_out}."
 
@@ -185,11 +188,17 @@ def _held(held: Held, now_ms: int) -> str:
 
 
 def _landed(landed: Landed, now_ms: int) -> str:
-    return f"{landed.task} {landed.title}: {landed.agent}, {landed.commit[:12]}, {_duration(now_ms - landed.landed_ms)} ago"
+    return (
+        f"{landed.task} {landed.title}: {landed.agent}, {landed.commit[:12]},"
+        f" {_duration(now_ms - landed.landed_ms)} ago"
+    )
 
 
 def _reported(one: Reported, now_ms: int) -> str:
-    return f"{one.task} {one.title}: {one.agent}, {one.characters} characters, {_duration(now_ms - one.reported_ms)} ago"
+    return (
+        f"{one.task} {one.title}: {one.agent}, {one.characters} characters,"
+        f" {_duration(now_ms - one.reported_ms)} ago"
+    )
 
 
 def _failing(group: FailingGroup) -> str:

@@ -15,7 +15,9 @@ class Role(StrEnum):
 
 
 INSTEAD: Mapping[Role, str] = {
-    Role.PLANNER: "create_task() proposes it for the workers; list_tasks() and read_progress() show what is there",
+    Role.PLANNER: (
+        "create_task() proposes it for the workers; list_tasks() and read_progress() show what is there"
+    ),
     Role.REVIEWER: "write_note() says what you found, create_task() asks a worker to mend it",
 }
 

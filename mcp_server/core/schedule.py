@@ -37,7 +37,7 @@ def choose(
     if mine is not None:
         return mine if task in (None, mine.task) else _holds_another(mine, task)
     if task is not None:
-        return _named(board, task)
+        return _named_task(board, task)
     best = best_open(board, module)
     return best if best is not None else _nothing_open(board, module)
 
@@ -83,32 +83,34 @@ def dependents(task: str, waiting: Mapping[str, Sequence[str]]) -> int:
     return len(found)
 
 
-def _named(board: Board, wanted: str) -> Task | Refused:
-    task = board.tasks.get(wanted)
+def _named_task(board: Board, task_id: str) -> Task | Refused:
+    task = board.tasks.get(task_id)
     if task is None:
         return Refused(
             Code.UNKNOWN_TASK,
-            f"there is no task {wanted}",
+            f"there is no task {task_id}",
             f"{len(board.tasks)} tasks exist",
             "list_tasks() shows them",
         )
     if task.state is TaskState.LEASED:
-        holder = board.holder(wanted)
+        holder = board.holder(task_id)
         who = f"leased to {holder.agent} until {moment(holder.expires_ms)}" if holder else "leased"
-        return Refused(Code.HELD, f"task {wanted} is taken", f"{wanted} is {who}", instead(board, but=wanted))
+        return Refused(
+            Code.HELD, f"task {task_id} is taken", f"{task_id} is {who}", instead(board, but=task_id)
+        )
     if task.state is not TaskState.OPEN:
         return Refused(
             Code.NO_TASK,
-            f"task {wanted} is {task.state}",
+            f"task {task_id} is {task.state}",
             task.reason or "nothing is left to do there",
-            instead(board, but=wanted),
+            instead(board, but=task_id),
         )
     if missing := tasks.missing_needs(task, board.tasks):
         return Refused(
             Code.NO_TASK,
-            f"task {wanted} is not ready",
+            f"task {task_id} is not ready",
             f"it waits for {', '.join(missing)}",
-            instead(board, but=wanted),
+            instead(board, but=task_id),
         )
     clash = leases.overlapping(task.repo, task.paths, board.live)
     if clash is not None:
@@ -116,15 +118,15 @@ def _named(board: Board, wanted: str) -> Task | Refused:
             f"{clash.agent} holds {clash.task} over {', '.join(clash.paths)} until {moment(clash.expires_ms)}"
         )
         return Refused(
-            Code.OVERLAP, f"the paths of {wanted} overlap a live lease", holds, instead(board, but=wanted)
+            Code.OVERLAP, f"the paths of {task_id} overlap a live lease", holds, instead(board, but=task_id)
         )
     return task
 
 
-def _holds_another(mine: Lease, wanted: str) -> Refused:
+def _holds_another(mine: Lease, task_id: str) -> Refused:
     return Refused(
         Code.HELD,
-        f"you hold {mine.task} already, so {wanted} is not given to you",
+        f"you hold {mine.task} already, so {task_id} is not given to you",
         f"your lease on {mine.task} has fence {mine.fence} and lasts until {moment(mine.expires_ms)}",
         f"finish it with push, or give it back: release_task(fence={mine.fence}, outcome='abandoned')",
     )

@@ -66,38 +66,41 @@ def plan(
 
     At most `slots` runs, at least one, are wanted at once. `head_alone`: the first has a run of its own.
     """
-    known = {prefix: outcome for prefix, outcome in outcomes.items() if 1 <= prefix <= length}
-    if passed := [prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.PASSED]:
+    states = {prefix: outcome for prefix, outcome in outcomes.items() if 1 <= prefix <= length}
+    if passed := [prefix for prefix, outcome in states.items() if outcome is PrefixOutcome.PASSED]:
         return TrainPlan(land=max(passed))
-    if (first := known.get(1)) in (PrefixOutcome.FAILED, PrefixOutcome.BROKEN):
+    if (first := states.get(1)) in (PrefixOutcome.FAILED, PrefixOutcome.BROKEN):
         return TrainPlan(head=first)
     if length == 0:
         return TrainPlan()
     failed = min(
-        (prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.FAILED), default=None
+        (prefix for prefix, outcome in states.items() if outcome is PrefixOutcome.FAILED), default=None
     )
     end = length if failed is None else failed - 1  # a longer one fails for the same reason
-    again = [prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.BROKEN and prefix <= end]
+    again = [
+        prefix for prefix, outcome in states.items() if outcome is PrefixOutcome.BROKEN and prefix <= end
+    ]
     running = sorted(
-        prefix for prefix, outcome in known.items() if outcome is PrefixOutcome.RUNNING and prefix <= end
+        prefix for prefix, outcome in states.items() if outcome is PrefixOutcome.RUNNING and prefix <= end
     )
     # Where runs break the head is tried by itself: it lands, or nobody can say anything of it and it is given
     # back.
-    wanted = list(dict.fromkeys(([1] if again or head_alone else []) + running + again))
+    prefixes = list(dict.fromkeys(([1] if again or head_alone else []) + running + again))
     slots = max(1, slots)
     while (
-        len(wanted) < slots and (more := _next(wanted, end, step, bisecting=failed is not None)) is not None
+        len(prefixes) < slots
+        and (more := _next(prefixes, end, step, bisecting=failed is not None)) is not None
     ):
-        wanted.append(more)
-    return TrainPlan(test=tuple(sorted(wanted[:slots])))
+        prefixes.append(more)
+    return TrainPlan(test=tuple(sorted(prefixes[:slots])))
 
 
-def _next(wanted: list[int], end: int, step: int, *, bisecting: bool) -> int | None:
+def _next(prefixes: list[int], end: int, step: int, *, bisecting: bool) -> int | None:
     """The next prefix worth a run: a step further, or in the middle of the widest gap below the failure."""
     if not bisecting:
-        last = max(wanted, default=0)
+        last = max(prefixes, default=0)
         return min(last + step, end) if last < end else None
-    marks = [0, *sorted(wanted), end + 1]
+    marks = [0, *sorted(prefixes), end + 1]
     gap, start = max((after - before, -before) for before, after in zip(marks, marks[1:]))
     return -start + gap // 2 if gap > 1 else None
 

@@ -2,8 +2,8 @@
 come again.
 
 Rule: one account is one queue for all its agents: while it is parked nobody asks; then the first of the queue
-tries, and each good answer lets two more go. Used on the event loop alone; `shown` and `wait_of` may be read
-from any thread.
+tries, and each good answer lets two more go. Used on the event loop alone; `snapshot` and `wait_of` may be
+read from any thread.
 """
 
 import asyncio
@@ -31,9 +31,8 @@ class Pace:
     early_s: float = 10.0  # a parked stream gets headers after so long: gemini gives up after 60 s without
     ping_s: float = 15.0
     plain_patience_s: float = 50.0  # no headers can be sent early where no stream is asked for
-    hold_s: float = (
-        1.0  # headers wait so long for the first byte: until then a cut answer can be asked for again
-    )
+    # Headers wait so long for the first byte: until then a cut answer can be asked for again.
+    hold_s: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Wait:
     reason: str
     kept_ms: int | None = None
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, object]:
+        """Return the wait as a JSON object."""
         return {
             "account": self.account,
             "since_ms": self.since_ms,
@@ -74,25 +74,26 @@ class Account:
     reason: str = ""
     in_flight: int = 0
     _failures: int = 0
-    _queue: deque[asyncio.Future] = field(default_factory=deque)
+    _queue: deque[asyncio.Future[bool]] = field(default_factory=deque)
     _timer: asyncio.TimerHandle | None = None
 
     def is_parked(self) -> bool:
         return self.now_ms() < self.until_ms
 
     def is_free(self) -> bool:
-        """Whether a request may go without waiting: nobody who came earlier is waiting either."""
+        """Return True if a request may go without waiting: nobody who came earlier is waiting either."""
         return not self._queue and not self.is_parked()
 
     def is_hopeless(self, deadline_ms: int) -> bool:
-        """Whether waiting until `deadline_ms` is known to be in vain."""
+        """Return True if waiting until `deadline_ms` is sure to be in vain."""
         return self.is_parked() and (self.closed or self.until_ms > deadline_ms)
 
     async def turn(self, timeout_s: float) -> bool:
-        """Waits until it is this request's turn to try, first come first served. False: not within
-        `timeout_s`, or the account closed.
+        """Wait until it is this request's turn to try, first come first served.
+
+        Return False if that is not within `timeout_s`, or if the account closes.
         """
-        mine: asyncio.Future = asyncio.get_running_loop().create_future()
+        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(mine)
         self._arm()
         try:
@@ -108,19 +109,20 @@ class Account:
             if mine in self._queue:
                 self._queue.remove(mine)
 
-    def refused(self, told: Quota, chance: float) -> bool:
-        """The upstream wants a pause, which holds for everybody. Whether that is news: of many refusals at
-        once the first is.
+    def refused(self, pause: Quota, chance: float) -> bool:
+        """Take in that the upstream wants a pause, which holds for everybody; `chance` is from 0 to 1.
+
+        Return True if that is news: of many refusals at once the first is.
         """
         now, before = self.now_ms(), (self.is_parked(), self.closed)
         if not self.is_parked():
             self._failures += 1
-        elif told.retry_at_ms is None and not told.terminal:
+        elif pause.retry_at_ms is None and not pause.terminal:
             return False
         own = quota.backoff_ms(self._failures, chance)
-        floor = own if told.retry_at_ms is None or self._failures > TOLD_TIMES else PAUSE_MS_MIN
-        self.until_ms = max(self.until_ms, told.retry_at_ms or 0, now + floor)
-        self.reason, self.closed = told.reason, (before == (True, True)) or told.terminal
+        floor = own if pause.retry_at_ms is None or self._failures > TOLD_TIMES else PAUSE_MS_MIN
+        self.until_ms = max(self.until_ms, pause.retry_at_ms or 0, now + floor)
+        self.reason, self.closed = pause.reason, (before == (True, True)) or pause.terminal
         if self.closed:
             self._send_away()
         else:
@@ -128,12 +130,12 @@ class Account:
         return before != (True, self.closed)
 
     def close(self, until_ms: int, reason: str) -> None:
-        """Opens the breaker for a reason that is no quota."""
+        """Open the breaker for a reason that is no quota."""
         self.until_ms, self.reason, self.closed = max(self.until_ms, until_ms), reason, True
         self._send_away()
 
     def answered(self) -> None:
-        """The upstream answered as it should."""
+        """Take in that the upstream answered as it should."""
         if self.is_parked():
             return  # a straggler from before the pause
         self._failures, self.closed, self.reason = 0, False, ""
@@ -151,8 +153,8 @@ class Account:
                 count -= 1
 
     def _arm(self) -> None:
-        """While anybody waits there is a timer: at the end of the pause, and again should the one who tries
-        get no answer.
+        """Set a timer while anybody waits: for the end of the pause, and again in case that the one who tries
+        gets no answer.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -195,7 +197,7 @@ class Accounts:
         self._waits.pop(number, None)
 
     def send_away(self, wait: Wait) -> None:
-        """The client was told to come again at `until_ms`; until then its agent waits, connected or not."""
+        """Note that a client has to come again at `until_ms`; its agent waits until then."""
         self._sent_away[wait.agent, wait.session] = wait
 
     def came_back(self, agent: str, session: str | None) -> None:
@@ -210,22 +212,23 @@ class Accounts:
         return [*here, *away]
 
     def wait_of(self, agent: str, session: str | None, now_ms: int) -> Wait | None:
-        """The longest wait of a session, which may have several requests at once."""
+        """Return the longest wait of a session, which may have several requests at once."""
         mine = (wait for wait in self.waits(now_ms) if (wait.agent, wait.session) == (agent, session))
         return max(mine, key=lambda wait: wait.until_ms, default=None)
 
-    def shown(self, now_ms: int) -> list[dict]:
+    def snapshot(self, now_ms: int) -> list[dict[str, object]]:
+        """Return every account with its state and those who wait for it, as JSON objects."""
         waits = self.waits(now_ms)
         return [
             {
-                "account": one.name,
-                "api": str(one.api),
-                "state": one.state(),
-                "until_ms": one.until_ms if one.is_parked() else None,
-                "reason": one.reason if one.is_parked() else "",
-                "in_flight": one.in_flight,
-                "queued": one.waiting(),
-                "agents": sorted({wait.agent for wait in waits if wait.account == one.name}),
+                "account": account.name,
+                "api": str(account.api),
+                "state": account.state(),
+                "until_ms": account.until_ms if account.is_parked() else None,
+                "reason": account.reason if account.is_parked() else "",
+                "in_flight": account.in_flight,
+                "queued": account.waiting(),
+                "agents": sorted({wait.agent for wait in waits if wait.account == account.name}),
             }
-            for one in list(self.by_name.values())
+            for account in list(self.by_name.values())
         ]

@@ -100,21 +100,25 @@ class Wrong:
 
 
 def call(api: ModelApi, method: str, path: str) -> Call | Wrong:
-    """`path` is decoded and begins after the account, such as "/v1/messages"."""
+    """Return the call that a request is, or why it is none.
+
+    `path` is decoded and begins after the account, such as "/v1/messages".
+    """
     if api is ModelApi.GEMINI:
         match = _GEMINI_PATH.fullmatch(path)
         form = _GEMINI_METHODS.get(match[3]) if match else None
         if match is None or form is None:
             return _unknown(api, method, path)
-        allowed, known = "POST", Call(api, form, method, path, match[2], match[3] == "streamGenerateContent")
+        allowed, served = "POST", Call(api, form, method, path, match[2], match[3] == "streamGenerateContent")
     else:
-        allowed, form = _FIXED[api].get(path.rstrip("/") or "/", (None, None))
-        if allowed is None or form is None:
+        entry = _FIXED[api].get(path.rstrip("/") or "/")
+        if entry is None:
             return _unknown(api, method, path)
-        known = Call(api, form, method, path.rstrip("/") or "/")
+        allowed, form = entry
+        served = Call(api, form, method, path.rstrip("/") or "/")
     if method != allowed:
         return Wrong(405, CallKind.METHOD, f"{path} takes {allowed}, not {method[:20]}", allowed)
-    return known
+    return served
 
 
 def _unknown(api: ModelApi, method: str, path: str) -> Wrong:
@@ -130,8 +134,8 @@ def _unknown(api: ModelApi, method: str, path: str) -> Wrong:
 
 
 def upstream_url(base_url: str, call: Call, query: str) -> str:
-    """Where a call goes. An OpenAI base URL with a path stands for /v1, as clients write it; the client's key
-    is left out of the query.
+    """Return where a call goes. An OpenAI base URL with a path stands for /v1, as clients write it; the
+    client's key is left out of the query.
     """
     base, path = base_url.rstrip("/"), call.path
     if call.api is ModelApi.OPENAI and urlsplit(base).path:
@@ -165,7 +169,7 @@ class RequestFacts:
 
 
 def asked(call: Call, body: bytes) -> RequestFacts | None:
-    """What the request asks for; None where the body is no JSON object that a vendor would take."""
+    """Return what the request asks for; None where the body is no JSON object that a vendor would take."""
     if call.api is ModelApi.GEMINI or call.method != "POST":
         return RequestFacts(call.model, call.stream)
     try:
@@ -207,6 +211,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def credential(api: ModelApi, key: str) -> tuple[bytes, bytes]:
+    """Return the header, name and value, in which the API takes the account's key."""
     match api:
         case ModelApi.ANTHROPIC:
             return b"x-api-key", key.encode()
@@ -217,13 +222,15 @@ def credential(api: ModelApi, key: str) -> tuple[bytes, bytes]:
 
 
 def request_headers(given: Headers) -> Headers:
-    """The client's headers without its credentials and without what concerns one hop; asks for bytes that can
-    be read.
+    """Return the client's headers without its credentials and without what concerns one hop.
+
+    They ask for an answer that can be read: in no encoding.
     """
     return [*_without(given, _NOT_SENT_ON), (b"accept-encoding", b"identity")]
 
 
 def response_headers(given: Headers) -> Headers:
+    """Return the vendor's headers without cookies and without what concerns one hop."""
     return _without(given, _NOT_SENT_BACK)
 
 

@@ -51,11 +51,14 @@ class Standing:
         return self.used >= self.limit
 
     def sentence(self) -> str:
+        """Return what is used up of the limit, in words."""
         of = f"the {self.scope}" + (f" {self.name}" if self.name else "")
-        return f"{_shown(self.measure, self.used)} of {_shown(self.measure, self.limit)} of {of} are used up"
+        return (
+            f"{_amount(self.measure, self.used)} of {_amount(self.measure, self.limit)} of {of} are used up"
+        )
 
-    def to_json(self) -> dict:
-        """The note in a tool's answer."""
+    def to_json(self) -> dict[str, object]:
+        """Return the note in a tool's answer, as a JSON object."""
         advice = (
             "stop here: no more model requests are answered"
             if self.is_over
@@ -73,17 +76,17 @@ class Standing:
 
 
 def worst(limited: Iterable[tuple[Scope, str, Budget, Spent]]) -> Standing | None:
-    """The limit that is nearest to its end, or furthest past it; None where nothing is limited."""
-    found = [
+    """Return the limit that is nearest to its end, or furthest past it; None where nothing is limited."""
+    standings = [
         Standing(scope, name, measure, float(getattr(spent, measure)), float(limit))
         for scope, name, budget, spent in limited
         for measure in MEASURES
         if (limit := getattr(budget, measure)) is not None
     ]
-    return max(found, key=lambda one: one.share, default=None)
+    return max(standings, key=lambda standing: standing.share, default=None)
 
 
-def _shown(measure: str, value: float) -> str:
+def _amount(measure: str, value: float) -> str:
     if measure == "cost_usd":
         return f"{value:.4g} USD"
     return f"{value:,.0f} {measure}" if measure != "minutes" else f"{value:.3g} minutes"

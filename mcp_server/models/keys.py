@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 HIDDEN = "(key)"
@@ -26,10 +27,11 @@ class AccountKey:
         self.__text = text
 
     def reveal(self) -> str:
+        """Return the key itself."""
         return self.__text
 
     def hidden_in(self, data: bytes) -> bytes:
-        """`data` without the key, should it be in there: vendors quote keys in their errors."""
+        """Return `data` without the key, should it be in there: vendors quote keys in their errors."""
         return data.replace(self.__text.encode(), HIDDEN.encode())
 
     def __repr__(self) -> str:
@@ -37,24 +39,24 @@ class AccountKey:
 
     __str__ = __repr__
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a key is not written anywhere")
 
 
 def from_variable(environ: Mapping[str, str], name: str) -> AccountKey | None:
-    """The key in an environment variable; None where it is unset or blank. Raises BadKey for what cannot be a
-    header.
+    """Return the key in an environment variable; None where it is unset or blank.
+
+    Raise BadKey if it cannot be a header.
     """
     text = environ.get(name, "").strip()
     return _checked(text, f"the variable {name}") if text else None
 
 
 def from_file(path: Path) -> AccountKey:
-    """Raises BadKey unless it is a file that its owner alone can read."""
+    """Return the key in a file; raise BadKey unless its owner alone can read it."""
     try:
-        with os.fdopen(
-            os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
-        ) as file:  # a pipe would be waited for
+        # Without O_NONBLOCK a pipe would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise BadKey(f"the key file {path} is no regular file")

@@ -6,7 +6,7 @@ of ended requests.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mcp_server.models.budgets import Scope, Spent
@@ -30,31 +30,31 @@ class Ledger:
     changes: int = 0  # grows with every entry: who has seen this number has seen all
     _totals: dict[tuple[Scope, str], Spent] = field(default_factory=dict)
     _open: dict[int, Open] = field(default_factory=dict)
-    _numbers: itertools.count = field(default_factory=itertools.count)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def load(self, totals: Iterable[tuple[tuple[Scope, str], Spent]]) -> None:
         self._totals = dict(totals)
 
     def begin(self, keys: Keys) -> int:
-        """A request goes out; the number names it."""
+        """Begin to charge a request that goes out, and return the number that names it."""
         number = next(self._numbers)
         self._open[number] = Open(keys)
         self._add(keys, requests=1)
         return number
 
     def see(self, number: int, tokens: int, cost_usd: float) -> None:
-        """What the request has used up to now, in all."""
-        one = self._open[number]
-        if (tokens, cost_usd) != (one.tokens, one.cost_usd):
-            self._add(one.keys, tokens=tokens - one.tokens, cost_usd=cost_usd - one.cost_usd)
-            one.tokens, one.cost_usd = tokens, cost_usd
+        """Charge the request with what it has used up to now, in all."""
+        request = self._open[number]
+        if (tokens, cost_usd) != (request.tokens, request.cost_usd):
+            self._add(request.keys, tokens=tokens - request.tokens, cost_usd=cost_usd - request.cost_usd)
+            request.tokens, request.cost_usd = tokens, cost_usd
 
     def end(self, number: int) -> None:
         self._open.pop(number)
 
     def is_open(self, scope: Scope, name: str) -> bool:
-        """Whether a request under way is charged to it."""
-        return any((scope, name) in one.keys for one in list(self._open.values()))
+        """Return True if a request under way is charged to it."""
+        return any((scope, name) in request.keys for request in list(self._open.values()))
 
     def spent(self, scope: Scope, name: str) -> Spent:
         return self._totals.get((scope, name), Spent())

@@ -18,19 +18,25 @@ from mcp_server.models.keys import AccountKey, BadKey
 def open_accounts(
     config: Config, environ: Mapping[str, str], now_ms: Callable[[], int]
 ) -> dict[str, Account]:
-    """The accounts of the configuration, and those of vendors whose key is simply there. Raises BadKey."""
-    found = {
-        name: _opened(spec, config.root, environ, now_ms) for name, spec in config.gateway.accounts.items()
+    """Return the accounts of the configuration, and those of vendors whose key is simply there.
+
+    Raise BadKey if an account cannot be used.
+    """
+    accounts = {
+        name: _open_account(spec, config.root, environ, now_ms)
+        for name, spec in config.gateway.accounts.items()
     }
     for api in ModelApi:
-        if api not in found and (key := _of_vendor(api, environ)) is not None:
-            found[str(api)] = Account(str(api), api, BASE_URLS[api], key, now_ms)
-    if found and config.gateway.prices:
+        if api not in accounts and (key := _of_vendor(api, environ)) is not None:
+            accounts[str(api)] = Account(str(api), api, BASE_URLS[api], key, now_ms)
+    if accounts and config.gateway.prices:
         prices.warm_up()
-    return found
+    return accounts
 
 
-def _opened(spec: AccountSpec, root: Path, environ: Mapping[str, str], now_ms: Callable[[], int]) -> Account:
+def _open_account(
+    spec: AccountSpec, root: Path, environ: Mapping[str, str], now_ms: Callable[[], int]
+) -> Account:
     api = ModelApi(spec.api)
     return Account(
         spec.name, api, spec.base_url or BASE_URLS[api], _key(spec, api, root, environ), now_ms, spec.models

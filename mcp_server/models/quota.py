@@ -11,28 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from mcp_server.models.apis import ModelApi
 
-BACKOFF_MS = (
-    1_000,
-    2_000,
-    4_000,
-    8_000,
-    15_000,
-    30_000,
-    60_000,
-)  # the longest pause; half of each is left to chance
-UNKNOWN_RESET_MS = (
-    15 * 60_000
-)  # of a spent quota without a reset: often a person pays, so it is worth asking now and then
+# The longest pause after each failure in a row; half of each is left to chance.
+BACKOFF_MS = (1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
+# Of a spent quota without a reset: often a person pays, so it is worth asking now and then.
+UNKNOWN_RESET_MS = 15 * 60_000
 TERMINAL_MS = 300_000  # no client waits longer than this for one answer (claude, gemini)
 WAIT_MS_MAX = 40 * 24 * 3_600_000  # a reset further off is a misreading
 DAY_MS = 24 * 3_600_000
-PACIFIC_MIDNIGHT_MS = (
-    8 * 3_600_000
-)  # Gemini's daily quotas reset at midnight Pacific time: 08:00 UTC, in summer an hour early
+# Gemini's daily quotas reset at midnight Pacific time: 08:00 UTC, in summer an hour early.
+PACIFIC_MIDNIGHT_MS = 8 * 3_600_000
 BODY_BYTES_MAX = 256 << 10
 _MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -61,21 +52,22 @@ class Quota:
 
 
 def read(api: ModelApi, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Quota | None:
-    """The quota answer that this is, or None. Header names are lower case; `body` may be cut or anything at
-    all.
+    """Return the quota answer that this is, or None.
+
+    Header names are lower case; `body` may be cut or anything at all.
     """
-    said = _json(body)
-    error = _error(said)
+    document = _json(body)
+    error = _error(document)
     limited = status in (429, 529) or (status == 503 and "retry-after" in headers)
     if not limited and status != 402 and not (status in (400, 403) and _is_spent(error)):
         return None
     spent = status == 402 or _is_spent(error)
-    told = (
+    moments = (
         _retry_after(headers, now_ms),
-        _from_body(error, said, now_ms),
+        _from_body(error, document, now_ms),
         _from_reset_headers(headers, now_ms),
     )
-    retry_at = next((min(at, now_ms + WAIT_MS_MAX) for at in told if at is not None), None)
+    retry_at = next((min(at, now_ms + WAIT_MS_MAX) for at in moments if at is not None), None)
     if _is_per_day(error):
         spent, retry_at = True, max(retry_at or 0, _next_pacific_midnight(now_ms))
     if spent and retry_at is None:
@@ -87,13 +79,13 @@ def read(api: ModelApi, status: int, headers: Mapping[str, str], body: bytes, no
 
 
 def backoff_ms(attempt: int, chance: float) -> int:
-    """The pause before try number `attempt` + 1, `attempt` from 1; `chance` from 0 to 1."""
+    """Return the pause in ms before try number `attempt` + 1, `attempt` from 1; `chance` from 0 to 1."""
     longest = BACKOFF_MS[min(max(attempt, 1), len(BACKOFF_MS)) - 1]
     return int(longest * (0.5 + 0.5 * chance))
 
 
-def _reason(api: ModelApi, status: int, error: dict, *, spent: bool) -> str:
-    """In our own words but for a short code: what a vendor writes may hold a key."""
+def _reason(api: ModelApi, status: int, error: dict[str, Any], *, spent: bool) -> str:
+    """Return the reason in our own words but for a short code: what a vendor writes may hold a key."""
     code = next(
         (
             value
@@ -128,15 +120,15 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> int | None:
 
 
 def _from_reset_headers(headers: Mapping[str, str], now_ms: int) -> int | None:
-    """The latest reset of the limits that are used up; of all that are told where none says what is left."""
-    used_up, told = [], []
+    """Return the latest reset of the limits that are used up; of all limits where none says what is left."""
+    used_up, moments = [], []
     for name, value in headers.items():
         if not (name.startswith(("anthropic-ratelimit-", "x-ratelimit-")) and "reset" in name):
             continue
         at = _moment(value, now_ms)
         if at is None:
             continue
-        told.append(at)
+        moments.append(at)
         left, state = (
             headers.get(name.replace("reset", "remaining")),
             headers.get(name.replace("reset", "status")),
@@ -144,12 +136,16 @@ def _from_reset_headers(headers: Mapping[str, str], now_ms: int) -> int | None:
         if (left is not None and _number(left) == 0) or state == "rejected":
             used_up.append(at)
         elif left is not None or state is not None:
-            told.pop()
-    return max(used_up or told, default=None)
+            moments.pop()
+    return max(used_up or moments, default=None)
 
 
 def _moment(value: str, now_ms: int) -> int | None:
-    """RFC 3339 (Anthropic), a duration such as "6m0s" (OpenAI), seconds from now or since the epoch (others)."""
+    """Return the moment in ms since the epoch that a reset header names; None for anything else.
+
+    It is RFC 3339 (Anthropic), a duration such as "6m0s" (OpenAI), or seconds from now or since the epoch
+    (others).
+    """
     if (ms := _duration_ms(value)) is not None:
         return now_ms + ms
     if (number := _number(value)) is not None:
@@ -185,23 +181,23 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _error(said: Any) -> dict:
-    if isinstance(said, list) and said:  # Gemini without alt=sse
-        said = said[0]
-    error = said.get("error") if isinstance(said, dict) else None
+def _error(document: Any) -> dict[str, Any]:
+    if isinstance(document, list) and document:  # Gemini without alt=sse
+        document = document[0]
+    error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, str):
         return {"message": error}
     return error if isinstance(error, dict) else {}
 
 
-def _from_body(error: dict, said: Any, now_ms: int) -> int | None:
+def _from_body(error: dict[str, Any], document: Any, now_ms: int) -> int | None:
     for detail in _details(error):
         if (
             str(detail.get("@type", "")).endswith("google.rpc.RetryInfo")
             and (ms := _duration_ms(detail.get("retryDelay"))) is not None
         ):
             return now_ms + ms
-    for place in (error, said if isinstance(said, dict) else {}):
+    for place in (error, document if isinstance(document, dict) else {}):
         at, after = place.get("resets_at"), place.get("resets_in_seconds", place.get("retry_after"))
         if _is_number(at) and 1e9 < at < 1e11:
             return int(at * 1_000)
@@ -213,7 +209,7 @@ def _from_body(error: dict, said: Any, now_ms: int) -> int | None:
     return now_ms + ms if ms is not None else None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return (
         isinstance(value, (int, float))
         and not isinstance(value, bool)
@@ -222,21 +218,21 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _details(error: dict) -> list[dict]:
+def _details(error: dict[str, Any]) -> list[dict[str, Any]]:
     details = error.get("details")
     return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
 
-def _is_spent(error: dict) -> bool:
-    """No money, or a plan's share used up: more requests will not help."""
+def _is_spent(error: dict[str, Any]) -> bool:
+    """Return True if there is no money, or a plan's share is used up: more requests will not help."""
     message = error.get("message")
     words = message.lower() if isinstance(message, str) else ""
     return any(
         error.get(key) in _SPENT_CODES for key in ("code", "type") if isinstance(error.get(key), str)
-    ) or any(said in words for said in _SPENT_WORDS)
+    ) or any(phrase in words for phrase in _SPENT_WORDS)
 
 
-def _is_per_day(error: dict) -> bool:
+def _is_per_day(error: dict[str, Any]) -> bool:
     for detail in _details(error):
         violations = detail.get("violations")
         for violation in violations if isinstance(violations, list) else ():

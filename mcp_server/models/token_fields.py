@@ -13,7 +13,7 @@ from mcp_server.models.apis import Form
 
 @dataclass(frozen=True)
 class Usage:
-    """`known`: the vendor has told tokens. `complete`: the answer came to its end. Tokens of an incomplete
+    """`is_known`: the vendor has told tokens. `complete`: the answer came to its end. Tokens of an incomplete
     one are a lower bound.
     """
 
@@ -23,7 +23,7 @@ class Usage:
     output: int = 0
     reasoning: int = 0
     model: str | None = None
-    known: bool = False
+    is_known: bool = False
     complete: bool = False
 
     @property
@@ -36,25 +36,25 @@ def _messages(usage: Usage, event: Any) -> Usage:
         case {"type": "message_start", "message": dict(message)}:
             return _messages_body(usage, message)
         case {"type": "message_delta"}:  # cumulative; some providers tell the input only here
-            return _messages_told(usage, event.get("usage"))
+            return _with_messages_counts(usage, event.get("usage"))
         case {"type": "message_stop"}:
             return replace(usage, complete=True)
     return usage
 
 
-def _messages_body(usage: Usage, message: dict) -> Usage:
-    return _named(_messages_told(usage, message.get("usage")), message.get("model"))
+def _messages_body(usage: Usage, message: dict[str, Any]) -> Usage:
+    return _named(_with_messages_counts(usage, message.get("usage")), message.get("model"))
 
 
-def _messages_told(usage: Usage, told: Any) -> Usage:
-    if not isinstance(told, dict):
+def _with_messages_counts(usage: Usage, counts: Any) -> Usage:
+    if not isinstance(counts, dict):
         return usage
     # Cumulative, so the largest counts: some providers say 0 in one of the two places.
-    plain = max(_count(told, "input_tokens"), usage.input - usage.cached_read - usage.cached_write)
-    read = max(_count(told, "cache_read_input_tokens"), usage.cached_read)
-    write = max(_count(told, "cache_creation_input_tokens"), usage.cached_write)
-    output = max(_count(told, "output_tokens"), usage.output)
-    thought = max(_count(_dict(told, "output_tokens_details"), "thinking_tokens"), usage.reasoning)
+    plain = max(_count(counts, "input_tokens"), usage.input - usage.cached_read - usage.cached_write)
+    read = max(_count(counts, "cache_read_input_tokens"), usage.cached_read)
+    write = max(_count(counts, "cache_creation_input_tokens"), usage.cached_write)
+    output = max(_count(counts, "output_tokens"), usage.output)
+    thought = max(_count(_dict(counts, "output_tokens_details"), "thinking_tokens"), usage.reasoning)
     return replace(
         usage,
         input=plain + read + write,
@@ -62,7 +62,7 @@ def _messages_told(usage: Usage, told: Any) -> Usage:
         cached_write=write,
         output=output,
         reasoning=thought,
-        known=True,
+        is_known=True,
     )
 
 
@@ -76,19 +76,19 @@ def _chat(usage: Usage, chunk: Any) -> Usage:
     return replace(_chat_body(usage, chunk), complete=usage.complete or finished)
 
 
-def _chat_body(usage: Usage, chunk: dict) -> Usage:
-    usage, told = _named(usage, chunk.get("model")), chunk.get("usage")
-    if not isinstance(told, dict):
+def _chat_body(usage: Usage, chunk: dict[str, Any]) -> Usage:
+    usage, counts = _named(usage, chunk.get("model")), chunk.get("usage")
+    if not isinstance(counts, dict):
         return usage
-    prompt, completion = _dict(told, "prompt_tokens_details"), _dict(told, "completion_tokens_details")
+    prompt, completion = _dict(counts, "prompt_tokens_details"), _dict(counts, "completion_tokens_details")
     return replace(
         usage,
-        input=_count(told, "prompt_tokens"),
-        cached_read=_count(prompt, "cached_tokens", _count(told, "prompt_cache_hit_tokens")),
+        input=_count(counts, "prompt_tokens"),
+        cached_read=_count(prompt, "cached_tokens", _count(counts, "prompt_cache_hit_tokens")),
         cached_write=_count(prompt, "cache_write_tokens"),
-        output=_count(told, "completion_tokens"),
+        output=_count(counts, "completion_tokens"),
         reasoning=_count(completion, "reasoning_tokens"),
-        known=True,
+        is_known=True,
     )
 
 
@@ -99,19 +99,19 @@ def _responses(usage: Usage, event: Any) -> Usage:
     return replace(_responses_body(usage, event["response"]), complete=usage.complete or ended)
 
 
-def _responses_body(usage: Usage, response: dict) -> Usage:
-    usage, told = _named(usage, response.get("model")), response.get("usage")
-    if not isinstance(told, dict):
+def _responses_body(usage: Usage, response: dict[str, Any]) -> Usage:
+    usage, counts = _named(usage, response.get("model")), response.get("usage")
+    if not isinstance(counts, dict):
         return usage
-    read, wrote = _dict(told, "input_tokens_details"), _dict(told, "output_tokens_details")
+    read, wrote = _dict(counts, "input_tokens_details"), _dict(counts, "output_tokens_details")
     return replace(
         usage,
-        input=_count(told, "input_tokens"),
+        input=_count(counts, "input_tokens"),
         cached_read=_count(read, "cached_tokens"),
         cached_write=_count(read, "cache_write_tokens"),
-        output=_count(told, "output_tokens"),
+        output=_count(counts, "output_tokens"),
         reasoning=_count(wrote, "reasoning_tokens"),
-        known=True,
+        is_known=True,
     )
 
 
@@ -124,17 +124,17 @@ def _generate(usage: Usage, chunk: Any) -> Usage:
     )
     blocked = bool(_dict(chunk, "promptFeedback").get("blockReason"))
     usage = replace(_named(usage, chunk.get("modelVersion")), complete=usage.complete or finished or blocked)
-    told = chunk.get("usageMetadata")
-    if not isinstance(told, dict):
+    counts = chunk.get("usageMetadata")
+    if not isinstance(counts, dict):
         return usage
-    thoughts = _count(told, "thoughtsTokenCount", usage.reasoning)
+    thoughts = _count(counts, "thoughtsTokenCount", usage.reasoning)
     return replace(
         usage,
-        input=_count(told, "promptTokenCount", usage.input) + _count(told, "toolUsePromptTokenCount"),
-        cached_read=_count(told, "cachedContentTokenCount", usage.cached_read),
-        output=_count(told, "candidatesTokenCount", max(0, usage.output - usage.reasoning)) + thoughts,
+        input=_count(counts, "promptTokenCount", usage.input) + _count(counts, "toolUsePromptTokenCount"),
+        cached_read=_count(counts, "cachedContentTokenCount", usage.cached_read),
+        output=_count(counts, "candidatesTokenCount", max(0, usage.output - usage.reasoning)) + thoughts,
         reasoning=thoughts,
-        known=True,
+        is_known=True,
     )
 
 
@@ -163,8 +163,8 @@ def _named(usage: Usage, model: Any) -> Usage:
     return replace(usage, model=model[:200]) if isinstance(model, str) and model else usage
 
 
-def _count(told: dict, name: str, otherwise: int = 0) -> int:
-    value = told.get(name)
+def _count(counts: dict[str, Any], name: str, otherwise: int = 0) -> int:
+    value = counts.get(name)
     return (
         value
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
@@ -172,6 +172,6 @@ def _count(told: dict, name: str, otherwise: int = 0) -> int:
     )
 
 
-def _dict(told: dict, name: str) -> dict:
-    value = told.get(name)
+def _dict(counts: dict[str, Any], name: str) -> dict[str, Any]:
+    value = counts.get(name)
     return value if isinstance(value, dict) else {}

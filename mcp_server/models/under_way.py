@@ -45,7 +45,9 @@ class UnderWay:
     def begin(
         self, *, began_ms: int, agent: str, session: str | None, account: str, form: str, model: str | None
     ) -> PendingRequest:
-        """Raises Unwritable: what cannot be noted is not sent."""
+        """Note a request and return the note; raise Unwritable if that fails: what cannot be noted is not
+        sent.
+        """
         if not self._free:
             heapq.heappush(self._free, self._slots)
             self._slots += 1
@@ -69,7 +71,7 @@ class UnderWay:
         return note
 
     def end(self, note: PendingRequest) -> None:
-        """Once its record is committed."""
+        """Strike the request out, once its record is committed."""
         os.pwrite(self._file, EMPTY, note.slot * SLOT_BYTES)
         heapq.heappush(self._free, note.slot)
 
@@ -78,7 +80,7 @@ class UnderWay:
 
 
 def left(state: Path) -> list[PendingRequest]:
-    """What the server before has not struck out."""
+    """Return what the server before has not struck out."""
     path = state / FILE
     written = path.read_bytes() if path.exists() else b""
     slots = (

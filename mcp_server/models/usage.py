@@ -28,7 +28,7 @@ class UsageReader:
     """
 
     def __init__(self, form: Form, *, content_type: str = "", content_encoding: str = ""):
-        self.usage = Usage(known=form in FREE)
+        self.usage = Usage(is_known=form in FREE)
         self._form = form
         self._sse = content_type.partition(";")[0].strip().lower() == "text/event-stream"
         self._skips = form in FREE
@@ -46,6 +46,7 @@ class UsageReader:
         self._data_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
+        """Take in the next bytes of the answer."""
         if self._skips:
             return
         if self._unpack is not None:
@@ -57,8 +58,9 @@ class UsageReader:
             self._give_up()
 
     def end(self) -> None:
-        """The answer is whole as far as the connection tells; whether the vendor had finished it shows in
-        `usage.complete`.
+        """Take in that the answer is whole as far as the connection tells.
+
+        Whether the vendor had finished it shows in `usage.complete`.
         """
         if self._form in FREE:
             self.usage = replace(self.usage, complete=True)
@@ -71,13 +73,13 @@ class UsageReader:
             self._take_body(whole=True)
 
     def cut(self) -> None:
-        """The answer broke off: what a JSON body has told until here still counts."""
+        """Take in that the answer broke off: what a JSON body has told until here still counts."""
         if not self._skips and not self._sse:
             self._take_body(whole=False)
 
     def _unpacked(self, chunk: bytes) -> bytes:
         try:
-            plain = self._unpack.decompress(chunk, BODY_BYTES_MAX)
+            plain: bytes = self._unpack.decompress(chunk, BODY_BYTES_MAX)
         except zlib.error:
             self._give_up()
             return b""
@@ -104,7 +106,9 @@ class UsageReader:
                     return
 
     def _lines(self) -> Iterator[bytes]:
-        """Lines that are whole; a carriage return at the very end may be half of a line end, and waits."""
+        """Yield the lines that are whole; a carriage return at the very end may be half of a line end, and
+        waits.
+        """
         start = 0
         while end := _LINE_END.search(self._pending, max(start, self._scanned)):
             if end.end() == len(self._pending) and end.group() == b"\r":
@@ -120,9 +124,8 @@ class UsageReader:
         data, self._data, self._data_bytes = b"\n".join(self._data), [], 0
         if data.strip() == b"[DONE]":
             self.usage = replace(self.usage, complete=True)
-        elif any(
-            mark in data for mark in token_fields.MARKS[self._form]
-        ):  # most events are text and need no parsing
+        # Most events are text and need no parsing.
+        elif any(mark in data for mark in token_fields.MARKS[self._form]):
             self.usage = token_fields.TAKE[self._form](self.usage, _value(data))
 
     # -- one JSON body
@@ -130,9 +133,8 @@ class UsageReader:
     def _take_body(self, *, whole: bool) -> None:
         value = _value(bytes(self._pending), partial=not whole)
         self._pending = bytearray()
-        for part in (
-            value if isinstance(value, list) else [value]
-        ):  # Gemini streams a list where nobody asks for events
+        # Gemini streams a list where nobody asks for events.
+        for part in value if isinstance(value, list) else [value]:
             if isinstance(part, dict):
                 self.usage = token_fields.BODY[self._form](self.usage, part)
         if whole and isinstance(value, (dict, list)):

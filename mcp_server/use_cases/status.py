@@ -61,7 +61,7 @@ def status(world: World) -> dict:
             }
             for row in sorted(rows, key=lambda row: row["agent"])
         ],
-        "accounts": world.accounts.shown(now),
+        "accounts": world.accounts.snapshot(now),
         "submissions": [_waiting(world, one, now) for one in pending],
         "suites": {name: _suite(world, name) for name in world.config.suites},
         "warnings": crew.warnings(members, now) + warnings(world),

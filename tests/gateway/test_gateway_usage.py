@@ -59,7 +59,7 @@ def test_a_packed_answer_that_cannot_be_unpacked_stays_unknown(encoding: str):
     reader = UsageReader(Form.CHAT, content_type="application/json", content_encoding=encoding)
     reader.feed(b'{"usage":{"prompt_tokens":1}}')
     reader.end()
-    assert not reader.usage.known
+    assert not reader.usage.is_known
 
 
 def test_a_gzipped_answer_is_counted():
@@ -84,7 +84,7 @@ def test_a_bomb_of_zeros_is_not_unpacked():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < BODY_BYTES_MAX * 4 and not reader._pending and not reader.usage.known
+    assert peak < BODY_BYTES_MAX * 4 and not reader._pending and not reader.usage.is_known
 
 
 # -- prices
@@ -93,14 +93,14 @@ def test_a_bomb_of_zeros_is_not_unpacked():
 @pytest.mark.parametrize(
     ("api", "model", "usage", "usd"),
     [
-        (ModelApi.ANTHROPIC, "claude-sonnet-4-5", Usage(1000, 200, 10, 100, known=True), 0.0039675),
-        (ModelApi.OPENAI, "gpt-5", Usage(1000, 0, 0, 100, known=True), 0.00225),
-        (ModelApi.GEMINI, "gemini-2.5-pro", Usage(1000, 0, 0, 100, known=True), 0.00225),
+        (ModelApi.ANTHROPIC, "claude-sonnet-4-5", Usage(1000, 200, 10, 100, is_known=True), 0.0039675),
+        (ModelApi.OPENAI, "gpt-5", Usage(1000, 0, 0, 100, is_known=True), 0.00225),
+        (ModelApi.GEMINI, "gemini-2.5-pro", Usage(1000, 0, 0, 100, is_known=True), 0.00225),
         (ModelApi.GEMINI, "gemini-2.5-pro", Usage(), None),
-        (ModelApi.OPENAI, "nobodys-model", Usage(5, known=True), None),
-        (ModelApi.OPENAI, None, Usage(5, known=True), None),
-        (ModelApi.OPENAI, "nobodys-model", Usage(known=True), 0.0),
-        (ModelApi.OPENAI, "gpt-5", Usage(5, 500, known=True), None),
+        (ModelApi.OPENAI, "nobodys-model", Usage(5, is_known=True), None),
+        (ModelApi.OPENAI, None, Usage(5, is_known=True), None),
+        (ModelApi.OPENAI, "nobodys-model", Usage(is_known=True), 0.0),
+        (ModelApi.OPENAI, "gpt-5", Usage(5, 500, is_known=True), None),
     ],
 )
 def test_a_price_is_the_lists_or_unknown(api: ModelApi, model: str | None, usage: Usage, usd: float | None):
@@ -236,7 +236,7 @@ def test_spans_reach_a_collector(tmp_path: Path):
         program = (
             "from mcp_server.edge.model_proxy import telemetry\nfrom opentelemetry import trace\nfrom tests.gateway.test_gateway_usage import *\n"
             f"telemetry.export('http://127.0.0.1:{collector.server_port}', 'toy')\n"
-            "telemetry.Spans().model_request(ACCOUNT, Call(Api.ANTHROPIC, Form.MESSAGES, 'POST', '/v1/messages'), ENDED)\n"
+            "telemetry.Spans().model_request(ACCOUNT, Call(ModelApi.ANTHROPIC, Form.MESSAGES, 'POST', '/v1/messages'), ENDED)\n"
             "trace.get_tracer_provider().shutdown()\n"
         )
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=Path(__file__).parents[2])

@@ -36,7 +36,7 @@ def counts(usage: Usage) -> dict[str, int]:
 def test_a_recorded_answer_is_counted_as_its_vendor_told_it(wire: Recorded, size: int):
     usage = read(wire, [wire.data[at : at + size] for at in range(0, len(wire.data), size)])
     assert counts(usage) == wire.counts
-    assert (usage.known, usage.complete) == (wire.known, wire.complete)
+    assert (usage.is_known, usage.complete) == (wire.known, wire.complete)
     assert usage.model == wire.usage.get("model")
 
 

@@ -1,4 +1,6 @@
-"""A database has a version: an older one is migrated with a copy beside it, any other is refused in one sentence."""
+"""A database has a version: an older one is migrated with a copy beside it, any other is refused in one
+sentence.
+"""
 
 import os
 import signal

@@ -71,7 +71,9 @@ tr "${FROM:-x}" "${TO:-x}"
 
 
 def files_below(root: Path) -> set[str]:
-    """Every file below `root`, by its path from there; what a running git takes away meanwhile is not among them."""
+    """Every file below `root`, by its path from there; what a running git takes away meanwhile is not among
+    them.
+    """
     places = ((Path(place), names) for place, _, names in os.walk(root))
     return {str((place / name).relative_to(root)) for place, names in places for name in names}
 

@@ -95,12 +95,12 @@ class ModelProxy:
         name = scope["path_params"]["account"]
         account = self._world.accounts.by_name.get(name)
         if account is None or who.role != AGENT:
-            known = (
+            served = (
                 ", ".join(sorted(self._world.accounts.by_name))
                 or "none: the server was started without a key"
             )
             no = (
-                (404, f"there is no account {name[:60]!r}; there are {known}")
+                (404, f"there is no account {name[:60]!r}; there are {served}")
                 if who.role == AGENT
                 else (403, "models are for agents")
             )
@@ -301,6 +301,6 @@ def _told(
         began_ms=began_ms, agent=who.name, session=who.session, task=None, fence=None, account=account.name,
         form=str(call.form), model=seen.model or asked.model, status=answer.status, outcome=course.outcome,
         input=seen.input, cached_read=seen.cached_read, cached_write=seen.cached_write, output=seen.output, reasoning=seen.reasoning,
-        counted=seen.known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
+        counted=seen.is_known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
         waited_ms=int(course.waited_s * 1_000), first_byte_ms=None if course.first_byte_s is None else int(course.first_byte_s * 1_000), took_ms=took_ms,
     )  # fmt: skip

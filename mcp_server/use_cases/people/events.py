@@ -74,7 +74,7 @@ def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
     if not commit.parents:
         return []
     return [
-        names.shown(change.path)
+        names.printable(change.path)
         for change in world.repos[repo].objects.diff(commit.parents[0], commit.commit)
     ]
 

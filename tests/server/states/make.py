@@ -1,11 +1,12 @@
-"""`python -m tests.server.states.make FILE`: plays a small run with the code of this tree and packs what it left.
+"""`python -m tests.server.states.make FILE`: plays a small run with the code of this tree and packs what it
+left.
 
-FILE is then the state of a release, and test_old_states.py opens it with every later one. A state that was made
-once is never made again: what counts is that its release wrote it.
+FILE is then the state of a release, and test_old_states.py opens it with every later one. A state that was
+made once is never made again: what counts is that its release wrote it.
 
-Rule: nothing inside names the machine. `project/`, `hidden/`, `state/` and `agents/` (a token and a session each)
-lie side by side, so that a test unpacks them anywhere; and the run's clock starts at START_MS, so that a lease
-which was live is live when a test goes on from the last event.
+Rule: nothing inside names the machine. `project/`, `hidden/`, `state/` and `agents/` (a token and a session
+each) lie side by side, so that a test unpacks them anywhere; and the run's clock starts at START_MS, so that
+a lease which was live is live when a test goes on from the last event.
 """
 
 import json
@@ -204,7 +205,9 @@ def hide_place(file: Path, root: Path) -> None:
 
 
 def pack(root: Path, path: Path) -> None:
-    """Write `project/`, `hidden/` and `state/` of `root` as a tar; nobody's name and no time of this machine's."""
+    """Write `project/`, `hidden/` and `state/` of `root` as a tar; nobody's name and no time of this
+    machine's.
+    """
 
     def anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if entry.name.endswith((".sample", ".sock")):
