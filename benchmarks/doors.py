@@ -70,7 +70,7 @@ class Door:
 
     def __init__(self, served: Served, agents: int):
         tokens = [
-            served.admin.create_session(f"claimer-{number}", "command", door=False)["token"]
+            served.admin.create_session(f"claimer-{number}", "command", door=False).token
             for number in range(agents)
         ]
         self.pid, self._port, self._tokens = (

@@ -12,17 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.project import USER
 from harness.boxes.containers import Engine
 from harness.boxes.sandbox import RUN
-from harness.client import Json, ServerClient
+from harness.client import ServerClient
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from harness.run import oracle_jobs
 from harness.run.place import admin_client
 from harness.run.server_process import start_server
 from harness.run.state import DIRECTORY_NAME, StateDirectory
+from mcp_server.wire.jobs import JobOrder
+from oracle.judging.verdict import Verdict
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "minisql"
 VERDICT_S_MAX = 600.0
@@ -100,7 +103,7 @@ class Gated(ServerClient):
     def let(self, jobs: int = 1) -> None:
         self._may.release(jobs)
 
-    def claim_job(self, runner: str, wait_s: float = 20.0) -> Json | None:
+    def claim_job(self, runner: str, wait_s: float = 20.0) -> JobOrder | None:
         if not self._may.acquire(timeout=wait_s):
             return None
         job = super().claim_job(runner, wait_s)
@@ -120,12 +123,12 @@ class Judge:
     def ask(self, suite: str, commit: str | None = None) -> int:
         return self.admin.run_oracle(suite, commit)[suite]
 
-    def verdict(self, job: int) -> Json:
-        return oracle_jobs.wait(self.admin, job, max_s=VERDICT_S_MAX)
+    def verdict(self, job: int) -> Verdict:
+        return oracle_jobs.wait(self.admin, job, max_s=VERDICT_S_MAX).verdict
 
-    def started(self) -> list[Json]:
+    def started(self) -> list[dict[str, Any]]:
         """What the log says of every job that was begun."""
-        return [event["data"] for event in self.admin.events(kind="job_started")]
+        return [dict(event.data) for event in self.admin.events(kind="job_started")]
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Plain:
 
     def prepare(self, names: Sequence[str]) -> None:
         """Tokens: a sandbox's start makes its own, which is part of what it costs."""
-        self._tokens = {name: self.served.admin.issue_token(name)["token"] for name in names}
+        self._tokens = {name: self.served.admin.issue_token(name).token for name in names}
 
     def start(self, names: Sequence[str]) -> None:
         for name in names:

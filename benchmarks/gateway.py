@@ -240,7 +240,7 @@ def standing() -> Iterator[dict[str, Way]]:
         stack.callback(server.stop)
         with admin_client(server.url, state) as admin:
             tokens = tuple(
-                admin.create_session(f"bench-{number}", "command", door=False)["token"]
+                admin.create_session(f"bench-{number}", "command", door=False).token
                 for number in range(1, AGENTS + 1)
             )
         path = "/v1/messages"

@@ -12,6 +12,7 @@ from benchmarks.door_clients import Wire
 from benchmarks.landing_changes import Change, Draws
 from benchmarks.landing_site import Site
 from harness.failure import Exit, VerbFailed
+from mcp_server.wire.tasks import TaskProposal
 
 OF_THE_CHANGE = ("oracle_failed", "regression", "conflict")  # refusals that its author mends
 AGAIN = ("oracle_broken",)  # refusals that say nothing of the change
@@ -22,8 +23,8 @@ class Author:
 
     def __init__(self, site: Site, number: int):
         self._site, self.name = site, f"author-{number}"
-        made = site.served.admin.create_session(self.name, "command", door=False)
-        self._session, self._token = made["session"], made["token"]
+        grant = site.served.admin.create_session(self.name, "command", door=False)
+        self._session, self._token = grant.session, grant.token
         self._wire = Wire(int(site.served.server.url.rpartition(":")[2]), self._token)
 
     async def work(self, draws: Draws) -> None:
@@ -91,4 +92,6 @@ class Author:
     def plan(self, lease: dict) -> None:
         """There is always one more task in the module."""
         task = lease["task"]
-        self._site.served.admin.add_task(f"Go on after {task['id']}", task["module"], "Write a file.")
+        self._site.served.admin.add_task(
+            TaskProposal(title=f"Go on after {task['id']}", module=task["module"], brief="Write a file.")
+        )

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from benchmarks.landing_changes import is_red
 from benchmarks.landing_tally import Tally
 from harness.client import ServerClient, ServerGone, ServerSaidNo
+from mcp_server.wire.jobs import JobOrder, JobResult
+from oracle.judging.verdict import CaseCounts, Verdict
 
 CLAIM_WAIT_S = 2.0
 
@@ -33,26 +34,27 @@ class Runners:
     def _work(self, name: str) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._client.claim_job(name, CLAIM_WAIT_S)
-                if job is not None:
-                    self._run(name, job)
+                job_order = self._client.claim_job(name, CLAIM_WAIT_S)
+                if job_order is not None:
+                    self._run(name, job_order)
             except ServerSaidNo:
                 continue  # the job is no longer wanted
             except ServerGone as gone:
                 self.broke = gone
                 return
 
-    def _run(self, runner: str, job: dict[str, Any]) -> None:
+    def _run(self, runner: str, job_order: JobOrder) -> None:
         began = time.monotonic()
         with self._lock:
             takes_s = self._takes_s()
-        outcome = "fail" if is_red(_paths(self._client.job_tree(job["job"]))) else "pass"
+        outcome = "fail" if is_red(_paths(self._client.job_tree(job_order.job))) else "pass"
         if self._stopping.wait(max(0.0, takes_s - (time.monotonic() - began))):
             return
-        outcomes = {case["id"]: outcome for case in job["cases"]}
+        outcomes = {case.id: outcome for case in job_order.cases}
         status = "failed" if "fail" in outcomes.values() else "passed"
-        self._client.finish_job(runner, job["job"], {"status": status, "outcomes": outcomes}, {})
-        self._tally.ran(time.monotonic(), job["commit"])
+        verdict = Verdict(status, "", CaseCounts(), outcomes)
+        self._client.finish_job(job_order.job, JobResult(runner=runner, verdict=verdict))
+        self._tally.ran(time.monotonic(), job_order.commit)
 
 
 @contextmanager

@@ -49,9 +49,9 @@ def opened(modules: int, *, closures: bool, slots: int) -> Iterator[Site]:
         tally = Tally()
         oracle = stack.enter_context(runners(served.server.url, served.runner_token, slots, tally))
         deadline = time.monotonic() + MEASURED_S
-        while not all(suite["cases"] for suite in served.admin.status()["suites"].values()):
+        while not all(suite.cases for suite in served.admin.status().suites.values()):
             if time.monotonic() > deadline:
                 raise VerbFailed("the server did not measure main", Exit.INFRASTRUCTURE)
             time.sleep(LOOK_S)
         tally.runs.clear()
-        yield Site(served, clones, tally, oracle, served.admin.status()["main"][REPO])
+        yield Site(served, clones, tally, oracle, served.admin.status().main[REPO])

@@ -119,9 +119,9 @@ def timed(judge: Judge, suite: str, cases: int) -> float:
     judge.gate.let()
     verdict = judge.verdict(job)
     took_s = time.monotonic() - began
-    if verdict["status"] != "passed" or verdict["counts"]["executed"] != cases:
+    if verdict.status != "passed" or verdict.counts.executed != cases:
         raise VerbFailed(
-            f"a verdict that nobody expected: {verdict['status']} {verdict['reason']} {verdict['counts']}",
+            f"a verdict that nobody expected: {verdict.status} {verdict.reason} {verdict.counts}",
             Exit.INFRASTRUCTURE,
         )
     return took_s

@@ -76,7 +76,7 @@ def _fill(config: Path, state: StateDirectory, size: Size) -> str:
     server = start_server(config, state.root)
     try:
         with admin_client(server.url, state) as admin:
-            token = admin.create_session("one", "command", door=False)["token"]
+            token = admin.create_session("one", "command", door=False).token
     finally:
         server.stop()
     store = Store.open(state.root / "state.db")

@@ -63,14 +63,14 @@ def _sessions(served: Served, agents: int) -> Iterator[list[tuple[Path, str]]]:
         for number in range(1, agents + 1)
     ]
     try:
-        yield [(served.state.doors / session["door"] / "door.sock", session["token"]) for session in made]
+        yield [(served.state.doors / str(session.door) / "door.sock", session.token) for session in made]
     finally:
         for session in made:
-            served.admin.end_session(session["session"], "worked")
+            served.admin.end_session(session.session, "worked")
 
 
 async def _connected(served: Served, doors: list[tuple[Path, str]]) -> Resident:
-    pid, commit = served.server.pid, served.admin.status()["main"][REPO]
+    pid, commit = served.server.pid, served.admin.status().main[REPO]
     idle_mb = resident_mb(pid)
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(CONNECT_S):

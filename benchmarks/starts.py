@@ -92,7 +92,7 @@ class Starts:
         return batch
 
     def _timed(self, fleet: Fleet, names: Sequence[str], *, weigh: bool) -> Batch:
-        seen = self.served.admin.status()["head_seq"]
+        seen = self.served.admin.status().head_seq
         began_s = time.time()
         try:
             fleet.start(names)
@@ -107,9 +107,9 @@ class Starts:
         deadline = time.monotonic() + CALLS_WITHIN_S
         while time.monotonic() < deadline:
             for event in self.served.admin.events(seen, kind="tool_call"):
-                seen = event["seq"]
-                if event["data"]["status"] == "ok":
-                    called.setdefault(event["agent"], event["ms"] / 1000)
+                seen = event.seq
+                if event.data["status"] == "ok":
+                    called.setdefault(str(event.agent), event.ms / 1000)
             if names <= set(called):
                 return called
             if ended := fleet.early_end():

@@ -3,10 +3,49 @@
 Rule: the world's failure is `ServerGone` (may be retried), the server's refusal is `ServerSaidNo` (may not).
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import httpx2
+
+from mcp_server.wire.base import UnreadableWire, WireAnswer, WireRequest
+from mcp_server.wire.events import AuditCheck, EventPage, LoggedEvent, MainCommit, MainHistory
+from mcp_server.wire.jobs import (
+    JobClaim,
+    JobOrder,
+    JobRenewal,
+    JobResult,
+    JobState,
+    OracleCheckJob,
+    OracleRunJobs,
+    OracleRunRequest,
+)
+from mcp_server.wire.reports import SpendingReport
+from mcp_server.wire.sessions import (
+    AgentState,
+    CrewReport,
+    IssuedToken,
+    RevokedToken,
+    SessionEnded,
+    SessionEndRequest,
+    SessionGrant,
+    SessionRequest,
+    SessionState,
+    TokenFacts,
+    TokenList,
+    TokenRequest,
+)
+from mcp_server.wire.status import Health, RunStatus
+from mcp_server.wire.tasks import (
+    TaskDetail,
+    TaskList,
+    TaskProposal,
+    TaskReopening,
+    TasksFromOracle,
+    TasksFromOracleRequest,
+    TaskSummary,
+)
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -15,7 +54,7 @@ AUDIT_TIMEOUT_S = 120.0  # the server hashes the whole log
 WAIT_MARGIN_S = 15.0  # on top of a wait that the server was asked for
 KEEPALIVE_S = 4.0  # below uvicorn's shortest default of 5 s, so no request meets a closing connection
 
-Json = dict[str, Any]
+A = TypeVar("A", bound=WireAnswer)
 
 
 class ServerGone(Exception):
@@ -32,10 +71,18 @@ class ServerSaidNo(Exception):
         self.message = message
 
 
+class UnreadableOrder(Exception):
+    """A job was claimed whose order this harness does not understand, as one of a newer server may be."""
+
+    def __init__(self, job: int, reason: str) -> None:
+        super().__init__(reason)
+        self.job = job
+
+
 class SessionServer(Protocol):
     """What sessions need of the server; ServerClient is it."""
 
-    def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json: ...
+    def create_session(self, agent: str, kind: str, *, door: bool = True) -> SessionGrant: ...
     def end_session(
         self,
         session: str,
@@ -44,9 +91,9 @@ class SessionServer(Protocol):
         detail: str = "",
         exit: int | None = None,
         heard: Mapping[str, int] | None = None,
-    ) -> Json: ...
-    def session(self, session: str) -> Json: ...
-    def status(self) -> Json: ...
+    ) -> SessionEnded: ...
+    def session(self, session: str) -> SessionState: ...
+    def status(self) -> RunStatus: ...
 
 
 class ServerClient:
@@ -80,11 +127,13 @@ class ServerClient:
 
     # -- the run ---------------------------------------------------------------------------------------------
 
-    def health(self) -> Json:
-        return self._json("GET", "/health")
+    def health(self) -> Health:
+        """Return what a server says of itself to anybody."""
+        return self._ask(Health, "GET", "/health")
 
-    def status(self) -> Json:
-        return self._json("GET", "/api/status")
+    def status(self) -> RunStatus:
+        """Return the run at a glance."""
+        return self._ask(RunStatus, "GET", "/api/status")
 
     def events(
         self,
@@ -95,28 +144,29 @@ class ServerClient:
         agent: str | None = None,
         task: str | None = None,
         commit: str | None = None,
-    ) -> list[Json]:
-        """Events with a sequence number above `after`, oldest first, at most `limit`."""
+    ) -> Sequence[LoggedEvent]:
+        """Return the events with a number above `after`, oldest first, at most `limit`."""
         query = {"after": after, "limit": limit, "kind": kind, "agent": agent, "task": task, "commit": commit}
-        return self._json("GET", "/api/events", params=_given(query))["events"]
+        return self._ask(EventPage, "GET", "/api/events", params=_given(query)).events
 
-    def spending(self) -> Json:
-        """What models were asked and what it cost: in all, by agent, session, task and model, and per landed
-        change.
-        """
-        return self._json("GET", "/api/spending")
+    def spending(self) -> SpendingReport:
+        """Return what models have cost."""
+        return self._ask(SpendingReport, "GET", "/api/spending")
 
-    def commits(self, repo: str | None = None) -> list[Json]:
-        """The first-parent history of the repository's main, oldest first."""
-        return self._json("GET", "/api/commits", params=_given({"repo": repo}))["commits"]
+    def commits(self, repo: str | None = None) -> Sequence[MainCommit]:
+        """Return the first-parent history of the repository's main, oldest first."""
+        return self._ask(MainHistory, "GET", "/api/commits", params=_given({"repo": repo})).commits
 
-    def audit_verify(self) -> Json:
-        return self._json("GET", "/api/audit/verify", timeout_s=AUDIT_TIMEOUT_S)
+    def audit_verify(self) -> AuditCheck:
+        """Return whether the log is whole; the server hashes all of it for that."""
+        return self._ask(AuditCheck, "GET", "/api/audit/verify", timeout_s=AUDIT_TIMEOUT_S)
 
     # -- sessions --------------------------------------------------------------------------------------------
 
-    def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json:
-        return self._json("POST", "/api/sessions", body={"agent": agent, "kind": kind, "door": door})
+    def create_session(self, agent: str, kind: str, *, door: bool = True) -> SessionGrant:
+        """Begin a session of an agent; return its id and its token."""
+        wish = SessionRequest(agent=agent, kind=kind, door=door)
+        return self._ask(SessionGrant, "POST", "/api/sessions", wish)
 
     def end_session(
         self,
@@ -126,121 +176,142 @@ class ServerClient:
         detail: str = "",
         exit: int | None = None,
         heard: Mapping[str, int] | None = None,
-    ) -> Json:
-        body = {"outcome": outcome, "detail": detail, "exit": exit, "heard": dict(heard or {})}
-        return self._json("POST", f"/api/sessions/{session}/end", body=body)
+    ) -> SessionEnded:
+        """End a session; `heard` is how many events of each kind its output told."""
+        ending = SessionEndRequest(outcome=str(outcome), detail=detail, exit=exit, heard=dict(heard or {}))
+        return self._ask(SessionEnded, "POST", f"/api/sessions/{session}/end", ending)
 
-    def session(self, session: str) -> Json:
-        return self._json("GET", f"/api/sessions/{session}")
+    def session(self, session: str) -> SessionState:
+        """Return how a session stands."""
+        return self._ask(SessionState, "GET", f"/api/sessions/{session}")
 
-    def tell_crew(self, agents: list[Json]) -> None:
-        """What each agent of this harness does now; the server forgets those that are not named."""
-        self._send("PUT", "/api/crew", body={"agents": agents})
+    def report_crew(self, agents: Sequence[AgentState]) -> None:
+        """Say what each agent of this harness does now; the server forgets agents that are not named."""
+        self._send("PUT", "/api/crew", CrewReport(agents=tuple(agents)))
 
     # -- oracle jobs, the runner's side ----------------------------------------------------------------------
 
-    def claim_job(self, runner: str, wait_s: float = 20.0) -> Json | None:
-        """The next job, or None when there was none within `wait_s`."""
-        body = {"runner": runner, "wait_s": wait_s}
-        answer = self._send("POST", "/api/jobs/claim", body=body, timeout_s=wait_s + WAIT_MARGIN_S)
+    def claim_job(self, runner: str, wait_s: float = 20.0) -> JobOrder | None:
+        """Return the next job, or None if there is none within `wait_s`; raise UnreadableOrder for one that
+        this harness does not understand.
+        """
+        claim = JobClaim(runner=runner, wait_s=wait_s)
+        answer = self._send("POST", "/api/jobs/claim", claim, timeout_s=wait_s + WAIT_MARGIN_S)
         if answer.status_code == 204:
             return None
-        job: Json = _parsed(answer)
-        return job
+        try:
+            return JobOrder.parse(answer.content)
+        except UnreadableWire as wrong:
+            raise _unreadable_order(answer, wrong) from wrong
 
     def renew_job(self, runner: str, job: int) -> None:
         """Keep the job for the runner that claimed it; raise ServerSaidNo(409) if the job was lost and must
         be stopped.
         """
-        self._send("POST", f"/api/jobs/{job}/renew", body={"runner": runner})
+        self._send("POST", f"/api/jobs/{job}/renew", JobRenewal(runner=runner))
 
     def job_tree(self, job: int) -> bytes:
-        """The source tree of the job as a tar."""
+        """Return the source tree of the job as a tar."""
         return self._send("GET", f"/api/jobs/{job}/tree.tar", timeout_s=TREE_TIMEOUT_S).content
 
     def job_reference_files(self, job: int) -> bytes:
-        """The files of main that the job's reference and comparator read, as a tar."""
+        """Return the files of main that the job's reference and comparator read, as a tar."""
         return self._send("GET", f"/api/jobs/{job}/reference.tar", timeout_s=TREE_TIMEOUT_S).content
 
-    def finish_job(self, runner: str, job: int, verdict: Json, reference: Json) -> None:
-        """Hand in what the runner found; raise ServerSaidNo(409) if the job is not that runner's any more."""
-        body = {"runner": runner, "verdict": verdict, "reference": reference}
-        self._send("POST", f"/api/jobs/{job}/result", body=body, timeout_s=TREE_TIMEOUT_S)
+    def finish_job(self, job: int, result: JobResult) -> None:
+        """Hand in what a runner found; raise ServerSaidNo(409) if the job is not that runner's any more."""
+        self._send("POST", f"/api/jobs/{job}/result", result, timeout_s=TREE_TIMEOUT_S)
 
     # -- oracle jobs, the asking side ------------------------------------------------------------------------
 
     def run_oracle(
         self, suite: str | None = None, commit: str | None = None, *, fresh: bool = False
-    ) -> dict[str, int]:
-        """Starts a run of the suite, or of every suite, on the commit, or on main: suite -> job."""
-        body = {"suite": suite, "commit": commit, "fresh": fresh}
-        return self._json("POST", "/api/oracle/run", body=body)["jobs"]
+    ) -> Mapping[str, int]:
+        """Start a run of the suite, or of every suite, on the commit, or on main; return each suite's job."""
+        wish = OracleRunRequest(suite=suite, commit=commit, fresh=fresh)
+        return self._ask(OracleRunJobs, "POST", "/api/oracle/run", wish).jobs
 
-    def check_oracle(self) -> list[Json]:
-        """Starts the planted-wrong-engine check of every suite: [{"suite", "job"}]."""
-        return self._json("POST", "/api/oracle/check", body={})
+    def check_oracle(self) -> list[OracleCheckJob]:
+        """Start the check of every suite with planted wrong engines."""
+        answer = self._send("POST", "/api/oracle/check")
+        return [_read(OracleCheckJob, answer, json.dumps(check)) for check in _parsed(answer)]
 
-    def job(self, job: int, wait_s: float = 0.0) -> Json:
-        """How the job stands: at once, or, up to `wait_s` later, as soon as it has a verdict."""
-        return self._json(
-            "GET", f"/api/jobs/{job}", params={"wait_s": wait_s}, timeout_s=READ_TIMEOUT_S + wait_s
+    def job(self, job: int, wait_s: float = 0.0) -> JobState:
+        """Return how the job stands: at once, or, up to `wait_s` later, as soon as it has a verdict."""
+        return self._ask(
+            JobState,
+            "GET",
+            f"/api/jobs/{job}",
+            params={"wait_s": wait_s},
+            timeout_s=READ_TIMEOUT_S + wait_s,
         )
 
     # -- tasks and tokens ------------------------------------------------------------------------------------
 
-    def tasks(self) -> list[Json]:
-        answer = self._json("GET", "/api/tasks")
-        return answer["tasks"] if isinstance(answer, dict) else answer
+    def tasks(self) -> Sequence[TaskSummary]:
+        """Return every task, open ones first."""
+        return self._ask(TaskList, "GET", "/api/tasks").tasks
 
-    def task(self, task: str) -> Json:
-        return self._json("GET", f"/api/tasks/{task}")
+    def task(self, task: str) -> TaskDetail:
+        """Return one task with its brief and its report."""
+        return self._ask(TaskDetail, "GET", f"/api/tasks/{task}")
 
-    def add_task(self, title: str, module: str, brief: str, **more: Any) -> Json:
-        """`more` may hold paths, needs, cases, suite."""
-        return self._json(
-            "POST", "/api/tasks", body={"title": title, "module": module, "brief": brief, **_given(more)}
-        )
+    def add_task(self, proposal: TaskProposal) -> TaskDetail:
+        """Create a task, or return the one that has its title and module already."""
+        return self._ask(TaskDetail, "POST", "/api/tasks", proposal)
 
     def tasks_from_oracle(
         self, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool
-    ) -> Json:
-        """{"made", "closed", "kept", "no_module", "left_out"}, or {"running": {suite: job}} where main is not
-        measured yet.
+    ) -> TasksFromOracle:
+        """Create a task for each cause of what fails on main; only `running` is set if main is not measured
+        yet.
         """
-        body = {"suite": suite, "module": module, "limit": limit, "dry_run": dry_run}
-        return self._json("POST", "/api/tasks/from-oracle", body=body)
+        wish = TasksFromOracleRequest(suite=suite, module=module, limit=limit, dry_run=dry_run)
+        return self._ask(TasksFromOracle, "POST", "/api/tasks/from-oracle", wish)
 
-    def reopen_task(self, task: str, reason: str) -> Json:
-        return self._json("POST", f"/api/tasks/{task}/reopen", body={"reason": reason})
+    def reopen_task(self, task: str, reason: str) -> TaskDetail:
+        """Make a done or blocked task open again."""
+        return self._ask(TaskDetail, "POST", f"/api/tasks/{task}/reopen", TaskReopening(reason=reason))
 
-    def tokens(self) -> list[Json]:
-        answer = self._json("GET", "/api/tokens")
-        return answer["tokens"] if isinstance(answer, dict) else answer
+    def tokens(self) -> Sequence[TokenFacts]:
+        """Return every token that was ever issued."""
+        return self._ask(TokenList, "GET", "/api/tokens").tokens
 
-    def issue_token(self, agent: str) -> Json:
-        return self._json("POST", "/api/tokens", body={"agent": agent})
+    def issue_token(self, agent: str) -> IssuedToken:
+        """Issue a token to a client that no harness keeps."""
+        return self._ask(IssuedToken, "POST", "/api/tokens", TokenRequest(agent=agent))
 
-    def revoke_token(self, token: int, *, keeps_lease: bool = False) -> Json:
-        """{"agent", "ended", "pinned"}: the tasks whose leases ended with it, and those that end once the
-        gate has refused them.
-        """
-        return self._json("DELETE", f"/api/tokens/{token}", params={"lease": "keep"} if keeps_lease else None)
+    def revoke_token(self, token: int, *, keeps_lease: bool = False) -> RevokedToken:
+        """Revoke a token; its holder's lease ends with it unless `keeps_lease`."""
+        params = {"lease": "keep"} if keeps_lease else None
+        return self._ask(RevokedToken, "DELETE", f"/api/tokens/{token}", params=params)
 
     # -- the wire --------------------------------------------------------------------------------------------
 
-    def _json(self, method: str, path: str, **options: Any) -> Any:
-        return _parsed(self._send(method, path, **options))
+    def _ask(
+        self,
+        kind: type[A],
+        method: str,
+        path: str,
+        request: WireRequest | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> A:
+        answer = self._send(method, path, request, params=params, timeout_s=timeout_s)
+        return _read(kind, answer, answer.content)
 
     def _send(
         self,
         method: str,
         path: str,
+        request: WireRequest | None = None,
         *,
-        body: Any = None,
         params: Mapping[str, Any] | None = None,
         timeout_s: float = READ_TIMEOUT_S,
     ) -> httpx2.Response:
         timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        body = request.render() if request is not None else None
         try:
             answer = self._http.request(method, path, json=body, params=params, timeout=timeout)
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
@@ -252,8 +323,25 @@ class ServerClient:
         return answer
 
 
-def _given(values: Mapping[str, Any]) -> Json:
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _read(kind: type[A], answer: httpx2.Response, text: str | bytes) -> A:
+    try:
+        return kind.parse(text)
+    except UnreadableWire as wrong:
+        _parsed(answer)  # what is not even JSON has an error of its own
+        raise ServerGone(f"{answer.url} answered what this harness cannot read: {wrong}") from wrong
+
+
+def _unreadable_order(answer: httpx2.Response, wrong: UnreadableWire) -> "UnreadableOrder | ServerGone":
+    """Return the error that lets a runner answer the job, if its number at least can be read."""
+    order = _parsed(answer)
+    job = order.get("job") if isinstance(order, dict) else None
+    if isinstance(job, int):
+        return UnreadableOrder(job, str(wrong))
+    return ServerGone(f"{answer.url} answered what this harness cannot read: {wrong}")
 
 
 def _parsed(answer: httpx2.Response) -> Any:
@@ -268,11 +356,11 @@ def _parsed(answer: httpx2.Response) -> Any:
 
 
 def _message(answer: httpx2.Response) -> tuple[str, str]:
-    """The error's code and message; also of an answer that is not in our shape."""
+    """Return the error's code and message, also of an answer that is not in our shape."""
     try:
-        said = answer.json()
+        error = answer.json()
     except ValueError:
-        said = None
-    if isinstance(said, dict) and "error" in said:
-        return str(said["error"]), str(said.get("message", said["error"]))
+        error = None
+    if isinstance(error, dict) and "error" in error:
+        return str(error["error"]), str(error.get("message", error["error"]))
     return f"http_{answer.status_code}", answer.text[:200] or answer.reason_phrase

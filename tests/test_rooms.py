@@ -20,7 +20,11 @@ LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imp
 # contract -> a file, and an import that must not be in it
 VIOLATIONS = {
     "floors": ("oracle/judging/compare.py", "import mcp_server.core.paths"),
-    "narrow": ("harness/planted.py", "from mcp_server.core import paths\nimport mcp_server.store"),
+    "narrow": (
+        "harness/planted.py",
+        "from mcp_server.core import paths\nfrom mcp_server.wire import jobs\nimport mcp_server.store",
+    ),
+    "wire": ("mcp_server/wire/planted.py", "from mcp_server.config import Budget"),
     "shared": ("mcp_server/config/planted.py", "import mcp_server.world"),
     "server": ("mcp_server/models/planted.py", "import mcp_server.world"),
     "edge": ("mcp_server/edge/git_http/planted.py", "import mcp_server.edge.model_proxy"),

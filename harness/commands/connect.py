@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.agents.kinds import CLIENTS
-from harness.client import Json, ServerClient, ServerGone, ServerSaidNo
+from harness.client import ServerClient, ServerGone, ServerSaidNo
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.connect import clients, writing
 from harness.connect.clients import Door, Setting
 from harness.failure import Exit, VerbFailed
 from harness.run.place import Place
+from mcp_server.wire.sessions import IssuedToken, TokenFacts
 
 
 def connect(
@@ -60,7 +61,7 @@ def connect(
             return _revoke(server, revoke)
         _check(client, write=write)
         issued = server.issue_token(name)
-        door = Door(issued["agent"], server.url, issued["token"])
+        door = Door(issued.agent, server.url, issued.token)
         if write:
             return _write(server, door, issued, client)
     print(as_json(door, issued, client) if json else as_text(door, issued, client))
@@ -102,7 +103,7 @@ class _Dial:
             with self._where.running() as server:
                 issued = server.issue_token(self._name)
                 self._hand_in(server)
-                self._issued = issued["id"], Door(issued["agent"], server.url, issued["token"])
+                self._issued = issued.id, Door(issued.agent, server.url, issued.token)
         return self._issued[1]
 
     def __enter__(self) -> "_Dial":
@@ -122,21 +123,21 @@ class _Dial:
 # -- tokens
 
 
-def _live(server: ServerClient) -> list[Json]:
+def _live(server: ServerClient) -> list[TokenFacts]:
     """Return the tokens of agents that are live, sandboxed ones too."""
-    return [token for token in server.tokens() if token["revoked_ms"] is None and token["role"] == "agent"]
+    return [token for token in server.tokens() if token.revoked_ms is None and token.role == "agent"]
 
 
-def _show(live: list[Json], *, json: bool) -> None:
+def _show(live: list[TokenFacts], *, json: bool) -> None:
     if json:
-        print(jsons.dumps(live, indent=2))
+        print(jsons.dumps([token.render() for token in live], indent=2))
         return
     table = Table()
     for column in ("token", "agent", "session", "since"):
         table.add_column(column)
     for token in live:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(token["issued_ms"] / 1000))
-        table.add_row(str(token["id"]), token["name"], token["session"] or "-", since)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(token.issued_ms / 1000))
+        table.add_row(str(token.id), token.name, token.session or "-", since)
     Console().print(table)
 
 
@@ -149,29 +150,29 @@ def _revoke(server: ServerClient, named: str) -> None:
     if not tokens:
         raise VerbFailed(f"no live token {named!r}; `harness connect --list` shows them")
     for token in tokens:
-        ended = server.revoke_token(token["id"])
-        parts = [f"token {token['id']} of {token['name']} is revoked"]
-        parts += [f"{task} is given back" for task in ended["ended"]]
-        parts += [f"{task} is in the gate, and given back unless it lands" for task in ended["pinned"]]
+        ended = server.revoke_token(token.id)
+        parts = [f"token {token.id} of {token.name} is revoked"]
+        parts += [f"{task} is given back" for task in ended.ended]
+        parts += [f"{task} is in the gate, and given back unless it lands" for task in ended.pinned]
         print("; ".join(parts))
 
 
-def _is_meant(token: Json, name: str, number: str | None) -> bool:
+def _is_meant(token: TokenFacts, name: str, number: str | None) -> bool:
     if number is not None:
-        return str(token["id"]) == number
-    return (token["name"], token["session"]) == (name, None)
+        return str(token.id) == number
+    return (token.name, token.session) == (name, None)
 
 
 # -- a client's configuration
 
 
-def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
+def _write(server: ServerClient, door: Door, issued: IssuedToken, client: str) -> None:
     setting = CLIENTS[client](door)
     assert setting.file is not None
     try:
         written = writing.write(Path(setting.file).expanduser(), setting.merged)
     except VerbFailed:
-        server.revoke_token(issued["id"], keeps_lease=True)  # nobody has it
+        server.revoke_token(issued.id, keeps_lease=True)  # nobody has it
         raise
     before = f"; what was there is {written.backup.name}" if written.backup else ""
     print(f"# {written.file} has it{before}")
@@ -180,7 +181,7 @@ def _write(server: ServerClient, door: Door, issued: Json, client: str) -> None:
     print("\n".join(["", *_then(door, issued, setting)]))
 
 
-def as_text(door: Door, issued: Json, client: str) -> str:
+def as_text(door: Door, issued: IssuedToken, client: str) -> str:
     """Return the client's configuration and the git commands, to be read and copied."""
     setting = CLIENTS[client](door)
     return "\n".join([f"# {_file(setting)}", setting.text, *_then(door, issued, setting)])
@@ -190,22 +191,22 @@ def _file(setting: Setting) -> str:
     return setting.file or "your client's MCP configuration (streamable HTTP)"
 
 
-def _then(door: Door, issued: Json, setting: Setting) -> Iterator[str]:
+def _then(door: Door, issued: IssuedToken, setting: Setting) -> Iterator[str]:
     if setting.also:
         yield from ("# then", *setting.also, "")
     yield (
         "# a clone, and after each commit the upload "
         "(the tools run_oracle and push take commits that the server has)"
     )
-    for repo in issued.get("repos", []):
-        yield clients.clone_command(door, repo["name"])
+    for repo in issued.repos:
+        yield clients.clone_command(door, repo.name)
     yield clients.upload_command(door)
 
 
-def as_json(door: Door, issued: Json, client: str) -> str:
+def as_json(door: Door, issued: IssuedToken, client: str) -> str:
     """Return the same for programs."""
     setting: Setting = CLIENTS[client](door)
-    repos = [{**repo, "clone": clients.clone_command(door, repo["name"])} for repo in issued.get("repos", [])]
+    repos = [{**repo.render(), "clone": clients.clone_command(door, repo.name)} for repo in issued.repos]
     value = {
         "agent": door.agent,
         "token": door.token,

@@ -11,18 +11,17 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, BoxSpec, Engine
-from harness.client import Json
 from harness.commands import audit
 from harness.commands.options import place
 from harness.failure import Exit, VerbFailed
@@ -37,6 +36,7 @@ from harness.show import demo_report, incidents, report
 from harness.show.demo_report import DemoFigures
 from harness.show.report import Figures, Judged
 from harness.show.table import PlainLines
+from mcp_server.wire.events import LoggedEvent
 
 EXAMPLE = "examples/minisql"
 STAGE_TOPICS = "demo/"
@@ -137,8 +137,8 @@ class CountingEngine(Engine):
 class Stage(PlainLines):
     """Plain lines without the notes by which the players wait for each other."""
 
-    def event(self, event: Mapping[str, Any]) -> None:
-        if event["kind"] == "note_written" and str(event["data"].get("topic", "")).startswith(STAGE_TOPICS):
+    def event(self, event: LoggedEvent) -> None:
+        if event.kind == "note_written" and str(event.data.get("topic", "")).startswith(STAGE_TOPICS):
             return
         super().event(event)
 
@@ -152,13 +152,12 @@ class Audience:
     watch: incidents.IncidentWatch = field(default_factory=incidents.IncidentWatch)
     seen: list[incidents.IncidentKind] = field(default_factory=list)
 
-    def __call__(self, event: Json) -> None:
+    def __call__(self, event: LoggedEvent) -> None:
         for incident in self.watch.feed(event):
             self.seen.append(incident.kind)
             self.run.view.say(f"   >>> {incident.kind}: {incident.headline}")
-        data = event.get("data") or {}
-        if event["kind"] == "note_written" and data.get("topic") == KILL_TOPIC:
-            self._kill(str(data.get("text", "")))
+        if event.kind == "note_written" and event.data.get("topic") == KILL_TOPIC:
+            self._kill(str(event.data.get("text", "")))
 
     def _kill(self, text: str) -> None:
         named = [name for name, _ in self.run.plan.agents() if re.search(rf"\b{re.escape(name)}\b", text)]
@@ -202,10 +201,10 @@ def _measure(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[J
     if stopped:
         return figures, []
     run.view.say(f"running the oracle afresh on each of the {len(commits)} commits of main")
-    shas = [commit["commit"] for commit in commits]
+    shas = [commit.commit for commit in commits]
     judged = judge_all(run, shas, sorted(plan.config.suites), at_once=plan.config.run.oracle_slots)
     finding = audit.verification(run.client)
-    for problem in finding["problems"]:
+    for problem in finding.problems:
         run.view.say(f"audit: {problem}")
     first, last = judged[0].verdicts, judged[-1].verdicts
     return replace(
@@ -214,7 +213,7 @@ def _measure(run: Run, plan: RunPlan, *, stopped: bool) -> tuple[Figures, list[J
         cases_end=report.passing(last),
         cases_total=report.cases(last),
         red_commits=len(report.red(judged)),
-        audit_ok=finding["ok"],
+        audit_ok=finding.ok,
     ), judged
 
 
@@ -222,5 +221,5 @@ def judge_all(run: Run, commits: list[str], suites: list[str], *, at_once: int) 
     """Return a fresh verdict for every commit and suite, nothing taken from a cache."""
     pairs = [(suite, commit) for commit in commits for suite in suites]
     judged = oracle_jobs.run_many(run.client, pairs, fresh=True, at_once=at_once)
-    verdicts = dict(zip(pairs, judged, strict=True))
-    return [Judged(commit, {suite: verdicts[suite, commit] for suite in suites}) for commit in commits]
+    jobs = dict(zip(pairs, judged, strict=True))
+    return [Judged(commit, {suite: jobs[suite, commit].verdict for suite in suites}) for commit in commits]

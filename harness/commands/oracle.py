@@ -5,16 +5,15 @@ same twice.
 import json as jsons
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from harness.client import Json
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import oracle_jobs
 from harness.run.crew import runners_at_hand
-from harness.run.oracle_jobs import Repeated
+from harness.run.oracle_jobs import JudgedJob, Repeated
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,16 +32,16 @@ def check(
     with where.served() as client, runners_at_hand(where, needed=needed):
         verdicts = oracle_jobs.check_all(client)
     if json:
-        print(jsons.dumps(dict(verdicts), indent=2))
+        print(jsons.dumps({suite: verdict.to_json() for suite, verdict in verdicts}, indent=2))
     else:
         for suite, verdict in verdicts:
-            print(f"{suite}: {verdict['status']}, {oracle_jobs.teeth(verdict)}")
-            if verdict.get("reason"):
-                print(f"  {verdict['reason']}")
-            for planted in verdict.get("planted", []):
+            print(f"{suite}: {verdict.status}, {oracle_jobs.teeth(verdict)}")
+            if verdict.reason:
+                print(f"  {verdict.reason}")
+            for planted in verdict.planted or ():
                 fate = "caught" if planted.get("caught") else "NOT CAUGHT"
                 print(f"  {planted.get('engine')}: {fate} ({planted.get('status')})")
-    raise typer.Exit(max((VERDICT_EXIT[verdict["status"]] for _, verdict in verdicts), default=Exit.DONE))
+    raise typer.Exit(max((VERDICT_EXIT[verdict.status] for _, verdict in verdicts), default=Exit.DONE))
 
 
 @app.command()
@@ -62,7 +61,7 @@ def run(
     where = place(context, config, state)
     needed = not where.has_run()
     with where.served() as client, runners_at_hand(where, needed=needed):
-        suites = [suite] if suite else sorted(client.status().get("suites", {}))
+        suites = [suite] if suite else sorted(client.status().suites)
         if not suites:
             raise VerbFailed("no [oracle.NAME] is configured", Exit.USAGE)
         if repeat > 1:
@@ -71,29 +70,29 @@ def run(
             raise typer.Exit(_repeat_exit(runs))
         pairs = [(name, commit) for name in suites]
         judged = oracle_jobs.run_many(client, pairs, fresh=fresh, at_once=AT_ONCE)
-        verdicts = dict(zip(suites, judged))
+        judged_jobs = dict(zip(suites, judged))
     if json:
-        print(jsons.dumps(verdicts, indent=2))
+        print(jsons.dumps({name: job.to_json() for name, job in judged_jobs.items()}, indent=2))
     else:
-        for name, verdict in verdicts.items():
-            print(as_text(name, verdict))
-    raise typer.Exit(max(VERDICT_EXIT[verdict["status"]] for verdict in verdicts.values()))
+        for name, job in judged_jobs.items():
+            print(as_text(name, job))
+    raise typer.Exit(max(VERDICT_EXIT[job.verdict.status] for job in judged_jobs.values()))
 
 
-def as_text(suite: str, verdict: Json) -> str:
+def as_text(suite: str, job: JudgedJob) -> str:
     """Return the counts, then the smallest failing examples."""
-    counts = verdict.get("counts", {})
-    reason = f": {verdict['reason']}" if verdict.get("reason") else ""
+    verdict = job.verdict
+    reason = f": {verdict.reason}" if verdict.reason else ""
     rows = [
-        f"{suite}: {verdict['status']}{reason}",
-        f"  {counts.get('passed', 0)} of {counts.get('cases', 0)} cases pass",
+        f"{suite}: {verdict.status}{reason}",
+        f"  {verdict.counts.passed} of {verdict.counts.cases} cases pass",
     ]
-    for failure in verdict.get("failures", []):
+    for failure in verdict.failures:
         rows.append(f"  {failure['id']}")
         rows += [f"    {row}" for row in str(failure.get("difference", "")).splitlines()]
-    if held_out := verdict.get("held_out"):
+    if held_out := verdict.held_out:
         rows.append(f"  held out: {held_out['passed']} of {held_out['cases']} cases pass")
-        rows += [f"    {case['file']}:{case['line']} fails" for case in verdict.get(oracle_jobs.HELD_OUT, [])]
+        rows += [f"    {case.file}:{case.line} fails" for case in job.held_out_failing]
     return "\n".join(rows)
 
 
@@ -104,7 +103,7 @@ def _repeated(runs: Mapping[str, Repeated]) -> list[str]:
     rows, tables = [], []
     for suite, run in runs.items():
         flaky, places, times = run.flaky(), run.places(), len(run.judged)
-        broken = len(run.verdicts) - times
+        broken = len(run.runs) - times
         more = f"; {broken} more runs broke" if broken else ""
         rows.append(f"{suite}: {times} runs, {len(flaky)} cases differ between them{more}")
         for case, count in flaky.items():
@@ -118,15 +117,15 @@ def _repeated(runs: Mapping[str, Repeated]) -> list[str]:
     return [*rows, "", "in harness.toml, this keeps them out of the ratchet until they are mended:", *tables]
 
 
-def _differences(runs: Mapping[str, Repeated]) -> Json:
+def _differences(runs: Mapping[str, Repeated]) -> dict[str, Any]:
     return {suite: _difference(run) for suite, run in runs.items()}
 
 
-def _difference(run: Repeated) -> Json:
+def _difference(run: Repeated) -> dict[str, Any]:
     flaky = run.flaky()
     return {
         "runs": len(run.judged),
-        "broken": len(run.verdicts) - len(run.judged),
+        "broken": len(run.runs) - len(run.judged),
         "flaky": flaky,
         "until": _until(flaky),
         "files": {case: place for case, place in run.places().items() if case in flaky},
@@ -136,7 +135,7 @@ def _difference(run: Repeated) -> Json:
 def _repeat_exit(runs: Mapping[str, Repeated]) -> Exit:
     if any(run.flaky() for run in runs.values()):
         return Exit.FAILED
-    some_broke = any(len(run.judged) < len(run.verdicts) for run in runs.values())
+    some_broke = any(len(run.judged) < len(run.runs) for run in runs.values())
     return Exit.INFRASTRUCTURE if some_broke else Exit.DONE
 
 

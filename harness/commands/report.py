@@ -29,7 +29,7 @@ def report(
     where = place(context, config, state)
     modules = load_config(where.config_file()).modules.values()
     with where.served() as client:
-        history = {repo: client.commits(repo) for repo in client.status()["main"]}
+        history = {repo: client.commits(repo) for repo in client.status().main}
         figures = reports.of_log(list(audit.every(client)), history, modules)
         spending = reports.of_spending(client.spending())
     text = jsons.dumps({**figures.to_json(), "spending": spending.to_json()}, indent=2)

@@ -5,9 +5,9 @@ import json as jsons
 import typer
 from rich.console import Console
 
-from harness.client import Json
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.show.table import accounts_lines, agents_table, gate_lines, headline
+from mcp_server.wire.status import SuiteStatus
 
 
 def status(
@@ -19,14 +19,14 @@ def status(
     with where.served() as client:
         answer = client.status()
     if json:
-        print(jsons.dumps({**answer, "up": up}, indent=2))
+        print(jsons.dumps({**answer.render(), "up": up}, indent=2))
         return
     console = Console()
     console.print(agents_table(answer))
     console.print(headline(answer), markup=False, highlight=False, soft_wrap=True)
-    for name, suite in answer.get("suites", {}).items():
+    for name, suite in answer.suites.items():
         console.print(_suite(name, suite), markup=False, highlight=False, soft_wrap=True)
-    for warning in answer.get("warnings", []):
+    for warning in answer.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for line in (*gate_lines(answer), *accounts_lines(answer)):
         console.print(line, markup=False, highlight=False)
@@ -34,18 +34,17 @@ def status(
         console.print("no run is up; this is how the last one ended", style="dim")
 
 
-def _suite(name: str, suite: Json) -> str:
+def _suite(name: str, suite: SuiteStatus) -> str:
     parts = []
-    if red := suite.get("red"):
-        cases = f"{red['count']} cases that had passed fail ({', '.join(red['cases'][:5])})"
-        parts.append(f"RED on main since {red['commit'][:12]}: {cases}")
-    parts.append(f"{suite.get('passing', 0)} of {suite.get('cases', 0)} pass")
-    parts.append("proven able to fail" if suite.get("checked") else "not yet checked")
-    if held_out := suite.get("held_out"):
-        parts.append(f"of {held_out['cases']} held-out ones {held_out['passed']} pass")
-    flaky = suite.get("flaky") or {}
-    if exempt := flaky.get("exempt"):
-        parts.append(f"{len(exempt)} flaky ones count for nothing")
-    if expired := flaky.get("expired"):
-        parts.append(f"no longer flaky and counting again: {', '.join(expired)}")
+    if red := suite.red:
+        cases = f"{red.count} cases that had passed fail ({', '.join(red.cases[:5])})"
+        parts.append(f"RED on main since {red.commit[:12]}: {cases}")
+    parts.append(f"{suite.passing} of {suite.cases} pass")
+    parts.append("proven able to fail" if suite.checked else "not yet checked")
+    if held_out := suite.held_out:
+        parts.append(f"of {held_out.cases} held-out ones {held_out.passed} pass")
+    if suite.flaky is not None and suite.flaky.exempt:
+        parts.append(f"{len(suite.flaky.exempt)} flaky ones count for nothing")
+    if suite.flaky is not None and suite.flaky.expired:
+        parts.append(f"no longer flaky and counting again: {', '.join(suite.flaky.expired)}")
     return f"oracle {name}: {', '.join(parts)}"

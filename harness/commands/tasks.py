@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness.client import Json
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import oracle_jobs
 from harness.run.crew import runners_at_hand
+from mcp_server.wire.tasks import TaskProposal, TasksFromOracle
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -31,23 +31,16 @@ def list_(
 ) -> None:
     """List every task, its state and who holds it."""
     with place(context, config, state).served() as client:
-        tasks = [task for task in client.tasks() if state_is in (None, task.get("state"))]
+        tasks = [task for task in client.tasks() if state_is in (None, task.state)]
     if json:
-        print(jsons.dumps(tasks, indent=2))
+        print(jsons.dumps([task.render() for task in tasks], indent=2))
         return
     table = Table()
     for name in ("task", "module", "state", "holder", "waits for", "title"):
         table.add_column(name, overflow="fold")
     for task in tasks:
-        waits = " ".join(task.get("waits_for") or [])
-        table.add_row(
-            task["id"],
-            task.get("module"),
-            task.get("state"),
-            task.get("holder") or "-",
-            waits,
-            task.get("title"),
-        )
+        waits = " ".join(task.waits_for)
+        table.add_row(task.id, task.module, task.state, task.holder or "-", waits, task.title)
     Console().print(table)
 
 
@@ -63,15 +56,15 @@ def show(
     with place(context, config, state).served() as client:
         entry = client.task(task)
     if json:
-        print(jsons.dumps(entry, indent=2))
+        print(jsons.dumps(entry.render(), indent=2))
         return
-    for name, value in entry.items():
+    for name, value in entry.render().items():
         if name not in ("brief", "report") and value not in (None, "", [], {}):
             print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    if entry.get("brief"):
-        print(f"\n{entry['brief'].rstrip()}")
-    if report := entry.get("report"):
-        print(f"\nreport by {report['agent']}:\n\n{report['text'].rstrip()}")
+    if entry.brief:
+        print(f"\n{entry.brief.rstrip()}")
+    if report := entry.report:
+        print(f"\nreport by {report.agent}:\n\n{report.text.rstrip()}")
 
 
 @app.command()
@@ -94,10 +87,17 @@ def add(
     if brief_file is not None:
         brief = _text(brief_file)
     with place(context, config, state).served() as client:
-        task = client.add_task(
-            title, module, brief or title, paths=path, needs=needs, cases=cases, suite=suite
+        proposal = TaskProposal(
+            title=title,
+            module=module,
+            brief=brief or title,
+            paths=tuple(path or ()),
+            needs=tuple(needs or ()),
+            cases=tuple(cases or ()),
+            suite=suite,
         )
-    print(task.get("task") or task.get("id"))
+        task = client.add_task(proposal)
+    print(task.id)
 
 
 @app.command()
@@ -132,19 +132,19 @@ def from_oracle(
     needed = not where.has_run()
     with where.served() as client, runners_at_hand(where, needed=needed):
         changes = oracle_jobs.tasks(client, suite, module, limit=limit, dry_run=dry_run)
-    print(jsons.dumps(changes, indent=2) if json else _as_text(changes))
+    print(jsons.dumps(changes.render(), indent=2) if json else _as_text(changes))
 
 
-def _as_text(changes: Json) -> str:
-    rows = [f"closed {task['task']}: {task['title']}" for task in changes["closed"]]
-    for task in changes["made"]:
-        rows.append(f"made {task['task'] or '(dry run)'} in {task['module']}: {task['title']}")
-    for task in changes["no_module"]:
-        rows.append(f"no module for: {task['title']} (--module names one for all of these)")
-    if kept := changes["kept"]:
-        rows.append(f"{len(kept)} causes have their tasks already: {', '.join(kept)}")
-    if changes["left_out"]:
-        rows.append(f"{changes['left_out']} more causes are over the limit")
+def _as_text(changes: TasksFromOracle) -> str:
+    rows = [f"closed {task.task}: {task.title}" for task in changes.closed]
+    for made in changes.made:
+        rows.append(f"made {made.task or '(dry run)'} in {made.module}: {made.title}")
+    for cause in changes.no_module:
+        rows.append(f"no module for: {cause.title} (--module names one for all of these)")
+    if changes.kept:
+        rows.append(f"{len(changes.kept)} causes have their tasks already: {', '.join(changes.kept)}")
+    if changes.left_out:
+        rows.append(f"{changes.left_out} more causes are over the limit")
     return "\n".join(rows or ["nothing fails that needs a task"])
 
 

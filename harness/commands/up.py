@@ -14,7 +14,6 @@ from rich.console import Console
 
 from harness.agents.kinds import PROGRAMS
 from harness.boxes.containers import Engine
-from harness.client import Json
 from harness.commands.options import ConfigOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run import lifecycle
@@ -26,6 +25,7 @@ from harness.run.server_process import SOURCES
 from harness.run.signals import StopSignal
 from harness.run.state import StateDirectory, now_ms
 from harness.show.table import headline, view
+from mcp_server.wire.status import RunStatus
 
 DETACH_WAIT_S = 900.0  # the first start builds images
 DETACH_POLL_S = 0.2
@@ -109,27 +109,27 @@ def run(plan: RunPlan, console: Console, *, plain: bool) -> tuple[Why, Exit]:
     return why, _exit(why, status)
 
 
-def summary(status: Json, why: Why, state: StateDirectory, took_ms: int) -> str:
+def summary(status: RunStatus, why: Why, state: StateDirectory, took_ms: int) -> str:
     """Return the lines with which a run ends."""
-    refusals = sorted(status.get("refusals", {}).items())
+    refusals = sorted(status.refusals.items())
     counts = ", ".join(f"{code} {count}" for code, count in refusals) or "none"
-    main = ", ".join(f"{repo} {str(sha)[:10]}" for repo, sha in status.get("main", {}).items())
+    main = ", ".join(f"{repo} {str(sha)[:10]}" for repo, sha in status.main.items())
     return "\n".join(
         [
             f"ended after {took_ms / 1000:.1f} s: {why}",
             f"  {headline(status)}",
             f"  refusals by code: {counts}",
             f"  main: {main}",
-            *(f"  warning: {warning}" for warning in status.get("warnings", [])),
+            *(f"  warning: {warning}" for warning in status.warnings),
             f"  logs: {state.logs}   log of events: harness audit query",
         ]
     )
 
 
-def _exit(why: Why, status: Json) -> Exit:
+def _exit(why: Why, status: RunStatus) -> Exit:
     if why is Why.STOPPED:
         return Exit.INTERRUPTED
-    if why is Why.FINISHED and not status.get("tasks", {}).get("blocked"):
+    if why is Why.FINISHED and not status.tasks.blocked:
         return Exit.DONE
     return Exit.FAILED
 

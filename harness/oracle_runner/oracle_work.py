@@ -11,13 +11,13 @@ import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness.boxes.containers import BoxBroke
 from harness.oracle_runner import project_work
 from harness.oracle_runner.ahead import Ahead
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.warm_boxes import WarmBoxes
+from mcp_server.wire.jobs import JobOrder
 from oracle import globs
 from oracle.cases.spec import SHELL, BadSpec, Case, Suite
 from oracle.judging import run, verdict
@@ -30,7 +30,6 @@ from oracle.suites.kinds import CANDIDATE, REFERENCE
 RUN, CHECK = JOB_KINDS = ("run", "check")
 SHRINK_AT_LEAST_S = 0.1
 
-Json = dict[str, Any]
 Tree = Callable[[], bytes]
 
 
@@ -41,33 +40,32 @@ class Work:
         self._boxes = boxes
         self._image_for = image_for
 
-    def judge(self, job: Json, tree: Tree, reference_files: Tree) -> run.Ran:
+    def judge(self, job_order: JobOrder, tree: Tree, reference_files: Tree) -> run.Ran:
         """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they
         are needed.
         """
-        suite = Suite.from_json(job["suite"])
-        cases = [Case.from_json(case) for case in job["cases"]]
-        known = {name: Answer.from_json(answer) for name, answer in job.get("known_reference", {}).items()}
+        suite, cases, known = job_order.suite, job_order.cases, job_order.known_reference
         kind = kinds.find(suite)
-        if kind is None or job["kind"] not in JOB_KINDS:
+        if kind is None or job_order.kind not in JOB_KINDS:
             return run.Ran(
                 verdict.broken(
-                    f"a {job['kind']} of a suite of kind {suite.kind!r} is not known here", cases=len(cases)
+                    f"a {job_order.kind} of a suite of kind {suite.kind!r} is not known here",
+                    cases=len(cases),
                 )
             )
-        is_check = job["kind"] == CHECK
+        is_check = job_order.kind == CHECK
         if kind.project and is_check:
-            return run.Ran(self._check_project(job, suite, kind.project, tree()))
+            return run.Ran(self._check_project(job_order, suite, kind.project, tree()))
         if kind.project:
-            return run.Ran(self._project(job, suite, kind.project, tree))
+            return run.Ran(self._project(job_order, suite, kind.project, tree))
         assert kind.cases
         if is_check:
-            return self._check(job, suite, kind.cases, cases, known, reference_files)
-        return self._differential(job, suite, kind.cases, cases, known, tree, reference_files)
+            return self._check(job_order, suite, kind.cases, cases, known, reference_files)
+        return self._differential(job_order, suite, kind.cases, cases, known, tree, reference_files)
 
     def _differential(
         self,
-        job: Json,
+        job_order: JobOrder,
         suite: Suite,
         rules: CaseRules,
         cases: Sequence[Case],
@@ -77,17 +75,17 @@ class Work:
     ) -> run.Ran:
         if not cases:
             return run.Ran(verdict.broken("the suite has no cases"))
-        budget_s = float(job.get("shrink_s", 0))
+        budget_s = job_order.shrink_s
         with contextlib.ExitStack() as held:
-            trusted = self._trusted(held, job, suite, reference_files)
-            everything = [*cases, *map(Case.from_json, job.get("beside", ()))]
+            trusted = self._trusted(held, job_order, suite, reference_files)
+            everything = [*cases, *job_order.beside]
             known = {**known, **rules.expectations(suite, cases)}
             unknown = [case for case in cases if case.id not in known]
             reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
-            candidate = _candidate(box, suite, suite.candidate or "", job["deadline_s"], source=True)
+            candidate = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
             ran = run.differential(
-                cases, cached=known, build=_placed(box, job, suite, tree), reference=reference,
+                cases, cached=known, build=_placed(box, job_order, suite, tree), reference=reference,
                 judge=rules.judge(suite, trusted(suite.comparator)), candidate=rules.whole(candidate, everything),
                 shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
                 trials_of=rules.trials(suite, everything),
@@ -96,7 +94,7 @@ class Work:
             return replace(ran, reference={**ran.reference, **kept})
 
     def _trusted(
-        self, held: contextlib.ExitStack, job: Json, suite: Suite, files: Tree
+        self, held: contextlib.ExitStack, job_order: JobOrder, suite: Suite, files: Tree
     ) -> Callable[[str | None], run.There]:
         """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if
         it has any.
@@ -111,15 +109,17 @@ class Work:
             if not taken:
                 box = held.enter_context(self._boxes.taken(self._image_for(suite, REFERENCE), REFERENCE))
                 if source:
-                    _placed_trusted(box, job, alone, files)
+                    _placed_trusted(box, job_order, alone, files)
                 taken.append(box)
-            return taken[0].answer(alone, command or "", cases, source=source, deadline_s=job["deadline_s"])
+            return taken[0].answer(
+                alone, command or "", cases, source=source, deadline_s=job_order.deadline_s
+            )
 
         return lambda command: functools.partial(there, command)
 
     def _check(
         self,
-        job: Json,
+        job_order: JobOrder,
         suite: Suite,
         rules: CaseRules,
         cases: Sequence[Case],
@@ -127,9 +127,9 @@ class Work:
         reference_files: Tree,
     ) -> run.Ran:
         """Plants every wrong engine in the candidate's place. The candidate itself does not matter here."""
-        deadline_s = job["deadline_s"]
+        deadline_s = job_order.deadline_s
         with contextlib.ExitStack() as held:
-            trusted = self._trusted(held, job, suite, reference_files)
+            trusted = self._trusted(held, job_order, suite, reference_files)
             judging = rules.judge(suite, trusted(suite.comparator))
             known = {**known, **rules.expectations(suite, cases)}
             new = run.answers_of_reference(
@@ -157,33 +157,33 @@ class Work:
             {name: answer for name, answer in new.items() if sound(answer)},
         )
 
-    def _project(self, job: Json, suite: Suite, rules: ProjectRules, tree: Tree) -> Verdict:
+    def _project(self, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: Tree) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
             return project_work.judge(
-                box, suite, rules, _placed(box, job, suite, tree), on_main=job.get("on_main", ())
+                box, suite, rules, _placed(box, job_order, suite, tree), on_main=job_order.on_main
             )
 
-    def _check_project(self, job: Json, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
+    def _check_project(self, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
         with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
-            return project_work.check(box, job, suite, rules, tree)
+            return project_work.check(box, job_order, suite, rules, tree)
 
 
-def _placed(box: OracleBox, job: Json, suite: Suite, tree: Tree) -> verdict.Built | None:
+def _placed(box: OracleBox, job_order: JobOrder, suite: Suite, tree: Tree) -> verdict.Built | None:
     """The tree in the box, built; a box that holds just this tree, built, is used as it is."""
-    wanted = (job["repo"], job["tree_key"], suite.key())
-    if job["tree_key"] and box.placed == wanted:
+    wanted = (job_order.repo, job_order.tree_key, suite.key())
+    if job_order.tree_key and box.placed == wanted:
         return box.built
     build = box.prepare(tree, suite)
     box.placed = wanted if build is None or build.exit == 0 else None
     return build
 
 
-def _placed_trusted(box: OracleBox, job: Json, suite: Suite, files: Tree) -> None:
+def _placed_trusted(box: OracleBox, job_order: JobOrder, suite: Suite, files: Tree) -> None:
     """The files of main that the reference and the comparator read; suites that name the same ones share
     them. Raises BadSpec.
     """
-    key = job.get("reference_key")
-    wanted = (REFERENCE, job["repo"], key, suite.reference_reads)
+    key = job_order.reference_key
+    wanted = (REFERENCE, job_order.repo, key, suite.reference_reads)
     if key and box.placed == wanted:
         return
     tar = files()

@@ -8,9 +8,9 @@ import io
 import secrets
 import tarfile
 from collections.abc import Collection
-from typing import Any
 
 from harness.oracle_runner.oracle_box import OracleBox
+from mcp_server.wire.jobs import JobOrder
 from oracle.cases.spec import Suite
 from oracle.judging import verdict
 from oracle.judging.verdict import Built, Verdict
@@ -18,8 +18,6 @@ from oracle.suites import teeth
 from oracle.suites.base import CANARY_ENGINE, Canary, ProjectRules
 
 SECRET_BYTES = 16
-
-Json = dict[str, Any]
 
 
 def judge(
@@ -34,7 +32,7 @@ def judge(
     return _run(box, suite, rules, build, on_main=on_main)
 
 
-def check(box: OracleBox, job: Json, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
+def check(box: OracleBox, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
     """Return passed if the suite runs as it is, its canary is seen, and it fails once nothing is behind it."""
     build = box.prepare(tree, suite)
     ended = box.project(suite, suite.command or "") if build is None or build.exit == 0 else None
@@ -54,7 +52,7 @@ def check(box: OracleBox, job: Json, suite: Suite, rules: ProjectRules, tree: by
     passes_on_main = "pass" in unplanted.outcomes.values()
     rows = []
     for fault in rules.faults(suite):
-        written = fault.written(suite, files, job.get("sources", ()))
+        written = fault.written(suite, files, job_order.sources)
         changed = fault.suite(suite)
         decided = _run(box, changed, rules, box.prepare(tree, changed, written=written))
         if passes_on_main:

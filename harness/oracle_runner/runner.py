@@ -11,19 +11,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
-from harness.client import ServerGone, ServerSaidNo
+from harness.client import ServerGone, ServerSaidNo, UnreadableOrder
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
+from mcp_server.wire.jobs import JobOrder, JobResult
 from oracle.cases.spec import BadSpec, Suite
-from oracle.judging import run, verdict
-from oracle.judging.answer import Answer
-from oracle.judging.verdict import Verdict
+from oracle.judging import verdict
+from oracle.judging.run import Ran
 
 CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without
@@ -32,18 +32,19 @@ FINISH_TRIES = 20
 MEND_PAUSE_S = 2.0  # after a job that broke here: another runner may have its next try
 MEND_S_MAX = 60.0  # for an engine that worked before to work again; then the next job is told what is wrong
 
-Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
 class Jobs(Protocol):
-    """What a runner needs of the server; raises ServerGone (may be tried again) and ServerSaidNo."""
+    """What a runner needs of the server. Each act raises ServerGone, which may be tried again, or
+    ServerSaidNo.
+    """
 
-    def claim_job(self, runner: str, wait_s: float) -> Json | None: ...
+    def claim_job(self, runner: str, wait_s: float) -> JobOrder | None: ...
     def renew_job(self, runner: str, job: int) -> object: ...
     def job_tree(self, job: int) -> bytes: ...
     def job_reference_files(self, job: int) -> bytes: ...
-    def finish_job(self, runner: str, job: int, verdict: Json, reference: Json) -> object: ...
+    def finish_job(self, job: int, result: JobResult) -> object: ...
 
 
 class Runner:
@@ -80,12 +81,15 @@ class Runner:
                     stop.wait(RETRY_S)
                     continue
                 try:
-                    job = self.client.claim_job(self._name, CLAIM_WAIT_S)
+                    job_order = self.client.claim_job(self._name, CLAIM_WAIT_S)
+                except UnreadableOrder as wrong:
+                    self._answer(wrong.job, _broken(wrong), stop)
+                    continue
                 except (ServerGone, ServerSaidNo) as error:
                     log.warning("runner %s: no job: %s", self._name, error)
                     stop.wait(RETRY_S)
                     continue
-                if job is not None and not self.serve(job, stop):
+                if job_order is not None and not self.serve(job_order, stop):
                     self._mend(stop)
         finally:
             self.close()
@@ -103,40 +107,40 @@ class Runner:
         """Removes every box that was kept warm."""
         self._boxes.close()
 
-    def serve(self, job: Json, stop: threading.Event) -> bool:
-        """Runs one claimed job to its answer, unless the job is lost or the runner stopped meanwhile; False
-        when it broke here.
+    def serve(self, job_order: JobOrder, stop: threading.Event) -> bool:
+        """Run one claimed job and answer it, unless the job is lost or the runner stopped meanwhile.
+
+        Return False if something broke here, so that another runner had better have the job's next try.
         """
-        began, whole = time.monotonic(), True
-        with self._renewed(job["job"], stop) as dropped:
+        job, cases, began_s = job_order.job, len(job_order.cases), time.monotonic()
+        is_sound = True
+        with self._renewed(job, stop) as dropped:
             try:
                 ran = self._work.judge(
-                    job,
-                    lambda: self.client.job_tree(job["job"]),
-                    lambda: self.client.job_reference_files(job["job"]),
+                    job_order,
+                    lambda: self.client.job_tree(job),
+                    lambda: self.client.job_reference_files(job),
                 )
             except ServerSaidNo as error:
-                log.warning("runner %s: job %s dropped: %s", self._name, job["job"], error)
+                log.warning("runner %s: job %s dropped: %s", self._name, job, error)
                 return True
             except (ServerGone, BadSpec) as error:
-                ran = _broken(error, job)
+                ran = _broken(error, cases=cases)
             except BoxBroke as error:
-                ran, whole = _broken(error, job), False
+                ran, is_sound = _broken(error, cases=cases), False
             except Exception as error:  # a fault of ours: the job is told of it, and the runner lives on
-                log.exception("runner %s: job %s", self._name, job["job"])
-                ran, whole = _broken(error, job), False
+                log.exception("runner %s: job %s", self._name, job)
+                ran, is_sound = _broken(error, cases=cases), False
             if not dropped.is_set():
-                done = replace(ran.verdict, took_ms=round((time.monotonic() - began) * 1000))
-                self._answer(job["job"], done, ran.reference, stop)
-        return whole
+                took_ms = round((time.monotonic() - began_s) * 1000)
+                self._answer(job, replace(ran, verdict=replace(ran.verdict, took_ms=took_ms)), stop)
+        return is_sound
 
-    def _answer(
-        self, job: int, done: Verdict, reference: Mapping[str, Answer], stop: threading.Event
-    ) -> None:
-        answers = {name: answer.to_json() for name, answer in reference.items()}
+    def _answer(self, job: int, ran: Ran, stop: threading.Event) -> None:
+        result = JobResult(runner=self._name, verdict=ran.verdict, reference=dict(ran.reference))
         for _ in range(FINISH_TRIES):
             try:
-                self.client.finish_job(self._name, job, done.to_json(), answers)
+                self.client.finish_job(job, result)
                 return
             except ServerSaidNo as error:
                 log.warning("runner %s: the verdict of job %s was not wanted: %s", self._name, job, error)
@@ -193,5 +197,5 @@ class Runner:
         return OracleBox(self._engine.start(spec), self._slots)
 
 
-def _broken(error: Exception, job: Json) -> run.Ran:
-    return run.Ran(verdict.broken(f"{type(error).__name__}: {error}", cases=len(job["cases"])))
+def _broken(error: Exception, *, cases: int = 0) -> Ran:
+    return Ran(verdict.broken(f"{type(error).__name__}: {error}", cases=cases))

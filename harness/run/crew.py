@@ -9,23 +9,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 
 from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, Found, Swept
-from harness.client import Json, ServerClient, ServerGone
+from harness.client import ServerClient, ServerGone
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
 from harness.run.place import Place
 from harness.run.plan import RunPlan, load_config
 from harness.run.server_process import stop_stray_server
 from harness.run.state import StateDirectory
+from harness.sessions.agent_loop import Hired
 from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
-from harness.sessions.supervisor import AgentState, Hired, Supervisor
+from harness.sessions.supervisor import Supervisor
 from mcp_server.config import AgentSpec
+from mcp_server.wire.sessions import AgentState
 from oracle.suites import kinds
 
 RUNNERS_STOP_S = 15.0
@@ -58,7 +60,7 @@ class Crew:
         self._supervisor: Supervisor | None = None
         self._runners_stop = threading.Event()
         self._runners: list[threading.Thread] = []
-        self._reported: list[Json] | None = None
+        self._reported: list[AgentState] | None = None
         # What the last sweep found; more than nothing means that somebody did not clean up.
         self.left_over = Swept()
 
@@ -113,9 +115,9 @@ class Crew:
         """Let the server know, which sees only sessions: who waits, who has stopped and why, who never came
         to a session.
         """
-        report = [_member(state) for state in self.states()]
+        report = self.states()
         if report != self._reported:
-            self._runner_client.tell_crew(report)
+            self._runner_client.report_crew(report)
             self._reported = report
 
     def stop_agents(self) -> None:
@@ -137,10 +139,6 @@ class Crew:
             repos=tuple((repo.name, repo.branch) for repo in config.repos.values()),
             settings=config.run,
         )
-
-
-def _member(state: AgentState) -> Json:
-    return {name: value for name, value in asdict(state).items() if name != "session"}
 
 
 @contextlib.contextmanager

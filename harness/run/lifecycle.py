@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from harness.boxes.containers import Engine
 from harness.client import ServerClient, ServerGone
@@ -21,14 +20,14 @@ from harness.run.server_process import ServerProcess, start_server
 from harness.run.signals import StopSignal
 from harness.run.state import Hold, RunFile, StateBusy, StateDirectory, now_ms
 from harness.show.table import View
+from mcp_server.wire.events import LoggedEvent
 
 POLL_S = 0.25  # how often the event log is read; also the resolution of what a person sees
 STATUS_EVERY_S = 1.0
 SERVER_GONE_MAX_S = 60.0  # a server that restarts is back in 2 s; one that is silent this long has left
 EVENTS_PER_READ = 500
 
-Json = dict[str, Any]
-Observer = Callable[[Json], None]
+Observer = Callable[[LoggedEvent], None]
 
 
 class Why(StrEnum):
@@ -87,7 +86,7 @@ class Run:
         spent, more = self.crew.is_spent(), self.crew.may_bring_tasks()
         status = self.client.status()
         self.view.status(status)
-        if status["finished"] and not more:
+        if status.finished and not more:
             self.was_idle = True
             return Why.FINISHED
         if self.plan.stay and spent and self.was_idle:
@@ -102,7 +101,7 @@ class Run:
         while True:
             events = self.client.events(self.last_event, limit=EVENTS_PER_READ)
             for event in events:
-                self.last_event = event["seq"]
+                self.last_event = event.seq
                 self.view.event(event)
                 if observe is not None:
                     observe(event)
@@ -141,7 +140,7 @@ def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Itera
         client, runner_client = map(stack.enter_context, _clients(plan, url))
         _end_lost_sessions(client, say=view.say)
         hands = stack.enter_context(Crew(plan, client, runner_client, engine, say=view.say))
-        run = Run(plan, client, view, stop, server, hands, started_ms, last_event=client.status()["head_seq"])
+        run = Run(plan, client, view, stop, server, hands, started_ms, last_event=client.status().head_seq)
         hands.prepare_images()
         hands.start_runners()
         oracle_jobs.prove(client, say=view.say)
@@ -164,9 +163,9 @@ def _end_lost_sessions(client: ServerClient, *, say: Callable[[str], None]) -> N
 
     Whoever holds the state directory has all doors, so no session of another harness can be among them.
     """
-    lost = [agent for agent in client.status()["agents"] if agent["live"]]
+    lost = [agent for agent in client.status().agents if agent.live]
     for agent in lost:
-        client.end_session(agent["session"], "crashed", detail="the harness that watched it was killed")
+        client.end_session(str(agent.session), "crashed", detail="the harness that watched it was killed")
     if lost:
         say(f"ended {len(lost)} sessions that were cut off")
 

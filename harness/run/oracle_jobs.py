@@ -13,6 +13,9 @@ from typing import Any
 
 from harness.client import ServerClient
 from harness.failure import Exit, VerbFailed
+from mcp_server.wire.jobs import HeldOutFailure
+from mcp_server.wire.tasks import TasksFromOracle
+from oracle.judging.verdict import BROKEN, FAILED, PASSED, Verdict
 from oracle.suites.base import CANARY_ENGINE
 
 WAIT_S = 20.0  # for which the server is asked to wait with its answer
@@ -22,19 +25,29 @@ JOB_MAX_S = 1800.0  # above any run_timeout_s in use, so that a lost runner ends
 
 HELD_OUT = "held_out_failing"
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True)
+class JudgedJob:
+    """A job that is done: its verdict, and the held-out cases that fail."""
+
+    verdict: Verdict
+    held_out_failing: tuple[HeldOutFailure, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict's JSON, with the held-out cases that fail if there are any."""
+        value = self.verdict.to_json()
+        if self.held_out_failing:
+            value[HELD_OUT] = [case.render() for case in self.held_out_failing]
+        return value
 
 
-def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
-    """Return the verdict of the job, with the files of the held-out cases that fail. Raise VerbFailed if it
-    takes longer than `max_s`.
-    """
+def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> JudgedJob:
+    """Return the job once it has a verdict; raise VerbFailed if that takes longer than `max_s`."""
     deadline = time.monotonic() + max_s
     while time.monotonic() < deadline:
-        answer = client.job(job, wait_s=WAIT_S)
-        if answer.get("verdict"):
-            held_out = {HELD_OUT: answer[HELD_OUT]} if HELD_OUT in answer else {}
-            return {**answer["verdict"], **held_out}
+        job_state = client.job(job, wait_s=WAIT_S)
+        if job_state.verdict is not None:
+            return JudgedJob(job_state.verdict, job_state.held_out_failing)
         time.sleep(POLL_S)
     message = f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?"
     raise VerbFailed(message, Exit.INFRASTRUCTURE)
@@ -43,31 +56,31 @@ def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> Json:
 def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
     """Have every suite's oracle catch every planted wrong engine; raise VerbFailed if one does not."""
     status = client.status()
-    for warning in status.get("warnings", []):
+    for warning in status.warnings:
         say(f"warning: {warning}")
-    unproven = sorted(name for name, suite in status.get("suites", {}).items() if not suite.get("checked"))
+    unproven = sorted(name for name, suite in status.suites.items() if not suite.checked)
     if not unproven:
         return
     say(f"checking that the oracle can fail: {', '.join(unproven)}")
     for suite, verdict in check_all(client):
-        if verdict["status"] != "passed":
-            exit = Exit.FAILED if verdict["status"] == "failed" else Exit.INFRASTRUCTURE
+        if verdict.status != PASSED:
+            exit = Exit.FAILED if verdict.status == FAILED else Exit.INFRASTRUCTURE
             raise VerbFailed(_toothless(suite, verdict), exit)
         say(f"oracle {suite}: {teeth(verdict)}")
 
 
-def check_all(client: ServerClient) -> list[tuple[str, Json]]:
+def check_all(client: ServerClient) -> list[tuple[str, Verdict]]:
     """Start the check of every suite, and return each with its verdict."""
-    jobs = client.check_oracle()
-    return [(started["suite"], wait(client, started["job"])) for started in jobs]
+    checks = client.check_oracle()
+    return [(check.suite, wait(client, check.job).verdict) for check in checks]
 
 
 def run_many(
     client: ServerClient, pairs: Sequence[tuple[str, str | None]], *, fresh: bool, at_once: int
-) -> list[Json]:
+) -> list[JudgedJob]:
     """Return the verdicts of (suite, commit) pairs in their order, `at_once` jobs under way at most."""
 
-    def judge(pair: tuple[str, str | None]) -> Json:
+    def judge(pair: tuple[str, str | None]) -> JudgedJob:
         suite, commit = pair
         return wait(client, client.run_oracle(suite, commit, fresh=fresh)[suite])
 
@@ -79,28 +92,26 @@ def run_many(
 class Repeated:
     """What several fresh runs of one suite on one commit have shown."""
 
-    verdicts: Sequence[Json]
+    runs: Sequence[JudgedJob]
 
     @property
-    def judged(self) -> Sequence[Json]:
-        return [verdict for verdict in self.verdicts if verdict["status"] != "broken"]
+    def judged(self) -> Sequence[JudgedJob]:
+        """The runs that were not broken."""
+        return [run for run in self.runs if run.verdict.status != BROKEN]
 
     def flaky(self) -> dict[str, int]:
         """Return the cases whose outcomes differ, each with the number of runs in which it did not pass."""
         runs, passes = len(self.judged), Counter[str]()
         cases = set()
-        for verdict in self.judged:
-            cases |= set(verdict["outcomes"])
-            passes.update(case for case, outcome in verdict["outcomes"].items() if outcome == "pass")
+        for run in self.judged:
+            outcomes = run.verdict.outcomes
+            cases |= set(outcomes)
+            passes.update(case for case, outcome in outcomes.items() if outcome == "pass")
         return {case: runs - passes[case] for case in sorted(cases) if 0 < passes[case] < runs}
 
     def places(self) -> dict[str, str]:
         """Return file and line of held-out cases, whose ids tell nothing."""
-        return {
-            case["id"]: f"{case['file']}:{case['line']}"
-            for verdict in self.judged
-            for case in verdict.get(HELD_OUT, [])
-        }
+        return {case.id: f"{case.file}:{case.line}" for run in self.judged for case in run.held_out_failing}
 
 
 def repeat(
@@ -110,7 +121,7 @@ def repeat(
     was on.
     """
     first = {name: client.run_oracle(name, commit, fresh=True)[name] for name in suites}
-    more = [(name, client.job(job)["commit"]) for name, job in first.items() for _ in range(times - 1)]
+    more = [(name, client.job(job).commit) for name, job in first.items() for _ in range(times - 1)]
     rest = iter(run_many(client, more, fresh=True, at_once=at_once))
     return {
         name: Repeated([*itertools.islice(rest, times - 1), wait(client, job)]) for name, job in first.items()
@@ -119,35 +130,35 @@ def repeat(
 
 def tasks(
     client: ServerClient, suite: str | None, module: str | None, *, limit: int | None, dry_run: bool
-) -> Json:
+) -> TasksFromOracle:
     """Make tasks from what fails on main, which is run first, and again if main moves meanwhile. Return what
     that changed.
     """
     client.run_oracle(suite)
     for _ in range(MAIN_MOVES_MAX):
         changes = client.tasks_from_oracle(suite, module, limit=limit, dry_run=dry_run)
-        if "running" not in changes:
+        if not changes.running:
             return changes
-        for job in changes["running"].values():
+        for job in changes.running.values():
             wait(client, job)
     raise VerbFailed(f"main moved {MAIN_MOVES_MAX} times while it was run; try again")
 
 
-def teeth(verdict: Json) -> str:
+def teeth(verdict: Verdict) -> str:
     """Return how many of the planted wrong engines were caught, in words."""
-    planted = verdict.get("planted", [])
+    planted = verdict.planted or ()
     caught = sum(1 for engine in planted if engine.get("caught"))
     return f"{caught} of {len(planted)} planted wrong engines caught"
 
 
-def _toothless(suite: str, verdict: Json) -> str:
-    if verdict["status"] == "broken":
-        reason = verdict.get("reason") or "no reason given"
+def _toothless(suite: str, verdict: Verdict) -> str:
+    if verdict.status == BROKEN:
+        reason = verdict.reason or "no reason given"
         return f"oracle {suite} could not be checked, so nothing was started: {reason}"
-    missed = [engine.get("engine", "?") for engine in verdict.get("planted", []) if not engine.get("caught")]
+    missed = [engine.get("engine", "?") for engine in verdict.planted or () if not engine.get("caught")]
     if missed == [CANARY_ENGINE]:
-        return f"oracle {suite} cannot be trusted: {verdict.get('reason')}; so nothing was started"
-    named = ", ".join(missed) or verdict.get("reason") or "no engine"
+        return f"oracle {suite} cannot be trusted: {verdict.reason}; so nothing was started"
+    named = ", ".join(missed) or verdict.reason or "no engine"
     return (
         f"oracle {suite} cannot fail: it did not catch {named}; "
         "a swarm would land anything, so nothing was started"

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from harness.agents.base import AgentEvent, Mark, Seat
 from harness.agents.kinds import KINDS
@@ -20,37 +19,10 @@ from harness.sessions.site import Site
 from harness.show import lines
 from mcp_server.config import AgentSpec
 from mcp_server.core.role import Role
+from mcp_server.wire.sessions import AgentState, Doing
 
 LOOK_EVERY_S = 2.0  # while an agent waits: is there anything to do?
 WELL = (SessionOutcome.WORKED, SessionOutcome.IDLE)
-
-
-class Doing(StrEnum):
-    STARTING = "starting"
-    WORKING = "working"
-    WAITING = "waiting"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class AgentState:
-    """What an agent does now; plain values for whoever shows them.
-
-    sessions: begun so far. last: how the one before ended. said: its newest output. gave_up: it stopped
-    though there was work.
-    """
-
-    agent: str
-    kind: str
-    role: str
-    state: Doing
-    reason: str = ""
-    since_ms: int = 0
-    session: str | None = None
-    sessions: int = 0
-    last: str = ""
-    said: str = ""
-    gave_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +60,19 @@ class AgentLoop:
         self._history: list[SessionEnd] = []
         self._last: RunView | None = None
         self._current: SessionRun | None = None
-        self.state = AgentState(hired.agent, hired.spec.kind, hired.role, Doing.STARTING, since_ms=_now_ms())
+        self.session: str | None = None  # the id of the session that runs now
+        self.state = AgentState(
+            agent=hired.agent,
+            kind=hired.spec.kind,
+            role=str(hired.role),
+            state=Doing.STARTING,
+            reason="",
+            since_ms=_now_ms(),
+            sessions=0,
+            last="",
+            said="",
+            gave_up=False,
+        )
         self.thread = threading.Thread(target=self._run, name=f"agent-{hired.agent}", daemon=True)
 
     @property
@@ -111,7 +95,7 @@ class AgentLoop:
         try:
             enough = self._sessions()
         finally:
-            self.state = replace(self.state, gave_up=enough.gave_up and not self._stop.is_set())
+            self.state = self.state.changed(gave_up=enough.gave_up and not self._stop.is_set())
             self._now(Doing.STOPPED, enough.reason)
 
     def _sessions(self) -> Enough:
@@ -162,7 +146,7 @@ class AgentLoop:
         except (ServerGone, ServerSaidNo, project_files.BadFiles) as error:
             ended, files = SessionEnd(SessionOutcome.CRASHED, f"no session: {error}"), {}
         self._history.append(ended)
-        self.state = replace(self.state, last=outcome.name(ended))
+        self.state = self.state.changed(last=_text(outcome.name(ended)))
         if ended.outcome in WELL:
             self._last = board
             if self._kind.adapter.ends_after(seat, files):
@@ -211,21 +195,25 @@ class AgentLoop:
 
     def _hear(self, event: AgentEvent) -> None:
         if event.mark is not Mark.RESULT:
-            self.state = replace(self.state, said=event.text)
+            self.state = self.state.changed(said=_text(event.text))
         self._on_event(self._hired.agent, event)
 
     def _now(self, doing: Doing, reason: str = "", *, session: str | None = None) -> None:
         before = self.state
         since_ms = before.since_ms if (before.state, before.reason) == (doing, reason) else _now_ms()
         sessions = len(self._history) + (session is not None)
-        self.state = replace(
-            before,
+        self.session = session
+        self.state = before.changed(
             state=doing,
-            reason=reason,
-            session=session,
+            reason=_text(reason),
             since_ms=since_ms,
             sessions=max(sessions, before.sessions),
         )
+
+
+def _text(text: str) -> str:
+    """Return the text without lone surrogates, which an agent may print escaped and no UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _now_ms() -> int:

@@ -6,11 +6,11 @@ make some. A planner has a session at the start, and another whenever no task is
 none. A reviewer has one whenever something landed since its last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mcp_server.core.role import Role
+from mcp_server.wire.status import RunStatus
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,20 @@ class RunView:
     closed: Mapping[str, tuple[int, str]]  # accounts that give nothing: until when (ms), and why
 
     @classmethod
-    def of(cls, status: Mapping[str, Any]) -> "RunView":
-        accounts: Sequence[Mapping[str, Any]] = status["accounts"]
+    def of(cls, status: RunStatus) -> "RunView":
+        """Return what of the server's status decides here."""
+        counts = status.tasks
         closed = {
-            one["account"]: (one["until_ms"], one["reason"]) for one in accounts if one["state"] == "closed"
+            account.account: (account.until_ms or 0, account.reason)
+            for account in status.accounts
+            if account.state == "closed"
         }
         return cls(
-            status["finished"], status["claimable"], sum(status["tasks"].values()), status["landings"], closed
+            finished=status.finished,
+            claimable=status.claimable,
+            tasks=counts.open + counts.claimed + counts.done + counts.blocked,
+            landings=status.landings,
+            closed=closed,
         )
 
 

@@ -3,16 +3,16 @@ argument.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from harness.agents.base import AgentEvent, Mark
 from harness.sessions import limits
 from harness.sessions.limits import Cut
 from harness.show import lines
 from mcp_server.core.role import Role
+from mcp_server.wire.sessions import BudgetNote, QuotaWait, SessionState
 
 SAME_FAILURES_MAX = 3
 WAITS_S = (2.0, 10.0, 60.0)  # after the first, second, ... failure in a row; the last one is kept
@@ -59,16 +59,21 @@ class Known:
     tools_listed: bool = True
     leases: int = 0  # it held
     is_free: bool = False  # a task could have been claimed when it ended
-    quota: Mapping[str, Any] | None = None  # the pause that it left in: {"until_ms", "reason"}
-    over: Mapping[str, Any] | None = None  # the budget that is used up: {"scope", "note"}
+    quota: QuotaWait | None = None  # the pause that it was in when it ended
+    over: BudgetNote | None = None  # the budget that is used up
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], *, is_free: bool) -> "Known":
-        """From the server's answer on a session."""
+    def of(cls, facts: SessionState, *, is_free: bool) -> "Known":
+        """Return what counts of the server's answer on a session."""
         return cls(
-            calls=facts["calls"], uploaded=bool(facts["head"]), tools_listed=facts["tools_listed"], leases=facts["leases"], is_free=is_free,
-            quota=facts["waiting_for_quota"], over=facts["over_budget"],
-        )  # fmt: skip
+            calls=facts.calls,
+            uploaded=bool(facts.head),
+            tools_listed=facts.tools_listed,
+            leases=facts.leases,
+            is_free=is_free,
+            quota=facts.waiting_for_quota,
+            over=facts.over_budget,
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> SessionEnd:
         if name in entry:
             return SessionEnd(SessionOutcome.CRASHED, f"{name.replace('_', ' ')}: {entry[name]}")
     if known.over is not None:
-        return _over(known.over, known)
+        return _over(known.over.note, known)
     if auth := _last(seen.events, Mark.AUTH):
         return SessionEnd(SessionOutcome.AUTH, auth, known.uploaded)
     if (quota := _quota(seen, known)) is not None:
@@ -122,21 +127,21 @@ def _cut(cut: Cut, why: str, known: Known) -> SessionEnd:
         case Cut.QUIET:
             return SessionEnd(SessionOutcome.IDLE, why, known.uploaded)
         case Cut.BUDGET:
-            return _over(known.over or {"note": why}, known)
+            return _over(why, known)
 
 
-def _over(over: Mapping[str, Any], known: Known) -> SessionEnd:
-    return SessionEnd(
-        SessionOutcome.BUDGET, str(over["note"]), known.uploaded, for_good=over.get("scope") in FOR_GOOD
-    )
+def _over(why: str, known: Known) -> SessionEnd:
+    """Return the end at a used-up budget, of which the server may not have said which one it is."""
+    if known.over is None:
+        return SessionEnd(SessionOutcome.BUDGET, why, known.uploaded)
+    for_good = known.over.scope in FOR_GOOD
+    return SessionEnd(SessionOutcome.BUDGET, known.over.note, known.uploaded, for_good=for_good)
 
 
 def _quota(seen: Seen, known: Known) -> SessionEnd | None:
     """The gateway knows the reset where it said no itself; else what the CLI was told, and tells, has to do."""
     if known.quota is not None:
-        return SessionEnd(
-            SessionOutcome.QUOTA, str(known.quota["reason"]), known.uploaded, known.quota["until_ms"]
-        )
+        return SessionEnd(SessionOutcome.QUOTA, known.quota.reason, known.uploaded, known.quota.until_ms)
     event = next((event for event in reversed(seen.events) if event.mark is Mark.QUOTA), None)
     return (
         SessionEnd(SessionOutcome.QUOTA, event.text, known.uploaded, event.wait_until_ms)

@@ -5,7 +5,7 @@ is saved first and the box is gone last.
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.agents.base import AgentEvent, Launch, Mark, Seat
 from harness.agents.kinds import KINDS
@@ -17,6 +17,7 @@ from harness.sessions.hearing import Hearing
 from harness.sessions.outcome import Known, Seen, SessionEnd, classify
 from harness.sessions.site import Site, limits_of
 from harness.sessions.watching import SessionWatch
+from mcp_server.wire.sessions import SessionGrant
 
 STOP_GRACE_S = 20  # for entry to end the agent and save what is left; then SIGKILL and a salvage box
 SERVER_WAIT_S = 60.0  # a server that restarts is back long before
@@ -45,10 +46,10 @@ class SessionRun:
     def run(self, files: dict[str, str]) -> SessionEnd:
         """How it ended. Raises ServerGone or ServerSaidNo if the server gives no session."""
         launch = self._adapter.launch(self._seat, files)
-        made = self._patiently(
+        grant = self._patiently(
             lambda: self._site.server.create_session(self._seat.agent, self._seat.spec.kind, door=True)
         )
-        session = self._session(made)
+        session = self._session(grant)
         hearing = Hearing(
             session,
             self._site.state / "logs" / session.agent / f"{session.session}.log",
@@ -66,11 +67,11 @@ class SessionRun:
                 self._remove(session, hearing)
         return ended
 
-    def _session(self, made: dict[str, Any]) -> SandboxSession:
+    def _session(self, grant: SessionGrant) -> SandboxSession:
         return SandboxSession(
-            run=self._site.run, session=made["session"], agent=self._seat.agent, token=made["token"], spec=self._seat.spec,
-            door=self._site.state / "doors" / made["door"], image=self._image, repos=self._site.repos, runtime=self._site.runtime,
-            egress=made.get("egress", False),
+            run=self._site.run, session=grant.session, agent=self._seat.agent, token=grant.token, spec=self._seat.spec,
+            door=self._site.state / "doors" / (grant.door or ""), image=self._image, repos=self._site.repos, runtime=self._site.runtime,
+            egress=grant.egress,
         )  # fmt: skip
 
     def _in_box(self, session: SandboxSession, launch: Launch, hearing: Hearing) -> Seen:
@@ -117,7 +118,7 @@ class SessionRun:
         ended = classify(seen, Known(), self._seat.spec.role)
         try:
             facts = self._patiently(lambda: server.session(id))
-            is_free = bool(self._patiently(server.status)["claimable"])
+            is_free = self._patiently(server.status).claimable
             ended = classify(seen, Known.of(facts, is_free=is_free), self._seat.spec.role)
             self._patiently(
                 lambda: server.end_session(

@@ -9,16 +9,15 @@ from harness.boxes.containers import BoxBroke
 from harness.boxes.sandbox import KIND, RUN
 from harness.client import ServerGone, ServerSaidNo, SessionServer
 from harness.sessions import preflight
-from harness.sessions.agent_loop import LOOK_EVERY_S, AgentLoop, AgentState, Doing, Hired, OnEvent
+from harness.sessions.agent_loop import LOOK_EVERY_S, AgentLoop, Hired, OnEvent
 from harness.sessions.duty import Others, RunView
 from harness.sessions.site import Site
 from mcp_server.core.role import Role
+from mcp_server.wire.sessions import AgentState
 
 STOP_BOUND_S = 60.0
 SEEN_S = 1.0  # so old may be what many waiting agents are told of the board
 SWEPT_KINDS = ("agent", "salvage", "probe", "workspace")
-
-__all__ = ["AgentState", "Doing", "Hired", "Supervisor"]
 
 
 class Boards:
@@ -79,6 +78,10 @@ class Supervisor:
 
     def states(self) -> list[AgentState]:
         return [loop.state for loop in self._loops.values()]
+
+    def session(self, agent: str) -> str | None:
+        """Return the id of the session that the agent is in now."""
+        return self._loops[agent].session
 
     def any_alive(self) -> bool:
         return any(loop.thread.is_alive() for loop in self._loops.values())

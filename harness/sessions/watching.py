@@ -63,7 +63,8 @@ class _Look:
 
     def __init__(self, server: SessionServer, session: str, over: threading.Event, every_s: float) -> None:
         self._server, self._session, self._over, self._every_s = server, session, over, every_s
-        self.tools_listed, self.over = True, None
+        self.tools_listed = True
+        self.over: str | None = None
         self._quiet_since_s = time.monotonic()
 
     def start(self) -> None:
@@ -79,10 +80,9 @@ class _Look:
             except (ServerGone, ServerSaidNo):
                 self.tools_listed, self._quiet_since_s = True, time.monotonic()
                 continue
-            over = facts["over_budget"]
-            self.over = over["note"] if over else None
-            self.tools_listed = facts["tools_listed"]
-            self._quiet_since_s = time.monotonic() - facts["quiet_s"]
+            self.over = facts.over_budget.note if facts.over_budget is not None else None
+            self.tools_listed = facts.tools_listed
+            self._quiet_since_s = time.monotonic() - facts.quiet_s
 
 
 class _DiskWatch:

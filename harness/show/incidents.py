@@ -4,14 +4,14 @@ pure.
 Rule: only what the log says counts; each incident is told once for each time it happened.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from harness.show.lines import clipped
+from mcp_server.wire.events import LoggedEvent
 
-Event = Mapping[str, Any]
+HAPPENED_MAX = 110  # characters of a refusal
 
 
 class IncidentKind(StrEnum):
@@ -33,22 +33,24 @@ class Incident:
 
 @dataclass
 class IncidentWatch:
-    """What has been seen so far; `feed` answers with the incidents that an event completes."""
+    """What has been seen so far."""
 
-    holder: dict[str, str] = field(default_factory=dict)  # task -> who holds or last held it
-    failed: dict[str, str] = field(
-        default_factory=dict
-    )  # task -> who was refused by the oracle and has not yet landed
-    orphaned: dict[str, str] = field(default_factory=dict)  # task -> whose session died with it
+    # By task: who holds it, or held it last.
+    holder: dict[str, str] = field(default_factory=dict)
+    # By task: who was refused by the oracle and has not yet landed.
+    failed: dict[str, str] = field(default_factory=dict)
+    # By task: whose session died with it.
+    orphaned: dict[str, str] = field(default_factory=dict)
 
-    def feed(self, event: Event) -> list[Incident]:
-        step = _STEPS.get(event.get("kind", ""))
-        found = step(self, event, event.get("data") or {}) if step else None
-        return [found] if found else []
+    def feed(self, event: LoggedEvent) -> list[Incident]:
+        """Return the incidents that the event completes."""
+        step = _STEPS.get(event.kind)
+        incident = step(self, event) if step is not None else None
+        return [incident] if incident is not None else []
 
 
-def _granted(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
-    task, agent = event["task"], event["agent"]
+def _granted(watch: IncidentWatch, event: LoggedEvent) -> Incident | None:
+    task, agent = str(event.task), str(event.agent)
     watch.holder[task] = agent
     died = watch.orphaned.pop(task, None)
     if died in (None, agent):
@@ -59,47 +61,49 @@ def _granted(watch: IncidentWatch, event: Event, data: Event) -> Incident | None
     )
 
 
-def _lease_ended(watch: IncidentWatch, event: Event, data: Event) -> None:
-    if data.get("reason") == "session_ended" and data.get("salvage"):
-        watch.orphaned[event["task"]] = event["agent"]
+def _lease_ended(watch: IncidentWatch, event: LoggedEvent) -> None:
+    if event.data.get("reason") == "session_ended" and event.data.get("salvage"):
+        watch.orphaned[str(event.task)] = str(event.agent)
 
 
-def _landed(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
-    task = event["task"]
-    if watch.failed.pop(task, None) is None:
+def _landed(watch: IncidentWatch, event: LoggedEvent) -> Incident | None:
+    if watch.failed.pop(str(event.task), None) is None:
         return None
     return Incident(
-        IncidentKind.FIXED, f"{event['agent']} mended {task} after the oracle's no, and it landed"
+        IncidentKind.FIXED,
+        f"{event.agent} mended {event.task} after the oracle's no, and it landed",
     )
 
 
-def _refused(watch: IncidentWatch, event: Event, data: Event) -> Incident | None:
-    agent, task, said = event.get("agent"), event.get("task"), clipped(data.get("happened", ""), 110)
-    match data.get("code"):
+def _refused(watch: IncidentWatch, event: LoggedEvent) -> Incident | None:
+    agent, task = event.agent, event.task
+    happened = clipped(event.data.get("happened", ""), HAPPENED_MAX)
+    match event.data.get("code"):
         case "held":
-            winner = watch.holder.get(task or "", "another")
+            winner = watch.holder.get(str(task), "another")
             return Incident(IncidentKind.RACE, f"{agent} wanted {task}, {winner} has it: one winner")
         case "overlap":
-            return Incident(IncidentKind.OVERLAP, f"{agent} is refused {task}: {said}")
+            return Incident(IncidentKind.OVERLAP, f"{agent} is refused {task}: {happened}")
         case "outside_module":
-            return Incident(IncidentKind.OUTSIDE, f"{agent}: {said}")
+            return Incident(IncidentKind.OUTSIDE, f"{agent}: {happened}")
         case "oracle_failed":
-            watch.failed[task or ""] = str(agent)
-            return None
+            watch.failed[str(task)] = str(agent)
         case "regression":
             return Incident(
-                IncidentKind.REGRESSION, f"{agent}'s {task} passes alone and breaks main together: {said}"
+                IncidentKind.REGRESSION,
+                f"{agent}'s {task} passes alone and breaks main together: {happened}",
             )
         case "stale_fence":
-            return Incident(IncidentKind.STALE, f"{agent} comes late: {said}")
+            return Incident(IncidentKind.STALE, f"{agent} comes late: {happened}")
         case "protected_ref":
             return Incident(
-                IncidentKind.DIRECT, f"{agent} tried `git push` to main, past the gate, and was refused"
+                IncidentKind.DIRECT,
+                f"{agent} tried `git push` to main, past the gate, and was refused",
             )
     return None
 
 
-_STEPS: dict[str, Callable[[IncidentWatch, Event, Event], Incident | None]] = {
+_STEPS: dict[str, Callable[[IncidentWatch, LoggedEvent], Incident | None]] = {
     "lease_granted": _granted,
     "lease_ended": _lease_ended,
     "landed": _landed,

@@ -4,23 +4,24 @@ Rule: unknown kinds and missing fields never fail: an older log is read by a new
 round.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
-Event = Mapping[str, Any]
+from mcp_server.wire.events import LoggedEvent
 
 SHORT_COMMIT = 10
-TEXT_MAX = 160
+TEXT_MAX = 160  # characters
+NOTE_MAX = 100
+SUMMARY_MAX = 80
 
 
-def line(event: Event, *, start_ms: int) -> str | None:
-    """One line with the time since `start_ms`, or None when the event is not for people."""
-    tell = _TELLERS.get(event.get("kind", ""))
-    said = tell(event, event.get("data") or {}) if tell else None
-    if said is None:
+def line(event: LoggedEvent, *, start_ms: int) -> str | None:
+    """Return one line with the time since `start_ms`, or None if the event is not for people."""
+    write = _WRITERS.get(event.kind)
+    text = write(event) if write is not None else None
+    if text is None:
         return None
-    return f"{relative(event.get('ms', start_ms) - start_ms)}  {event.get('agent') or '-':<14} {said}"
+    return f"{relative(event.ms - start_ms)}  {event.agent or '-':<14} {text}"
 
 
 def waiting_for_quota(until_ms: int, why: str) -> str:
@@ -30,26 +31,27 @@ def waiting_for_quota(until_ms: int, why: str) -> str:
 
 
 class Teller:
-    """Tells events one after another; an agent that hears the same no again and again is quoted once."""
+    """Writes events one after another; an agent that hears the same no again and again is quoted once."""
 
     def __init__(self, start_ms: int) -> None:
         self._start_ms = start_ms
         self._last_no: dict[str, str] = {}
 
-    def line(self, event: Event) -> str | None:
-        agent, data = str(event.get("agent")), event.get("data") or {}
-        if event.get("kind") == "refusal":
-            no = f"{data.get('code')} {data.get('happened')}"
+    def line(self, event: LoggedEvent) -> str | None:
+        """Return the event's line, or None if it is not worth one."""
+        agent = str(event.agent)
+        if event.kind == "refusal":
+            no = f"{event.data.get('code')} {event.data.get('happened')}"
             if self._last_no.get(agent) == no:
                 return None
             self._last_no[agent] = no
-        elif event.get("kind") in ("lease_granted", "session_started"):
+        elif event.kind in ("lease_granted", "session_started"):
             self._last_no.pop(agent, None)
         return line(event, start_ms=self._start_ms)
 
 
 def relative(ms: int) -> str:
-    """`+83.2s` as fixed-width text."""
+    """Return `+83.2s` as text of a fixed width."""
     return f"+{ms / 1000:.1f}s".rjust(8)
 
 
@@ -62,79 +64,86 @@ def clipped(text: object, limit: int = TEXT_MAX) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
-def _session_started(event: Event, data: Event) -> str:
-    return f"session {event.get('session')} started"
+def _session_started(event: LoggedEvent) -> str:
+    return f"session {event.session} started"
 
 
-def _session_ended(event: Event, data: Event) -> str:
-    detail = f": {clipped(data['detail'])}" if data.get("detail") else ""
-    return f"session {event.get('session')} ended, {data.get('outcome', 'unknown')}{detail}"
+def _session_ended(event: LoggedEvent) -> str:
+    detail = f": {clipped(event.data['detail'])}" if event.data.get("detail") else ""
+    return f"session {event.session} ended, {event.data.get('outcome', 'unknown')}{detail}"
 
 
-def _agent_state(event: Event, data: Event) -> str | None:
-    """What no session tells: that an agent waits, or has stopped."""
-    if data.get("state") == "stopped":
-        never = "never started" if data.get("gave_up") and not data.get("sessions") else "stopped"
-        return f"{never}: {clipped(data.get('reason', ''))}"
-    return f"waits: {clipped(data.get('reason', ''))}" if data.get("state") == "waiting" else None
+def _agent_state(event: LoggedEvent) -> str | None:
+    """Return what no session shows: that an agent waits, or has stopped."""
+    reason = clipped(event.data.get("reason", ""))
+    match event.data.get("state"):
+        case "stopped":
+            never_started = event.data.get("gave_up") and not event.data.get("sessions")
+            return f"{'never started' if never_started else 'stopped'}: {reason}"
+        case "waiting":
+            return f"waits: {reason}"
+    return None
 
 
-def _lease_granted(event: Event, data: Event) -> str:
-    return f"claimed {event.get('task')} (fence {event.get('fence')})"
+def _lease_granted(event: LoggedEvent) -> str:
+    return f"claimed {event.task} (fence {event.fence})"
 
 
-def _lease_lost(how: str) -> Callable[[Event, Event], str]:
-    return lambda event, data: f"lease on {event.get('task')} {how} (fence {event.get('fence')})"
+def _lease_expired(event: LoggedEvent) -> str:
+    return f"lease on {event.task} expired (fence {event.fence})"
 
 
-def _lease_ended(event: Event, data: Event) -> str | None:
-    why = data.get("outcome") or data.get("reason") or data.get("why")
+def _lease_ended(event: LoggedEvent) -> str | None:
+    why = event.data.get("outcome") or event.data.get("reason") or event.data.get("why")
     if why in ("landed", "done"):
         return None  # the landing has its own line
-    return (
-        f"lease on {event.get('task')} ended{f', {clipped(why)}' if why else ''} (fence {event.get('fence')})"
-    )
+    reason = f", {clipped(why)}" if why else ""
+    return f"lease on {event.task} ended{reason} (fence {event.fence})"
 
 
-def _refusal(event: Event, data: Event) -> str:
-    tool = data.get("tool") or data.get("what") or "request"
-    happened = data.get("happened") or data.get("message") or ""
-    return f"refused {data.get('code', '?')} in {tool}{f': {clipped(happened)}' if happened else ''}"
+def _refusal(event: LoggedEvent) -> str:
+    tool = event.data.get("tool") or event.data.get("what") or "request"
+    happened = event.data.get("happened") or event.data.get("message")
+    detail = f": {clipped(happened)}" if happened else ""
+    return f"refused {event.data.get('code', '?')} in {tool}{detail}"
 
 
-def _landed(event: Event, data: Event) -> str:
-    summary = data.get("summary") or data.get("subject") or ""
-    return f"LANDED {event.get('task')} as {short(data.get('commit'))}{f': {clipped(summary, 80)}' if summary else ''}"
+def _landed(event: LoggedEvent) -> str:
+    summary = event.data.get("summary") or event.data.get("subject")
+    detail = f": {clipped(summary, SUMMARY_MAX)}" if summary else ""
+    return f"LANDED {event.task} as {short(event.data.get('commit'))}{detail}"
 
 
-def _note(event: Event, data: Event) -> str:
-    return f"note on {data.get('topic', '?')}: {clipped(data.get('text', ''), 100)}"
+def _note(event: LoggedEvent) -> str:
+    return f"note on {event.data.get('topic', '?')}: {clipped(event.data.get('text', ''), NOTE_MAX)}"
 
 
-def _task_state(event: Event, data: Event) -> str | None:
-    state = data.get("state") or data.get("to")
-    return f"task {event.get('task')} is {state}" if state == "blocked" else None
+def _task_state(event: LoggedEvent) -> str | None:
+    state = event.data.get("state") or event.data.get("to")
+    return f"task {event.task} is {state}" if state == "blocked" else None
 
 
-def _task_created(event: Event, data: Event) -> str | None:
-    proposed = event.get("agent") not in (None, "", "server")
-    return f"proposed task {event.get('task')}: {clipped(data.get('title', ''), 80)}" if proposed else None
+def _task_created(event: LoggedEvent) -> str | None:
+    if event.agent in (None, "", "server"):
+        return None  # it comes with the configuration
+    return f"proposed task {event.task}: {clipped(event.data.get('title', ''), SUMMARY_MAX)}"
 
 
-def _oracle_checked(event: Event, data: Event) -> str:
-    return f"oracle {data.get('suite', '?')} checked: {data.get('status', data.get('verdict', '?'))}"
+def _oracle_checked(event: LoggedEvent) -> str:
+    status = event.data.get("status", event.data.get("verdict", "?"))
+    return f"oracle {event.data.get('suite', '?')} checked: {status}"
 
 
-def _admin(event: Event, data: Event) -> str:
-    return f"admin: {clipped(data.get('action', data))}"
+def _admin(event: LoggedEvent) -> str:
+    return f"admin: {clipped(event.data.get('action', event.data))}"
 
 
-_TELLERS: dict[str, Callable[[Event, Event], str | None]] = {
+_WRITERS: dict[str, Callable[[LoggedEvent], str | None]] = {
     "agent_state": _agent_state,
     "session_started": _session_started,
     "session_ended": _session_ended,
     "lease_granted": _lease_granted,
-    "lease_expired": _lease_lost("expired"),
+    "lease_expired": _lease_expired,
     "lease_ended": _lease_ended,
     "refusal": _refusal,
     "landed": _landed,

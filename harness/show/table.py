@@ -5,9 +5,8 @@ Rule: a view only draws; it decides nothing and asks nobody.
 """
 
 from collections import deque
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.show import lines
+from mcp_server.wire.events import LoggedEvent
+from mcp_server.wire.status import AccountStatus, AgentStatus, RunStatus
 
 LAST_LINES = 8
 REDRAWS_PER_S = 4
@@ -35,16 +36,14 @@ COLUMNS = (
 )
 NUMBERS = ("session", "lease left", "tokens", "landed", "refused")
 
-Json = Mapping[str, Any]
-
 
 class View(Protocol):
     """What a run tells the person; used as a context manager around the run."""
 
     def __enter__(self) -> "View": ...
     def __exit__(self, *_: object) -> None: ...
-    def event(self, event: Json) -> None: ...
-    def status(self, status: Json) -> None: ...
+    def event(self, event: LoggedEvent) -> None: ...
+    def status(self, status: RunStatus) -> None: ...
     def say(self, text: str) -> None: ...
 
 
@@ -61,12 +60,12 @@ class PlainLines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def event(self, event: Json) -> None:
-        said = self._teller.line(event)
-        if said is not None:
-            self.say(said)
+    def event(self, event: LoggedEvent) -> None:
+        line = self._teller.line(event)
+        if line is not None:
+            self.say(line)
 
-    def status(self, status: Json) -> None:
+    def status(self, status: RunStatus) -> None:
         return None
 
     def say(self, text: str) -> None:
@@ -79,7 +78,7 @@ class LiveTable:
     def __init__(self, console: Console, start_ms: int) -> None:
         self._teller = lines.Teller(start_ms)
         self._recent: deque[str] = deque(maxlen=LAST_LINES)
-        self._status: Json = {}
+        self._status: RunStatus | None = None
         self._live = Live(console=console, refresh_per_second=REDRAWS_PER_S, get_renderable=self._drawn)
 
     def __enter__(self) -> "LiveTable":
@@ -89,93 +88,104 @@ class LiveTable:
     def __exit__(self, *exception: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def event(self, event: Json) -> None:
-        said = self._teller.line(event)
-        if said is not None:
-            self._recent.append(said)
+    def event(self, event: LoggedEvent) -> None:
+        line = self._teller.line(event)
+        if line is not None:
+            self._recent.append(line)
 
-    def status(self, status: Json) -> None:
+    def status(self, status: RunStatus) -> None:
         self._status = status
 
     def say(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False)
 
     def _drawn(self) -> Group:
-        if not self._status:
+        if self._status is None:
             return Group(Text("starting …", style="dim"))
         recent = [Text(text, no_wrap=True, overflow="ellipsis", style="dim") for text in self._recent]
         return Group(agents_table(self._status), Text(headline(self._status)), *recent)
 
 
-def headline(status: Json) -> str:
-    """Tasks, landings and refusals in one line."""
-    tasks = status.get("tasks", {})
-    counted = " · ".join(
-        f"{tasks[state]} {state}" for state in ("done", "claimed", "open", "blocked") if state in tasks
-    )
-    refused = sum(status.get("refusals", {}).values())
-    suites = ", ".join(
-        f"{name} {suite.get('passing', 0)}/{suite.get('cases', 0)}"
-        for name, suite in status.get("suites", {}).items()
-    )
-    return f"tasks: {counted} | landed {status.get('landings', 0)} | refused {refused}" + (
-        f" | {suites}" if suites else ""
+def headline(status: RunStatus) -> str:
+    """Return tasks, landings, refusals and cases in one line."""
+    counts = status.tasks
+    tasks = f"{counts.done} done · {counts.claimed} claimed · {counts.open} open · {counts.blocked} blocked"
+    parts = [
+        f"tasks: {tasks}",
+        f"landed {status.landings}",
+        f"refused {sum(status.refusals.values())}",
+    ]
+    if status.suites:
+        parts.append(
+            ", ".join(f"{name} {suite.passing}/{suite.cases}" for name, suite in status.suites.items())
+        )
+    return " | ".join(parts)
+
+
+def accounts_lines(status: RunStatus) -> list[str]:
+    """Return one line for each model account that gives nothing now."""
+    return [_account_line(account) for account in status.accounts if account.state != "ready"]
+
+
+def _account_line(account: AccountStatus) -> str:
+    until = datetime.fromtimestamp((account.until_ms or 0) / 1000, UTC)
+    waiting = f", waiting: {', '.join(account.agents)}" if account.agents else ""
+    return (
+        f"account {account.account}: {account.reason}, {account.state} "
+        f"until {until:%Y-%m-%d %H:%M:%SZ}{waiting}"
     )
 
 
-def accounts_lines(status: Json) -> list[str]:
-    """One line for each model account that gives nothing now."""
+def gate_lines(status: RunStatus) -> list[str]:
+    """Return one line for each submission that waits in the gate."""
     return [
-        f"account {one['account']}: {one['reason']}, {'closed' if one['state'] == 'closed' else 'waiting'} until {datetime.fromtimestamp(one['until_ms'] / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
-        + (f", waiting: {', '.join(one['agents'])}" if one.get("agents") else "")
-        for one in status.get("accounts", [])
-        if one.get("state") != "ready"
+        f"gate {submission.place}. {submission.task} ({submission.agent}): {submission.state} "
+        f"for {submission.waited_s} s, waiting for {submission.waiting_for}"
+        for submission in status.submissions
     ]
 
 
-def gate_lines(status: Json) -> list[str]:
-    """One line for each submission that waits in the gate."""
-    return [
-        f"gate {one['place']}. {one['task']} ({one['agent']}): {one['state']} for {one['waited_s']} s, waiting for {one.get('waiting_for', '?')}"
-        for one in status.get("submissions", [])
-    ]
-
-
-def agents_table(status: Json) -> Table:
-    table = Table(title=f"run {status.get('run', '')}", title_justify="left", expand=False)
+def agents_table(status: RunStatus) -> Table:
+    """Return a row for each agent."""
+    table = Table(title=f"run {status.run}", title_justify="left", expand=False)
     for name in COLUMNS:
         table.add_column(name, justify="right" if name in NUMBERS else "left")
-    for agent in status.get("agents", []):
+    for agent in status.agents:
         table.add_row(*agent_row(agent))
     return table
 
 
-def agent_row(agent: Json) -> list[str]:
-    kind, role = str(agent.get("kind") or "-"), agent.get("role", WORKER)
+def agent_row(agent: AgentStatus) -> list[str]:
+    """Return the texts of an agent's row, in the order of COLUMNS."""
     return [
-        str(agent.get("agent", "?")), kind if role == WORKER else f"{kind}, {role}", doing(agent), str(agent.get("sessions", "-")), _end(agent),
-        str(agent.get("task") or "-"), _left(agent.get("lease_left_s")), str(agent.get("last_call") or "-"),
-        _tokens(agent.get("spent") or {}), str(agent.get("landings", 0)), str(agent.get("refusals", 0)),
-    ]  # fmt: skip
+        agent.agent,
+        agent.kind if agent.role == WORKER else f"{agent.kind}, {agent.role}",
+        doing(agent),
+        "-" if agent.sessions is None else str(agent.sessions),
+        _end(agent),
+        agent.task or "-",
+        _left(agent.lease_left_s),
+        agent.last_call or "-",
+        _tokens(agent.spent.tokens),
+        str(agent.landings),
+        str(agent.refusals),
+    ]
 
 
-def doing(agent: Json) -> str:
-    """An agent's state with its reason; one that waits for its quota says until when."""
-    if quota := agent.get("waiting_for_quota"):
-        return lines.waiting_for_quota(quota["until_ms"], quota["account"])
-    state = str(agent.get("state") or "-")
-    return f"{state}: {agent['reason']}" if agent.get("reason") else state
+def doing(agent: AgentStatus) -> str:
+    """Return an agent's state with its reason; one that waits for its quota says until when."""
+    if agent.waiting_for_quota is not None:
+        return lines.waiting_for_quota(agent.waiting_for_quota.until_ms, agent.waiting_for_quota.account)
+    return f"{agent.state}: {agent.reason}" if agent.reason else agent.state
 
 
-def _end(agent: Json) -> str:
-    """How the last session that ended did so."""
-    return lines.clipped(
-        ": ".join(str(agent[key]) for key in ("outcome", "detail") if agent.get(key)) or "-", END_CHARACTERS
-    )
+def _end(agent: AgentStatus) -> str:
+    """Return how the last session that ended did so."""
+    known_parts = [part for part in (agent.outcome, agent.detail) if part]
+    return lines.clipped(": ".join(known_parts) or "-", END_CHARACTERS)
 
 
-def _tokens(spent: Json) -> str:
-    tokens = spent.get("tokens") or 0
+def _tokens(tokens: int) -> str:
     return f"{tokens / 1000:,.0f}k" if tokens >= 10_000 else str(tokens)
 
 

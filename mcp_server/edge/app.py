@@ -31,9 +31,11 @@ from mcp_server.edge.auth import Authenticated
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.egress import proxy as egress
 from mcp_server.edge.git_http import routes as git_http
-from mcp_server.edge.http_api import HttpApi
 from mcp_server.edge.mcp_tools import engine, tools
 from mcp_server.edge.model_proxy.proxy import ModelProxy
+from mcp_server.edge.people_api import PeopleApi
+from mcp_server.edge.runner_api import RunnerApi
+from mcp_server.edge.sessions_api import SessionsApi
 from mcp_server.gate import Gate
 from mcp_server.models import opening
 from mcp_server.repos import held_out
@@ -180,7 +182,9 @@ def build(world: World, doors: Doors | None = None, wait_s: float = engine.WAIT_
             "/mcp", AgentsOnly(mcp_app)
         ),  # routes are tried in order, and nearly every request is for this one
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
-        *HttpApi(world, doors).routes(),
+        *SessionsApi(world, doors).routes(),
+        *RunnerApi(world).routes(),
+        *PeopleApi(world).routes(),
         *gateway.routes(),
         Mount("/", AgentsOnly(mcp_app)),
     ]

@@ -2,6 +2,8 @@
 looks into every room of the use cases, and none of them builds on it.
 """
 
+from dataclasses import dataclass
+
 from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
@@ -15,75 +17,89 @@ from mcp_server.tally import AgentCounts
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
 from mcp_server.use_cases.oracle import baseline, case_sets, check
-from mcp_server.use_cases.people import agents as crew
+from mcp_server.use_cases.people import agents
 from mcp_server.use_cases.tasks import planning
+from mcp_server.wire.jobs import HeldOutFailure, JobState
+from mcp_server.wire.sessions import AgentState, QuotaWait
+from mcp_server.wire.status import (
+    AccountStatus,
+    AgentStatus,
+    FlakyCases,
+    HeldOutCounts,
+    RedMain,
+    RunStatus,
+    SpentByAgent,
+    SubmissionStatus,
+    SuiteStatus,
+    TaskCounts,
+)
 from mcp_server.world import World
 from oracle.cases.files import BadCases
+from oracle.judging.verdict import Verdict
+
+CONNECTED = "connected"  # a client with a token of its own, somewhere else
 
 
-def status(world: World) -> dict:
+def status(world: World) -> RunStatus:
+    """Return the run at a glance."""
     all_tasks, _ = planning.board(world)
     with world.store.write() as tx:
-        live = leasing.live(world, tx)
+        live_leases = leasing.live(world, tx)
     with world.store.read() as tx:
         sessions, ended = people.newest_sessions(tx), people.newest_sessions(tx, ended=True)
         connected = people.connected(tx) - set(sessions)
         pending = submission_rows.pending(tx)
-        happened = world.tally.up_to(tx)
-        last = events.last(tx)
-    counts = all_tasks.counts()
-    held = {lease.agent: lease for lease in live}
-    now = world.now_ms()
-    members = crew.known(world)
-    rows = [
-        _agent(session, ended.get(agent), held.get(agent), now, happened)
-        for agent, session in sessions.items()
+        counts = world.tally.up_to(tx)
+        last_event = events.last(tx)
+    task_counts = all_tasks.counts()
+    lease_of = {lease.agent: lease for lease in live_leases}
+    now_ms = world.now_ms()
+    agent_states = agents.states(world)
+    looks = [
+        _Look(agent, session, ended.get(agent), lease_of.get(agent)) for agent, session in sessions.items()
     ]
-    rows += [_connected(agent, held.get(agent), now, happened) for agent in connected]
-    rows += [_absent(member) for agent, member in members.items() if agent not in sessions]
-    return {
-        "run": world.config.run.name,
-        "main": {name: world.main(name) for name in world.repos},
-        "tasks": {
-            "open": counts[TaskState.OPEN],
-            "claimed": counts[TaskState.LEASED],
-            "done": counts[TaskState.DONE],
-            "blocked": counts[TaskState.BLOCKED],
-        },
-        "finished": tasks.run_is_finished(all_tasks) and not pending,
-        "claimable": schedule.best_open(schedule.Board(all_tasks, live, now)) is not None,
-        "agents": [
-            row
-            | _member(members.get(row["agent"]))
-            | {
-                "waiting_for_quota": _quota(world.accounts.wait_of(row["agent"], row["session"], now)),
-                "spent": _spent(world, row["agent"]),
-            }
-            for row in sorted(rows, key=lambda row: row["agent"])
-        ],
-        "accounts": world.accounts.snapshot(now),
-        "submissions": [_waiting(world, one, now) for one in pending],
-        "suites": {name: _suite(world, name) for name in world.config.suites},
-        "warnings": crew.warnings(members, now) + warnings(world),
-        "landings": happened.landings.total(),
-        "refusals": dict(happened.codes),
-        "head_seq": last.seq if last else 0,
-    }
+    looks += [_Look(agent, lease=lease_of.get(agent)) for agent in connected]
+    looks += [_Look(agent) for agent in agent_states if agent not in sessions]
+    looks.sort(key=lambda look: look.agent)
+    return RunStatus(
+        run=world.config.run.name,
+        main={name: world.main(name) for name in world.repos},
+        tasks=TaskCounts(
+            open=task_counts[TaskState.OPEN],
+            claimed=task_counts[TaskState.LEASED],
+            done=task_counts[TaskState.DONE],
+            blocked=task_counts[TaskState.BLOCKED],
+        ),
+        finished=tasks.run_is_finished(all_tasks) and not pending,
+        claimable=schedule.best_open(schedule.Board(all_tasks, live_leases, now_ms)) is not None,
+        agents=tuple(
+            _agent_status(world, look, agent_states.get(look.agent), counts, now_ms) for look in looks
+        ),
+        accounts=tuple(AccountStatus.of_json(account) for account in world.accounts.snapshot(now_ms)),
+        submissions=tuple(_submission_status(world, submission, now_ms) for submission in pending),
+        suites={name: _suite_status(world, name) for name in world.config.suites},
+        warnings=(*agents.warnings(agent_states, now_ms), *warnings(world)),
+        landings=counts.landings.total(),
+        refusals=dict(counts.codes),
+        head_seq=last_event.seq if last_event else 0,
+    )
 
 
 def warnings(world: World) -> list[str]:
-    """What people should mend though it stops nothing: flaky cases that no suite has. A command suite's are
-    known once main is measured.
+    """Return what people should mend though it stops nothing: flaky cases that no suite has.
+
+    A command suite's cases are known once main is measured.
     """
-    found = []
+    sentences = []
     for name, suite in world.config.suites.items():
-        if suite.flaky and (known := _case_ids(world, name)):
-            found += [
+        case_ids = _case_ids(world, name) if suite.flaky else set()
+        if case_ids:
+            sentences += [
                 f"[oracle.{name}.flaky] names {case!r}, and there is no such case"
                 for case in suite.flaky
-                if case not in known
+                if case not in case_ids
             ]
-    return found
+    return sentences
 
 
 def _case_ids(world: World, suite: str) -> set[str]:
@@ -96,114 +112,131 @@ def _case_ids(world: World, suite: str) -> set[str]:
         return set()
 
 
-def _agent(
-    session: people.SessionRow,
-    before: people.SessionRow | None,
-    lease: leases.Lease | None,
-    now_ms: int,
-    happened: AgentCounts,
-) -> dict:
-    return {
-        "agent": session.agent,
-        "kind": session.kind,
-        "state": "ended" if session.ended_ms else "working",
-        "outcome": before.outcome if before else None,
-        "detail": before.detail if before else None,
-        "session": session.id,
-        "live": session.ended_ms is None,
-        "task": lease.task if lease else None,
-        "fence": lease.fence if lease else None,
-        "lease_left_s": max(0, lease.expires_ms - now_ms) // 1000 if lease else None,
-        "last_call": session.last_call,
-        "last_call_ms": session.last_call_ms,
-        "landings": happened.landings[session.agent],
-        "refusals": happened.refusals[session.agent],
-    }
+@dataclass(frozen=True)
+class _Look:
+    """What the database has of an agent: its newest session, its newest ended one, its lease."""
+
+    agent: str
+    session: people.SessionRow | None = None
+    ended: people.SessionRow | None = None
+    lease: leases.Lease | None = None
 
 
-def _connected(agent: str, lease: leases.Lease | None, now_ms: int, happened: AgentCounts) -> dict:
-    """An agent with a token of its own and no session: a client somewhere else."""
-    nobody = people.SessionRow("", agent, "connected", door=False, started_ms=0)
-    return _agent(nobody, None, lease, now_ms, happened) | {
-        "state": "connected",
-        "session": None,
-        "live": False,
-    }
+def _agent_status(
+    world: World, look: _Look, agent_state: AgentState | None, counts: AgentCounts, now_ms: int
+) -> AgentStatus:
+    session, lease = look.session, look.lease
+    session_id = session.id if session is not None else None
+    agent_status = AgentStatus(
+        agent=look.agent,
+        kind=_kind(session, agent_state),
+        state=_state(session),
+        outcome=look.ended.outcome if look.ended is not None else None,
+        detail=look.ended.detail if look.ended is not None else None,
+        session=session_id,
+        live=session is not None and session.ended_ms is None,
+        task=lease.task if lease is not None else None,
+        fence=lease.fence if lease is not None else None,
+        lease_left_s=max(0, lease.expires_ms - now_ms) // 1_000 if lease is not None else None,
+        last_call=session.last_call if session is not None else None,
+        last_call_ms=session.last_call_ms if session is not None else None,
+        landings=counts.landings[look.agent],
+        refusals=counts.refusals[look.agent],
+        waiting_for_quota=_quota_wait(world.accounts.wait_of(look.agent, session_id, now_ms)),
+        spent=_spent(world, look.agent),
+    )
+    if agent_state is None:
+        return agent_status
+    # What only the harness knows; its state counts for more than that of the session.
+    return agent_status.changed(
+        role=agent_state.role,
+        state=str(agent_state.state),
+        reason=agent_state.reason,
+        sessions=agent_state.sessions,
+        said=agent_state.said,
+        since_ms=agent_state.since_ms,
+    )
 
 
-def _absent(member: crew.Member) -> dict:
-    """An agent of the harness that has never had a session."""
-    nobody = people.SessionRow("", member.agent, member.kind, door=False, started_ms=0)
-    return _agent(nobody, None, None, 0, AgentCounts()) | {"session": None, "live": False}
+def _kind(session: people.SessionRow | None, agent_state: AgentState | None) -> str:
+    if session is not None:
+        return session.kind
+    return agent_state.kind if agent_state is not None else CONNECTED
 
 
-def _member(member: crew.Member | None) -> dict:
-    """What only the harness knows of an agent; its state counts for more than that of its session."""
-    if member is None:
-        return {}
-    return {
-        name: getattr(member, name) for name in ("role", "state", "reason", "sessions", "said", "since_ms")
-    }
+def _state(session: people.SessionRow | None) -> str:
+    if session is None:
+        return CONNECTED
+    return "ended" if session.ended_ms is not None else "working"
 
 
-def _quota(wait: Wait | None) -> dict | None:
-    return wait.to_json() if wait is not None else None
+def _quota_wait(wait: Wait | None) -> QuotaWait | None:
+    return QuotaWait(**wait.to_json()) if wait is not None else None
 
 
-def _spent(world: World, agent: str) -> dict:
+def _spent(world: World, agent: str) -> SpentByAgent:
     spent = world.ledger.spent(Scope.AGENT, agent)
-    return {"tokens": spent.tokens, "cost_usd": round(spent.cost_usd, 6), "requests": spent.requests}
+    return SpentByAgent(
+        tokens=spent.tokens,
+        cost_usd=round(spent.cost_usd, 6),
+        requests=spent.requests,
+    )
 
 
-def _waiting(world: World, one: submission_rows.Submission, now_ms: int) -> dict:
+def _submission_status(world: World, submission: submission_rows.Submission, now_ms: int) -> SubmissionStatus:
     with world.store.read() as tx:
-        place = waiting.place(world, tx, one)
-    return {
-        "submission": one.id,
-        "task": one.task,
-        "agent": one.agent,
-        "state": str(one.state),
-        "place": place["position"],
-        "waiting_for": place["waiting_for"],
-        "waited_s": (now_ms - one.submitted_ms) // 1000,
-        "jobs": one.jobs,
-    }
+        place = waiting.place(world, tx, submission)
+    return SubmissionStatus(
+        submission=submission.id,
+        task=submission.task,
+        agent=submission.agent,
+        state=str(submission.state),
+        place=place["position"],
+        waiting_for=place["waiting_for"],
+        waited_s=(now_ms - submission.submitted_ms) // 1_000,
+        jobs=submission.jobs,
+    )
 
 
-def _suite(world: World, name: str) -> dict:
-    """`red`, `flaky` and `held_out` are there where the suite has such cases."""
+def _suite_status(world: World, name: str) -> SuiteStatus:
     outcomes = baseline.of_main(world, name)
-    told: dict = {
-        "checked": check.is_checked(world, name),
-        "passing": list(outcomes.values()).count("pass"),
-        "cases": len(outcomes),
-    }
+    suite_status = SuiteStatus(
+        checked=check.is_checked(world, name),
+        passing=list(outcomes.values()).count("pass"),
+        cases=len(outcomes),
+    )
     if red := world.red.get(name):
-        told["red"] = red
+        suite_status = suite_status.changed(red=RedMain.of_json(red))
     if hidden := case_sets.hidden(world, name, outcomes):
-        told["held_out"] = {"cases": len(hidden), "passed": sum(outcomes[case] == "pass" for case in hidden)}
+        passed = sum(outcomes[case] == "pass" for case in hidden)
+        suite_status = suite_status.changed(held_out=HeldOutCounts(cases=len(hidden), passed=passed))
     if flaky := world.config.suites[name].flaky:
         exempt = landing.exempt(flaky, world.today())
-        told["flaky"] = {"exempt": sorted(exempt), "expired": sorted(flaky.keys() - exempt)}
-    return told
+        flaky_cases = FlakyCases(
+            exempt=tuple(sorted(exempt)),
+            expired=tuple(sorted(flaky.keys() - exempt)),
+        )
+        suite_status = suite_status.changed(flaky=flaky_cases)
+    return suite_status
 
 
-def job(world: World, id: int) -> dict | None:
-    """A job as people see it: with the files of the held-out cases that fail."""
+def job(world: World, id: int) -> JobState | None:
+    """Return how a job stands, with the files of the held-out cases that fail; None for an unknown one."""
     with world.store.read() as tx:
-        found = job_rows.get(tx, id)
-    if found is None:
+        row = job_rows.get(tx, id)
+    if row is None:
         return None
-    told = {
-        "job": found.id,
-        "kind": found.kind,
-        "suite": found.suite,
-        "commit": found.commit,
-        "state": found.state,
-        "verdict": found.verdict,
-    }
-    failing = [
-        case for case, outcome in (found.verdict or {}).get("outcomes", {}).items() if outcome != "pass"
-    ]
-    hidden = case_sets.where(world, found.suite, failing)
-    return told | ({"held_out_failing": hidden} if hidden else {})
+    job_state = JobState(
+        job=row.id,
+        kind=row.kind,
+        suite=row.suite,
+        commit=row.commit,
+        state=row.state,
+        verdict=Verdict.from_json(row.verdict) if row.verdict is not None else None,
+    )
+    outcomes = job_state.verdict.outcomes if job_state.verdict is not None else {}
+    failing = [case for case, outcome in outcomes.items() if outcome != "pass"]
+    hidden = case_sets.where(world, row.suite, failing)
+    if not hidden:
+        return job_state
+    return job_state.changed(held_out_failing=tuple(HeldOutFailure(**case) for case in hidden))

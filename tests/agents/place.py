@@ -54,7 +54,7 @@ class Place:
         """
         if self.is_up():
             with self.client() as client:
-                return client.events(kind=kind, limit=1000)
+                return [event.render() for event in client.events(kind=kind, limit=1000)]
         if not self.past:
             said = self.harness("audit", "query", "--limit", "1000", "--json")
             assert said.returncode == 0, said.stderr
@@ -63,7 +63,7 @@ class Place:
 
     def status(self) -> dict:
         with self.client() as client:
-            return client.status()
+            return client.status().render()
 
     def client(self) -> ServerClient:
         """Raises ServerGone while there is no server."""

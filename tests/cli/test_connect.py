@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_read_or_has_no_place_is_refused(
     assert "--client" in harness("connect", "alice", "--write").stderr
     assert harness("connect", "alice", "--list", "--stdio").returncode == 2
     assert [
-        token["name"] for token in client.tokens() if token["revoked_ms"] is None and token["role"] == "agent"
+        token.name for token in client.tokens() if token.revoked_ms is None and token.role == "agent"
     ] == []
 
 

@@ -9,34 +9,25 @@ from harness.show.demo_report import DemoFigures
 from harness.show.incidents import IncidentKind
 from harness.show.report import Figures, Judged
 from mcp_server.config import Module
+from mcp_server.wire.events import LoggedEvent, MainCommit
+from oracle.judging.verdict import CaseCounts, Verdict
+from tests import wired
+from tests.wired import commit
 
 Json = dict[str, Any]
 MODULES = [Module("parser", "engine", ("src/parser/**",)), Module("docs", "engine", ("docs/*.md",))]
 
 
-def event(
-    seq: int, kind: str, *, ms: int = 0, agent: str = "a-1", task: str = "T1", fence: int = 4, **data: object
-) -> Json:
-    return {
-        "seq": seq,
-        "ms": ms,
-        "kind": kind,
-        "agent": agent,
-        "task": task,
-        "fence": fence,
-        "data": data,
-        "hash": f"h{seq}",
-    }
-
-
-def commit(name: str, *paths: str, **trailers: str) -> Json:
-    return {"commit": name, "paths": list(paths), "trailers": trailers}
+def event(seq: int, kind: str, **fields: Any) -> LoggedEvent:
+    return wired.event(kind, seq=seq, **fields)
 
 
 LOG = [
     event(1, "main_imported", repo="engine", old=None, new="c0"),
     event(2, "lease_granted", ms=10),
-    event(3, "tool_call", ms=11, tool="claim_task", status="leased", ms_=0),
+    event(3, "tool_call", ms=11, tool="claim_task", status="leased").changed(
+        data={"tool": "claim_task", "status": "leased", "ms": 7}
+    ),
     event(4, "refusal", ms=12, code="overlap"),
     event(5, "refusal", ms=13, code="overlap"),
     event(6, "submission", ms=1000, submission=1, state="queued"),
@@ -44,7 +35,6 @@ LOG = [
     event(8, "landed", ms=4000, submission=1, commit="c1"),
     event(9, "task_state", ms=4000, state="done"),
 ]
-LOG[2]["data"]["ms"] = 7
 
 
 def test_the_log_is_counted() -> None:
@@ -66,11 +56,11 @@ def test_a_task_that_was_opened_again_is_not_done() -> None:
     assert report.tasks_done([*LOG, event(10, "task_state", state="open")]) == 0
 
 
-def verdict(status: str = "failed", **outcomes: str) -> Json:
-    return {"status": status, "outcomes": outcomes, "counts": {"cases": len(outcomes)}}
+def verdict(status: str = "failed", *, reason: str = "", **outcomes: str) -> Verdict:
+    return Verdict(status, reason, CaseCounts(cases=len(outcomes)), outcomes)
 
 
-def judged(*verdicts: Json) -> list[Judged]:
+def judged(*verdicts: Verdict) -> list[Judged]:
     return [Judged(f"c{number}", {"sql": one}) for number, one in enumerate(verdicts)]
 
 
@@ -84,12 +74,12 @@ def test_a_case_that_vanishes_is_lost() -> None:
 
 
 @pytest.mark.parametrize("bad", [verdict("broken", a="pass"), verdict("passed")])
-def test_a_broken_run_is_red_wherever_it_stands(bad: Json) -> None:
+def test_a_broken_run_is_red_wherever_it_stands(bad: Verdict) -> None:
     assert report.red(judged(bad)) == ["c0"]
 
 
 def test_a_broken_run_says_nothing_of_the_cases() -> None:
-    (one,) = judged({"status": "broken", "reason": "no engine", "outcomes": {}, "counts": {"cases": 0}})
+    (one,) = judged(verdict("broken", reason="no engine"))
     assert (report.passing(one.verdicts), report.cases(one.verdicts), report.broken([one, one])) == (
         None,
         None,
@@ -145,20 +135,20 @@ def test_the_published_figures_stand_beside_ours() -> None:
 LANDED = commit("c1", Task="T1", Agent="a-1", Fence="4", **{"Audit-Checkpoint": "7 h7"})
 
 
-TOGETHER = [{"Task": "T1", "Agent": "a-1", "Fence": "4"}, {"Task": "T2", "Agent": "b-1", "Fence": "5"}]
+TOGETHER = ({"Task": "T1", "Agent": "a-1", "Fence": "4"}, {"Task": "T2", "Agent": "b-1", "Fence": "5"})
 
 
 def test_of_a_batch_each_change_is_held_against_its_own_event() -> None:
-    one = next(event for event in LOG if event["kind"] == "landed")
-    two = {**one, "seq": 99, "task": "T2", "agent": "b-1", "fence": 5}
-    assert witness.disagreements([{**LANDED, "changes": TOGETHER}], [*LOG, two]) == []
+    one = next(event for event in LOG if event.kind == "landed")
+    two = one.changed(seq=99, task="T2", agent="b-1", fence=5)
+    assert witness.disagreements([LANDED.changed(changes=TOGETHER)], [*LOG, two]) == []
     assert any(
-        "tell of T2" in problem for problem in witness.disagreements([{**LANDED, "changes": TOGETHER}], LOG)
+        "tell of T2" in problem for problem in witness.disagreements([LANDED.changed(changes=TOGETHER)], LOG)
     )
     assert any(
         "'b-1', the log says 'c-1'" in problem
         for problem in witness.disagreements(
-            [{**LANDED, "changes": TOGETHER}], [*LOG, {**two, "agent": "c-1"}]
+            [LANDED.changed(changes=TOGETHER)], [*LOG, two.changed(agent="c-1")]
         )
     )
 
@@ -172,16 +162,16 @@ def test_history_and_log_agree() -> None:
     [
         ([commit("c0")], "main does not hold it"),
         (
-            [{**LANDED, "trailers": {**LANDED["trailers"], "Agent": "b-1"}}],
+            [LANDED.changed(trailers={**LANDED.trailers, "Agent": "b-1"})],
             "its trailer Agent is 'b-1', the log says 'a-1'",
         ),
         (
-            [{**LANDED, "trailers": {**LANDED["trailers"], "Audit-Checkpoint": "7 other"}}],
+            [LANDED.changed(trailers={**LANDED.trailers, "Audit-Checkpoint": "7 other"})],
             "its checkpoint says other",
         ),
         ([commit("c1", Task="T1", Agent="a-1", Fence="4")], "its trailer Audit-Checkpoint is None"),
         ([LANDED, commit("forged", **{"Audit-Checkpoint": "7 h7"})], "claims to have landed"),
     ],
 )
-def test_every_disagreement_is_named(history: list[Json], told: str) -> None:
+def test_every_disagreement_is_named(history: list[MainCommit], told: str) -> None:
     assert any(told in problem for problem in witness.disagreements(history, LOG))

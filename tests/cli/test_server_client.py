@@ -8,9 +8,26 @@ from collections.abc import Iterator
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from harness.client import ServerClient, ServerGone, ServerSaidNo
+from harness.client import ServerClient, ServerGone, ServerSaidNo, UnreadableOrder
+from mcp_server.wire.jobs import JobOrder, JobResult
+from mcp_server.wire.status import Health
+from oracle.cases.spec import Case, Suite
+from oracle.judging.answer import Answer
+from oracle.judging.verdict import CaseCounts, Verdict
 
 from .stub import Stub, serving
+
+SUITE = Suite("sql", "differential", "engine", cases=("c/*.txt",), candidate="cat", reference="cat")
+JOB_ORDER = JobOrder(
+    job=7,
+    kind="run",
+    suite=SUITE,
+    repo="engine",
+    commit="0" * 40,
+    tree_key="tree",
+    cases=(Case("one", "1\n", "c/one.txt", 1),),
+    deadline_s=60.0,
+)
 
 
 @pytest.fixture
@@ -26,8 +43,8 @@ def client(stub: Stub) -> Iterator[ServerClient]:
 
 
 def test_every_request_carries_the_token(stub: Stub, client: ServerClient) -> None:
-    stub.answers["GET /api/status"] = lambda request, body: JSONResponse({"run": "toy"})
-    assert client.status() == {"run": "toy"}
+    stub.answers["GET /health"] = lambda request, body: JSONResponse({"ok": True, "run": "toy"})
+    assert client.health() == Health(ok=True, run="toy")
     assert stub.asked[0][2]["authorization"] == "Bearer secret"
 
 
@@ -75,20 +92,38 @@ def test_no_job_within_the_wait_is_none(stub: Stub, client: ServerClient) -> Non
 
 def test_a_job_is_renewed_and_finished_in_the_name_of_its_runner(stub: Stub, client: ServerClient) -> None:
     stub.answers |= {
-        "POST /api/jobs/claim": lambda request, body: JSONResponse({"job": 7, "kind": "run"}),
+        "POST /api/jobs/claim": lambda request, body: JSONResponse(JOB_ORDER.render()),
         "POST /api/jobs/7/renew": lambda request, body: JSONResponse({}),
         "POST /api/jobs/7/result": lambda request, body: JSONResponse({}),
     }
-    assert client.claim_job("runner-1") == {"job": 7, "kind": "run"}
+    assert client.claim_job("runner-1") == JOB_ORDER
     client.renew_job("runner-1", 7)
-    client.finish_job("runner-1", 7, {"status": "passed"}, {"c": {"output": "1", "exit": 0}})
+    verdict = Verdict("passed", "", CaseCounts(cases=1, passed=1), {"c": "pass"})
+    client.finish_job(7, JobResult(runner="runner-1", verdict=verdict, reference={"c": Answer("1", 0)}))
     bodies = [body for _, body, _ in stub.asked]
     assert bodies[1] == {"runner": "runner-1"}
     assert bodies[2] == {
         "runner": "runner-1",
-        "verdict": {"status": "passed"},
+        "verdict": verdict.to_json(),
         "reference": {"c": {"output": "1", "exit": 0}},
     }
+
+
+def test_an_order_that_this_harness_does_not_understand_names_its_job_and_the_field(
+    stub: Stub, client: ServerClient
+) -> None:
+    newer = JOB_ORDER.render()
+    newer["suite"]["telepathy"] = True
+    stub.answers["POST /api/jobs/claim"] = lambda request, body: JSONResponse(newer)
+    with pytest.raises(UnreadableOrder, match="suite: unknown suite field 'telepathy'") as wrong:
+        client.claim_job("runner-1")
+    assert wrong.value.job == 7
+
+
+def test_an_answer_without_a_field_is_not_our_servers(stub: Stub, client: ServerClient) -> None:
+    stub.answers["POST /api/sessions"] = lambda request, body: JSONResponse({"session": "S1", "door": None})
+    with pytest.raises(ServerGone, match="this is no SessionGrant: token: field required"):
+        client.create_session("ada", "command")
 
 
 def test_a_lost_job_is_a_refusal(stub: Stub, client: ServerClient) -> None:

@@ -34,7 +34,7 @@ server.serve_forever()
 
 def answers(client: ServerClient) -> bool:
     try:
-        return bool(client.health()["ok"])
+        return bool(client.health().ok)
     except ServerGone:
         return False
 
@@ -52,7 +52,7 @@ def test_a_killed_server_comes_back_at_the_same_address(server: ServerProcess, c
     os.kill(first, signal.SIGKILL)
     until(lambda: server.pid != first and answers(client))
     assert server.restarts == 1
-    assert client.status()["run"] == "toy"
+    assert client.status().run == "toy"
 
 
 def test_an_answer_does_not_wait_for_an_acknowledgement(client: ServerClient) -> None:

@@ -12,35 +12,22 @@ from harness.sessions import transcript
 from harness.show import incidents, lines
 from harness.show.incidents import IncidentKind, IncidentWatch
 from harness.show.table import COLUMNS, LiveTable, PlainLines, agent_row, headline, view
-
-Json = dict[str, Any]
-
-
-def event(
-    kind: str,
-    ms: int = 1000,
-    agent: str | None = "a-1",
-    task: str | None = "T1",
-    fence: int | None = 4,
-    **data: object,
-) -> Json:
-    return {
-        "seq": 1,
-        "ms": ms,
-        "kind": kind,
-        "agent": agent,
-        "session": "S1",
-        "task": task,
-        "fence": fence,
-        "data": data,
-    }
+from mcp_server.wire.events import LoggedEvent
+from mcp_server.wire.sessions import QuotaWait
+from tests import wired
 
 
-STATUS = {
-    "run": "toy", "tasks": {"open": 1, "claimed": 2, "done": 3, "blocked": 0}, "landings": 3, "refusals": {"held": 2},
-    "suites": {"sql": {"passing": 7, "cases": 9}},
-    "agents": [{"agent": "a-1", "kind": "claude", "state": "working", "task": "T1", "lease_left_s": 125, "last_call": "push"}],
-}  # fmt: skip
+def event(kind: str, **fields: Any) -> LoggedEvent:
+    return wired.event(kind, **{"ms": 1000, **fields})
+
+
+STATUS = wired.run_status(
+    tasks={"open": 1, "claimed": 2, "done": 3, "blocked": 0},
+    landings=3,
+    refusals={"held": 2},
+    suites={"sql": {"passing": 7, "cases": 9, "checked": True}},
+    agents=[wired.AGENT | {"task": "T1", "lease_left_s": 125, "last_call": "push"}],
+)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +59,7 @@ STATUS = {
         ),
     ],
 )
-def test_an_event_worth_telling_is_one_line_with_its_time(happened: Json, said: str) -> None:
+def test_an_event_worth_telling_is_one_line_with_its_time(happened: LoggedEvent, said: str) -> None:
     assert lines.line(happened, start_ms=0) == f"   +1.0s  a-1            {said}"
 
 
@@ -81,10 +68,18 @@ def test_an_agent_that_only_works_is_not_told_of() -> None:
 
 
 def test_a_row_tells_role_session_last_end_and_tokens() -> None:
-    agent = {
-        "agent": "claude-1", "kind": "claude", "role": "reviewer", "state": "waiting", "reason": "nothing new has landed", "sessions": 4,
-        "outcome": "crashed", "detail": "exit 1: " + "x" * 80, "spent": {"tokens": 1_234_567}, "landings": 2, "refusals": 1,
-    }  # fmt: skip
+    agent = wired.agent_status(
+        agent="claude-1",
+        role="reviewer",
+        state="waiting",
+        reason="nothing new has landed",
+        sessions=4,
+        outcome="crashed",
+        detail="exit 1: " + "x" * 80,
+        spent={"tokens": 1_234_567, "cost_usd": 0, "requests": 9},
+        landings=2,
+        refusals=1,
+    )
     row = dict(zip(COLUMNS, agent_row(agent), strict=True))
     assert (row["kind"], row["state"], row["session"], row["tokens"]) == (
         "claude, reviewer",
@@ -93,9 +88,9 @@ def test_a_row_tells_role_session_last_end_and_tokens() -> None:
         "1,235k",
     )
     assert row["last end"].startswith("crashed: exit 1: x") and len(row["last end"]) == 60
-    quota = {"until_ms": 90_000, "account": "anthropic"}
+    quota = QuotaWait(account="anthropic", since_ms=0, until_ms=90_000, reason="rate limit")
     assert (
-        agent_row(agent | {"waiting_for_quota": quota})[2]
+        agent_row(agent.changed(waiting_for_quota=quota))[2]
         == "waiting for quota until 1970-01-01 00:01Z (anthropic)"
     )
 
@@ -131,7 +126,7 @@ def test_other_events_are_not_for_people(kind: str) -> None:
 
 
 def test_an_event_without_its_data_is_told_all_the_same() -> None:
-    bare = {"seq": 1, "ms": 5, "kind": "refusal", "agent": None}
+    bare = event("refusal", agent=None, task=None, fence=None)
     assert "refused ?" in str(lines.line(bare, start_ms=0))
 
 
@@ -168,7 +163,7 @@ def test_the_headline_counts_tasks_landings_refusals_and_cases() -> None:
     )
 
 
-def seen(*happened: Json) -> list[IncidentKind]:
+def seen(*happened: LoggedEvent) -> list[IncidentKind]:
     watch = IncidentWatch()
     return [incident.kind for each in happened for incident in watch.feed(each)]
 

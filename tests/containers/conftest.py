@@ -82,12 +82,12 @@ def session_of(
     made: list[sandbox.SandboxSession] = []
 
     def create(agent: str = "ada", *, image: str = base_image, **spec: object) -> sandbox.SandboxSession:
-        told = mini.create_session(agent, "command")
-        name = f"{told['session']}-{os.urandom(3).hex()}"  # volumes of several tests must not meet
-        mini.sessions[name] = mini.sessions[told["session"]]
+        grant = mini.create_session(agent, "command")
+        name = f"{grant.session}-{os.urandom(3).hex()}"  # volumes of several tests must not meet
+        mini.sessions[name] = mini.sessions[grant.session]
         settings = {"name": agent, "kind": "command", "memory_mb": 256, "pids": 64, "disk_mb": 64, **spec}
         made.append(sandbox.SandboxSession(
-            run=run, session=name, agent=agent, token=told["token"], door=mini.root / "doors" / told["door"], image=image,
+            run=run, session=name, agent=agent, token=grant.token, door=mini.root / "doors" / str(grant.door), image=image,
             repos=tuple((repo, "main") for repo in mini.repos), spec=AgentSpec(**settings),
         ))  # fmt: skip
         return made[-1]

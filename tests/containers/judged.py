@@ -87,10 +87,11 @@ class Judged:
         return self.admin.run_oracle("shout", commit or self.right, fresh=True)["shout"]
 
     def verdict(self, job: int) -> Json:
-        return until(lambda: self.admin.job(job).get("verdict"))
+        verdict = until(lambda: self.admin.job(job).verdict)
+        return verdict.to_json()
 
     def events(self, kind: str, job: int) -> list[Json]:
-        return [event["data"] for event in self.admin.events(kind=kind) if event["data"]["job"] == job]
+        return [dict(event.data) for event in self.admin.events(kind=kind) if event.data["job"] == job]
 
     def tries(self, job: int) -> list[tuple[int, str]]:
         """What the log says of each try: its number and how it ended."""
@@ -98,13 +99,13 @@ class Judged:
 
     def alive(self) -> bool:
         try:
-            return bool(self.admin.health()["ok"])
+            return bool(self.admin.health().ok)
         except ServerGone:
             return False
 
     def runs(self, job: int) -> bool:
         """Whether a slow case of it is under way."""
-        return self.admin.job(job)["state"] == "running" and bool(sleepers())
+        return self.admin.job(job).state == "running" and bool(sleepers())
 
 
 def make(root: Path) -> tuple[str, str]:

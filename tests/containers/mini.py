@@ -19,6 +19,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from mcp_server.wire.sessions import SessionEnded, SessionGrant, SessionState
+from mcp_server.wire.status import RunStatus
+from tests import wired
 from tests.waiting import until
 
 Json = dict[str, Any]
@@ -64,11 +67,11 @@ class MiniServer:
     # -- what the supervisor asks of the server
     # ----------------------------------------------------------------
 
-    def create_session(self, agent: str, kind: str, *, door: bool = True) -> Json:
+    def create_session(self, agent: str, kind: str, *, door: bool = True) -> SessionGrant:
         session = f"S{len(self.sessions) + 1}"
         self.sessions[session] = {"agent": agent, "token": f"token-{session}"}
         self.open_door(self.root / "doors" / session)
-        return {"session": session, "token": f"token-{session}", "door": session}
+        return SessionGrant(session=session, token=f"token-{session}", door=session)
 
     def end_session(
         self,
@@ -78,30 +81,37 @@ class MiniServer:
         detail: str = "",
         exit: int | None = None,
         heard: Json | None = None,
-    ) -> Json:
+    ) -> SessionEnded:
         self.heard[session] = dict(heard or {})
         self.ended.append((session, str(outcome), detail, exit))
         self.close_door(self.root / "doors" / session)
-        return {"salvage": None, "task": None}
+        return SessionEnded(salvage=None, task=None)
 
-    def session(self, session: str) -> Json:
+    def session(self, session: str) -> SessionState:
         agent = self.sessions[session]["agent"]
         head, took = self.uploaded(agent, session), sum(call == "claim_task" for call in self.calls)
-        return {
-            "calls": len(self.calls),
-            "head": head,
-            "tools_listed": True,
-            "leases": took,
-            "quiet_s": 0.0,
-        } | self.facts
+        unused = {
+            "kind": "command",
+            "door": True,
+            "started_ms": 0,
+            "ended_ms": None,
+            "outcome": None,
+            "detail": None,
+        }
+        unused |= {"last_call": None, "last_call_ms": None, "branch": None, "state": "working"}
+        now = {"id": session, "session": session, "agent": agent, "calls": len(self.calls), "head": head}
+        now |= {"tools_listed": True, "leases": took, "quiet_s": 0.0}
+        return SessionState.of_json(unused | now | self.facts)
 
-    def status(self) -> Json:
+    def status(self) -> RunStatus:
         states = list(self.tasks.values())
-        return {
-            "finished": bool(self.tasks) and all(state == "done" for state in states), "claimable": not states or "open" in states,
-            "tasks": {state: states.count(state) for state in ("open", "claimed", "done")}, "landings": states.count("done"),
-            "accounts": self.accounts,
-        }  # fmt: skip
+        return wired.run_status(
+            finished=bool(self.tasks) and all(state == "done" for state in states),
+            claimable=not states or "open" in states,
+            tasks={state: states.count(state) for state in ("open", "claimed", "done", "blocked")},
+            landings=states.count("done"),
+            accounts=self.accounts,
+        )
 
     def uploaded(self, agent: str, session: str, repo: str = "engine") -> str | None:
         bare = self.repos[repo]

@@ -137,7 +137,7 @@ def test_an_engine_that_is_restarted_in_mid_run_breaks_the_try_and_the_next_one_
         until(lambda: place.runs(job))
         own.stop()
         until(lambda: place.tries(job))
-        assert place.admin.job(job)["state"] == "queued", "nobody takes it while there is no engine"
+        assert place.admin.job(job).state == "queued", "nobody takes it while there is no engine"
         own.start()
         assert told(place.verdict(job)) == RIGHT
     assert place.tries(job) == [(1, "broken"), (2, "passed")]
@@ -202,7 +202,7 @@ def test_three_runners_with_kills_give_every_job_one_verdict_and_the_right_one(
                     and not [
                         job
                         for job in jobs
-                        if len(place.tries(job)) == 2 and place.admin.job(job)["state"] != "done"
+                        if len(place.tries(job)) == 2 and place.admin.job(job).state != "done"
                     ]
                 )
             )
@@ -226,7 +226,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_judges_its_job(engine: E
     with up(tmp_path / "project") as (first, state):
         with admin_client(str(state.server_url()), state) as admin:
             job = admin.run_oracle("shout", fresh=True)["shout"]
-            until(lambda: admin.job(job)["state"] == "running" and sleepers())
+            until(lambda: admin.job(job).state == "running" and sleepers())
         first.kill()
         first.wait()
     left = {box.id for box in engine.list({sandbox.RUN: state.label})}
@@ -234,7 +234,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left_and_judges_its_job(engine: E
     with up(tmp_path / "project") as (second, _):
         assert not left & {box.id for box in engine.list({sandbox.RUN: state.label})}
         with admin_client(str(state.server_url()), state) as admin:
-            assert told(until(lambda: admin.job(job).get("verdict"))) == RIGHT
+            assert told(until(lambda: admin.job(job).verdict).to_json()) == RIGHT
         second.send_signal(signal.SIGINT)
         assert second.wait(BOUND_S) == 130
     assert engine.list({sandbox.RUN: state.label}) == []

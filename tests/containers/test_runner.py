@@ -16,6 +16,7 @@ from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
+from mcp_server.wire.jobs import JobOrder, JobResult
 from oracle.cases.spec import Case, Suite
 from tests.waiting import until
 
@@ -52,7 +53,7 @@ class Server:
 
     def __init__(self) -> None:
         self.trees: dict[int, bytes] = {}
-        self.queue: list[dict] = []
+        self.queue: list[JobOrder] = []
         self.results: dict[int, tuple[dict, dict]] = {}
         self.renewals: list[int] = []
         self.downloads: list[int] = []
@@ -61,17 +62,17 @@ class Server:
 
     def add(
         self, files: dict[str, str], cases: dict[str, str], *, suite: Suite = SUITE, **more: object
-    ) -> dict:
+    ) -> JobOrder:
         number = len(self.trees) + 1
         self.trees[number] = tar(files)
-        job = {
+        job_order = JobOrder.of_json({
             "job": number, "kind": "run", "suite": suite.to_json(), "repo": suite.repo, "commit": "0" * 40, "tree_key": hashlib.sha256(self.trees[number]).hexdigest(),
             "cases": [{"id": name, "input": text} for name, text in cases.items()], "known_reference": {}, "deadline_s": suite.run_timeout_s,
-        } | more  # fmt: skip
-        self.queue.append(job)
-        return job
+        } | more)  # fmt: skip
+        self.queue.append(job_order)
+        return job_order
 
-    def claim_job(self, runner: str, wait_s: float) -> dict | None:
+    def claim_job(self, runner: str, wait_s: float) -> JobOrder | None:
         return self.queue.pop(0) if self.queue else None
 
     def renew_job(self, runner: str, job: int) -> None:
@@ -84,8 +85,9 @@ class Server:
         self.downloads.append(job)
         return self.trees[job]
 
-    def finish_job(self, runner: str, job: int, verdict: dict, reference: dict) -> None:
-        self.results[job] = (verdict, reference)
+    def finish_job(self, job: int, result: JobResult) -> None:
+        sent = result.render()
+        self.results[job] = (sent["verdict"], sent["reference"])
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def judge(warm: Runner, server: Server) -> Callable[..., dict]:
         job = server.add(files, cases, **more)
         warm.client = server
         warm.serve(job, threading.Event())
-        return server.results[job["job"]][0]
+        return server.results[job.job][0]
 
     return judged
 
@@ -518,7 +520,7 @@ def test_an_image_that_does_not_exist_is_broken(engine, server, run):
 def test_a_lost_job_is_dropped_at_once_and_gets_no_answer(warm, server):
     files, suite = script("sleep 4; cat", reference="cat", case_timeout_s=20)
     job = server.add(files, SUMS, suite=suite)
-    server.lost.add(job["job"])
+    server.lost.add(job.job)
     warm.client = server
     began = time.monotonic()
     warm.serve(job, threading.Event())

@@ -15,9 +15,11 @@ from harness.boxes.containers import Engine
 from harness.boxes.sandbox import RUN, sweep_run
 from harness.client import ServerGone
 from harness.sessions import preflight, project_files
+from harness.sessions.agent_loop import Hired
 from harness.sessions.site import Site
-from harness.sessions.supervisor import Doing, Hired, Supervisor
+from harness.sessions.supervisor import Supervisor
 from mcp_server.config import AgentSpec, RunSettings
+from mcp_server.wire.sessions import Doing, SessionEnded, SessionGrant
 from tests.waiting import BOUND_S, until
 
 from .mini import MiniServer, git
@@ -172,7 +174,7 @@ def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_se
     heads: list[str | None] = []
     told = mini.end_session
 
-    def end_session(session: str, named: str, **more: object) -> dict:
+    def end_session(session: str, named: str, **more: object) -> SessionEnded:
         heads.append(mini.uploaded("a-1", session))
         return told(session, named, **more)
 
@@ -185,7 +187,7 @@ def test_a_killed_agents_work_is_salvaged_before_its_end_is_told_and_its_next_se
     until(lambda: len(mini.ended) == 1)
     assert mini.ended[0] == ("S1", "crashed", "exit 137 (killed)", 137)
     assert "half" in git("ls-tree", "--name-only", str(heads[0]), cwd=mini.repos["engine"])
-    until(lambda: supervisor.states()[0].session == "S2")
+    until(lambda: supervisor.session("a-1") == "S2")
 
 
 def log_of(mini: MiniServer, agent: str, session: str) -> bytes:
@@ -255,9 +257,9 @@ def test_a_stop_is_bounded_even_when_a_session_does_not_end(hire: Hire, mini: Mi
     until(lambda: working(supervisor))
     gate = threading.Event()
 
-    def end_session(*_: object, **__: object) -> dict:
+    def end_session(*_: object, **__: object) -> SessionEnded:
         gate.wait(BOUND_S)  # a server that accepts and does not answer
-        return {}
+        return SessionEnded(task=None, salvage=None)
 
     mini.end_session = end_session  # type: ignore[method-assign]
     assert not supervisor.stop(6)  # and not only once the server answers
@@ -270,7 +272,7 @@ def test_a_stop_is_bounded_even_when_a_session_does_not_end(hire: Hire, mini: Mi
 def test_a_server_that_is_away_for_a_moment_costs_no_session(hire: Hire, mini: MiniServer) -> None:
     away, ask = [True, True, True], mini.create_session
 
-    def create_session(agent: str, kind: str, *, door: bool = True) -> dict:
+    def create_session(agent: str, kind: str, *, door: bool = True) -> SessionGrant:
         if away:
             away.pop()
             raise ServerGone("restarting")

@@ -38,6 +38,8 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases.oracle import baseline, jobs
 from mcp_server.use_cases.people import sessions
+from mcp_server.wire.jobs import JobResult
+from mcp_server.wire.sessions import SessionEndRequest
 from tests.server import toy
 from tests.server.histories import Deeds
 from tests.server.lease_faults import FAULTS
@@ -286,9 +288,13 @@ class Leases(RuleBasedStateMachine):
     def _finish(self, outcome: str) -> None:
         """A runner does whatever is queued."""
         while job := jobs.claim(self.world, "runner"):
-            told = {case["id"]: outcome for case in job["cases"]}
+            told = {case.id: outcome for case in job.cases}
             status = {"pass": "passed", "fail": "failed"}[outcome]
-            assert jobs.finish(self.world, job["job"], "runner", {"status": status, "outcomes": told}, {})
+            assert jobs.finish(
+                self.world,
+                job.job,
+                JobResult.of_json({"runner": "runner", "verdict": {"status": status, "outcomes": told}}),
+            )
 
     @precondition(lambda self: any(held.pinned for held in self.live().values()))
     @rule()
@@ -301,7 +307,7 @@ class Leases(RuleBasedStateMachine):
         for held in self.live().values():
             if held.session == gone and not held.pinned:
                 held.over = "session_ended"
-        sessions.end(self.world, gone, "crashed", "", 137)
+        sessions.end(self.world, gone, SessionEndRequest(outcome="crashed", exit=137))
         self.session[agent] = self._begin(agent)
 
     def _follow_submissions(self) -> None:

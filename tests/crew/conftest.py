@@ -13,9 +13,11 @@ from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.client import ServerClient
 from harness.images.stock import Images
+from harness.sessions.agent_loop import Hired
 from harness.sessions.site import Site
-from harness.sessions.supervisor import AgentState, Hired, Supervisor
+from harness.sessions.supervisor import Supervisor
 from mcp_server.config import AgentSpec, RunSettings
+from mcp_server.wire.sessions import AgentState
 from tests.fake_models import FakeModels, Script
 from tests.gateway.place import Place, place
 

@@ -9,6 +9,8 @@ from harness.sessions import duty
 from harness.sessions.duty import Go, Later, NoMoreDuty, Others, RunView
 from harness.sessions.supervisor import Boards
 from mcp_server.core.role import Role
+from mcp_server.wire.status import RunStatus
+from tests import wired
 
 
 def board(*, finished: bool = False, claimable: bool = True, tasks: int = 3, landings: int = 0) -> RunView:
@@ -106,14 +108,15 @@ def test_every_crew_comes_to_its_end_and_leaves_nothing_undone(crew: tuple[Role,
 
 
 def test_an_account_that_is_closed_is_known_by_its_reset() -> None:
-    status = {
-        "finished": False, "claimable": True, "tasks": {"open": 2, "done": 1}, "landings": 1,
-        "accounts": [
-            {"account": "anthropic", "state": "closed", "until_ms": 5, "reason": "spent"},
-            {"account": "openai", "state": "waiting", "until_ms": 5, "reason": "rate limit"},
-            {"account": "gemini", "state": "ready", "until_ms": None, "reason": ""},
+    status = wired.run_status(
+        tasks={"open": 2, "claimed": 0, "done": 1, "blocked": 0},
+        landings=1,
+        accounts=[
+            wired.account("anthropic", "closed", 5, "spent"),
+            wired.account("openai", "waiting", 5, "rate limit"),
+            wired.account("gemini", "ready", None, ""),
         ],
-    }  # fmt: skip
+    )
     assert RunView.of(status) == RunView(False, True, 3, 1, {"anthropic": (5, "spent")})
 
 
@@ -123,11 +126,11 @@ class Counting:
     def __init__(self) -> None:
         self.asked, self.away = 0, False
 
-    def status(self) -> dict:
+    def status(self) -> RunStatus:
         self.asked += 1
         if self.away:
             raise ServerGone("restarting")
-        return {"finished": False, "claimable": True, "tasks": {}, "landings": self.asked, "accounts": []}
+        return wired.run_status(landings=self.asked)
 
 
 def test_many_agents_share_a_look_and_one_that_would_stop_takes_its_own() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.sessions.supervisor import Doing
+from mcp_server.wire.sessions import Doing
 from tests.fake_models import FOR_EVER, Fault, Script, Step, Usage
 from tests.gateway.place import asking
 from tests.server import toy
@@ -130,8 +130,8 @@ def test_a_spent_account_holds_its_agents_until_the_reset_and_no_other(crew) -> 
         until(lambda: made.state("poor-1").state is Doing.WAITING)
         assert made.ends("poor-1")[0][0] == "quota"
         assert made.state("poor-1").reason.startswith("waiting for quota until 20")
-        [account] = [one for one in made.client.status()["accounts"] if one["state"] == "closed"]
-        assert account["account"] == "anthropic"
+        [account] = [one for one in made.client.status().accounts if one.state == "closed"]
+        assert account.account == "anthropic"
         until(lambda: made.state("other-1").state is Doing.WORKING)
         made.supervisor.stop()
         assert made.state("poor-1").sessions == 1

@@ -12,15 +12,16 @@ from harness.sessions.outcome import Again, Enough, Known, Seen, SessionEnd, Ses
 from harness.sessions.site import limits_of
 from mcp_server.config import AgentSpec, RunSettings
 from mcp_server.core.role import Role
+from mcp_server.wire.sessions import BudgetNote, QuotaWait
 
 QUOTA = AgentEvent(Mark.QUOTA, "limit reached", wait_until_ms=90_000)
 ASKED = AgentEvent(Mark.ASKED, "shall I?")
-PARKED = {"account": "anthropic", "until_ms": 70_000, "reason": "rate limit"}
+PARKED = QuotaWait(account="anthropic", since_ms=0, until_ms=70_000, reason="rate limit")
 NO_TOOLS = "it never listed our tools: is its MCP configuration right?"
 
 
-def over(scope: str) -> dict:
-    return {"scope": scope, "note": "all gone"}
+def over(scope: str) -> BudgetNote:
+    return BudgetNote(scope=scope, name="", measure="tokens", used=10, limit=10, percent=100, note="all gone")
 
 
 @pytest.mark.parametrize(

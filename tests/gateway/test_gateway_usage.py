@@ -26,6 +26,7 @@ from mcp_server.models.keys import AccountKey
 from mcp_server.models.ledger import Ledger
 from mcp_server.models.usage import BODY_BYTES_MAX, LINE_BYTES_MAX, Usage, UsageReader
 from mcp_server.store.model_requests import ModelRequest
+from mcp_server.wire.reports import SpendingReport
 from tests.fake_models import FakeModels, Script, Step
 from tests.fake_models import Usage as Told
 from tests.server import toy
@@ -168,13 +169,13 @@ def test_a_landed_change_costs_what_all_its_holders_spent_on_it(here: Place, tmp
         1,
     )
     assert one["cost_usd"] == pytest.approx(0.0045 + 0.00225)
-    found = report.of_spending(told)
-    assert (found.total["requests"], found.in_landings["requests"]) == (
+    found = report.of_spending(SpendingReport.of_json(told))
+    assert (found.total.requests, found.in_landings.requests) == (
         5,
         3,
     ) and found.usd_per_landing == pytest.approx(3 * 0.0045 + 0.00225)
-    assert [row["agent"] for row in found.agents] == ["worker-1", "worker-2"]
-    assert [row["model"] for row in found.models] == ["claude-sonnet-4-5", "gemini-2.5-pro", "nobodys-model"]
+    assert [row.agent for row in found.agents] == ["worker-1", "worker-2"]
+    assert [row.model for row in found.models] == ["claude-sonnet-4-5", "gemini-2.5-pro", "nobodys-model"]
     line = spending_table.last_line(found)
     assert (
         "5,500 tokens in 5 requests" in line
@@ -185,7 +186,7 @@ def test_a_landed_change_costs_what_all_its_holders_spent_on_it(here: Place, tmp
 
 
 def test_without_any_request_there_is_nothing_to_show(here: Place):
-    found = report.of_spending(here.api("/api/spending"))
+    found = report.of_spending(SpendingReport.of_json(here.api("/api/spending")))
     assert spending_table.tables(found) == [] and found.usd_per_landing is None
 
 

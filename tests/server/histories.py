@@ -34,6 +34,8 @@ from mcp_server.use_cases.landing import submit
 from mcp_server.use_cases.oracle import baseline, jobs
 from mcp_server.use_cases.people import sessions
 from mcp_server.use_cases.tasks import claim, release
+from mcp_server.wire.jobs import JobResult
+from mcp_server.wire.sessions import SessionEndRequest
 from mcp_server.world import World
 
 from . import lease_model, toy
@@ -231,8 +233,8 @@ def _measure(world: World) -> None:
 def finish_jobs(world: World) -> None:
     """A runner does whatever is queued."""
     while job := jobs.claim(world, "runner"):
-        told = {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}
-        assert jobs.finish(world, job["job"], "runner", told, {})
+        told = {"status": "passed", "outcomes": {case.id: "pass" for case in job.cases}}
+        assert jobs.finish(world, job.job, JobResult.of_json({"runner": "runner", "verdict": told}))
 
 
 class History:
@@ -358,7 +360,12 @@ class History:
                 self._do(
                     "end",
                     (session,),
-                    lambda: sessions.end(self._ground.world, session, "crashed", "", 137) and None,
+                    lambda: (
+                        sessions.end(
+                            self._ground.world, session, SessionEndRequest(outcome="crashed", exit=137)
+                        )
+                        and None
+                    ),
                 )
                 self._begin(agent)
 

@@ -183,8 +183,8 @@ def tampered(
     other = app.open_world(loaded, app.StateDir(state), asyncio.run(silent_bell()))
     try:
         found = events.verify(other)
-        assert found["ok"] == (not found["problems"])
-        return found["problems"]
+        assert found.ok == (not found.problems)
+        return list(found.problems)
     finally:
         other.store.close()
 

@@ -30,6 +30,7 @@ from mcp_server.use_cases.landing import submit
 from mcp_server.use_cases.oracle import baseline
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, sessions
+from mcp_server.wire.jobs import JobResult
 from mcp_server.world import World
 from tests.waiting import until
 
@@ -76,8 +77,10 @@ class Desk:
 
     def run(self) -> None:
         for job in self.take():
-            told = {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}}
-            assert oracle_jobs.finish(self.world, job["job"], "runner", told, {})
+            told = {"status": "passed", "outcomes": {case.id: "pass" for case in job.cases}}
+            assert oracle_jobs.finish(
+                self.world, job.job, JobResult.of_json({"runner": "runner", "verdict": told})
+            )
 
     def submission(self, id: int) -> rows.Submission:
         with self.world.store.read() as tx:
@@ -195,7 +198,7 @@ def test_a_crash_at_any_point_of_a_landing_ends_in_exactly_one_landing(
         )
     again = submit.submit(made.world, Principal("one", AGENT, "S1"), one.fence, commit, "X")
     assert not isinstance(again, Refused) and submit.answer(made.world, again)["main"] == made.main()
-    assert events.verify(made.world)["problems"] == []
+    assert events.verify(made.world).problems == ()
 
 
 def test_a_lost_swap_after_a_crash_is_tested_again_on_the_new_main(desk: tuple[Desk, int, str]):
@@ -233,9 +236,9 @@ def test_an_import_whose_event_was_lost_is_written_at_the_next_start(desk: tuple
     toy.git(
         "fetch", "-q", str(project), "main:refs/heads/main", cwd=made.bare
     )  # as the import does, and then the power goes
-    assert not events.verify(made.world)["ok"]
+    assert not events.verify(made.world).ok
     made.crash()
-    assert events.verify(made.world)["problems"] == []
+    assert events.verify(made.world).problems == ()
 
 
 # -- the real process
@@ -368,11 +371,11 @@ def test_a_clock_set_forward_takes_no_run_from_its_runner_and_a_runner_that_fall
     assert told is not None
     later = replace(world, now_ms=lambda: world.now_ms() + 10 * oracle_jobs.LOST_MS)
     oracle_jobs.reap(later)
-    assert oracle_jobs.renew(later, told["job"], "runner"), "the run is still its runner's"
+    assert oracle_jobs.renew(later, told.job, "runner"), "the run is still its runner's"
     oracle_jobs.reap(replace(world, steady_ms=lambda: world.steady_ms() + oracle_jobs.LOST_MS + 1_000))
-    assert not oracle_jobs.renew(world, told["job"], "runner")
+    assert not oracle_jobs.renew(world, told.job, "runner")
     again = oracle_jobs.claim(world, "another")
-    assert again is not None and again["job"] == told["job"]
+    assert again is not None and again.job == told.job
 
 
 def test_an_upload_that_was_stored_and_not_told_of_is_what_its_lease_has_to_show(

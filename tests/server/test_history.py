@@ -216,25 +216,25 @@ def test_status_tells_all_landings_and_refusals_and_the_newest_sessions_and_coun
         grown(world, first, until)
         told = status.status(world)
         total = until - 1_000
-        assert (told["landings"], told["refusals"]) == (total, {"conflict": total})
+        assert (told.landings, told.refusals) == (total, {"conflict": total})
         by_agent = Counter(f"one-{number % 4}" for number in range(1_000, until))
-        for row in told["agents"]:
-            assert row["landings"] == row["refusals"] == by_agent[row["agent"]]
-    assert {row["agent"]: (row["session"], row["outcome"]) for row in told["agents"]} == {
+        for row in told.agents:
+            assert row.landings == row.refusals == by_agent[row.agent]
+    assert {row.agent: (row.session, row.outcome) for row in told.agents} == {
         "one-0": ("S3", "worked"),
         "one-2": ("S2", "worked"),
     }
     with world.store.write() as tx:
         people.add_session(tx, agent="one-2", kind="command", door=False, now_ms=2_000)
-    [now] = [row for row in status.status(world)["agents"] if row["agent"] == "one-2"]
-    assert (now["session"], now["live"], now["outcome"]) == ("S4", True, "worked"), (
+    [now] = [row for row in status.status(world).agents if row.agent == "one-2"]
+    assert (now.session, now.live, now.outcome) == ("S4", True, "worked"), (
         "what became of the one before is told with it"
     )
     assert [one.task for one in notes.state(world).landed] == [f"T{number}" for number in range(1_022, 1_030)]
     with suppress(Enough), world.store.write() as tx:
         world.record(tx, "landed", ME)
         raise Enough
-    assert status.status(world)["landings"] == 30
+    assert status.status(world).landings == 30
     world.store.close()
 
 

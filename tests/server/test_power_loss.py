@@ -210,7 +210,7 @@ def _lost(world: World, told: Told) -> list[str]:
 
 
 def _wrong(world: World) -> list[str]:
-    wrong = [f"audit: {problem}" for problem in events.verify(world)["problems"]]
+    wrong = [f"audit: {problem}" for problem in events.verify(world).problems]
     bare = world.repos["toy"].path
     walked = subprocess.run(
         ["git", "rev-list", "--objects", "--all"], cwd=bare, capture_output=True, text=True

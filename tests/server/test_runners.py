@@ -8,6 +8,8 @@ from pathlib import Path
 
 from harness.client import ServerClient
 from mcp_server.use_cases.oracle.jobs import BROKEN_TRIES
+from mcp_server.wire.jobs import JobResult
+from oracle.judging import verdict
 from tests.waiting import until
 
 from . import wide
@@ -104,12 +106,12 @@ def test_a_broken_verdict_that_another_runner_tries_again_has_its_reason_at_once
             runner = f"r{number % 2}"
             job_order = client.claim_job(runner, wait_s=1.0)
             assert job_order is not None
-            jobs.append(job_order["job"])
-            client.finish_job(
-                runner, job_order["job"], {"status": "broken", "reason": "the image is gone"}, {}
-            )
+            jobs.append(job_order.job)
+            result = JobResult(runner=runner, verdict=verdict.broken("the image is gone"))
+            client.finish_job(job_order.job, result)
         assert len(set(jobs)) == 1
-        verdict = client.job(jobs[0])["verdict"]
-        assert (verdict["status"], verdict["reason"]) == ("broken", "the image is gone")
+        concluded = client.job(jobs[0]).verdict
+        assert concluded is not None
+        assert (concluded.status, concluded.reason) == ("broken", "the image is gone")
         reasons = [event["data"]["reason"] for event in server.events(kind="job_done")]
         assert reasons == ["the image is gone"] * BROKEN_TRIES

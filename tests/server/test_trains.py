@@ -16,6 +16,7 @@ from mcp_server.use_cases.landing import submit
 from mcp_server.use_cases.oracle import baseline
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, sessions
+from mcp_server.wire.jobs import JobResult
 
 from . import toy, wide
 from .histories import claimed
@@ -64,18 +65,16 @@ class Yard:
             if job is None:
                 return done
             self.runs += 1
-            status = says(
-                [entry.path for entry in self.desk.world.repos["toy"].objects.ls_tree(job["commit"])]
-            )
+            status = says([entry.path for entry in self.desk.world.repos["toy"].objects.ls_tree(job.commit)])
             failing = {"passed": (), "low": ("low",), "failed": ("low", "up"), "broken": ()}[status]
-            outcomes = {
-                case["id"]: "fail" if case["id"].startswith(failing) else "pass" for case in job["cases"]
-            }
+            outcomes = {case.id: "fail" if case.id.startswith(failing) else "pass" for case in job.cases}
             told = {
                 "status": "failed" if failing else status,
                 "outcomes": {} if status == "broken" else outcomes,
             }
-            assert oracle_jobs.finish(self.desk.world, job["job"], "runner", told, {})
+            assert oracle_jobs.finish(
+                self.desk.world, job.job, JobResult.of_json({"runner": "runner", "verdict": told})
+            )
             self.settle()
         return most
 
@@ -137,7 +136,7 @@ def test_a_whole_batch_lands_with_one_run(yard: Yard):
     assert {yard.of(id).candidate for id in ids} == {yard.desk.main()} and yard.states(ids) == [
         State.LANDED
     ] * 4
-    assert events.verify(yard.desk.world)["problems"] == []
+    assert events.verify(yard.desk.world).problems == ()
 
 
 def test_where_every_run_breaks_all_are_given_back_and_none_is_blamed(yard: Yard):
@@ -209,10 +208,13 @@ def test_a_younger_change_that_would_make_the_trains_run_worthless_waits_behind_
     )
     assert job is not None and oracle_jobs.finish(
         world,
-        job["job"],
-        "slow",
-        {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}},
-        {},
+        job.job,
+        JobResult.of_json(
+            {
+                "runner": "slow",
+                "verdict": {"status": "passed", "outcomes": {case.id: "pass" for case in job.cases}},
+            }
+        ),
     )
     yard.settle()
     assert yard.states([old, young]) == [State.LANDED, State.PASSED]
@@ -240,13 +242,16 @@ def test_a_train_is_put_together_anew_after_a_crash_and_finds_its_run(yard: Yard
     yard.gate = Gate(yard.desk.world)
     yard.settle()
     again = oracle_jobs.claim(yard.desk.world, "runner")
-    assert job is not None and again is not None and again["job"] == job["job"]
+    assert job is not None and again is not None and again.job == job.job
     assert oracle_jobs.finish(
         yard.desk.world,
-        job["job"],
-        "runner",
-        {"status": "passed", "outcomes": {case["id"]: "pass" for case in job["cases"]}},
-        {},
+        job.job,
+        JobResult.of_json(
+            {
+                "runner": "runner",
+                "verdict": {"status": "passed", "outcomes": {case.id: "pass" for case in job.cases}},
+            }
+        ),
     )
     yard.settle()
     assert yard.states(ids) == [State.LANDED] * 4

@@ -13,9 +13,11 @@ from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
 from mcp_server.use_cases.oracle import case_sets, verdicts
+from mcp_server.wire.jobs import JobOrder, JobResult
 from mcp_server.world import World
 from oracle.cases.files import BadCases
 from oracle.cases.spec import Case
+from oracle.judging.answer import Answer
 from oracle.suites import kinds
 
 # A box that breaks says nothing about the change, so it is tried again before anybody hears of it.
@@ -221,8 +223,8 @@ def get(world: World, id: int) -> Job | None:
         return rows.get(tx, id)
 
 
-def claim(world: World, runner: str) -> dict | None:
-    """The next job for a runner, as JSON, or None. A job whose cases are not to be had any more is broken."""
+def claim(world: World, runner: str) -> JobOrder | None:
+    """Return the next job for a runner, or None. A job whose cases are not to be had any more is broken."""
     while (job := _taken(world, runner)) is not None:
         try:
             found = {case.id: case for case in case_sets.load(world, job.suite, job.cases_commit)}
@@ -233,7 +235,7 @@ def claim(world: World, runner: str) -> dict | None:
             beside = set(
                 kinds.together(world.config.suites[job.suite], list(found.values()), job.todo)
             ) - set(job.todo)
-            return _told(
+            return _job_order(
                 world,
                 job,
                 [found[id] for id in job.todo],
@@ -270,7 +272,7 @@ def _give_up(world: World, job: Job, reason: str) -> None:
     world.bell.ring()
 
 
-def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dict:
+def _job_order(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> JobOrder:
     """`beside` are run with the job's own cases, since those mean something only together, and judged by
     nobody.
     """
@@ -284,27 +286,25 @@ def _told(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> dic
             if kinds.of(suite).cases is None
             else None
         )
-    return {
-        "job": job.id,
-        "kind": job.kind,
-        "suite": suite.to_json(),
-        "repo": job.repo,
-        "commit": job.commit,
-        "tree_key": job.tree_key,
-        "cases": [case.to_json() for case in inputs],
-        "beside": [case.to_json() for case in beside],
-        "known_reference": {case: answers[key] for case, key in keys.items() if key in answers},
-        "on_main": sorted(on_main or ()),
-        "reference_key": case_files.reference_key(world.repos[job.repo], job.cases_commit, suite),
-        "sources": [
-            glob
-            for module in world.config.modules.values()
-            if module.repo == job.repo
-            for glob in module.paths
-        ],
-        "shrink_s": SHRINK_S if job.priority == ASKED else 0,
-        "deadline_s": suite.run_timeout_s,
-    }
+    modules = [module for module in world.config.modules.values() if module.repo == job.repo]
+    return JobOrder(
+        job=job.id,
+        kind=job.kind,
+        suite=suite,
+        repo=job.repo,
+        commit=job.commit,
+        tree_key=job.tree_key,
+        cases=tuple(inputs),
+        beside=tuple(beside),
+        known_reference={
+            case: Answer.from_json(answers[key]) for case, key in keys.items() if key in answers
+        },
+        on_main=tuple(sorted(on_main or ())),
+        reference_key=case_files.reference_key(world.repos[job.repo], job.cases_commit, suite),
+        sources=tuple(glob for module in modules for glob in module.paths),
+        shrink_s=SHRINK_S if job.priority == ASKED else 0,
+        deadline_s=suite.run_timeout_s,
+    )
 
 
 def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str]:
@@ -368,13 +368,14 @@ def slots(world: World) -> int:
     return len(world.runners)
 
 
-def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[str, dict]) -> bool:
-    """Takes a runner's verdict. False where the job is no longer that runner's: its word then counts for
+def finish(world: World, id: int, result: JobResult) -> bool:
+    """Take a runner's result. Return False if the job is no longer that runner's: the result then counts for
     nothing.
 
-    Raises verdicts.Unreadable.
+    Raise verdicts.UnreadableVerdict.
     """
-    told = verdicts.read(verdict)
+    told, runner, reference = result.verdict, result.runner, result.reference
+    verdicts.check(told)
     job = get(world, id)
     if job is None or job.state != RUNNING or job.runner != runner:
         return False
@@ -403,7 +404,7 @@ def finish(world: World, id: int, runner: str, verdict: dict, reference: dict[st
                 rows.remember_passes(tx, suite_key, job.tree_key, passed)
                 rows.forget_pass(tx, suite_key, job.tree_key, set(told.outcomes) - passed)
             rows.remember_answers(
-                tx, {keys[case]: answer for case, answer in reference.items() if case in keys}
+                tx, {keys[case]: answer.to_json() for case, answer in reference.items() if case in keys}
             )
     world.bell.ring()
     return True

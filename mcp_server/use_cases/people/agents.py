@@ -1,94 +1,68 @@
-"""The agents that a harness keeps: what each does now and why, as the harness says, also of those that never
-came to a session.
+"""Owns the agents that a harness keeps: what each does now and why, as the harness says, also of those that
+never came to a session.
 """
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from mcp_server.store import crew as rows
+from mcp_server.wire.sessions import AgentState, Doing
 from mcp_server.world import MS_PER_MINUTE, World
 
-STATES = ("starting", "working", "waiting", "stopped")
 TEXT_CHARACTERS_MAX = 400
 SLOW_START_MS = 5 * MS_PER_MINUTE  # an image that has to be built first is built before
 
 
-class UnreadableAgentState(Exception):
-    """What was told is no agent's state; the message says where."""
+def record_states(world: World, reported: Iterable[AgentState]) -> None:
+    """Keep these agents and no others. Each change of a state or of its reason is an event."""
+    agent_states = [_cut(agent_state) for agent_state in reported]
+    with world.store.write() as tx:
+        rows_before = rows.all(tx)
+        for agent_state in agent_states:
+            before = rows_before.get(agent_state.agent)
+            if before is None or _is_news(AgentState.of_json(before), agent_state):
+                world.record(
+                    tx,
+                    "agent_state",
+                    agent=agent_state.agent,
+                    state=str(agent_state.state),
+                    reason=agent_state.reason,
+                    sessions=agent_state.sessions,
+                    gave_up=agent_state.gave_up,
+                )
+        rows.put_all(tx, {agent_state.agent: agent_state.render() for agent_state in agent_states})
+    world.bell.ring()
 
 
-@dataclass(frozen=True)
-class Member:
-    """`sessions`: begun so far. `last`: how the one before ended. `said`: its newest output. `gave_up`: it
-    stopped though there was work.
-    """
-
-    agent: str
-    kind: str
-    role: str
-    state: str
-    reason: str
-    since_ms: int
-    sessions: int
-    last: str
-    said: str
-    gave_up: bool
-
-
-TYPES = {field.name: field.type for field in fields(Member)}
-
-
-def read(told: Any) -> Member:
-    """A member from JSON; raises Unreadable."""
-    if not isinstance(told, dict) or set(told) != set(TYPES):
-        raise UnreadableAgentState(f"an agent is told of by {', '.join(TYPES)}")
-    if wrong := [name for name, kind in TYPES.items() if type(told[name]) is not kind]:
-        raise UnreadableAgentState(f"wrong type: {', '.join(wrong)}")
-    if told["state"] not in STATES:
-        raise UnreadableAgentState(f"{told['state']!r} is no state: {', '.join(STATES)}")
-    return Member(
+def _cut(agent_state: AgentState) -> AgentState:
+    """Return the state with its texts cut to what is kept of each."""
+    return agent_state.changed(
         **{
-            name: value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else value
-            for name, value in told.items()
+            name: value[:TEXT_CHARACTERS_MAX]
+            for name, value in agent_state
+            if isinstance(value, str) and not isinstance(value, Doing)
         }
     )
 
 
-def tell(world: World, members: list[Member]) -> None:
-    """Who is there, and as what. Each change of a state is an event."""
-    with world.store.write() as tx:
-        before = rows.all(tx)
-        for one in members:
-            known = before.get(one.agent)
-            if known is None or (known["state"], known["reason"]) != (one.state, one.reason):
-                world.record(
-                    tx,
-                    "agent_state",
-                    agent=one.agent,
-                    state=one.state,
-                    reason=one.reason,
-                    sessions=one.sessions,
-                    gave_up=one.gave_up,
-                )
-        rows.put_all(tx, {one.agent: asdict(one) for one in members})
-    world.bell.ring()
+def _is_news(before: AgentState, after: AgentState) -> bool:
+    return (before.state, before.reason) != (after.state, after.reason)
 
 
-def known(world: World) -> dict[str, Member]:
+def states(world: World) -> dict[str, AgentState]:
+    """Return the last state of each agent by its name."""
     with world.store.read() as tx:
-        return {agent: Member(**told) for agent, told in rows.all(tx).items()}
+        return {agent: AgentState.of_json(row) for agent, row in rows.all(tx).items()}
 
 
-def warnings(members: dict[str, Member], now_ms: int) -> list[str]:
-    """Who is missing though nobody sent it away: the first thing to know of a run."""
-    found = []
-    for one in members.values():
-        if one.gave_up and one.sessions == 0:
-            found.append(f"{one.agent} never started: {one.reason}")
-        elif one.gave_up:
-            found.append(f"{one.agent} stopped after {one.sessions} sessions: {one.reason}")
-        elif one.state == "starting" and now_ms - one.since_ms > SLOW_START_MS:
-            found.append(
-                f"{one.agent} has been starting for {(now_ms - one.since_ms) // MS_PER_MINUTE} minutes"
-            )
-    return found
+def warnings(agent_states: Mapping[str, AgentState], now_ms: int) -> list[str]:
+    """Return a sentence for each agent that is missing though nobody sent it away."""
+    sentences = []
+    for agent_state in agent_states.values():
+        agent, for_ms = agent_state.agent, now_ms - agent_state.since_ms
+        if agent_state.gave_up and agent_state.sessions == 0:
+            sentences.append(f"{agent} never started: {agent_state.reason}")
+        elif agent_state.gave_up:
+            sentences.append(f"{agent} stopped after {agent_state.sessions} sessions: {agent_state.reason}")
+        elif agent_state.state is Doing.STARTING and for_ms > SLOW_START_MS:
+            sentences.append(f"{agent} has been starting for {for_ms // MS_PER_MINUTE} minutes")
+    return sentences

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from mcp_server.audit import ORIGIN, Event
 from mcp_server.core import landing, names
@@ -13,6 +13,7 @@ from mcp_server.core.chain import HASH_HEX, Checkpoint
 from mcp_server.repos.trees import CommitInfo
 from mcp_server.store import events as rows
 from mcp_server.store import submissions
+from mcp_server.wire.events import AuditCheck, MainCommit
 from mcp_server.world import World
 
 # Valid inside a ref wherever it stands: no two dots together, none at the end, no `.lock`.
@@ -59,15 +60,25 @@ def _names(event: Event, wanted: EventFilter) -> bool:
     )
 
 
-def commits(world: World, repo: str) -> list[dict]:
-    """Main's first-parent history, oldest first, with each commit's changed paths, and the changes that
-    landed with it.
-    """
-    found = list(reversed(world.repos[repo].commits.log(world.branch(repo))))
-    return [
-        asdict(one) | {"paths": _changed(world, repo, one), "changes": landing.changes(one.body)}
-        for one in found
-    ]
+def commits(world: World, repo: str) -> list[MainCommit]:
+    """Return main's first-parent history, oldest first."""
+    newest_first = world.repos[repo].commits.log(world.branch(repo))
+    return [_main_commit(world, repo, commit) for commit in reversed(newest_first)]
+
+
+def _main_commit(world: World, repo: str, commit: CommitInfo) -> MainCommit:
+    return MainCommit(
+        commit=commit.commit,
+        tree=commit.tree,
+        parents=commit.parents,
+        author=commit.author,
+        subject=commit.subject,
+        body=commit.body,
+        trailers=dict(commit.trailers),
+        when_s=commit.when_s,
+        paths=tuple(_changed(world, repo, commit)),
+        changes=tuple(landing.changes(commit.body)),
+    )
 
 
 def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
@@ -121,39 +132,67 @@ def _since_import(world: World, repo: str, imports: list[tuple[str, str]]) -> li
     return list(itertools.takewhile(lambda one: one.commit != first, newest_first))
 
 
-def verify(world: World) -> dict:
-    """Chain, signatures, published checkpoints, and the two-way tie to history: trailers against the log,
-    landings against main.
+def verify(world: World) -> AuditCheck:
+    """Check chain, signatures and published checkpoints, and the two-way tie to history: trailers against the
+    log, landings against main.
     """
     imports = _imports(world)
-    history = {one.commit: one for name in world.repos for one in _since_import(world, name, imports)}
+    history = {
+        commit.commit: commit for name in world.repos for commit in _since_import(world, name, imports)
+    }
     on_the_way = _landing_now(world)  # in this order, a commit that lands meanwhile is in one of the two
     landed = _landed(world)
-    witnesses, problems = [], []
-    for commit, one in history.items():
-        size, _, root = one.trailers.get(TRAILER, "").partition(" ")
-        if commit in landed and not (size.isdigit() and HASH_HEX.fullmatch(root)):
-            problems.append(f"commit {commit[:12]} landed without a readable {TRAILER} trailer")
-        elif size.isdigit() and HASH_HEX.fullmatch(root):
-            witnesses.append(Checkpoint(ORIGIN, int(size), root))
-            if commit not in landed | on_the_way:
-                problems.append(
-                    f"commit {commit[:12]} carries a {TRAILER} trailer but the log has no landing of it"
-                )
-        elif not any(
-            world.repos[name].commits.is_ancestor(commit, tip)
-            for name, tip in imports
-            if world.repos[name].commits.resolve(commit)
-        ):
-            problems.append(
-                f"commit {commit[:12]} is on main, and the log has neither a landing nor an import of it"
-            )
-    for commit in landed - set(history):
-        if not any(
-            repo.commits.resolve(commit) and repo.commits.is_ancestor(commit, world.main(name))
-            for name, repo in world.repos.items()
-        ):
-            problems.append(f"the log has a landing of {commit[:12]}, which is not on main")
-    found = world.audit.verify(witnesses)
-    problems = found["problems"] + problems
-    return found | {"ok": not problems, "problems": problems, "witnessed_by_commits": len(witnesses)}
+    witnesses = [_checkpoint(commit) for commit in history.values()]
+    problems = []
+    for name, commit in history.items():
+        problem = _trailer_problem(commit, is_landed=name in landed, is_landing=name in on_the_way)
+        if problem is None and _checkpoint(commit) is None and not _is_imported(world, name, imports):
+            problem = f"commit {name[:12]} is on main, and the log has neither a landing nor an import of it"
+        if problem is not None:
+            problems.append(problem)
+    problems += [
+        f"the log has a landing of {name[:12]}, which is not on main"
+        for name in landed - set(history)
+        if not _is_on_main(world, name)
+    ]
+    check = world.audit.verify([checkpoint for checkpoint in witnesses if checkpoint is not None])
+    all_problems = (*check["problems"], *problems)
+    return AuditCheck(
+        ok=not all_problems,
+        events=check["events"],
+        checkpoints=check["checkpoints"],
+        problems=all_problems,
+        witnessed_by_commits=sum(checkpoint is not None for checkpoint in witnesses),
+    )
+
+
+def _checkpoint(commit: CommitInfo) -> Checkpoint | None:
+    """Return the checkpoint that a commit's trailer holds, if it can be read."""
+    size, _, root = commit.trailers.get(TRAILER, "").partition(" ")
+    if not size.isdigit() or not HASH_HEX.fullmatch(root):
+        return None
+    return Checkpoint(ORIGIN, int(size), root)
+
+
+def _trailer_problem(commit: CommitInfo, *, is_landed: bool, is_landing: bool) -> str | None:
+    checkpoint = _checkpoint(commit)
+    if is_landed and checkpoint is None:
+        return f"commit {commit.commit[:12]} landed without a readable {TRAILER} trailer"
+    if checkpoint is not None and not is_landed and not is_landing:
+        return f"commit {commit.commit[:12]} carries a {TRAILER} trailer but the log has no landing of it"
+    return None
+
+
+def _is_imported(world: World, commit: str, imports: list[tuple[str, str]]) -> bool:
+    return any(
+        world.repos[name].commits.is_ancestor(commit, tip)
+        for name, tip in imports
+        if world.repos[name].commits.resolve(commit)
+    )
+
+
+def _is_on_main(world: World, commit: str) -> bool:
+    return any(
+        repo.commits.resolve(commit) and repo.commits.is_ancestor(commit, world.main(name))
+        for name, repo in world.repos.items()
+    )

@@ -3,7 +3,6 @@ salvaged.
 """
 
 import dataclasses
-from collections.abc import Mapping
 
 from mcp_server import faults
 from mcp_server.core.principal import AGENT, Principal
@@ -17,6 +16,7 @@ from mcp_server.store import tasks as task_rows
 from mcp_server.store.people import SessionRow
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import credentials, spending
+from mcp_server.wire.sessions import QuotaWait, SessionEnded, SessionEndRequest, SessionState
 from mcp_server.world import World
 
 
@@ -29,12 +29,8 @@ def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[SessionRo
     return session, token
 
 
-def end(
-    world: World, id: str, outcome: str, detail: str, exit: int | None, heard: Mapping[str, int] | None = None
-) -> dict | None:
-    """Ends a session, its token and its lease; None for an unknown one. Ending twice changes nothing.
-
-    `heard`: how many events of each kind its output told.
+def end(world: World, id: str, ending: SessionEndRequest) -> SessionEnded | None:
+    """End a session, its token and its lease; return None for an unknown one. Ending it twice changes nothing.
 
     A lease with a submission in the gate stays until the verdict: finished work is not thrown away.
     """
@@ -45,19 +41,20 @@ def end(
             return None
         held = [lease for lease in leasing.live(world, tx) if lease.session == id]
         if session.ended_ms is None:
-            people.put_session(
-                tx, dataclasses.replace(session, ended_ms=world.now_ms(), outcome=outcome, detail=detail)
+            ended = dataclasses.replace(
+                session, ended_ms=world.now_ms(), outcome=ending.outcome, detail=ending.detail
             )
+            people.put_session(tx, ended)
             people.revoke(tx, world.now_ms(), session=id)
             world.record(
                 tx,
                 "session_ended",
                 agent=session.agent,
                 session=id,
-                outcome=outcome,
-                detail=detail,
-                exit=exit,
-                heard=dict(heard or {}),
+                outcome=ending.outcome,
+                detail=ending.detail,
+                exit=ending.exit,
+                heard=dict(ending.heard),
             )
             for lease in held:
                 over = spending.over_under(world, tx, lease)
@@ -69,7 +66,11 @@ def end(
     faults.reached("session.ended")
     leasing.keep_salvage(world)
     world.bell.ring()
-    return {"task": task.id if task else None, "salvage": task.salvage.ref if task and task.salvage else None}
+    salvage = task.salvage if task is not None else None
+    return SessionEnded(
+        task=task.id if task is not None else None,
+        salvage=salvage.ref if salvage is not None else None,
+    )
 
 
 def uploaded(tx: Tx, who: Principal, repo: str, ref: str, commit: str) -> None:
@@ -136,12 +137,8 @@ def listed_tools(world: World, who: Principal) -> None:
             world.record(tx, "tools_listed", who)
 
 
-def facts(world: World, id: str) -> dict | None:
-    """A session as whoever watches it has to know it; None for an unknown one.
-
-    `leases`: how many it held. `quiet_s`: since it last called a tool or asked a model. `waiting_for_quota`:
-    the pause it is in, or left in.
-    """
+def facts(world: World, id: str) -> SessionState | None:
+    """Return a session as whoever watches it has to know it; None for an unknown one."""
     with world.store.read() as tx:
         session = people.session(tx, id)
         if session is None:
@@ -152,11 +149,12 @@ def facts(world: World, id: str) -> dict | None:
     wait = world.accounts.wait_of(session.agent, id, now)
     busy = wait is not None or world.ledger.is_open(Scope.SESSION, id)
     quiet_ms = 0 if busy else now - max(session.started_ms, session.last_call_ms or 0, asked_ms or 0)
-    return dataclasses.asdict(session) | {
-        "session": id,
-        "state": "ended" if session.ended_ms else "working",
-        "over_budget": spending.over_of_session(world, session),
-        "leases": leases,
-        "quiet_s": max(0, quiet_ms) / 1_000,
-        "waiting_for_quota": wait.to_json() if wait is not None else None,
-    }
+    return SessionState(
+        **dataclasses.asdict(session),
+        session=id,
+        state="ended" if session.ended_ms else "working",
+        over_budget=spending.over_of_session(world, session),
+        leases=leases,
+        quiet_s=max(0, quiet_ms) / 1_000,
+        waiting_for_quota=QuotaWait(**wait.to_json()) if wait is not None else None,
+    )

@@ -1,7 +1,6 @@
 """What models cost: budgets, who is near one, past one, and what follows; and sums for reports."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from mcp_server.config import Budget
 from mcp_server.core.lease import Lease
@@ -15,6 +14,16 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import model_requests as rows
 from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases import leasing
+from mcp_server.wire.reports import (
+    AgentSpending,
+    LandedSpending,
+    ModelSpending,
+    SessionSpending,
+    SpendingReport,
+    SpendingSum,
+    TaskSpending,
+)
+from mcp_server.wire.sessions import BudgetNote
 from mcp_server.world import MS_PER_MINUTE, World
 
 # for the harness to end a session over its budget and to save its work; then its lease ends anyhow
@@ -158,13 +167,13 @@ def over_under(world: World, tx: Tx, lease: Lease) -> Standing | None:
     return found if found is not None and found.is_over else None
 
 
-def over_of_session(world: World, session: people.SessionRow) -> dict | None:
-    """For the harness: a session to be ended with outcome `budget`, and why."""
+def over_of_session(world: World, session: people.SessionRow) -> BudgetNote | None:
+    """Return the budget for which the harness has to end a session with outcome `budget`, if there is one."""
     if session.ended_ms is not None:
         return None
     with world.store.read() as tx:
         found = standing_of(world, tx, Principal(session.agent, AGENT, session.id))
-    return found.to_json() if found is not None and found.is_over else None
+    return BudgetNote(**found.to_json()) if found is not None and found.is_over else None
 
 
 def give_back(world: World, tx: Tx, lease: Lease, over: Standing) -> None:
@@ -216,48 +225,48 @@ def any_budget(world: World) -> bool:
 # -- reports
 
 
-def report(world: World) -> dict[str, Any]:
-    """Sums in all, by agent, session, task and model, and what each landed change has cost."""
+def report(world: World) -> SpendingReport:
+    """Return sums in all, by agent, session, task and model, and what each landed change has cost."""
     with world.store.read() as tx:
         [(_, total)] = rows.sums(tx)
-        by = {
-            name: rows.sums(tx, *columns)
-            for name, columns in {
-                "agents": ("agent",),
-                "sessions": ("session",),
-                "tasks": ("task",),
-                "models": ("account", "model"),
-            }.items()
-        }
+        by_agent = rows.sums(tx, "agent")
+        by_session = rows.sums(tx, "session")
+        by_task = rows.sums(tx, "task")
+        by_model = rows.sums(tx, "account", "model")
         landed = _landed(tx)
-    return {
-        "total": total.to_json(),
-        "agents": [{"agent": values[0]} | one.to_json() for values, one in by["agents"]],
-        "sessions": [{"session": values[0]} | one.to_json() for values, one in by["sessions"]],
-        "tasks": [{"task": values[0]} | one.to_json() for values, one in by["tasks"]],
-        "models": [
-            {"account": values[0], "model": values[1]} | one.to_json() for values, one in by["models"]
-        ],
-        "landed": landed,
-    }
+    return SpendingReport(
+        total=SpendingSum(**total.to_json()),
+        agents=tuple(AgentSpending(agent=agent, **spent.to_json()) for (agent,), spent in by_agent),
+        sessions=tuple(
+            SessionSpending(session=session, **spent.to_json()) for (session,), spent in by_session
+        ),
+        tasks=tuple(TaskSpending(task=task, **spent.to_json()) for (task,), spent in by_task),
+        models=tuple(
+            ModelSpending(account=account, model=model, **spent.to_json())
+            for (account, model), spent in by_model
+        ),
+        landed=tuple(landed),
+    )
 
 
-def _landed(tx: Tx) -> list[dict]:
-    """Every request made under a task since it landed last, by whomever, went into its landing: failed
-    attempts too.
+def _landed(tx: Tx) -> list[LandedSpending]:
+    """Return what went into each landing: every request made under its task since that landed last, by
+    whomever, failed attempts too.
     """
-    found, since = [], {}
-    for one in submission_rows.landed(tx):
-        ended = one.ended_ms or one.submitted_ms
-        [(_, spent)] = rows.sums(tx, task=one.task, after_ms=since.get(one.task, -1), until_ms=ended)
-        since[one.task] = ended
-        found.append(
-            {
-                "task": one.task,
-                "agent": one.agent,
-                "commit": one.candidate,
-                "summary": one.summary.partition("\n")[0],
-            }
-            | spent.to_json()
+    landings = []
+    since_ms: dict[str, int] = {}
+    for submission in submission_rows.landed(tx):
+        ended_ms = submission.ended_ms or submission.submitted_ms
+        after_ms = since_ms.get(submission.task, -1)
+        [(_, spent)] = rows.sums(tx, task=submission.task, after_ms=after_ms, until_ms=ended_ms)
+        since_ms[submission.task] = ended_ms
+        landings.append(
+            LandedSpending(
+                task=submission.task,
+                agent=submission.agent,
+                commit=submission.candidate,
+                summary=submission.summary.partition("\n")[0],
+                **spent.to_json(),
+            )
         )
-    return found
+    return landings

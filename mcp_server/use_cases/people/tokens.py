@@ -6,11 +6,12 @@ from mcp_server.store import Tx, people
 from mcp_server.store.people import Token
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import credentials
+from mcp_server.wire.sessions import RevokedToken, TokenFacts
 from mcp_server.world import World
 
 
 def issue(world: World, by: Principal, agent: str) -> tuple[str, int]:
-    """A token for an agent without a session, and its number."""
+    """Issue a token to an agent without a session; return it with its number."""
     with world.store.write() as tx:
         token = credentials.issue(tx, agent, AGENT, world.now_ms())
         known = people.token_by_hash(tx, credentials.hashed(token))
@@ -19,9 +20,25 @@ def issue(world: World, by: Principal, agent: str) -> tuple[str, int]:
     return token, known.id
 
 
-def revoke(world: World, by: Principal, id: int, *, keeps_lease: bool = False) -> dict | None:
-    """{"agent", "ended", "pinned"}: the tasks whose leases ended, and those in the gate, which end with a
-    refusal; None: no such live token.
+def issued(world: World) -> list[TokenFacts]:
+    """Return every token that was ever issued, without its hash."""
+    with world.store.read() as tx:
+        rows = people.all_tokens(tx)
+    return [
+        TokenFacts(
+            id=row.id,
+            name=row.name,
+            role=row.role,
+            session=row.session,
+            issued_ms=row.issued_ms,
+            revoked_ms=row.revoked_ms,
+        )
+        for row in rows
+    ]
+
+
+def revoke(world: World, by: Principal, id: int, *, keeps_lease: bool = False) -> RevokedToken | None:
+    """Revoke a token; return None if there is no such live token.
 
     A lease ends with the last token of its holder, its uploads kept as salvage. `keeps_lease` is for a client
     that hands its own token in, as one on stdio does at its end: it may be back in a moment.
@@ -50,11 +67,11 @@ def revoke(world: World, by: Principal, id: int, *, keeps_lease: bool = False) -
                 leasing.end(world, tx, lease, "token_revoked", TaskEvent.LEASE_LOST)
     leasing.keep_salvage(world)
     world.bell.ring()
-    return {
-        "agent": token.name,
-        "ended": [lease.task for lease in held if not lease.pinned],
-        "pinned": [lease.task for lease in held if lease.pinned],
-    }
+    return RevokedToken(
+        agent=token.name,
+        ended=tuple(lease.task for lease in held if not lease.pinned),
+        pinned=tuple(lease.task for lease in held if lease.pinned),
+    )
 
 
 def _has_another(tx: Tx, token: Token) -> bool:
