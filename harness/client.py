@@ -90,7 +90,7 @@ class SessionServer(Protocol):
         *,
         detail: str = "",
         exit: int | None = None,
-        heard: Mapping[str, int] | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> SessionEnded: ...
     def session(self, session: str) -> SessionState: ...
     def status(self) -> RunStatus: ...
@@ -175,10 +175,10 @@ class ServerClient:
         *,
         detail: str = "",
         exit: int | None = None,
-        heard: Mapping[str, int] | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> SessionEnded:
-        """End a session; `heard` is how many events of each kind its output told."""
-        ending = SessionEndRequest(outcome=str(outcome), detail=detail, exit=exit, heard=dict(heard or {}))
+        """End a session; `counts` is how many events of each kind its output had."""
+        ending = SessionEndRequest(outcome=str(outcome), detail=detail, exit=exit, heard=dict(counts or {}))
         return self._ask(SessionEnded, "POST", f"/api/sessions/{session}/end", ending)
 
     def session(self, session: str) -> SessionState:
@@ -205,8 +205,8 @@ class ServerClient:
             raise _unreadable_order(answer, wrong) from wrong
 
     def renew_job(self, runner: str, job: int) -> None:
-        """Keep the job for the runner that claimed it; raise ServerSaidNo(409) if the job was lost and must
-        be stopped.
+        """Keep the job for the runner that claimed it. Raise ServerSaidNo(409) if the job was lost: it has to
+        be stopped then.
         """
         self._send("POST", f"/api/jobs/{job}/renew", JobRenewal(runner=runner))
 

@@ -27,11 +27,8 @@ IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither 
 BUILDER = 10001
 FIRST_SLOT = 10002
 WORK, SOURCE = "/work", "/work/src"
-SHARED = (
-    "/tmp",
-    "/dev/shm",
-    "/dev/mqueue",
-)  # writable for every slot; what a case leaves there is removed after it
+# Writable for every slot; what a case leaves there is removed after it.
+SHARED = ("/tmp", "/dev/shm", "/dev/mqueue")
 SLOT_CASES_MIN = 8  # below that many cases a second exec (about 60 ms) costs more than it saves
 MEMORY_MB = 2048
 PIDS = 256
@@ -43,10 +40,9 @@ SLOT_OUTPUT_BYTES_MAX = 32 << 20  # of all cases of one slot together; beyond it
 JSON_BYTES_A_BYTE = 6  # a control character becomes \u0000
 PREPARE_MARGIN_S = 60.0  # unpacking, beside the build's own time
 BATCH_MARGIN_S = 30.0
-SILENT_CASES, SILENCE_MARGIN_S = (
-    2,
-    3.0,
-)  # an executor speaks after each case; the start of a session is asked one, too
+# An executor speaks after each case; the start of a session is asked one, too.
+SILENT_CASES = 2
+SILENCE_MARGIN_S = 3.0
 BY_SIGNAL = 128  # plus the signal's number: the exit status of what a signal ended
 ENGINE_KILLED = 137
 OWN_MAIN = (
@@ -79,9 +75,20 @@ def spec(
         },
     }
     return sandbox.hardened(
-        image=image, argv=IDLE[1:], entrypoint=IDLE[:1], name=name, labels=labels, runtime=runtime, tmpfs=tmpfs,
-        user=IDLER, memory_mb=memory_mb, cpus=float(slots), pids=PIDS, workdir="/", hostname="oracle",
-    )  # fmt: skip
+        image=image,
+        argv=IDLE[1:],
+        entrypoint=IDLE[:1],
+        name=name,
+        labels=labels,
+        runtime=runtime,
+        tmpfs=tmpfs,
+        user=IDLER,
+        memory_mb=memory_mb,
+        cpus=float(slots),
+        pids=PIDS,
+        workdir="/",
+        hostname="oracle",
+    )
 
 
 def cores() -> int:
@@ -120,9 +127,14 @@ class OracleBox:
         """
         self.placed = self.built = None
         settings = {
-            "user": BUILDER, "work": WORK, "env": suite.env, "build": suite.build, "timeout_s": suite.run_timeout_s,
-            "written": written or {}, "shared": SHARED,
-        }  # fmt: skip
+            "user": BUILDER,
+            "work": WORK,
+            "env": suite.env,
+            "build": suite.build,
+            "timeout_s": suite.run_timeout_s,
+            "written": written or {},
+            "shared": SHARED,
+        }
         argv = _python("prepare.py", json.dumps(settings))
         ended = self._box.exec(
             argv,
@@ -142,10 +154,18 @@ class OracleBox:
         directory.
         """
         settings = {
-            "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
-            "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "collect": None,
-            "fork": source and suite.start == "fork", "at_once": False,
-        }  # fmt: skip
+            "command": run,
+            "env": suite.env,
+            "timeout_s": suite.case_timeout_s,
+            "deadline_s": deadline_s,
+            "shared": SHARED,
+            "output_bytes_max": CASE_OUTPUT_BYTES_MAX,
+            "total_bytes_max": SLOT_OUTPUT_BYTES_MAX,
+            "copy": False,
+            "collect": None,
+            "fork": source and suite.start == "fork",
+            "at_once": False,
+        }
         slots = max(1, min(self._slots, len(cases) // SLOT_CASES_MIN))
         shares = [
             [{"id": case.id, "input": case.input} for case in cases[slot::slots]] for slot in range(slots)
@@ -158,7 +178,7 @@ class OracleBox:
             )
 
         with ThreadPoolExecutor(max_workers=slots) as pool:
-            lines = [line for told in pool.map(one, range(slots)) for line in told]
+            lines = [line for answered in pool.map(one, range(slots)) for line in answered]
         asked = {case.id for case in cases}
         return {line["id"]: _answer(line) for line in lines if line["id"] in asked}
 
@@ -173,10 +193,12 @@ class OracleBox:
         if sessions is None:
             return self.batch(suite, run, cases, source=source, deadline_s=deadline_s)
         by_id = {case.id: case for case in cases}
-        said = self.sessions(
+        answers = self.sessions(
             suite, run, sessions.sessions(suite, cases), source=source, deadline_s=deadline_s
         )
-        return {id: sessions.answer(suite, by_id[id], heard) for id, heard in said.items() if id in by_id}
+        return {
+            id: sessions.answer(suite, by_id[id], answer) for id, answer in answers.items() if id in by_id
+        }
 
     def sessions(
         self,
@@ -191,10 +213,18 @@ class OracleBox:
         executor before.
         """
         settings = {
-            "command": run, "env": suite.env, "timeout_s": suite.case_timeout_s, "deadline_s": deadline_s, "shared": SHARED,
-            "output_bytes_max": CASE_OUTPUT_BYTES_MAX, "total_bytes_max": SLOT_OUTPUT_BYTES_MAX, "copy": False, "fork": False,
-            "protocol": suite.protocol, "at_once": len(sessions) == 1,
-        }  # fmt: skip
+            "command": run,
+            "env": suite.env,
+            "timeout_s": suite.case_timeout_s,
+            "deadline_s": deadline_s,
+            "shared": SHARED,
+            "output_bytes_max": CASE_OUTPUT_BYTES_MAX,
+            "total_bytes_max": SLOT_OUTPUT_BYTES_MAX,
+            "copy": False,
+            "fork": False,
+            "protocol": suite.protocol,
+            "at_once": len(sessions) == 1,
+        }
         shares: list[list[Sequence[SessionRecord]]] = [[] for _ in range(min(self._slots, len(sessions)))]
         for session in sorted(sessions, key=len, reverse=True):
             min(shares, key=lambda share: sum(map(len, share))).append(session)
@@ -222,24 +252,38 @@ class OracleBox:
         rules = kinds.of(suite).project
         results_file = rules.results_file(suite) if rules else None
         settings = {
-            "command": run, "env": suite.env, "timeout_s": suite.run_timeout_s, "deadline_s": suite.run_timeout_s, "shared": SHARED,
-            "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX, "copy": True,
-            "collect": results_file, "plant": {planted.path: planted.text} if planted else {},
-            "cwd": SOURCE, "fork": False, "at_once": True,
-        }  # fmt: skip
+            "command": run,
+            "env": suite.env,
+            "timeout_s": suite.run_timeout_s,
+            "deadline_s": suite.run_timeout_s,
+            "shared": SHARED,
+            "output_bytes_max": PROJECT_OUTPUT_BYTES_MAX,
+            "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX,
+            "copy": True,
+            "collect": results_file,
+            "plant": {planted.path: planted.text} if planted else {},
+            "cwd": SOURCE,
+            "fork": False,
+            "at_once": True,
+        }
         ended = self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S)
         lines = _lines(ended)
         if ended.exit != 0:
             self._clean(0, settings)
         if not lines and ended.exit is not None and 0 < ended.exit < BY_SIGNAL:
-            raise BoxBroke(f"the tests were not run (exit status {ended.exit}): {_said(ended)}")
+            raise BoxBroke(f"the tests were not run (exit status {ended.exit}): {_last_words(ended)}")
         if not lines:
             return None
         answer = _answer(lines[-1])
         return CommandResult(
-            answer.exit, answer.output, answer.error, lines[-1].get("collected"), answer.timed_out, answer.truncated,
+            answer.exit,
+            answer.output,
+            answer.error,
+            lines[-1].get("collected"),
+            answer.timed_out,
+            answer.truncated,
             unplanted=bool(lines[-1].get("unplanted")),
-        )  # fmt: skip
+        )
 
     def _share(
         self, slot: int, settings: dict[str, Any], cases: list[dict[str, str]], timeout_s: float
@@ -247,16 +291,16 @@ class OracleBox:
         """What one slot tells. An executor that a case killed takes its latest answers along: the next one
         tells each at once.
         """
-        told: list[dict[str, Any]] = []
+        lines: list[dict[str, Any]] = []
         for at_once in (False, True) if len(cases) > 1 else (True,):
             ended = self._run(slot, settings | {"at_once": at_once}, cases, timeout_s)
-            told += _lines(ended)
+            lines += _lines(ended)
             if ended.exit == 0:
-                return told
-            answered = {line["id"] for line in told}
+                return lines
+            answered = {line["id"] for line in lines}
             cases = [case for case in cases if case["id"] not in answered]
         self._clean(slot, settings)
-        return told
+        return lines
 
     def _clean(self, slot: int, settings: Mapping[str, Any]) -> None:
         """After an executor that died: without cases one cleans up, and nothing else. A box where even that
@@ -278,12 +322,16 @@ class OracleBox:
         given = [dict(settings) | {"user": user, "scratch": scratch(slot)}, *cases]
         stdin = "\n".join(json.dumps(line) for line in given).encode()
         ended = self._box.exec(
-            _python(script), stdin=stdin, user=_user(user), workdir="/", timeout_s=timeout_s,
+            _python(script),
+            stdin=stdin,
+            user=_user(user),
+            workdir="/",
+            timeout_s=timeout_s,
             silence_s=SILENT_CASES * settings["timeout_s"] + SILENCE_MARGIN_S,
             output_bytes_max=2 * JSON_BYTES_A_BYTE * SLOT_OUTPUT_BYTES_MAX,
-        )  # fmt: skip
+        )
         if ended.exit is not None and 0 < ended.exit < BY_SIGNAL and not _lines(ended, needs="ready"):
-            raise BoxBroke(f"the executor did not start (exit status {ended.exit}): {_said(ended)}")
+            raise BoxBroke(f"the executor did not start (exit status {ended.exit}): {_last_words(ended)}")
         return ended
 
 
@@ -310,7 +358,7 @@ def _with_imports(script: str, placed: set[str]) -> Iterable[str]:
     yield OWN_IMPORT.sub("", text)
 
 
-def _said(ended: ExecResult) -> str:
+def _last_words(ended: ExecResult) -> str:
     """Its last words; the engine's own are on stdout."""
     return (ended.stderr + ended.stdout)[-500:].decode("utf-8", "replace").strip()
 
@@ -320,21 +368,22 @@ def _user(uid: int) -> str:
 
 
 def _built(ended: ExecResult, suite: Suite) -> Built | None:
-    lines = (
-        _lines(ended, needs="build") if ended.exit == 0 else []
-    )  # killed in its middle, whatever it seems to say
+    # One that was killed in its middle has said nothing, whatever it seems to say.
+    lines = _lines(ended, needs="build") if ended.exit == 0 else []
     if lines:
         build = lines[-1]["build"]
         return Built(int(build["exit"]), str(build["tail"])) if build else None
-    said = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
+    last_words = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
     begun = bool(_lines(ended, needs="placed"))
     if begun and (ended.timed_out or ended.exit is not None and ended.exit > BY_SIGNAL):
-        return Built(ENGINE_KILLED, f"the build ended the process that ran it. {said}".strip())
-    raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {said}")
+        return Built(ENGINE_KILLED, f"the build ended the process that ran it. {last_words}".strip())
+    raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {last_words}")
 
 
 def _lines(ended: ExecResult, *, needs: str = "id") -> list[dict[str, Any]]:
-    """The JSON objects among the output's lines; the last one may be cut off where the executor was killed."""
+    """Return the JSON objects among the output's lines; the last one may be cut off where the executor was
+    killed.
+    """
     found = []
     for line in ended.stdout.splitlines():
         try:

@@ -41,10 +41,10 @@ class Work:
         self._image_for = image_for
 
     def judge(self, job_order: JobOrder, tree: Tree, reference_files: Tree) -> run.Ran:
-        """`tree` and `reference_files` fetch the tars of the candidate's and the reference's files, if they
-        are needed.
+        """Return what the job's run has shown. `tree` and `reference_files` fetch the tars of the candidate's
+        and the reference's files, if they are needed.
         """
-        suite, cases, known = job_order.suite, job_order.cases, job_order.known_reference
+        suite, cases, cached = job_order.suite, job_order.cases, job_order.known_reference
         kind = kinds.find(suite)
         if kind is None or job_order.kind not in JOB_KINDS:
             return run.Ran(
@@ -60,8 +60,8 @@ class Work:
             return run.Ran(self._project(job_order, suite, kind.project, tree))
         assert kind.cases
         if is_check:
-            return self._check(job_order, suite, kind.cases, cases, known, reference_files)
-        return self._differential(job_order, suite, kind.cases, cases, known, tree, reference_files)
+            return self._check(job_order, suite, kind.cases, cases, cached, reference_files)
+        return self._differential(job_order, suite, kind.cases, cases, cached, tree, reference_files)
 
     def _differential(
         self,
@@ -69,7 +69,7 @@ class Work:
         suite: Suite,
         rules: CaseRules,
         cases: Sequence[Case],
-        known: Mapping[str, Answer],
+        cached: Mapping[str, Answer],
         tree: Tree,
         reference_files: Tree,
     ) -> run.Ran:
@@ -79,25 +79,29 @@ class Work:
         with contextlib.ExitStack() as held:
             trusted = self._trusted(held, job_order, suite, reference_files)
             everything = [*cases, *job_order.beside]
-            known = {**known, **rules.expectations(suite, cases)}
-            unknown = [case for case in cases if case.id not in known]
+            cached = {**cached, **rules.expectations(suite, cases)}
+            unknown = [case for case in cases if case.id not in cached]
             reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             candidate = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
             ran = run.differential(
-                cases, cached=known, build=_placed(box, job_order, suite, tree), reference=reference,
-                judge=rules.judge(suite, trusted(suite.comparator)), candidate=rules.whole(candidate, everything),
+                cases,
+                cached=cached,
+                build=_placed(box, job_order, suite, tree),
+                reference=reference,
+                judge=rules.judge(suite, trusted(suite.comparator)),
+                candidate=rules.whole(candidate, everything),
                 shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
                 trials_of=rules.trials(suite, everything),
-            )  # fmt: skip
+            )
             kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
             return replace(ran, reference={**ran.reference, **kept})
 
     def _trusted(
         self, held: contextlib.ExitStack, job_order: JobOrder, suite: Suite, files: Tree
     ) -> Callable[[str | None], run.There]:
-        """What runs a command in the reference's box, in the directory with the suite's `reference_reads`, if
-        it has any.
+        """Return what runs a command in the reference's box, in the directory with the suite's
+        `reference_reads`, if it has any.
 
         The box is taken on the first use, and held until the job ends: most jobs know every answer already.
         """
@@ -123,19 +127,19 @@ class Work:
         suite: Suite,
         rules: CaseRules,
         cases: Sequence[Case],
-        known: Mapping[str, Answer],
+        cached: Mapping[str, Answer],
         reference_files: Tree,
     ) -> run.Ran:
-        """Plants every wrong engine in the candidate's place. The candidate itself does not matter here."""
+        """Plant every wrong engine in the candidate's place. The candidate itself does not matter here."""
         deadline_s = job_order.deadline_s
         with contextlib.ExitStack() as held:
             trusted = self._trusted(held, job_order, suite, reference_files)
             judging = rules.judge(suite, trusted(suite.comparator))
-            known = {**known, **rules.expectations(suite, cases)}
+            cached = {**cached, **rules.expectations(suite, cases)}
             new = run.answers_of_reference(
-                cases, reference=rules.whole(trusted(suite.reference), cases), cached=known
+                cases, reference=rules.whole(trusted(suite.reference), cases), cached=cached
             )
-            answers = {**known, **new}
+            answers = {**cached, **new}
             box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
             rows = []
             for engine in rules.engines(suite):
@@ -169,22 +173,22 @@ class Work:
 
 
 def _placed(box: OracleBox, job_order: JobOrder, suite: Suite, tree: Tree) -> verdict.Built | None:
-    """The tree in the box, built; a box that holds just this tree, built, is used as it is."""
-    wanted = (job_order.repo, job_order.tree_key, suite.key())
-    if job_order.tree_key and box.placed == wanted:
+    """Place and build the tree in the box, unless the box holds just this tree, built; return the build."""
+    tree_key = (job_order.repo, job_order.tree_key, suite.key())
+    if job_order.tree_key and box.placed == tree_key:
         return box.built
     build = box.prepare(tree, suite)
-    box.placed = wanted if build is None or build.exit == 0 else None
+    box.placed = tree_key if build is None or build.exit == 0 else None
     return build
 
 
 def _placed_trusted(box: OracleBox, job_order: JobOrder, suite: Suite, files: Tree) -> None:
-    """The files of main that the reference and the comparator read; suites that name the same ones share
-    them. Raises BadSpec.
+    """Place the files of main that the reference and the comparator read; suites that name the same ones
+    share them. Raise BadSpec if one is missing.
     """
     key = job_order.reference_key
-    wanted = (REFERENCE, job_order.repo, key, suite.reference_reads)
-    if key and box.placed == wanted:
+    files_key = (REFERENCE, job_order.repo, key, suite.reference_reads)
+    if key and box.placed == files_key:
         return
     tar = files()
     names = _files(tar)
@@ -193,7 +197,7 @@ def _placed_trusted(box: OracleBox, job_order: JobOrder, suite: Suite, files: Tr
     ):
         raise BadSpec(f"reference_reads: no file of main matches {lacking!r}")
     box.prepare(tar, suite)
-    box.placed = wanted
+    box.placed = files_key
 
 
 def _candidate(box: OracleBox, suite: Suite, command: str, deadline_s: float, *, source: bool) -> run.There:

@@ -33,7 +33,7 @@ def judge(
 
 
 def check(box: OracleBox, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
-    """Return passed if the suite runs as it is, its canary is seen, and it fails once nothing is behind it."""
+    """Return passed if the suite runs as it is, its canary is seen, and it fails with nothing behind it."""
     build = box.prepare(tree, suite)
     ended = box.project(suite, suite.command or "") if build is None or build.exit == 0 else None
     unplanted = rules.judge(suite, ended, build=build)

@@ -45,9 +45,16 @@ class AgentLoop:
     """`thread` is to be started once. `state` and `kill` may be used from any thread."""
 
     def __init__(
-        self, site: Site, hired: Hired, checks: preflight.Preflight, stop: threading.Event, *,
-        board: Callable[[bool], RunView | None], others: Callable[[], Others], on_event: OnEvent,
-    ) -> None:  # fmt: skip
+        self,
+        site: Site,
+        hired: Hired,
+        checks: preflight.Preflight,
+        stop: threading.Event,
+        *,
+        board: Callable[[bool], RunView | None],
+        others: Callable[[], Others],
+        on_event: OnEvent,
+    ) -> None:
         self._site, self._hired, self._checks, self._stop, self._on_event = (
             site,
             hired,
@@ -159,9 +166,13 @@ class AgentLoop:
 
     def _session(self, seat: Seat, files: dict[str, str]) -> SessionEnd:
         self._current = SessionRun(
-            self._site, seat, self._hired.image, stop=self._stop,
-            on_session=lambda session: self._now(Doing.WORKING, session=session), on_event=self._hear,
-        )  # fmt: skip
+            self._site,
+            seat,
+            self._hired.image,
+            stop=self._stop,
+            on_session=lambda session: self._now(Doing.WORKING, session=session),
+            on_event=self._hear,
+        )
         try:
             return self._current.run(files)
         finally:

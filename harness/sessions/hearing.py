@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from harness.agents.base import AgentEvent, Mark
 from harness.boxes.containers import Box, BoxBroke
@@ -35,7 +35,7 @@ class Hearing:
         self._recent: deque[AgentEvent] = deque(maxlen=EVENTS_MAX)
         self._decisive: list[AgentEvent] = []  # never pushed out by chatter
         self.entry: dict[str, str] = {}  # the sandbox's own failures by name -> detail
-        self.heard: Counter[str] = Counter()  # events by mark
+        self.counts: Counter[str] = Counter()  # events by mark
         self.saved = False
         self.over = threading.Event()
         self.last_s = time.monotonic()  # when something was heard last
@@ -83,27 +83,27 @@ class Hearing:
             self.over.set()
 
     def _hear(self, stream: str, line: str) -> None:
-        if stream == "stdout" and (said := transcript.entry(line)) is not None:
-            self._hear_entry(said)
+        if stream == "stdout" and (entry := transcript.entry(line)) is not None:
+            self._hear_entry(entry)
         event = transcript.event(line, self._parse)
         if event is None:
             return
         self._recent.append(event)
-        self.heard[str(event.mark)] += 1
+        self.counts[str(event.mark)] += 1
         if event.mark in DECISIVE:
             self._decisive.append(_at(event, time.time_ns() // 1_000_000))
         self._on_event(event)
 
-    def _hear_entry(self, said: dict) -> None:
-        name = said["harness"]
+    def _hear_entry(self, entry: dict[str, Any]) -> None:
+        name = entry["harness"]
         if name in ENTRY_FAILURES:
-            self.entry[name] = str(said.get("detail", ""))
+            self.entry[name] = str(entry.get("detail", ""))
         if name == "cloned":
             self._clones += 1
             if self._clones == len(self._session.repos):
                 self.began_s = time.monotonic()
         if name == "ended":
-            self.saved = bool(said.get("saved"))
+            self.saved = bool(entry.get("saved"))
 
 
 def _at(event: AgentEvent, now_ms: int) -> AgentEvent:

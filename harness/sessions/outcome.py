@@ -63,16 +63,16 @@ class Known:
     over: BudgetNote | None = None  # the budget that is used up
 
     @classmethod
-    def of(cls, facts: SessionState, *, is_free: bool) -> "Known":
+    def of(cls, state: SessionState, *, is_free: bool) -> "Known":
         """Return what counts of the server's answer on a session."""
         return cls(
-            calls=facts.calls,
-            uploaded=bool(facts.head),
-            tools_listed=facts.tools_listed,
-            leases=facts.leases,
+            calls=state.calls,
+            uploaded=bool(state.head),
+            tools_listed=state.tools_listed,
+            leases=state.leases,
             is_free=is_free,
-            quota=facts.waiting_for_quota,
-            over=facts.over_budget,
+            quota=state.waiting_for_quota,
+            over=state.over_budget,
         )
 
 
@@ -91,101 +91,103 @@ class SessionEnd:
     for_good: bool = False
 
 
-def classify(seen: Seen, known: Known, role: str = Role.WORKER) -> SessionEnd:
+def classify(seen: Seen, facts: Known, role: str = Role.WORKER) -> SessionEnd:
     """First rule that holds wins: what the harness did, what the sandbox said, what vendor and gateway said,
     how the command ended.
     """
     if seen.cut is not None:
-        return _cut(*seen.cut, known)
+        return _cut(*seen.cut, facts)
     entry = seen.entry or {}
     if "no_command" in entry:
         return SessionEnd(SessionOutcome.MISSING, entry["no_command"])
     for name in ("unusable", "clone_failed"):
         if name in entry:
             return SessionEnd(SessionOutcome.CRASHED, f"{name.replace('_', ' ')}: {entry[name]}")
-    if known.over is not None:
-        return _over(known.over.note, known)
+    if facts.over is not None:
+        return _over(facts.over.note, facts)
     if auth := _last(seen.events, Mark.AUTH):
-        return SessionEnd(SessionOutcome.AUTH, auth, known.uploaded)
-    if (quota := _quota(seen, known)) is not None:
+        return SessionEnd(SessionOutcome.AUTH, auth, facts.uploaded)
+    if (quota := _quota(seen, facts)) is not None:
         return quota
     if seen.exit != 0:
-        return _crash(seen, known)
-    return _by_itself(seen, known, role)
+        return _crash(seen, facts)
+    return _by_itself(seen, facts, role)
 
 
-def _cut(cut: Cut, why: str, known: Known) -> SessionEnd:
+def _cut(cut: Cut, why: str, facts: Known) -> SessionEnd:
     match cut:
         case Cut.STOP:
             return SessionEnd(SessionOutcome.STOPPED, why, fruitful=True)
         case Cut.TIME:
-            return SessionEnd(SessionOutcome.TIMEOUT, why, known.uploaded)
+            return SessionEnd(SessionOutcome.TIMEOUT, why, facts.uploaded)
         case Cut.DISK:
-            return SessionEnd(SessionOutcome.CRASHED, why, known.uploaded)
+            return SessionEnd(SessionOutcome.CRASHED, why, facts.uploaded)
         case Cut.NO_TOOLS:
-            return SessionEnd(SessionOutcome.NO_TOOLS, why, known.uploaded)
+            return SessionEnd(SessionOutcome.NO_TOOLS, why, facts.uploaded)
         case Cut.QUIET:
-            return SessionEnd(SessionOutcome.IDLE, why, known.uploaded)
+            return SessionEnd(SessionOutcome.IDLE, why, facts.uploaded)
         case Cut.BUDGET:
-            return _over(why, known)
+            return _over(why, facts)
 
 
-def _over(why: str, known: Known) -> SessionEnd:
+def _over(why: str, facts: Known) -> SessionEnd:
     """Return the end at a used-up budget, of which the server may not have said which one it is."""
-    if known.over is None:
-        return SessionEnd(SessionOutcome.BUDGET, why, known.uploaded)
-    for_good = known.over.scope in FOR_GOOD
-    return SessionEnd(SessionOutcome.BUDGET, known.over.note, known.uploaded, for_good=for_good)
+    if facts.over is None:
+        return SessionEnd(SessionOutcome.BUDGET, why, facts.uploaded)
+    for_good = facts.over.scope in FOR_GOOD
+    return SessionEnd(SessionOutcome.BUDGET, facts.over.note, facts.uploaded, for_good=for_good)
 
 
-def _quota(seen: Seen, known: Known) -> SessionEnd | None:
-    """The gateway knows the reset where it said no itself; else what the CLI was told, and tells, has to do."""
-    if known.quota is not None:
-        return SessionEnd(SessionOutcome.QUOTA, known.quota.reason, known.uploaded, known.quota.until_ms)
+def _quota(seen: Seen, facts: Known) -> SessionEnd | None:
+    """Return the end by quota, if it is one. The gateway knows the reset where it said no itself; else what
+    the CLI says has to do.
+    """
+    if facts.quota is not None:
+        return SessionEnd(SessionOutcome.QUOTA, facts.quota.reason, facts.uploaded, facts.quota.until_ms)
     event = next((event for event in reversed(seen.events) if event.mark is Mark.QUOTA), None)
     return (
-        SessionEnd(SessionOutcome.QUOTA, event.text, known.uploaded, event.wait_until_ms)
+        SessionEnd(SessionOutcome.QUOTA, event.text, facts.uploaded, event.wait_until_ms)
         if event is not None
         else None
     )
 
 
-def _by_itself(seen: Seen, known: Known, role: str) -> SessionEnd:
+def _by_itself(seen: Seen, facts: Known, role: str) -> SessionEnd:
     """The command ended as one that is content. A question is no harm where work was done: nobody waits for
     its answer.
     """
-    if known.uploaded or (known.calls and role != Role.WORKER):
+    if facts.uploaded or (facts.calls and role != Role.WORKER):
         return SessionEnd(SessionOutcome.WORKED, fruitful=True)
     if asked := _last(seen.events, Mark.ASKED):
         return SessionEnd(SessionOutcome.ASKED, asked)
-    if known.leases:
+    if facts.leases:
         return SessionEnd(SessionOutcome.WORKED, fruitful=True)
-    if known.calls:
+    if facts.calls:
         return SessionEnd(
             SessionOutcome.IDLE,
-            "it took no task" if known.is_free else "no task was free",
-            fruitful=not known.is_free,
+            "it took no task" if facts.is_free else "no task was free",
+            fruitful=not facts.is_free,
         )
     return (
         SessionEnd(SessionOutcome.IDLE)
-        if known.tools_listed
+        if facts.tools_listed
         else SessionEnd(SessionOutcome.NO_TOOLS, limits.no_tools())
     )
 
 
-def _crash(seen: Seen, known: Known) -> SessionEnd:
+def _crash(seen: Seen, facts: Known) -> SessionEnd:
     if seen.exit is None:
-        return SessionEnd(SessionOutcome.CRASHED, "the sandbox is gone", known.uploaded)
-    if seen.exit in NOT_FOUND and not known.calls:
+        return SessionEnd(SessionOutcome.CRASHED, "the sandbox is gone", facts.uploaded)
+    if seen.exit in NOT_FOUND and not facts.calls:
         return SessionEnd(
             SessionOutcome.MISSING, f"exit {seen.exit}: {_last(seen.events, Mark.ERROR, Mark.SAID)}"
         )
     if seen.out_of_memory:
-        return SessionEnd(SessionOutcome.CRASHED, "out of memory", known.uploaded)
+        return SessionEnd(SessionOutcome.CRASHED, "out of memory", facts.uploaded)
     killed = " (killed)" if seen.exit == SIGKILLED else ""
     said = _last(seen.events, Mark.ERROR)
     return SessionEnd(
-        SessionOutcome.CRASHED, f"exit {seen.exit}{killed}" + (f": {said}" if said else ""), known.uploaded
+        SessionOutcome.CRASHED, f"exit {seen.exit}{killed}" + (f": {said}" if said else ""), facts.uploaded
     )
 
 
@@ -212,7 +214,9 @@ class Enough:
 def after(
     history: Sequence[SessionEnd], *, now_ms: int, waits_s: Sequence[float] = WAITS_S
 ) -> Again | Enough:
-    """What follows the last session. A quota is waited out, and is no failure: the account heals by itself."""
+    """Return what follows the last session. A quota is waited out, and is no failure: the account heals by
+    itself.
+    """
     last = history[-1]
     if last.outcome is SessionOutcome.STOPPED:
         return Enough(last.detail or "stopped", gave_up=False)

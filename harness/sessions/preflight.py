@@ -43,7 +43,7 @@ class Preflight:
             return f"the image {image} does not exist; `harness images` makes it"
         with self._lock:
             if (image_id, program) not in self._found:
-                status, said = sandbox.trial(
+                status, output = sandbox.trial(
                     self._engine,
                     self._run,
                     image,
@@ -52,7 +52,7 @@ class Preflight:
                     pids=spec.pids,
                     runtime=self._runtime,
                 )
-                self._found[image_id, program] = verdict(program, status, said)
+                self._found[image_id, program] = verdict(program, status, output)
         problem = self._found[image_id, program]
         return f"{problem} in the image {image}" if problem else None
 
@@ -65,7 +65,7 @@ def trial(program: str, spec: AgentSpec) -> tuple[str, ...]:
     return ("/bin/sh", "-c", f'{{ command -v "$0" >/dev/null || exit {NOT_FOUND}; }}{run}', program)
 
 
-def verdict(program: str, status: int | None, said: str) -> str | None:
+def verdict(program: str, status: int | None, output: str) -> str | None:
     """What is wrong with a program that was tried; None if nothing is."""
     match status:
         case 0:
@@ -74,11 +74,13 @@ def verdict(program: str, status: int | None, said: str) -> str | None:
             return f"{program}: not found"
         case None:
             return f"{program} --version does not end"
-    return f"{program} --version ends with status {status} ({said})"
+    return f"{program} --version ends with status {status} ({output})"
 
 
 def host_problem(state: Path) -> str | None:
-    """Disk and inodes where the state lies; volumes lie beside the engine's images, which it watches itself."""
+    """Return what is short where the state lies, disk or inodes; volumes lie beside the engine's images,
+    which it watches itself.
+    """
     free_mb = shutil.disk_usage(state).free >> 20
     if free_mb < DISK_FREE_MIN_MB:
         return f"{free_mb} MB free on {state}; at least {DISK_FREE_MIN_MB} are needed"

@@ -16,7 +16,7 @@ BYTES_MAX = 64_000  # one argument of a command line has at most 128 KiB: Linux,
 
 def finished(root: Path, project: str | None, spec: AgentSpec, agent: str) -> str:
     """The whole text. Raises BadFiles for what cannot be read, or is longer than a command line."""
-    own = _said(root, spec.prompt, agent)
+    own = _own_words(root, spec.prompt, agent)
     if spec.prompt_only:
         parts = [own]
     else:
@@ -24,13 +24,14 @@ def finished(root: Path, project: str | None, spec: AgentSpec, agent: str) -> st
             packaged("common"),
             packaged(spec.role),
             packaged("refusals"),
-            _said(root, project, agent),
+            _own_words(root, project, agent),
             own,
         ]
     text = "\n".join(part.strip() + "\n" for part in parts if part.strip()).replace("{agent}", agent)
     if len(text.encode()) > BYTES_MAX:
         raise BadFiles(
-            f"the prompt of {agent} has {len(text.encode())} bytes; at most {BYTES_MAX} are possible: move some into a file of the repository"
+            f"the prompt of {agent} has {len(text.encode())} bytes; at most {BYTES_MAX} are possible: "
+            "move some into a file of the repository"
         )
     return text
 
@@ -40,6 +41,6 @@ def packaged(name: str) -> str:
     return resources.files("harness").joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
 
 
-def _said(root: Path, prompt: str | None, agent: str) -> str:
+def _own_words(root: Path, prompt: str | None, agent: str) -> str:
     file = prompts.file_of(prompt, agent)
     return text_of(root / file) if file is not None else prompt or ""

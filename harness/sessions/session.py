@@ -30,9 +30,15 @@ class SessionRun:
     """`run` once. `kill` may be called from another thread at any time."""
 
     def __init__(
-        self, site: Site, seat: Seat, image: str, *, stop: threading.Event,
-        on_session: Callable[[str], None] = lambda session: None, on_event: Callable[[AgentEvent], None] = lambda event: None,
-    ) -> None:  # fmt: skip
+        self,
+        site: Site,
+        seat: Seat,
+        image: str,
+        *,
+        stop: threading.Event,
+        on_session: Callable[[str], None] = lambda session: None,
+        on_event: Callable[[AgentEvent], None] = lambda event: None,
+    ) -> None:
         self._site, self._seat, self._image, self._stop = site, seat, image, stop
         self._on_session, self._on_event = on_session, on_event
         self._adapter = KINDS[seat.spec.kind].adapter
@@ -69,10 +75,17 @@ class SessionRun:
 
     def _session(self, grant: SessionGrant) -> SandboxSession:
         return SandboxSession(
-            run=self._site.run, session=grant.session, agent=self._seat.agent, token=grant.token, spec=self._seat.spec,
-            door=self._site.state / "doors" / (grant.door or ""), image=self._image, repos=self._site.repos, runtime=self._site.runtime,
+            run=self._site.run,
+            session=grant.session,
+            agent=self._seat.agent,
+            token=grant.token,
+            spec=self._seat.spec,
+            door=self._site.state / "doors" / (grant.door or ""),
+            image=self._image,
+            repos=self._site.repos,
+            runtime=self._site.runtime,
             egress=grant.egress,
-        )  # fmt: skip
+        )
 
     def _in_box(self, session: SandboxSession, launch: Launch, hearing: Hearing) -> Seen:
         try:
@@ -98,9 +111,16 @@ class SessionRun:
     def _watch(self, session: SandboxSession, hearing: Hearing) -> SessionWatch:
         site, spec = self._site, self._seat.spec
         return SessionWatch(
-            hearing, site.server, session.session, site.state, limits=limits_of(site.settings, spec), disk_mb=spec.disk_mb,
-            stop=self._stop, look_every_s=site.look_every_s, disk_every_s=site.disk_every_s,
-        )  # fmt: skip
+            hearing,
+            site.server,
+            session.session,
+            site.state,
+            limits=limits_of(site.settings, spec),
+            disk_mb=spec.disk_mb,
+            stop=self._stop,
+            look_every_s=site.look_every_s,
+            disk_every_s=site.disk_every_s,
+        )
 
     def _salvage(self, session: SandboxSession, box: Box, hearing: Hearing) -> None:
         try:
@@ -114,7 +134,7 @@ class SessionRun:
 
     def _tell(self, session: SandboxSession, seen: Seen, hearing: Hearing) -> SessionEnd:
         """Names the end and tells the server, which ends the lease at once. The box is dead by now."""
-        server, id, heard = self._site.server, session.session, dict(hearing.heard)
+        server, id = self._site.server, session.session
         ended = classify(seen, Known(), self._seat.spec.role)
         try:
             facts = self._patiently(lambda: server.session(id))
@@ -122,7 +142,7 @@ class SessionRun:
             ended = classify(seen, Known.of(facts, is_free=is_free), self._seat.spec.role)
             self._patiently(
                 lambda: server.end_session(
-                    id, ended.outcome, detail=ended.detail, exit=seen.exit, heard=heard
+                    id, ended.outcome, detail=ended.detail, exit=seen.exit, counts=hearing.counts
                 )
             )
         except (ServerGone, ServerSaidNo) as error:

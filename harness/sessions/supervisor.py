@@ -1,6 +1,10 @@
-"""Owns the agents of a run: one thread each, and what they know of each other. Rule: it leaves no box behind."""
+"""Owns the agents of a run: one thread each, and what they know of each other.
+
+Rule: it leaves no box behind.
+"""
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Sequence
@@ -60,7 +64,7 @@ class Supervisor:
                 checks,
                 self._stop,
                 board=boards.newest,
-                others=lambda me=hired.agent: self._others(me),
+                others=functools.partial(self._others, hired.agent),
                 on_event=on_event,
             )
             for hired in agents

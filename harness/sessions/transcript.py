@@ -4,6 +4,7 @@ raises.
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from harness.agents.base import AgentEvent, Mark
 
@@ -13,23 +14,23 @@ STDERR = "! "  # how a log marks what came on stderr
 Parse = Callable[[str], AgentEvent | None]
 
 
-def entry(line: str) -> dict | None:
-    """What the sandbox itself says, if it is the one that speaks."""
+def entry(line: str) -> dict[str, Any] | None:
+    """Return what the sandbox itself says, or None if it is not the one that speaks."""
     if not line.startswith(ENTRY):
         return None
     try:
-        return json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return None
+    return value if isinstance(value, dict) else None
 
 
 def event(line: str, parse: Parse) -> AgentEvent | None:
-    """Of one line on stdout. An adapter that meets what it was not made for has heard plain text."""
-    said = entry(line)
-    if said is not None:
-        return AgentEvent(
-            Mark.SAID, f"sandbox: {said['harness']}" + (f": {said['detail']}" if said.get("detail") else "")
-        )
+    """Return the event of one line on stdout; what an adapter was not made for is plain text."""
+    own = entry(line)
+    if own is not None:
+        detail = f": {own['detail']}" if own.get("detail") else ""
+        return AgentEvent(Mark.SAID, f"sandbox: {own['harness']}{detail}")
     try:
         return parse(line)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
@@ -37,10 +38,10 @@ def event(line: str, parse: Parse) -> AgentEvent | None:
 
 
 def readable(logged: str, parse: Parse) -> str | None:
-    """A line of a log as a person reads it; None for one that tells nothing."""
+    """Return a line of a log as a person reads it; None for one that tells nothing."""
     if logged.startswith(STDERR):
         return logged
-    heard = event(logged, parse)
-    if heard is None:
+    parsed = event(logged, parse)
+    if parsed is None:
         return None
-    return heard.text if heard.mark is Mark.SAID else f"[{heard.mark}] {heard.text}"
+    return parsed.text if parsed.mark is Mark.SAID else f"[{parsed.mark}] {parsed.text}"

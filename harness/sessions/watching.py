@@ -27,9 +27,18 @@ class SessionWatch:
     """Looks until the box has ended or has to be."""
 
     def __init__(
-        self, hearing: Hearing, server: SessionServer, session: str, state: Path, *, limits: SessionLimits, disk_mb: int, stop: threading.Event,
-        look_every_s: float = LOOK_EVERY_S, disk_every_s: float = DISK_EVERY_S,
-    ) -> None:  # fmt: skip
+        self,
+        hearing: Hearing,
+        server: SessionServer,
+        session: str,
+        state: Path,
+        *,
+        limits: SessionLimits,
+        disk_mb: int,
+        stop: threading.Event,
+        look_every_s: float = LOOK_EVERY_S,
+        disk_every_s: float = DISK_EVERY_S,
+    ) -> None:
         self._hearing, self._limits, self._stop = hearing, limits, stop
         self._disk = _DiskWatch(state, disk_mb, disk_every_s)
         self._look = _Look(server, session, hearing.over, look_every_s)
@@ -48,10 +57,10 @@ class SessionWatch:
         return None
 
     def _life(self, began_s: float) -> Life:
-        now, hearing, known = time.monotonic(), self._hearing, self._look
+        now, hearing, look = time.monotonic(), self._hearing, self._look
         runs_s = None if hearing.began_s is None else now - hearing.began_s
         return Life(
-            now - began_s, runs_s, min(now - hearing.last_s, known.quiet_s()), known.tools_listed, known.over
+            now - began_s, runs_s, min(now - hearing.last_s, look.quiet_s()), look.tools_listed, look.over
         )
 
 

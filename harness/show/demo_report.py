@@ -47,7 +47,7 @@ def unmet(measured: DemoFigures) -> list[str]:
         (figures.tasks_done == measured.tasks, f"{figures.tasks_done} of {measured.tasks} tasks are done"),
         (
             figures.red_commits == 0,
-            f"red commits on main: {_shown(figures.red_commits)} {_named(red(measured.judged))}",
+            f"red commits on main: {_text(figures.red_commits)} {_named(red(measured.judged))}",
         ),
         (
             figures.coordination_commits == 0,
@@ -57,9 +57,9 @@ def unmet(measured: DemoFigures) -> list[str]:
             figures.cases_total is not None
             and figures.cases_total > 0
             and figures.cases_end == figures.cases_total,
-            f"{_shown(figures.cases_end)} of {_shown(figures.cases_total)} cases pass at the end",
+            f"{_text(figures.cases_end)} of {_text(figures.cases_total)} cases pass at the end",
         ),
-        (figures.containers_left == 0, f"containers left: {_shown(figures.containers_left)}"),
+        (figures.containers_left == 0, f"containers left: {_text(figures.containers_left)}"),
         (figures.audit_ok is True, "the audit log does not verify"),
     ]
     checks += [(False, f"the oracle broke: {reason}") for reason in broken(measured.judged)]
@@ -73,12 +73,12 @@ def unmet(measured: DemoFigures) -> list[str]:
 
 
 def table(figures: Figures) -> Table:
-    shown = Table(title="what this run did", title_justify="left", show_header=False)
-    shown.add_column(style="bold")
-    shown.add_column(justify="right")
+    rows_table = Table(title="what this run did", title_justify="left", show_header=False)
+    rows_table.add_column(style="bold")
+    rows_table.add_column(justify="right")
     for name, value in rows(figures):
-        shown.add_row(name, value)
-    return shown
+        rows_table.add_row(name, value)
+    return rows_table
 
 
 def rows(figures: Figures) -> list[tuple[str, str]]:
@@ -92,12 +92,12 @@ def rows(figures: Figures) -> list[tuple[str, str]]:
         ("commits on main for coordination", str(figures.coordination_commits)),
         (
             "cases passing",
-            f"{_shown(figures.cases_start)} → {_shown(figures.cases_end)} of {_shown(figures.cases_total)}",
+            f"{_text(figures.cases_start)} → {_text(figures.cases_end)} of {_text(figures.cases_total)}",
         ),
-        ("red commits on main", _shown(figures.red_commits)),
+        ("red commits on main", _text(figures.red_commits)),
         ("audit log verifies", {True: "yes", False: "NO", None: "?"}[figures.audit_ok]),
-        ("containers started", _shown(figures.containers_started)),
-        ("containers left", _shown(figures.containers_left)),
+        ("containers started", _text(figures.containers_started)),
+        ("containers left", _text(figures.containers_left)),
         ("claim until decided, median", _ms(figures.claim_ms_p50)),
         ("push, submitted to landed, median", _ms(figures.push_ms_p50)),
         ("wall time", f"{figures.wall_s:.1f} s"),
@@ -110,16 +110,18 @@ def beside_lock_files(figures: Figures) -> str:
     share = f"{100 * figures.coordination_commits / commits:.0f} %" if commits else "?"
     return "\n".join(
         [
-            "beside a published swarm of six agents that coordinated by lock files in git (its figures are not ours):",
+            "beside a published swarm of six agents that coordinated by lock files in git "
+            "(its figures are not ours):",
             f"  commits that only coordinate      54 % there   {share} here",
             "  locks abandoned                   17 of 76 there",
-            f"  commits that did not compile      3 of 63 there, commits that lose a passing case here: {_shown(figures.red_commits)} of {commits}",
+            "  commits that did not compile      3 of 63 there, "
+            f"commits that lose a passing case here: {_text(figures.red_commits)} of {commits}",
             "  agents that never started         2 of 6 there",
         ]
     )
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return "?" if value is None else str(value)
 
 

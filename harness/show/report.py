@@ -66,7 +66,7 @@ class WentIn:
 
 @dataclass(frozen=True)
 class Spending:
-    """What models have cost, the most expensive first; a sum is a lower bound where `is_lower_bound` says so."""
+    """What models have cost, the most expensive first; a sum may be a lower bound: see `is_lower_bound`."""
 
     agents: tuple[AgentSpending, ...]
     models: tuple[ModelSpending, ...]

@@ -17,7 +17,7 @@ def tables(spending: Spending) -> list[Table | Text]:
     """Return what to print of the spending; nothing if no model was asked."""
     if not spending.total.requests:
         return []
-    shown: list[Table | Text] = [
+    parts: list[Table | Text] = [
         _table("what models cost, by agent", "agent", [(row.agent, row) for row in spending.agents]),
         _table(
             "by model",
@@ -26,14 +26,14 @@ def tables(spending: Spending) -> list[Table | Text]:
         ),
     ]
     if spending.landed:
-        shown.append(
+        parts.append(
             _table(
                 "by landed change",
                 "change",
                 [(f"{row.commit} {row.task} {row.agent}: {row.summary}", row) for row in spending.landed],
             )
         )
-    return [*shown, Text(last_line(spending))]
+    return [*parts, Text(last_line(spending))]
 
 
 def last_line(spending: Spending) -> str:

@@ -1,4 +1,4 @@
-"""Owns the routes of oracle jobs: what runners claim, fetch and hand in, and what the harness asks to be run."""
+"""Owns the routes of oracle jobs: what runners claim, fetch and hand in, and which runs are asked for."""
 
 import asyncio
 import secrets

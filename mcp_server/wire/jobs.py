@@ -1,7 +1,7 @@
-"""Owns what a runner and the server say to each other of oracle jobs: the order, the result, how a job stands.
+"""Owns what a runner and the server say to each other of oracle jobs: order, result, and how a job stands.
 
-Suites, cases, answers and verdicts are the oracle's own values, in the oracle's own JSON. Rule: a suite with a
-setting that this side does not know is refused, since a run without that setting judges something else.
+Suites, cases, answers and verdicts are the oracle's own values, in the oracle's own JSON. Rule: a suite with
+a setting that this side does not know is refused, since a run without that setting judges something else.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Owns how a run stands at a glance: its tasks, agents, model accounts, suites, and what waits in the gate."""
+"""Owns how a run stands at a glance: its tasks, agents, accounts, suites, and what waits in the gate."""
 
 from collections.abc import Mapping
 

@@ -80,9 +80,9 @@ class MiniServer:
         *,
         detail: str = "",
         exit: int | None = None,
-        heard: Json | None = None,
+        counts: Json | None = None,
     ) -> SessionEnded:
-        self.heard[session] = dict(heard or {})
+        self.heard[session] = dict(counts or {})
         self.ended.append((session, str(outcome), detail, exit))
         self.close_door(self.root / "doors" / session)
         return SessionEnded(salvage=None, task=None)

@@ -1,4 +1,6 @@
-"""Questions to the audit log: what happened, what each landed commit rests on, and whether the log is whole."""
+"""Owns the questions to the audit log: what happened, what each landed commit rests on, and whether the log
+is whole.
+"""
 
 import itertools
 import json
@@ -6,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server.audit import ORIGIN, Event
 from mcp_server.core import landing, names
@@ -31,32 +34,41 @@ class EventFilter:
     commit: str | None = None
 
 
-def query(world: World, wanted: EventFilter) -> list[Event]:
-    """Events in order. `commit` finds those that name it, in full or by its beginning."""
+def query(world: World, event_filter: EventFilter) -> list[Event]:
+    """Return the events that match, in order. `commit` finds those that name it, in full or by its
+    beginning.
+    """
     with world.store.read() as tx:
-        if wanted.commit is None:
+        if event_filter.commit is None:
             found = rows.after(
-                tx, wanted.after, limit=wanted.limit, kind=wanted.kind, agent=wanted.agent, task=wanted.task
+                tx,
+                event_filter.after,
+                limit=event_filter.limit,
+                kind=event_filter.kind,
+                agent=event_filter.agent,
+                task=event_filter.task,
             )
             return [Event.of(row) for row in found]
         matching = [
-            event for row in rows.all(tx) if row.seq > wanted.after and _names(event := Event.of(row), wanted)
+            event
+            for row in rows.all(tx)
+            if row.seq > event_filter.after and _names(event := Event.of(row), event_filter)
         ]
-    return matching[: wanted.limit]
+    return matching[: event_filter.limit]
 
 
-def _names(event: Event, wanted: EventFilter) -> bool:
-    assert wanted.commit is not None
+def _names(event: Event, event_filter: EventFilter) -> bool:
+    assert event_filter.commit is not None
     values = [
         value
         for value in [*event.data.values(), *(event.data.get("args") or {}).values()]
         if isinstance(value, str)
     ]
     return (
-        any(value.startswith(wanted.commit) for value in values)
-        and wanted.kind in (None, event.kind)
-        and wanted.agent in (None, event.agent)
-        and wanted.task in (None, event.task)
+        any(value.startswith(event_filter.commit) for value in values)
+        and event_filter.kind in (None, event.kind)
+        and event_filter.agent in (None, event.agent)
+        and event_filter.task in (None, event.task)
     )
 
 
@@ -91,25 +103,27 @@ def _changed(world: World, repo: str, commit: CommitInfo) -> list[str]:
 
 
 def accounts_for(world: World, repo: str, commit: str) -> bool:
-    """Whether the log tells how `commit` came to be main."""
+    """Return True if the log tells how `commit` came to be main."""
     return commit in {new for name, new in _imports(world) if name == repo} | _landed(world) | _landing_now(
         world
     )
 
 
 def _imports(world: World) -> list[tuple[str, str]]:
-    """Repository and newest commit of every import, in order."""
+    """Return repository and newest commit of every import, in order."""
     return [
-        (data["repo"], data["new"]) for data in _told(world, "main_imported") if {"repo", "new"} <= set(data)
+        (data["repo"], data["new"])
+        for data in _data_of(world, "main_imported")
+        if {"repo", "new"} <= set(data)
     ]
 
 
 def _landed(world: World) -> set[str]:
-    return {data["commit"] for data in _told(world, "landed") if "commit" in data}
+    return {data["commit"] for data in _data_of(world, "landed") if "commit" in data}
 
 
-def _told(world: World, kind: str) -> Iterator[dict]:
-    """The data of every event of a kind that can be read; of the others the log's own check tells."""
+def _data_of(world: World, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the data of every event of a kind that can be read; of the others the log's own check tells."""
     with world.store.read() as tx:
         bodies = rows.bodies(tx, kind)
     for body in bodies:
@@ -120,13 +134,13 @@ def _told(world: World, kind: str) -> Iterator[dict]:
 
 
 def _landing_now(world: World) -> set[str]:
-    """Candidates that may be main already while their landing is not written yet."""
+    """Return the candidates that may be main already while their landing is not written yet."""
     with world.store.read() as tx:
         return {one.candidate for one in submissions.pending(tx) if one.candidate is not None}
 
 
 def _since_import(world: World, repo: str, imports: list[tuple[str, str]]) -> list[CommitInfo]:
-    """Main's commits after the one that this log began with: what came before is not ours to judge."""
+    """Return main's commits after the one that this log began with: what came before is not ours to judge."""
     first = next((new for name, new in imports if name == repo), None)
     newest_first = world.repos[repo].commits.log(world.branch(repo))
     return list(itertools.takewhile(lambda one: one.commit != first, newest_first))

@@ -78,10 +78,29 @@ def _count_lost(world: World, notes: Iterable[PendingRequest]) -> None:
 def _lost(note: PendingRequest) -> ModelRequest:
     free = note.form in FREE
     return ModelRequest(
-        began_ms=note.began_ms, agent=note.agent, session=note.session, task=None, fence=None, account=note.account, form=note.form, model=note.model,
-        status=None, outcome="lost", input=0, cached_read=0, cached_write=0, output=0, reasoning=0, counted=free, partial=not free,
-        cost_usd=0.0 if free else None, tries=1, waited_ms=0, first_byte_ms=None, took_ms=0,
-    )  # fmt: skip
+        began_ms=note.began_ms,
+        agent=note.agent,
+        session=note.session,
+        task=None,
+        fence=None,
+        account=note.account,
+        form=note.form,
+        model=note.model,
+        status=None,
+        outcome="lost",
+        input=0,
+        cached_read=0,
+        cached_write=0,
+        output=0,
+        reasoning=0,
+        counted=free,
+        partial=not free,
+        cost_usd=0.0 if free else None,
+        tries=1,
+        waited_ms=0,
+        first_byte_ms=None,
+        took_ms=0,
+    )
 
 
 # -- waiting

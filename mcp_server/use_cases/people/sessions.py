@@ -3,6 +3,7 @@ salvaged.
 """
 
 import dataclasses
+from typing import Any
 
 from mcp_server import faults
 from mcp_server.core.principal import AGENT, Principal
@@ -30,7 +31,7 @@ def begin(world: World, agent: str, kind: str, *, door: bool) -> tuple[SessionRo
 
 
 def end(world: World, id: str, ending: SessionEndRequest) -> SessionEnded | None:
-    """End a session, its token and its lease; return None for an unknown one. Ending it twice changes nothing.
+    """End a session, its token and its lease; return None for an unknown one. Ending twice changes nothing.
 
     A lease with a submission in the gate stays until the verdict: finished work is not thrown away.
     """
@@ -112,7 +113,15 @@ def find_untold(world: World) -> None:
 
 
 def called(
-    world: World, tx: Tx, who: Principal, tool: str, *, status: str, code: str | None, args: dict, ms: int
+    world: World,
+    tx: Tx,
+    who: Principal,
+    tool: str,
+    *,
+    status: str,
+    code: str | None,
+    args: dict[str, Any],
+    ms: int,
 ) -> None:
     """Writes down one tool call, once its answer is known, and renews the caller's lease."""
     leasing.renew(world, tx, who)

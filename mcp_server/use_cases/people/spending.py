@@ -1,6 +1,7 @@
 """What models cost: budgets, who is near one, past one, and what follows; and sums for reports."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from mcp_server.config import Budget
 from mcp_server.core.lease import Lease
@@ -109,7 +110,7 @@ def standing_of(world: World, tx: Tx, who: Principal) -> Standing | None:
     return standing(world, tx, limited) if limited else None
 
 
-def note(world: World, tx: Tx, who: Principal) -> dict | None:
+def note(world: World, tx: Tx, who: Principal) -> dict[str, Any] | None:
     """For the next tool answer, once somebody should know."""
     found = standing_of(world, tx, who)
     return found.to_json() if found is not None and found.share >= NOTE_SHARE else None
@@ -197,7 +198,7 @@ def enforce(world: World) -> bool:
             who = Principal(lease.agent, AGENT, lease.session)
             if lease.fence not in world.over_budget:
                 world.over_budget[lease.fence] = world.now_ms()
-                world.record(tx, "budget_reached", who, task=lease.task, fence=lease.fence, **_told(over))
+                world.record(tx, "budget_reached", who, task=lease.task, fence=lease.fence, **_as_event(over))
             if lease.session is None or world.now_ms() - world.over_budget[lease.fence] >= GRACE_MS:
                 give_back(world, tx, lease, over)
                 ended = True
@@ -206,7 +207,7 @@ def enforce(world: World) -> bool:
     return ended
 
 
-def _told(over: Standing) -> dict:
+def _as_event(over: Standing) -> dict[str, Any]:
     """For an event, whose log hides whatever is named after a token."""
     return {
         "scope": str(over.scope),

@@ -14,10 +14,10 @@ def issue(world: World, by: Principal, agent: str) -> tuple[str, int]:
     """Issue a token to an agent without a session; return it with its number."""
     with world.store.write() as tx:
         token = credentials.issue(tx, agent, AGENT, world.now_ms())
-        known = people.token_by_hash(tx, credentials.hashed(token))
-        assert known is not None
-        world.record(tx, "token_issued", agent=agent, by=by.name, issued=known.id)
-    return token, known.id
+        row = people.token_by_hash(tx, credentials.hashed(token))
+        assert row is not None
+        world.record(tx, "token_issued", agent=agent, by=by.name, issued=row.id)
+    return token, row.id
 
 
 def issued(world: World) -> list[TokenFacts]:
