@@ -1,5 +1,7 @@
-"""The oracle's cases as main holds them. A candidate never brings its own: it would be judged by what it
-wrote.
+"""What a suite needs of a repository: its cases, the files of its reference, and the files that a candidate's
+sandbox gets.
+
+Rule: cases are taken from main. A candidate never brings its own: it would be judged by what it wrote.
 """
 
 import hashlib
@@ -8,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from mcp_server.core import paths
-from mcp_server.repos import trees as git_tree
+from mcp_server.repos import trees
 from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import TreeEntry
@@ -17,26 +19,27 @@ from oracle.cases.spec import Case, Suite
 from oracle.suites import kinds
 
 PATHS_REMEMBERED = 1 << 17
-SETS_REMEMBERED = (
-    4  # parsed case sets of one suite: main's and those of a few candidates, a few megabytes each at most
-)
+# Parsed case sets of one suite: main's and those of a few candidates, a few megabytes each at most.
+SETS_REMEMBERED = 4
 SUITES_REMEMBERED = 1024
 
 
 def load(repo: Repository, commit: str, suite: Suite) -> list[Case]:
-    """The cases of a suite at `commit`; none for a command suite. Raises oracle's BadCases, naming file and
-    line.
+    """Return the cases of a suite at `commit`; none for a command suite.
+
+    Raise oracle's BadCases, naming file and line, if they cannot be read.
     """
     if kinds.of(suite).cases is None:
         return []
-    parsed = _of(suite)(_Files(repo, repo.files.key(commit, suite.cases, ()), commit))
-    if isinstance(parsed, BadCases):
-        raise BadCases(parsed.problems)
-    return list(parsed)
+    case_files = _CaseFiles(repo, repo.files.key(commit, suite.cases, ()), commit)
+    cases = _parser_with_memory(suite)(case_files)
+    if isinstance(cases, BadCases):
+        raise BadCases(cases.problems)
+    return list(cases)
 
 
 @dataclass(frozen=True)
-class _Files:
+class _CaseFiles:
     """The case files of a commit: the same ones wherever `key` is the same."""
 
     repo: Repository
@@ -45,58 +48,48 @@ class _Files:
 
 
 @lru_cache(SUITES_REMEMBERED)
-def _of(suite: Suite) -> Callable[[_Files], tuple[Case, ...] | BadCases]:
-    """Each suite has a memory of its own: the gate asks for all of them in turn, and one memory for all would
-    forget each before its next turn.
+def _parser_with_memory(suite: Suite) -> Callable[[_CaseFiles], tuple[Case, ...] | BadCases]:
+    """Return the suite's own parser, which remembers its last results.
+
+    The gate asks for all suites in turn, and one memory for all would forget each before its next turn.
     """
-    return lru_cache(SETS_REMEMBERED)(partial(_parsed, suite))
+    return lru_cache(SETS_REMEMBERED)(partial(_parse, suite))
 
 
-def _parsed(suite: Suite, files: _Files) -> tuple[Case, ...] | BadCases:
-    """Bad ones are remembered too: whoever waits asks again and again."""
-    found = [
-        entry.path
-        for entry in files.repo.objects.ls_tree(files.commit)
-        if paths.covers(suite.cases, entry.path)
-    ]
-    contents = files.repo.objects.read_many([(files.commit, path) for path in found])
+def _parse(suite: Suite, case_files: _CaseFiles) -> tuple[Case, ...] | BadCases:
+    """Return the cases. Bad ones are returned too, so that they are remembered: whoever waits asks again and
+    again.
+    """
+    objects, commit = case_files.repo.objects, case_files.commit
+    covered = [entry.path for entry in objects.ls_tree(commit) if paths.covers(suite.cases, entry.path)]
+    contents = zip(covered, objects.read_many([(commit, path) for path in covered]), strict=True)
     try:
-        return tuple(
-            kinds.load(
-                suite.cases,
-                (
-                    (path, content)
-                    for path, content in zip(found, contents, strict=True)
-                    if content is not None
-                ),
-                suite,
-            )
-        )
+        readable = ((path, content) for path, content in contents if content is not None)
+        return tuple(kinds.load(suite.cases, readable, suite))
     except BadCases as bad:
         return bad
 
 
 def key(repo: Repository, commit: str, suite: Suite) -> str:
-    """Names the suite together with the content of its case files and the reference's: what a remembered pass
-    depends on.
+    """Return a name of the suite together with the content of its case files and the reference's: what a
+    remembered pass depends on.
     """
-    return hashlib.sha256(
-        f"{suite.key()} {repo.files.key(commit, (*suite.cases, *suite.reference_reads), ())}".encode()
-    ).hexdigest()
+    content_key = repo.files.key(commit, (*suite.cases, *suite.reference_reads), ())
+    return hashlib.sha256(f"{suite.key()} {content_key}".encode()).hexdigest()
 
 
 def reference_key(repo: Repository, commit: str, suite: Suite) -> str:
-    """Names the content of the files that the reference and the comparator read; "" where there are none."""
+    """Return a name of the content of what reference and comparator read; "" where they read nothing."""
     return repo.files.key(commit, suite.reference_reads, ()) if suite.reference_reads else ""
 
 
 def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
-    """Those files as a tar."""
+    """Return what reference and comparator read as a tar."""
     return repo.files.archive(commit, suite.reference_reads, ())
 
 
 def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
-    """The files that a candidate's sandbox gets.
+    """Return the files that a candidate's sandbox gets.
 
     Of a command suite's, those that are protected are main's own; of the others it gets nothing that is
     protected, and no file that holds answers.
@@ -113,19 +106,21 @@ def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Tre
             for entry in repo.files.choose(main, suite.reads, ())
             if _is_protected(suite.protect, entry.path)
         ]
-        return git_tree.overlaid(own, mains)
+        return trees.overlaid(own, mains)
     return repo.files.choose(treeish, suite.reads, (*suite.protect, *kind.answer_files(suite)))
 
 
 @lru_cache(KEYS_REMEMBERED)
 def visible_key(repo: Repository, treeish: str, main: str, suite: Suite) -> str:
-    """Names the content of those files."""
-    return git_tree.key(visible(repo, treeish, main, suite))
+    """Return a name of the content of the files that a candidate's sandbox gets."""
+    return trees.key(visible(repo, treeish, main, suite))
 
 
 @lru_cache(PATHS_REMEMBERED)
 def _is_protected(protect: tuple[str, ...], path: str) -> bool:
-    """What steers a test run is a long list, and the paths of a repository are nearly the same in each of its
-    trees.
+    """Return True if one of the globs covers the path.
+
+    Remembered, since what steers a test run is a long list, and the paths of a repository are nearly the same
+    in each of its trees.
     """
     return paths.covers(protect, path)
