@@ -48,15 +48,16 @@ UNHURRIED = (
 
 # Renames off, where git heeds it (see merge.py): with them a rename of a directory by one agent moves another
 # agent's new files across modules.
-OPTIONS = (
-    "-c", "core.hooksPath=/dev/null",
-    "-c", "core.fsmonitor=false",
-    "-c", "core.attributesFile=/dev/null",
-    "-c", "safe.bareRepository=explicit",
-    "-c", "merge.renames=false",
-    "-c", "merge.directoryRenames=false",
-    "-c", "protocol.allow=never",
-)  # fmt: skip
+COMMAND_LINE_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "safe.bareRepository=explicit",
+    "merge.renames=false",
+    "merge.directoryRenames=false",
+    "protocol.allow=never",
+)
+OPTIONS = tuple(word for setting in COMMAND_LINE_SETTINGS for word in ("-c", setting))
 
 # The user's repository may belong to somebody else than the server; that it was named in harness.toml is the
 # trust.
