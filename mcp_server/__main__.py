@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -31,32 +32,35 @@ KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 
 
 def main() -> int:
-    """Exit status: 0 stopped, 1 the state cannot be used, 2 the configuration or the cases cannot, 3 the
-    address cannot.
+    """Serve until SIGTERM. Return the exit status: 0 if stopped, 1 if the state cannot be used, 2 if the
+    configuration or the cases cannot, 3 if the address cannot.
     """
-    given = _arguments()
+    arguments = _arguments()
     faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # These would log every model request, which the audit log does, and every step of a migration.
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    loaded = config.load(given.config)
+    loaded = config.load(arguments.config)
     if isinstance(loaded, list):
         return _unusable(loaded)
     try:
-        listener = socket.create_server((given.host, given.port), backlog=256)
+        listener = socket.create_server((arguments.host, arguments.port), backlog=256)
         # Head and body of an answer are two writes: without this the second waits 40 ms for the first to be
         # acknowledged.
         # asyncio sets it on what it accepts only where the listener names its protocol; a listener's own is
         # inherited.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as taken:
-        print(f"cannot listen on {given.host}:{given.port}: {taken}; choose another --port", file=sys.stderr)
+        print(
+            f"cannot listen on {arguments.host}:{arguments.port}: {taken}; choose another --port",
+            file=sys.stderr,
+        )
         return 3
     if loaded.gateway.otlp_endpoint is not None:
         telemetry.export(loaded.gateway.otlp_endpoint, loaded.run.name)
     try:
-        asyncio.run(serve(loaded, app.StateDir(given.state), listener, given.host))
+        asyncio.run(serve(loaded, app.StateDir(arguments.state), listener, arguments.host))
     except BadCases as bad:
         return _unusable(bad.problems)
     except (
@@ -74,13 +78,13 @@ def main() -> int:
 
 
 def _unusable(problems: Sequence[object]) -> int:
-    """Every problem on a line of its own, below a line by which whoever started this finds them."""
+    """Print every problem on a line of its own, below a line by which whoever started this finds them."""
     print("\n".join([PROBLEMS, *map(str, problems)]), file=sys.stderr)
     return 2
 
 
 async def serve(loaded: config.Config, state: app.StateDir, listener: socket.socket, host: str) -> None:
-    """Serves on `listener` and on the doors; writes server.json once it does."""
+    """Serve on `listener` and on the doors; write server.json once they answer."""
     world = app.open_world(loaded, state, Bell())
     settings = uvicorn.Config(
         lambda: None,
@@ -108,7 +112,7 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
 
 
 async def _announce(
-    server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict
+    server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict[str, Any]
 ) -> None:
     while not server.started:
         if server.should_exit:

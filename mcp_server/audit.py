@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -28,14 +29,20 @@ from mcp_server.store import events as rows
 ORIGIN = "harness audit log"  # the first line of every checkpoint
 CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
 CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
-TEXT_MAX = (
-    2_000  # characters of one argument kept in an event; a longer one is replaced by its hash and length
-)
-NAMES_MAX = 1_000  # of arguments, known as secret or not; nearly all are of our tools
+SUBJECT = ("agent", "session", "task", "fence")  # of whom and what an event is; everything else is its data
+# Characters of one argument kept in an event; a longer one is replaced by its hash and length.
+TEXT_MAX = 2_000
+NAMES_MAX = 1_000  # of arguments, looked through for a secret word once; nearly all are of our tools
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
 # Keys that give themselves away wherever they stand: ours, and those of well-known services.
 SECRET_TEXT = re.compile(
-    r"\b(hs_[A-Za-z0-9_-]{40,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35})|(?<=Bearer )\S{16,}"
+    r"\b("
+    r"hs_[A-Za-z0-9_-]{40,}"
+    r"|sk-[A-Za-z0-9_-]{20,}"
+    r"|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|AKIA[A-Z0-9]{16}"
+    r"|AIza[A-Za-z0-9_-]{35}"
+    r")|(?<=Bearer )\S{16,}"
 )
 SIGNATURE_MARK = "\u2014 "  # the line that carries the signature, as in C2SP signed notes
 
@@ -51,23 +58,14 @@ class Event:
     session: str | None
     task: str | None
     fence: int | None
-    data: dict
+    data: dict[str, Any]
     hash: str
 
     @classmethod
     def of(cls, row: rows.Row) -> "Event":
         body = json.loads(row.body)
-        return cls(
-            row.seq,
-            body["ms"],
-            body["kind"],
-            body["agent"],
-            body["session"],
-            body["task"],
-            body["fence"],
-            body["data"],
-            row.hash,
-        )
+        subject = {name: body[name] for name in SUBJECT}
+        return cls(seq=row.seq, ms=body["ms"], kind=body["kind"], data=body["data"], hash=row.hash, **subject)
 
 
 class SigningKey:
@@ -78,9 +76,7 @@ class SigningKey:
 
     @classmethod
     def open(cls, path: Path) -> "SigningKey":
-        """Reads the key, or makes one where there is none: a whole one under its name, or after a power loss
-        none.
-        """
+        """Read the key, or make one if there is none. After a power loss there is a whole one or none."""
         if path.exists():
             loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
             assert isinstance(loaded, Ed25519PrivateKey)
@@ -107,35 +103,23 @@ class Audit:
         self._store, self._key, self._published = store, key, published
         self._signed_ms = 0
 
-    def record(self, tx: Tx, now_ms: int, kind: str, *, agent: str | None = None, session: str | None = None,
-               task: str | None = None, fence: int | None = None, **data) -> None:  # fmt: skip
-        """Appends one event; it is durable if and only if the transaction is."""
+    def record(self, tx: Tx, now_ms: int, kind: str, /, **fields: Any) -> None:
+        """Append one event; it is durable if and only if the transaction is. The fields of SUBJECT may be
+        left out; the others are JSON values.
+        """
         last = rows.last(tx)
         seq, prev = (last.seq + 1, last.hash) if last else (1, chain.GENESIS)
-        body = chain.canonical(
-            {
-                "ms": now_ms,
-                "kind": kind,
-                "agent": agent,
-                "session": session,
-                "task": task,
-                "fence": fence,
-                "data": redacted(data),
-            }
-        )
-        rows.append(
-            tx, rows.Row(seq, body, chain.hash_of(prev, seq, body)), kind=kind, agent=agent, task=task
-        )
+        subject = {name: fields.pop(name, None) for name in SUBJECT}
+        body = chain.canonical({"ms": now_ms, "kind": kind, "data": redacted(fields)} | subject)
+        event = rows.Row(seq, body, chain.hash_of(prev, seq, body))
+        rows.append(tx, event, kind=kind, agent=subject["agent"], task=subject["task"])
 
     def checkpoint(self, now_ms: int) -> chain.Checkpoint:
-        """Signs and publishes the present head, or answers the last checkpoint where nothing is new."""
+        """Sign and publish the present head; return it, or the last checkpoint if nothing is new."""
         with self._store.write() as tx:
             last = rows.last(tx)
-            head = (
-                chain.Checkpoint(ORIGIN, last.seq, last.hash)
-                if last
-                else chain.Checkpoint(ORIGIN, 0, chain.GENESIS)
-            )
+            size, root = (last.seq, last.hash) if last else (0, chain.GENESIS)
+            head = chain.Checkpoint(ORIGIN, size, root)
             newest = rows.last_checkpoint(tx)
             if newest is not None and newest[0] == head.size:
                 return head
@@ -149,12 +133,12 @@ class Audit:
         return head
 
     def checkpoint_if_due(self, now_ms: int) -> None:
+        """Sign and publish the head if CHECKPOINT_EVENTS or CHECKPOINT_MS have passed since the last time."""
         with self._store.read() as tx:
             last, newest = rows.last(tx), rows.last_checkpoint(tx)
         new = (last.seq if last else 0) - (newest[0] if newest else 0)
-        recent = (
-            0 <= now_ms - self._signed_ms < CHECKPOINT_MS
-        )  # a clock that jumped back is no reason to wait for it
+        # A clock that jumped back is no reason to wait for it.
+        recent = 0 <= now_ms - self._signed_ms < CHECKPOINT_MS
         if new >= CHECKPOINT_EVENTS or (new > 0 and not recent):
             self.checkpoint(now_ms)
 
@@ -164,27 +148,26 @@ class Audit:
             file.flush()
             os.fsync(file.fileno())
 
-    def verify(self, witnesses: Iterable[chain.Checkpoint] = ()) -> dict:
-        """Checks chain, signatures and every published checkpoint; `witnesses` come from the trailers of
-        main.
+    def verify(self, witnesses: Iterable[chain.Checkpoint] = ()) -> dict[str, Any]:
+        """Check chain, signatures and every published checkpoint; `witnesses` come from the trailers of main.
+        Return "ok", the numbers of "events" and "checkpoints", and the "problems" in words.
         """
         with self._store.read() as tx:
             stored = rows.all_checkpoints(tx)
             entries = [chain.ChainEntry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
             copies = dict(rows.copies(tx))
-        lines = self._published.read_bytes().splitlines() if self._published.exists() else []
-        published = [_value(line) for line in lines]
-        notes = dict.fromkeys(stored + [note for note in published if isinstance(note, str)])
-        checkpoints, problems = [], _copied_wrong(entries, copies)
-        if unreadable := sum(not isinstance(note, str) for note in published):
+        published, unreadable = self._read_published()
+        checkpoints, problems = [], _differing_copies(entries, copies)
+        if unreadable:
             problems.append(f"{unreadable} lines of the published checkpoints cannot be read")
-        for note in notes:
+        for note in dict.fromkeys(stored + published):
             checkpoint = self._open_note(note)
             if checkpoint is None:
                 problems.append(f"checkpoint with a wrong signature: {note.splitlines()[:3]}")
             else:
                 checkpoints.append(checkpoint)
-        if missing := len([note for note in published if isinstance(note, str) and note not in set(stored)]):
+        in_database = set(stored)
+        if missing := sum(note not in in_database for note in published):
             problems.append(f"{missing} published checkpoints are missing from the database")
         problems += chain.verify(entries, dict.fromkeys([*checkpoints, *witnesses]))
         return {
@@ -194,7 +177,15 @@ class Audit:
             "problems": problems,
         }
 
+    def _read_published(self) -> tuple[list[str], int]:
+        """Return the published notes, and how many lines of their file cannot be read."""
+        lines = self._published.read_bytes().splitlines() if self._published.exists() else []
+        values = [_value(line) for line in lines]
+        notes = [value for value in values if isinstance(value, str)]
+        return notes, len(values) - len(notes)
+
     def _open_note(self, note: str) -> chain.Checkpoint | None:
+        """Return the checkpoint that the note holds, or None if it is not signed by this key."""
         text, _, signature = note.partition(f"\n{SIGNATURE_MARK}{ORIGIN} ")
         try:
             self._key.public.verify(base64.b64decode(signature.strip(), validate=True), text.encode())
@@ -204,8 +195,8 @@ class Audit:
 
 
 def _value(raw: bytes) -> object:
-    """What a body holds; the bytes themselves, which no entry's hash covers, where it is not the JSON that we
-    write.
+    """Return what a body holds. If it is not the JSON that we write, return the bytes themselves, which no
+    entry's hash covers.
     """
     if not isinstance(raw, bytes):  # SQLite keeps whatever type somebody else wrote
         return repr(raw)
@@ -216,29 +207,30 @@ def _value(raw: bytes) -> object:
     return value if chain.canonical(value) == raw or isinstance(value, str) else raw
 
 
-def _copied_wrong(entries: list[chain.ChainEntry], copies: dict[int, dict]) -> list[str]:
-    """Queries read the columns beside a body: whoever changes only these hides an event without breaking the
-    chain.
+def _differing_copies(entries: list[chain.ChainEntry], copies: dict[int, dict[str, Any]]) -> list[str]:
+    """Return a problem for each event whose columns differ from its body. Queries read the columns: whoever
+    changes only these hides an event without breaking the chain.
     """
-    found = []
+    problems = []
     for entry in entries:
-        if isinstance(entry.body, dict) and any(
-            entry.body.get(name) != told for name, told in copies[entry.seq].items()
-        ):
-            found.append(f"seq {entry.seq}: edited: its columns are not what its body says")
-    return found
+        if not isinstance(entry.body, dict):
+            continue
+        columns = copies[entry.seq]
+        if any(entry.body.get(name) != value for name, value in columns.items()):
+            problems.append(f"seq {entry.seq}: edited: its columns are not what its body says")
+    return problems
 
 
 @lru_cache(maxsize=NAMES_MAX)
-def _tells_of_a_secret(name: str) -> bool:
+def _names_a_secret(name: str) -> bool:
     return any(word in name.lower() for word in SECRET_WORDS)
 
 
-def redacted(value, name: str = ""):
-    """Arguments as they may be logged: secrets hidden by their name or their look, long texts replaced by
-    their hash.
+def redacted(value: Any, name: str = "") -> Any:
+    """Return arguments as they may be logged: secrets hidden by their name or their look, long texts replaced
+    by their hash.
     """
-    if _tells_of_a_secret(name):
+    if _names_a_secret(name):
         return "(secret)"
     if isinstance(value, dict):
         return {key: redacted(inner, str(key)) for key, inner in value.items()}

@@ -47,8 +47,8 @@ _armed: str | None = None
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Once, by the process's main. Raises ValueError where there is no such point: a test would wait for it
-    in vain.
+    """Arm the point that the environment names; the process's main does so once. Raise ValueError if there is
+    no such point, because a test would wait for it in vain.
     """
     global _armed
     _armed = environment.get(VARIABLE)
@@ -57,6 +57,7 @@ def arm(environment: Mapping[str, str]) -> None:
 
 
 def reached(point: str) -> None:
+    """End this process as kill -9 does if `point` is armed."""
     assert point in POINTS, point
     if point == _armed:
         os.kill(os.getpid(), signal.SIGKILL)

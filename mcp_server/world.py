@@ -1,11 +1,13 @@
 """What a use case works with: the store, the repositories, the audit log, the clock, the bell, the models.
-Made by the composition root.
+
+Rule: the composition root makes it, and nobody else opens any of it.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from mcp_server.audit import Audit
 from mcp_server.bell import Bell
@@ -23,7 +25,7 @@ MS_PER_MINUTE = 60_000
 
 
 def steady_ms() -> int:
-    """Of a clock that only goes forward, at its pace: between two of its times lies what has passed."""
+    """Return the time of a clock that only goes forward: between two of its times lies what has passed."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -41,19 +43,20 @@ class World:
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
-    red: dict[str, dict] = field(default_factory=dict)  # by suite, what use_cases.tip_check wrote of it
+    red: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # by suite, what use_cases.tip_check wrote of it
     # Of the runners, by `steady_ms`, and true only while this process lives: its next start takes all jobs
     # back.
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last
     renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
     steady_ms: Callable[[], int] = steady_ms
     tally: Tally = field(default_factory=Tally)
-    unkept: dict[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  # ref of a salvaged commit that may not be there yet -> repository, commit
+    # Ref of a salvaged commit that may not be there yet -> repository, commit.
+    unkept: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def role_of(self, agent: str) -> Role:
-        """What an agent is there for; a client that connects is a worker."""
+        """Return what an agent is there for; a client that connects is a worker."""
         spec = self.config.spec_of(agent)
         return Role(spec.role) if spec is not None else Role.WORKER
 
@@ -62,14 +65,14 @@ class World:
         return int(self.config.run.lease_minutes * MS_PER_MINUTE)
 
     def today(self) -> str:
-        """The date in UTC, as YYYY-MM-DD."""
+        """Return the date in UTC, as YYYY-MM-DD."""
         return datetime.fromtimestamp(self.now_ms() / 1000, UTC).date().isoformat()
 
     def branch(self, repo: str) -> str:
         return self.config.repos[repo].branch
 
     def main(self, repo: str) -> str:
-        """The commit that main of `repo` is at."""
+        """Return the commit that main of `repo` is at."""
         return self.repos[repo].refs.branch_tip(self.branch(repo))
 
     def main_ref(self, repo: str) -> str:
@@ -79,12 +82,16 @@ class World:
         return [name for name, suite in self.config.suites.items() if suite.repo == repo]
 
     def at_one_moment(self) -> "World":
-        """This world with its clock standing still. What one transaction decides it decides at one moment:
-        were the clock read twice, a lease could be live for the decision and over for its answer."""
+        """Return this world with its clock standing still. What one transaction decides it decides at one
+        moment: if the clock were read twice, a lease could be live for the decision and over for its answer.
+        """
         now_ms = self.now_ms()
         return replace(self, now_ms=lambda: now_ms)
 
-    def record(self, tx: Tx, kind: str, who: Principal | None = None, **more) -> None:
-        """One event in this transaction, by `who` where an agent did it."""
-        by = {"agent": who.name, "session": who.session} if who is not None else {}
-        self.audit.record(tx, self.now_ms(), kind, **by | more)
+    def record(self, tx: Tx, kind: str, who: Principal | None = None, /, **fields: Any) -> None:
+        """Record one event in this transaction, by `who` if somebody did it. The fields `agent`, `session`,
+        `task` and `fence` say of whom and what it is; the others are its data, each a JSON value.
+        """
+        if who is not None:
+            fields = {"agent": who.name, "session": who.session} | fields
+        self.audit.record(tx, self.now_ms(), kind, **fields)

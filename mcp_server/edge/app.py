@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +77,20 @@ class StateDir:
         return self.root / "doors"
 
 
+def wall_ms() -> int:
+    """Return the time of this machine, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 def open_world(
     config: Config,
     state: StateDir,
     bell: Bell,
-    now_ms=lambda: time.time_ns() // 1_000_000,
+    now_ms: Callable[[], int] = wall_ms,
     environ: Mapping[str, str] = os.environ,
 ) -> World:
-    """Opens or creates everything that lasts. Raises Unsafe, git's Diverged and NoSuchBranch, oracle's
-    BadCases, and BadKey.
+    """Open or create everything that lasts. Raise Unsafe, git's Diverged or NoSuchBranch, oracle's BadCases,
+    or BadKey if it cannot be used.
     """
     accounts = opening.open_accounts(config, environ, now_ms)
     state.prepare()
@@ -114,9 +119,7 @@ def open_world(
 
 
 def _with_cases(world: World) -> World:
-    """With the held-out cases, once every case is known to be readable; raises BadCases with all that is
-    wrong.
-    """
+    """Return the world with the held-out cases. Raise BadCases with every problem if a case cannot be read."""
     hidden: dict[str, HeldOut] = {}
     problems: list[CaseProblem] = []
     for name, suite in world.config.suites.items():
@@ -135,13 +138,13 @@ def _with_cases(world: World) -> World:
 
 
 def _secret(store: Store) -> str:
-    """What the names of held-out cases are made with: drawn once for a database."""
+    """Return what the names of held-out cases are made with; draw it if the database has none."""
     with store.write() as tx:
-        known = meta.get(tx, SECRET)
-        if known is None:
-            known = secrets.token_hex(32)
-            meta.put(tx, SECRET, known)
-    return known
+        secret = meta.get(tx, SECRET)
+        if secret is None:
+            secret = secrets.token_hex(32)
+            meta.put(tx, SECRET, secret)
+    return secret
 
 
 def _repository(path: Path) -> Repository:
@@ -159,7 +162,7 @@ def _import_main(world: World) -> None:
 
 
 def build(world: World, doors: Doors | None = None, wait_s: float = engine.WAIT_S) -> Starlette:
-    """The app. `doors` is None where no sandbox is served; a tool call is answered within `wait_s`."""
+    """Make the app. `doors` is None if no sandbox is served; a tool call is answered within `wait_s`."""
     if doors is not None and (proxy := egress.proxy(world)) is not None:
         doors.tunnel = proxy.serve
     mcp, gateway = tools.build(world, wait_s), ModelProxy(world)
@@ -178,9 +181,8 @@ def build(world: World, doors: Doors | None = None, wait_s: float = engine.WAIT_
     routes = [
         Route("/health", lambda _: JSONResponse({"ok": True, "run": world.config.run.name})),
         Route("/mcp", lambda _: PlainTextResponse("POST only", 405, {"Allow": "POST"}), methods=["GET"]),
-        Route(
-            "/mcp", AgentsOnly(mcp_app)
-        ),  # routes are tried in order, and nearly every request is for this one
+        # Routes are tried in order, and nearly every request is for this one.
+        Route("/mcp", AgentsOnly(mcp_app)),
         git_http.route(world.repos, lambda *access: _on_git(world, *access)),
         *SessionsApi(world, doors).routes(),
         *RunnerApi(world).routes(),
@@ -204,7 +206,7 @@ def build(world: World, doors: Doors | None = None, wait_s: float = engine.WAIT_
 async def _living(
     world: World, mcp: MCPServer, doors: Doors | None, gateway: ModelProxy
 ) -> AsyncIterator[None]:
-    """While the app serves: the gate, the ticker and the gateway's upkeep run."""
+    """Run the gate, the ticker and the upkeep of gateway and repositories while the app serves."""
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
         loops = {
             "gate": Gate(world).run,
@@ -212,7 +214,7 @@ async def _living(
             "gateway": gateway.upkeep,
             "upkeep": lambda: caretaker.run(world),
         }
-        background = [group.create_task(_kept_up(name, run)) for name, run in loops.items()]
+        background = [group.create_task(_run_again(name, run)) for name, run in loops.items()]
         try:
             yield
         finally:
@@ -247,15 +249,15 @@ class AgentsOnly:
 
 
 async def reopen_doors(world: World, doors: Doors) -> None:
-    """After a restart, once the server listens: the sandboxes of live sessions find their doors again."""
+    """Open the doors of live sessions again, after a restart and once the server listens."""
     with world.store.read() as tx:
         live = [session.id for session in people.open_sessions(tx) if session.door]
     for session in live:
         await doors.open(session)
 
 
-async def _kept_up(name: str, run) -> None:
-    """A fault in a background loop is logged and the loop begun again: its state is all in the database."""
+async def _run_again(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a background loop. If it fails, log that and begin it again: its state is all in the database."""
     while True:
         try:
             await run()
@@ -271,8 +273,8 @@ async def _ticking(world: World) -> None:
 
 
 def tick(world: World) -> None:
-    """What time alone brings about: leases run out, budgets end, silent runners lose their jobs, the log is
-    signed, main is measured and checked again, done work is closed.
+    """Do what time alone brings about: end leases and budgets that ran out, take jobs from silent runners,
+    sign the log, measure and check main again, close tasks that are done.
     """
     if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
@@ -286,7 +288,7 @@ def tick(world: World) -> None:
 def _on_git(
     world: World, who: Principal, repo: str, service: str, updates: list[tuple[str, str, str]], status: str
 ) -> None:
-    """Writes down each fetch and push; an upload becomes what the agent's lease has to show."""
+    """Record a fetch or a push; an upload becomes what the agent's lease has to show."""
     kind = "git_push" if service == git_http.PUSH else "git_fetch"
     if kind == "git_push":
         faults.reached("upload.stored")

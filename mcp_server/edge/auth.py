@@ -13,7 +13,7 @@ KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 
 
 class Authenticated:
-    """ASGI middleware: puts `scope["principal"]` there, or answers 401."""
+    """ASGI middleware that sets `scope["principal"]`, or answers 401."""
 
     def __init__(self, app: ASGIApp, store: Store):
         self._app, self._store = app, store
@@ -28,14 +28,14 @@ class Authenticated:
         who = credentials.principal_of(self._store, token, door) if token else None
         if who is None and scope["path"].startswith(MODELS):
             # The one shape that the clients of all vendors can read.
-            told = {
+            error = {
                 "type": "authentication_error",
                 "message": "the token is not one of this server's",
                 "code": 401,
                 "status": "UNAUTHENTICATED",
             }
             answer = JSONResponse(
-                {"type": "error", "error": told},
+                {"type": "error", "error": error},
                 401,
                 {"WWW-Authenticate": "Bearer", "x-should-retry": "false"},
             )
@@ -53,11 +53,11 @@ class Authenticated:
 
 
 def _token(request: Request) -> str | None:
-    """What the request shows; below MODELS also in the places of a vendor's key."""
+    """Return the token that the request carries, below MODELS also in the places of a vendor's key; or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     if request.scope["path"].startswith(MODELS):
-        places = (*(request.headers.get(name) for name in KEY_HEADERS), request.query_params.get("key"))
-        return next((shown.strip() for shown in places if shown and shown.strip()), None)
+        places = [request.headers.get(name) for name in KEY_HEADERS] + [request.query_params.get("key")]
+        return next((key.strip() for key in places if key and key.strip()), None)
     return None

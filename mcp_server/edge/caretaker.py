@@ -15,28 +15,33 @@ LOOK_S = 30.0  # looking costs some milliseconds; what gathers in between slows 
 
 
 async def run(world: World) -> None:
-    """Until cancelled."""
+    """Look after the repositories until cancelled."""
     while True:
-        await _unhurried(world)
+        await _look_once(world)
         await asyncio.sleep(LOOK_S)
 
 
-async def _unhurried(world: World) -> None:
+async def _look_once(world: World) -> None:
+    """Run upkeep in a thread that dies with the process; return or raise as it does."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
     def look() -> None:
+        failed: Exception | None = None
         try:
             upkeep.run(world)
-        except Exception as failed:  # noqa: BLE001 - told to whoever waits
-            told = failed
-            tell(lambda: ended.done() or ended.set_exception(told))
-        else:
-            tell(lambda: ended.done() or ended.set_result(None))
-
-    def tell(what) -> None:
+        except Exception as wrong:  # noqa: BLE001 - raised by whoever waits
+            failed = wrong
         with suppress(RuntimeError):  # the server has stopped meanwhile
-            loop.call_soon_threadsafe(what)
+            loop.call_soon_threadsafe(end, failed)
+
+    def end(failed: Exception | None) -> None:
+        if ended.done():  # whoever waited was cancelled
+            return
+        if failed is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(failed)
 
     threading.Thread(target=look, name="upkeep", daemon=True).start()
     await ended

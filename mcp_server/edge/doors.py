@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 import uvicorn
@@ -26,12 +27,11 @@ SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ROOT_MODE = 0o700  # the engine mounts a door as root; nobody else on the host has to get there
 DIRECTORY_MODE = 0o755  # the sandbox's user, whom the host does not know, enters it
 SOCKET_MODE = 0o666  # and connects
-GRACE_S = (
-    3.0  # for calls under way when a door closes; its session has ended, so nobody waits for the answers
-)
+# For calls under way when a door closes; its session has ended, so nobody waits for the answers.
+GRACE_S = 3.0
 POLL_S = 0.02
 # From 3.13 on asyncio would remove the socket by the name it was bound to, which is a number of ours by then.
-BOUND = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+BOUND: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 Tunnel = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -39,7 +39,7 @@ Tunnel = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[N
 @dataclass
 class _Door:
     listener: asyncio.Server
-    connections: WeakSet = field(default_factory=WeakSet)
+    connections: WeakSet[Any] = field(default_factory=WeakSet)
 
 
 class Doors:
@@ -58,8 +58,8 @@ class Doors:
         return session in self._doors
 
     async def open(self, session: str) -> Path:
-        """Opens the session's door and answers where it is; replaces what an earlier server or an earlier
-        call left.
+        """Open the session's door and return where it is. Replace what an earlier server or an earlier call
+        left.
         """
         if not SESSION.fullmatch(session):
             raise ValueError(f"not the name of a session: {session!r}")
@@ -74,14 +74,14 @@ class Doors:
         return directory / SOCKET
 
     async def close(self, session: str) -> None:
-        """The socket goes at once, calls under way have GRACE_S to end. A closed door is left as it is."""
+        """Remove the socket at once, and give calls under way GRACE_S to end. Leave a closed door as it is."""
         door = self._doors.pop(session, None)
         if door is None:
             return
         self._server.servers.remove(door.listener)
         door.listener.close()
         (self._root / session / SOCKET).unlink(missing_ok=True)
-        await self._part(door)
+        await self._end_connections(door)
 
     async def close_all(self) -> None:
         await asyncio.gather(*(self.close(session) for session in list(self._doors)))
@@ -96,7 +96,7 @@ class Doors:
             short = f"/proc/self/fd/{opened}/{FRESH}"
             bound.bind(short)
             os.chmod(short, SOCKET_MODE)
-            connections: WeakSet = WeakSet()
+            connections: WeakSet[Any] = WeakSet()
             listener = await asyncio.get_running_loop().create_unix_server(
                 lambda: self._connection(session, connections),
                 sock=bound,
@@ -112,7 +112,7 @@ class Doors:
         self._doors[session] = _Door(listener, connections)
         self._server.servers.append(listener)  # so that the server, when it stops, stops accepting here too
 
-    def _connection(self, session: str, connections: WeakSet) -> asyncio.Protocol:
+    def _connection(self, session: str, connections: WeakSet[Any]) -> asyncio.Protocol:
         if self.tunnel is None:
             return self._http(session, connections)
         http = partial(self._http, session, connections)
@@ -120,17 +120,18 @@ class Doors:
         connections.add(front)
         return front
 
-    def _http(self, session: str, connections: WeakSet) -> asyncio.Protocol:
-        """As uvicorn's own startup makes them, but for the state (uvicorn.server.Server.startup)."""
-        made = self._server.config.http_protocol_class(
+    def _http(self, session: str, connections: WeakSet[Any]) -> asyncio.Protocol:
+        """Make a connection as uvicorn's own startup does, but for the state (uvicorn.server.Server.startup)."""
+        make: Callable[..., asyncio.Protocol] = self._server.config.http_protocol_class
+        connection = make(
             config=self._server.config,
             server_state=self._server.server_state,
             app_state={**self._server.lifespan.state, "door": session},
         )
-        connections.add(made)
-        return made
+        connections.add(connection)
+        return connection
 
-    async def _part(self, door: _Door) -> None:
+    async def _end_connections(self, door: _Door) -> None:
         for connection in self._live(door):
             connection.shutdown()
         ends = asyncio.get_running_loop().time() + GRACE_S
@@ -139,7 +140,7 @@ class Doors:
         for connection in self._live(door):
             connection.transport.abort()
 
-    def _live(self, door: _Door) -> list:
+    def _live(self, door: _Door) -> list[Any]:
         return [
             connection
             for connection in door.connections

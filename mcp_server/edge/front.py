@@ -9,7 +9,7 @@ on.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any
 
 CONNECT = b"CONNECT "
 log = logging.getLogger(__name__)
@@ -17,26 +17,20 @@ log = logging.getLogger(__name__)
 Tunnel = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-class Kept(Protocol):
-    """Where the server keeps its connections: what is in there is shut down when it stops."""
-
-    def add(self, connection: asyncio.Protocol, /) -> None: ...
-
-    def discard(self, connection: asyncio.Protocol, /) -> None: ...
-
-
 class Front(asyncio.Protocol):
-    """Undecided until the first word is there."""
+    """A connection that is undecided until its first word is there. `connections` are the server's: what is
+    in there is shut down when the server stops.
+    """
 
-    def __init__(self, http: Callable[[], asyncio.Protocol], tunnel: Tunnel, kept: Kept):
-        self._http, self._tunnel, self._kept = http, tunnel, kept
+    def __init__(self, http: Callable[[], asyncio.Protocol], tunnel: Tunnel, connections: set[Any]):
+        self._http, self._tunnel, self._connections = http, tunnel, connections
         self._begun = b""
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._kept.add(self)
+        self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._begun += data
@@ -46,23 +40,23 @@ class Front(asyncio.Protocol):
             self._to_http()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._kept.discard(self)
+        self._connections.discard(self)
 
     def shutdown(self) -> None:
-        """As the server's own connections have it. A tunnel has no end to wait for."""
+        """Close the connection, as the server does with its own. A tunnel has no end to wait for."""
         if self._task is not None:
             self._task.cancel()
         self.transport.close()
 
     def _to_http(self) -> None:
         http = self._http()
-        self._kept.discard(self)
+        self._connections.discard(self)
         self.transport.set_protocol(http)
         http.connection_made(self.transport)
         http.data_received(self._begun)
 
     def _to_tunnel(self) -> None:
-        """The streams take the transport; this object stays the server's name for the connection."""
+        """Give the transport to streams. This object stays what the server knows the connection by."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         streams = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -80,5 +74,8 @@ class Front(asyncio.Protocol):
         except Exception:
             log.exception("a connection at a door failed")
         finally:
-            self._kept.discard(self)
-            self.transport.abort() if self._task and self._task.cancelling() else writer.close()
+            self._connections.discard(self)
+            if self._task is not None and self._task.cancelling():
+                self.transport.abort()
+            else:
+                writer.close()

@@ -1,4 +1,4 @@
-"""The only SQL. One module per noun: each function takes an open transaction and values, and returns values."""
+"""The only SQL. One module per noun: functions take an open transaction and values, and return values."""
 
 from mcp_server.store.database import Store, Tx
 from mcp_server.store.group import CommitGroup

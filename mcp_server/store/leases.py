@@ -32,7 +32,7 @@ OF_TASK = Statement(select(leases).where(leases.c.task == bindparam("of")).order
 
 
 def next_fence(tx: Tx) -> int:
-    """Take the next fence: one more than any before, and never reset. It is rolled back with its transaction."""
+    """Take the next fence: one more than any before, never reset, rolled back with its transaction."""
     fence = int(meta.get(tx, FENCE) or 0) + 1
     meta.put(tx, FENCE, str(fence))
     return fence
