@@ -1,1 +1,1 @@
-"""The authority: tasks, leases, repositories, the landing gate and the audit log; it holds no Docker access."""
+"""The authority: tasks, leases, repositories, the landing gate, the audit log. It holds no Docker access."""

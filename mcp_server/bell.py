@@ -21,7 +21,7 @@ class Bell:
         self._rung = asyncio.Event()
 
     def listen(self) -> asyncio.Event:
-        """Return the next ring. Take it before looking at the state, so that a ring in between is not missed."""
+        """Return the next ring. Take it before looking at the state, so that no ring in between is missed."""
         return self._rung
 
     @staticmethod

@@ -119,7 +119,7 @@ def open_world(
 
 
 def _with_cases(world: World) -> World:
-    """Return the world with the held-out cases. Raise BadCases with every problem if a case cannot be read."""
+    """Return the world with the held-out cases. Raise BadCases with every problem if one cannot be read."""
     hidden: dict[str, HeldOut] = {}
     problems: list[CaseProblem] = []
     for name, suite in world.config.suites.items():

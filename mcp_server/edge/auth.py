@@ -1,4 +1,4 @@
-"""Who is calling: every request's bearer token becomes a principal here, before any route sees the request."""
+"""Who is calling: every request's bearer token becomes a principal here, before a route sees the request."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -53,7 +53,7 @@ class Authenticated:
 
 
 def _token(request: Request) -> str | None:
-    """Return the token that the request carries, below MODELS also in the places of a vendor's key; or None."""
+    """Return the token that the request carries, below MODELS also in a vendor's key's places; or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()

@@ -74,7 +74,7 @@ class Doors:
         return directory / SOCKET
 
     async def close(self, session: str) -> None:
-        """Remove the socket at once, and give calls under way GRACE_S to end. Leave a closed door as it is."""
+        """Remove the socket at once; give calls under way GRACE_S to end. Leave a closed door as it is."""
         door = self._doors.pop(session, None)
         if door is None:
             return
@@ -121,7 +121,7 @@ class Doors:
         return front
 
     def _http(self, session: str, connections: WeakSet[Any]) -> asyncio.Protocol:
-        """Make a connection as uvicorn's own startup does, but for the state (uvicorn.server.Server.startup)."""
+        """Make a connection as uvicorn.server.Server.startup does, but for the state."""
         make: Callable[..., asyncio.Protocol] = self._server.config.http_protocol_class
         connection = make(
             config=self._server.config,
