@@ -225,7 +225,7 @@ def get(world: World, id: int) -> Job | None:
 
 def claim(world: World, runner: str) -> JobOrder | None:
     """Return the next job for a runner, or None. A job whose cases are not to be had any more is broken."""
-    while (job := _taken(world, runner)) is not None:
+    while (job := _take(world, runner)) is not None:
         try:
             found = {case.id: case for case in case_sets.load(world, job.suite, job.cases_commit)}
         except BadCases as bad:
@@ -245,7 +245,8 @@ def claim(world: World, runner: str) -> JobOrder | None:
     return None
 
 
-def _taken(world: World, runner: str) -> Job | None:
+def _take(world: World, runner: str) -> Job | None:
+    """Give a runner the first job of the queue, and return it; None if nothing is queued."""
     world.runners[runner] = world.steady_ms()
     with world.store.write() as tx:
         job = rows.first_queued(tx)
@@ -273,8 +274,8 @@ def _give_up(world: World, job: Job, reason: str) -> None:
 
 
 def _job_order(world: World, job: Job, inputs: list[Case], beside: list[Case]) -> JobOrder:
-    """`beside` are run with the job's own cases, since those mean something only together, and judged by
-    nobody.
+    """Return what a runner is to do. `beside` are run with the job's own cases, since those mean something
+    only together, and judged by nobody.
     """
     suite = world.config.suites[job.suite]
     keys = answer_keys(world, job, [*inputs, *beside])
@@ -374,8 +375,8 @@ def finish(world: World, id: int, result: JobResult) -> bool:
 
     Raise verdicts.UnreadableVerdict.
     """
-    told, runner, reference = result.verdict, result.runner, result.reference
-    verdicts.check(told)
+    reported, runner, reference = result.verdict, result.runner, result.reference
+    verdicts.check(reported)
     job = get(world, id)
     if job is None or job.state != RUNNING or job.runner != runner:
         return False
@@ -388,21 +389,21 @@ def finish(world: World, id: int, result: JobResult) -> bool:
         assert job is not None
         if job.state != RUNNING or job.runner != runner:
             return False
-        whole = (
-            verdicts.of_check(told)
+        verdict = (
+            verdicts.of_check(reported)
             if job.kind == TEETH
-            else verdicts.of_run(job, told, by_case=kinds.of(suite).cases is not None, hidden=hidden)
+            else verdicts.of_run(job, reported, by_case=kinds.of(suite).cases is not None, hidden=hidden)
         )
-        if whole["status"] == "broken":
-            _retry(world, tx, job, whole)
+        if verdict["status"] == "broken":
+            _retry(world, tx, job, verdict)
         else:
-            _conclude(world, tx, job, whole)
+            _conclude(world, tx, job, verdict)
             if job.kind == TEETH:
-                _record_check(world, tx, job, whole, suite_key)
+                _record_check(world, tx, job, verdict, suite_key)
             else:
-                passed = {case for case, outcome in told.outcomes.items() if outcome == "pass"}
+                passed = {case for case, outcome in reported.outcomes.items() if outcome == "pass"}
                 rows.remember_passes(tx, suite_key, job.tree_key, passed)
-                rows.forget_pass(tx, suite_key, job.tree_key, set(told.outcomes) - passed)
+                rows.forget_pass(tx, suite_key, job.tree_key, set(reported.outcomes) - passed)
             rows.remember_answers(
                 tx, {keys[case]: answer.to_json() for case, answer in reference.items() if case in keys}
             )

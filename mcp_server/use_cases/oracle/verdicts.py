@@ -21,20 +21,20 @@ class UnreadableVerdict(ValueError):
     """Not a verdict at all; the message says what is wrong."""
 
 
-def check(found: Verdict) -> None:
+def check(reported: Verdict) -> None:
     """Raise UnreadableVerdict if a runner's verdict says something that no verdict can say."""
-    if found.status not in (verdict.PASSED, verdict.FAILED, verdict.BROKEN):
-        raise UnreadableVerdict(f"a verdict is passed, failed or broken, not {found.status!r}")
-    if not all(_is_failure(failure) for failure in found.failures):
+    if reported.status not in (verdict.PASSED, verdict.FAILED, verdict.BROKEN):
+        raise UnreadableVerdict(f"a verdict is passed, failed or broken, not {reported.status!r}")
+    if not all(_is_failure(failure) for failure in reported.failures):
         raise UnreadableVerdict(
-            f"a failure has {', '.join(sorted(FAILURE_FIELDS))}; what a side did is its output and its exit status"
+            f"a failure has {', '.join(sorted(FAILURE_FIELDS))}; "
+            "what a side did is its output and its exit status"
         )
-    if strange := sorted({str(outcome) for outcome in found.outcomes.values()} - {PASS, FAIL}):
+    if strange := sorted({str(outcome) for outcome in reported.outcomes.values()} - {PASS, FAIL}):
         raise UnreadableVerdict(f"an outcome is pass or fail, not {some(strange)}")
-    if wrong := causes.problem(
-        found.causes, {case for case, outcome in found.outcomes.items() if outcome == FAIL}
-    ):
-        raise UnreadableVerdict(wrong)
+    failing = {case for case, outcome in reported.outcomes.items() if outcome == FAIL}
+    if problem := causes.problem(reported.causes, failing):
+        raise UnreadableVerdict(problem)
 
 
 def _is_failure(value: Any) -> bool:
