@@ -30,7 +30,7 @@ from mcp_server.use_cases.landing import submit
 from mcp_server.use_cases.oracle import baseline
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, sessions
-from mcp_server.wire.jobs import JobResult
+from mcp_server.wire.jobs import JobOrder, JobResult
 from mcp_server.world import World
 from tests.waiting import until
 
@@ -71,7 +71,7 @@ class Desk:
     def step(self) -> bool:
         return Gate(self.world).advance()
 
-    def take(self) -> list[dict]:
+    def take(self) -> list[JobOrder]:
         """What a runner can get."""
         return list(iter(lambda: oracle_jobs.claim(self.world, "runner"), None))
 

@@ -27,7 +27,7 @@ def want(desk: Desk, priority: int, by: str = "", **more) -> int:
 
 
 def taken(desk: Desk) -> list[int]:
-    return [job["job"] for job in desk.take()]
+    return [job.job for job in desk.take()]
 
 
 def test_a_job_that_nobody_wants_any_more_is_not_run_until_somebody_wants_it_again(desk: Desk):
