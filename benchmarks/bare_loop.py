@@ -117,7 +117,7 @@ def _found(command: str) -> str:
 def about() -> str:
     """Return the programs that it runs; where those of the boxes differ, the ratio tells of that too."""
 
-    def said(*argv: str) -> str:
+    def output(*argv: str) -> str:
         return subprocess.run(argv, env=ENV, capture_output=True, text=True, check=True).stdout
 
-    return f"{said('python3', '-V').strip()}, SQLite {said('sqlite3', '-version').split()[0]}"
+    return f"{output('python3', '-V').strip()}, SQLite {output('sqlite3', '-version').split()[0]}"

@@ -83,7 +83,7 @@ def request(port: int, token: str, tool: str, arguments: dict[str, Any]) -> byte
 def _result(body: bytes) -> dict[str, Any]:
     """The tool's structured answer, from the event stream or from plain JSON."""
     lines = [line[6:] for line in body.splitlines() if line.startswith(b"data: {")] or [body]
-    told = json.loads(lines[-1])
-    if "result" not in told:
-        raise RuntimeError(f"no result: {told}")
-    return told["result"].get("structuredContent") or {}
+    answer = json.loads(lines[-1])
+    if "result" not in answer:
+        raise RuntimeError(f"no result: {answer}")
+    return answer["result"].get("structuredContent") or {}

@@ -176,7 +176,7 @@ class Plain:
 
     def early_end(self) -> str | None:
         ended = next((client for client in self._clients if client.poll() is not None), None)
-        return None if ended is None else f"docker run ended with {ended.returncode}: {_said(ended)}"
+        return None if ended is None else f"docker run ended with {ended.returncode}: {_last_words(ended)}"
 
     def stop(self) -> None:
         self.engine.sweep({sandbox.RUN: self.run, sandbox.KIND: PLAIN})
@@ -189,7 +189,7 @@ class Plain:
         self.engine.sweep({sandbox.RUN: self.run, sandbox.KIND: PLAIN})  # one that was still being made
 
 
-def _said(ended: subprocess.Popen[bytes]) -> str:
+def _last_words(ended: subprocess.Popen[bytes]) -> str:
     return ended.stderr.read().decode(errors="replace").strip()[-300:] if ended.stderr else ""
 
 

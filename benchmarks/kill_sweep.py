@@ -131,7 +131,7 @@ def _up(state: StateDirectory) -> Iterator[subprocess.Popen[bytes]]:
 
 def _until_line(running: subprocess.Popen[bytes], words: str, within_s: float) -> float:
     """Seconds until the process says it."""
-    began, told = time.monotonic(), b""
+    began, output = time.monotonic(), b""
     assert running.stdout is not None
     with selectors.DefaultSelector() as ready:
         ready.register(running.stdout, selectors.EVENT_READ)
@@ -139,13 +139,13 @@ def _until_line(running: subprocess.Popen[bytes], words: str, within_s: float) -
             if not ready.select(left_s):
                 continue
             chunk = os.read(running.stdout.fileno(), 65536)
-            told += chunk
-            if words.encode() in told:
+            output += chunk
+            if words.encode() in output:
                 return time.monotonic() - began
             if not chunk:
                 break
     raise VerbFailed(
-        f"`harness up` did not say {words!r}: {told.decode(errors='replace')[-300:]}", Exit.INFRASTRUCTURE
+        f"`harness up` did not say {words!r}: {output.decode(errors='replace')[-300:]}", Exit.INFRASTRUCTURE
     )
 
 
@@ -159,8 +159,8 @@ def _until_ended(running: subprocess.Popen[bytes]) -> None:
 
 
 def _rest(ended: subprocess.Popen[bytes]) -> str:
-    told, _ = ended.communicate()
-    return told.decode(errors="replace").strip()[-500:]
+    output, _ = ended.communicate()
+    return output.decode(errors="replace").strip()[-500:]
 
 
 def _works(state: StateDirectory, pid: int) -> bool:

@@ -204,7 +204,7 @@ def _of_ours(size: Size, found: Found, merge_s: float) -> list[Figure]:
     per_h = _scaled_per_h(found)
     about = (
         f"{per_h:.1f} of B {bound:.1f} landings/h ({found.landings} in the window, {_scale(cell):.0f} times"
-        f" as fast; at no cost {best.mean:.0%} ± {best.sd:.0%}); {_told(found)}; machine"
+        f" as fast; at no cost {best.mean:.0%} ± {best.sd:.0%}); {_times(found)}; machine"
         f" {found.machine_share:.0%} busy"
     )
     cpu_ms = found.server_cpu_s / max(found.landings, 1) * 1000
@@ -238,7 +238,7 @@ def _of_rival(size: Size, found: Found, merge_s: float) -> list[Figure]:
         if (cell.agents, slots, cell.failing) in size.bounds
     }
     of_bounds = ", ".join(f"{share:.0%} of B at {slots} slots" for slots, share in shares.items())
-    about = f"{of_bounds}; {_told(found)}; machine {found.machine_share:.0%} busy"
+    about = f"{of_bounds}; {_times(found)}; machine {found.machine_share:.0%} busy"
     return [
         Figure(f"{key}_per_h", per_h, "/h", str(cell), about=about),
         *(Figure(f"{key}_share_w{slots}", share * 100, "% of B") for slots, share in shares.items()),
@@ -263,7 +263,7 @@ def _parts(key: str, found: Found) -> list[Figure]:
     ]
 
 
-def _told(found: Found) -> str:
+def _times(found: Found) -> str:
     p95_s = found.tally.quantile_s(found.window, 0.95) * _scale(found.cell)
     of_main = f", {found.runs[1]} of main" if found.runs[1] else ""
     return (

@@ -98,7 +98,7 @@ class Bare:
 
     def history(self, first: str, modules: str) -> History:
         """Return main since `first`; a commit that touches nothing below `modules` (a prefix) coordinates."""
-        told = self._git(
+        log = self._git(
             "log",
             "--first-parent",
             "-m",
@@ -107,10 +107,10 @@ class Bare:
             "--format=%x01%H",
             f"{first}..{BRANCH}",
         )
-        return history(self._looked_at(told, modules))
+        return history(self._looked_at(log, modules))
 
-    def _looked_at(self, told: str, modules: str) -> Iterator[tuple[str, bool, bool]]:
-        for part in told.split("\x01")[1:]:
+    def _looked_at(self, log: str, modules: str) -> Iterator[tuple[str, bool, bool]]:
+        for part in log.split("\x01")[1:]:
             commit, *changed = part.split()
             yield commit, is_red(self.paths(commit)), any(path.startswith(modules) for path in changed)
 

@@ -91,12 +91,12 @@ class Many:
         for start in STARTS:
             took_s = statistics.median(self.first_s[start])
             label = f"{self.size.cases} cases, first run, start = {start}: beside the barest loop"
-            told = (
+            about = (
                 f"oracle {took_s:.2f} s, barest loop {bare_s:.2f} s ({self.loop}); medians of"
                 f" {self.size.repetitions}"
             )
             made += [
-                Figure(f"first_{start}_times", took_s / bare_s, "times", label, TIMES_MAX, told),
+                Figure(f"first_{start}_times", took_s / bare_s, "times", label, TIMES_MAX, about),
                 Figure(f"first_{start}_s", took_s, "s"),
             ]
         return [

@@ -103,8 +103,8 @@ def _started(config: Path, state: StateDirectory, token: str) -> Start:
     about = state.root / "server.json"
 
     def url(pid: int) -> str | None:
-        told = json.loads(about.read_text()) if about.exists() else {}
-        return told["url"] if told.get("pid") == pid else None
+        run_record = json.loads(about.read_text()) if about.exists() else {}
+        return run_record["url"] if run_record.get("pid") == pid else None
 
     argv = ["mcp_server", "--config", str(config), "--state", str(state.root), "--port", "0"]
     return _until_answered(argv, url, lambda at: b'"tasks"' in first_call.call(at, token))
@@ -112,16 +112,20 @@ def _started(config: Path, state: StateDirectory, token: str) -> Start:
 
 def _started_empty() -> Start:
     with tempfile.NamedTemporaryFile() as out:
-        told = Path(out.name)
+        port_file = Path(out.name)
 
         def url(_pid: int) -> str | None:
-            return f"http://127.0.0.1:{told.read_text().strip()}" if told.read_text().endswith("\n") else None
+            return (
+                f"http://127.0.0.1:{port_file.read_text().strip()}"
+                if port_file.read_text().endswith("\n")
+                else None
+            )
 
         return _until_answered(
             ["benchmarks.empty_server"],
             url,
             lambda at: b"200 OK" in first_call.call(at, "none", empty_server.NAME),
-            told,
+            port_file,
         )
 
 

@@ -20,10 +20,10 @@ def cases(count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 def files(count: int, seed: int) -> dict[str, str]:
     """The cases as files of PER_FILE each, by name."""
-    told: dict[str, list[str]] = {}
+    scripts: dict[str, list[str]] = {}
     for number, (name, script) in enumerate(cases(count, seed)):
-        told.setdefault(f"{number // PER_FILE:03}.sql", []).append(f"-- case: {name}\n{script}")
-    return {name: "".join(parts) for name, parts in told.items()}
+        scripts.setdefault(f"{number // PER_FILE:03}.sql", []).append(f"-- case: {name}\n{script}")
+    return {name: "".join(parts) for name, parts in scripts.items()}
 
 
 def _script(shape: str, chance: random.Random) -> str:
