@@ -49,17 +49,17 @@ class Quarantine:
         self.objects = Objects(self._git, cat_file)
         self.commits = Commits(self._git, self.objects, cat_file)
 
-    def apply_patch(self, base: str, patch: bytes) -> str | UnfitPatch:
+    def apply_patch(self, base: str, patch: bytes, strip: int) -> str | UnfitPatch:
         """Return the id of the tree that the patch makes of commit `base`, or why it makes none.
 
-        The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them
+        `strip` is how many leading components of its paths are prefixes. The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them
         wrong, the hunk's own lines are counted. Its context has to be there in either case. Raise
         GitOutputTooLarge or GitFailed if git cannot do it at all.
         """
         self._git.run("read-tree", base)
-        unfit = self._apply(patch)
+        unfit = self._apply(patch, f"-p{strip}")
         if unfit is not None and any(CORRUPT.search(problem) for problem in unfit.problems):
-            unfit = self._apply(patch, "--recount")
+            unfit = self._apply(patch, f"-p{strip}", "--recount")
         if unfit is not None:
             return unfit
         return self._git.run("write-tree").out.decode().strip()

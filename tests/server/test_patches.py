@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from mcp_server.core import unified_diff
+from mcp_server.repos.quarantine import beside
 from mcp_server.repos.repository import Repository
 
-from . import wide
+from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
 from .wide import refused, settled
 
@@ -134,6 +136,81 @@ def test_what_fails_the_oracle_is_refused_as_any_push_is_and_can_be_asked_about(
     assert told["status"] == "failed" and told["suites"]["words"]["counts"]["failed"] == 2
     mended = settled(one, "push", fence=fence, patch=new("m00/filter", "FROM=a-z\nTO=A-Z"), summary="Shout")
     assert mended["status"] == "landed", mended
+
+
+def of_git(root: Path, *options: str) -> str:
+    """Return what git itself prints for a change, a new file, a deletion and a rename below m11/core."""
+    old = {"change.txt": "1\n", "gone.txt": "2\n", "old name.txt": "3\n4\n5\n"}
+    work = toy.repository(root, {f"m11/core/{name}": text for name, text in old.items()})
+    (work / "m11/core/change.txt").write_text("one\n")
+    (work / "m11/core/new \N{SNOWMAN}.txt").write_text("new\n")
+    (work / "m11/core/gone.txt").unlink()
+    (work / "m11/core/old name.txt").rename(work / "m11/core/new name.txt")
+    toy.git("add", "-A", cwd=work)
+    return toy.git(*options[:-1], "diff", "--cached", "-M", *options[-1:], cwd=work) + "\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-c", "core.abbrev=7", "HEAD"),
+        ("-c", "diff.noprefix=true", "HEAD"),
+        ("-c", "diff.mnemonicPrefix=true", "HEAD"),
+        ("-c", "diff.mnemonicPrefix=true", "-R"),
+    ],
+    ids=["default", "no prefix", "mnemonic", "reversed"],
+)
+def test_a_patch_of_gits_applies_where_it_says_with_any_prefix_of_gits(tmp_path: Path, options: tuple):
+    text = of_git(tmp_path / "user", *options)
+    diff = unified_diff.read(text)
+    repo = Repository.create(tmp_path / "ours.git")
+    if options[-1] == "-R":
+        toy.git("commit", "-qm", "changed", cwd=tmp_path / "user")
+    branch = toy.git("branch", "--show-current", cwd=tmp_path / "user")
+    base = repo.exchange.import_branch(tmp_path / "user", branch).commit
+    if options[-1] != "-R":
+        toy.git("commit", "-qm", "changed", cwd=tmp_path / "user")
+    expected = toy.git(
+        "rev-parse", "HEAD^{tree}" if options[-1] != "-R" else "HEAD^^{tree}", cwd=tmp_path / "user"
+    )
+    strip = unified_diff.components_to_strip(diff, lambda: {e.path for e in repo.objects.ls_tree(base)})
+    assert strip in (0, 1), strip
+    with beside(repo) as apart:
+        assert apart.apply_patch(base, diff.text().encode(), strip) == expected
+
+
+def test_a_patch_without_prefixes_lands_where_it_says(server: Server):
+    one, fence = claimed(server, 11)
+    patch = new("m11/core/b.txt", "new").replace("a/m11", "m11").replace("b/m11", "m11")
+    landed = settled(one, "push", fence=fence, patch=patch, summary="No prefix")
+    assert landed["status"] == "landed", landed
+    repo = repository(server)
+    assert repo.objects.read(landed["main"], "m11/core/b.txt") == b"new\n"
+    assert repo.objects.read(landed["main"], "core/b.txt") is None
+
+
+CUSTOM = "--- {}\n+++ {}\n@@ -1,3 +1,3 @@\n m12\n-second\n+2nd\n third\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new_path"),
+    [
+        ("old/m12/README", "new/m12/README"),
+        ("a/m12/README", "a/m12/README"),
+        ("a/m12/README", "m12/README"),
+        ("OLDm12/README", "NEWm12/README"),
+    ],
+)
+@pytest.mark.parametrize("git_header", [True, False])
+def test_a_patch_whose_prefixes_are_unclear_is_refused_with_the_line(
+    server: Server, old: str, new_path: str, git_header: bool
+):
+    one, fence = claimed(server, 12)
+    head = f"diff --git {old} {new_path}\n" if git_header else ""
+    patch = head + CUSTOM.format(old, new_path)
+    refusal = refused(one.call("push", fence=fence, patch=patch, summary="s"), "bad_request")
+    assert "line 1 of the patch" in refusal["happened"] and old in refusal["happened"]
+    assert "--src-prefix=a/" in refusal["next"]
 
 
 def test_a_lease_that_ends_keeps_an_unlanded_patch_as_salvage(server: Server):

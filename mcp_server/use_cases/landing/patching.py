@@ -8,13 +8,15 @@ the same call made again finds the same commit, wherever main is by then.
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 
-from mcp_server.core import landing
+from mcp_server.core import landing, names, unified_diff
 from mcp_server.core import lease as leases
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
+from mcp_server.core.unified_diff import Unclear
 from mcp_server.repos.process import ZERO, GitOutputTooLarge
 from mcp_server.repos.quarantine import Quarantine, UnfitPatch, beside
 from mcp_server.store import leases as lease_rows
@@ -156,7 +158,16 @@ def _base(world: World, who: Principal, lease: Lease, patch: Patch) -> str | Ref
 
 def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, text: bytes) -> str | Refused:
     """Return the tree that the patch makes of the base, or why it may not be one under this lease."""
-    tree = apart.apply_patch(base, text)
+    diff = unified_diff.read(text.decode())
+
+    @cache
+    def base_paths() -> frozenset[str]:
+        return frozenset(entry.path for entry in apart.objects.ls_tree(base))
+
+    strip = unified_diff.components_to_strip(diff, base_paths)
+    if isinstance(strip, Unclear):
+        return _unclear(strip)
+    tree = apart.apply_patch(base, diff.text().encode(), strip)
     if isinstance(tree, UnfitPatch):
         return _unfit(tree, base)
     changes = apart.objects.diff(base, tree)
@@ -168,6 +179,17 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
             "push a change, or release_task as blocked or abandoned",
         )
     return boundaries.refusal(world, apart.objects, lease, task, changes, tree) or tree
+
+
+def _unclear(unclear: Unclear) -> Refused:
+    return Refused(
+        Code.BAD_REQUEST,
+        f"line {unclear.line} of the patch, {names.shown(unclear.header)}, does not say which file it means: "
+        f"{names.shown(unclear.reason)}",
+        UNCHANGED,
+        "make the patch with git's default prefixes, as `git diff --src-prefix=a/ --dst-prefix=b/` does: "
+        "a/PATH and b/PATH, with PATH from the root of the repository",
+    )
 
 
 def _unfit(unfit: UnfitPatch, base: str) -> Refused:
