@@ -5,6 +5,7 @@ and never a pass by accident.
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -87,11 +88,13 @@ def judge(warm: Runner, server: Main) -> Callable[..., dict]:
     def judged(engine: str, cases: dict[str, str] = CASES, **more: object) -> dict:
         state = hashlib.sha256(repr(server.main).encode()).hexdigest()
         job = server.add({"engine.py": engine}, cases, **{"reference_key": state} | more)
-        for at, case in enumerate(job["cases"], start=7):
-            case.update(file=f"c/{case['id']}.txt", line=at)
+        numbered = enumerate(job.cases, start=7)
+        job = job.changed(
+            cases=tuple(replace(case, file=f"c/{case.id}.txt", line=line) for line, case in numbered)
+        )
         warm.client = server
         warm.serve(job, threading.Event())
-        return server.results[job["job"]][0]
+        return server.results[job.job][0]
 
     return judged
 

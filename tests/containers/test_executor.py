@@ -47,7 +47,7 @@ def judge(warm: Runner, server: Server) -> Judge:
     def judged(files: dict[str, str], cases: dict[str, str] = SUMS, **more: object) -> dict:
         job = server.add(files, cases, **more)
         warm.serve(job, threading.Event())
-        return server.results[job["job"]][0]
+        return server.results[job.job][0]
 
     return judged
 
@@ -91,11 +91,12 @@ def test_what_a_case_left_is_gone_before_the_next_one_begins(judge: Judge):
 def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(
     warm: Runner, judge: Judge, server: Server
 ):
-    job = server.add({"engine.py": ENGINE}, SUMS) | {"tree_key": None, "cases": [{"id": "no input"}]}
+    job = server.add({"engine.py": ENGINE}, SUMS, tree_key="")
+    del server.trees[job.job]
     assert not warm.serve(job, threading.Event())
     assert (
-        server.results[job["job"]][0]["status"] == "broken"
-        and "KeyError" in server.results[job["job"]][0]["reason"]
+        server.results[job.job][0]["status"] == "broken"
+        and "KeyError" in server.results[job.job][0]["reason"]
     )
     assert judge({"engine.py": ENGINE})["status"] == "passed"
 

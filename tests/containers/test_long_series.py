@@ -77,9 +77,9 @@ def test_neither_a_runner_nor_its_boxes_grow_with_their_jobs(engine: Engine, run
                 tree, cases, suite=suite, tree_key=hashlib.sha256(repr(tree).encode()).hexdigest()
             )
             assert runner.serve(job, threading.Event())
-            verdict = server.results.pop(job["job"])[0]
+            verdict = server.results.pop(job.job)[0]
             assert verdict["outcomes"] == expected, verdict
-            server.trees[job["job"]] = b""
+            server.trees[job.job] = b""
         after = census(engine, labels)
     finally:
         runner.close()
