@@ -173,16 +173,22 @@ class MiniServer:
         async def echo(request: Request) -> Response:
             return Response(await request.body())
 
+        heard = asyncio.Queue()
+
         async def sse(_: Request) -> Response:
             async def events() -> AsyncIterator[bytes]:
                 for number in range(3):
                     yield f"data: {number}\n\n".encode()
-                    await asyncio.sleep(0.4)
+                    await heard.get()
 
             return StreamingResponse(events(), media_type="text/event-stream")
 
+        async def hear(_: Request) -> Response:
+            await heard.put(None)
+            return PlainTextResponse("ok")
+
         routes = [
-            Route("/health", health), Route("/echo", echo, methods=["POST"]), Route("/sse", sse),
+            Route("/health", health), Route("/echo", echo, methods=["POST"]), Route("/sse", sse), Route("/heard", hear, methods=["POST"]),
             Route("/git/{rest:path}", self._git, methods=["GET", "POST"]), Mount("/", sub),
         ]  # fmt: skip
         return Starlette(routes=routes, lifespan=life)

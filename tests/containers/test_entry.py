@@ -19,17 +19,20 @@ from .mini import MiniServer, git
 pytestmark = pytest.mark.containers
 
 SessionOf = Callable[..., SandboxSession]
+KILLED = 128 + 9
 
 # -- the door
 # --------------------------------------------------------------------------------------------------------
 
 STREAM = """
-import http.client, time
+import http.client
 c = http.client.HTTPConnection("127.0.0.1", 8765); c.request("GET", "/sse"); r = c.getresponse()
-began = time.monotonic(); seen = []
+seen = []
 while line := r.readline():
-    if line.startswith(b"data"): seen.append((line.decode().strip(), time.monotonic() - began))
-print(seen[0][1] < 0.3, seen[2][1] > 0.6, [text for text, _ in seen])
+    if line.startswith(b"data"):
+        seen.append(line.decode().strip())
+        heard = http.client.HTTPConnection("127.0.0.1", 8765); heard.request("POST", "/heard"); heard.getresponse().read()
+print(seen)
 """
 BIG = """
 import http.client, os
@@ -45,24 +48,31 @@ print(got)
 """
 FAST = """
 import http.client, time
-c = http.client.HTTPConnection("127.0.0.1", 8765); times = []
-for _ in range(200):
-    began = time.perf_counter(); c.request("GET", "/health"); c.getresponse().read(); times.append(time.perf_counter() - began)
-print(sorted(times)[100] * 1000)
+c = http.client.HTTPConnection("127.0.0.1", 8765); halves = []
+while len(halves) < 20 and min(halves, default=1) > 0.025:
+    times = []
+    for _ in range(100):
+        began = time.perf_counter(); c.request("GET", "/health"); c.getresponse().read(); times.append(time.perf_counter() - began)
+    halves.append(sorted(times)[50])
+print(min(halves) * 1000)
 """
 
 
 def test_events_pass_the_door_as_they_are_sent(session_of: SessionOf, engine: Engine) -> None:
+    """None is sent before the one before it was heard."""
     box = ready(engine, session_of())
-    assert python(box, STREAM) == ["True True ['data: 0', 'data: 1', 'data: 2']"]
+    assert python(box, STREAM) == ["['data: 0', 'data: 1', 'data: 2']"]
 
 
-def test_twenty_megabytes_pass_both_ways_and_small_requests_are_fast(
+def test_twenty_megabytes_pass_both_ways_and_small_requests_wait_for_no_acknowledgement(
     session_of: SessionOf, engine: Engine
 ) -> None:
+    """An answer that is held back until its head is acknowledged takes 40 ms, however quiet the machine; on a
+    busy one others do too, so it is tried until half of them are faster.
+    """
     box = ready(engine, session_of())
     assert python(box, BIG) == ["True"]
-    assert float(python(box, FAST)[0]) < 25  # 1 to 2 ms alone; the bound is for a busy machine
+    assert float(python(box, FAST)[0]) < 25
 
 
 def test_a_half_closed_connection_still_gets_its_answer(
@@ -186,13 +196,12 @@ def test_a_commit_succeeds_with_one_line_of_warning_while_the_server_is_away(
     session = session_of()
     box = ready(engine, session)
     with mini.outage():
-        began = time.monotonic()
         done = box.exec(
             ["sh", "-c", "echo x >f; git add f; git commit -qm offline"],
             timeout_s=60,
             workdir="/workspace/engine",
         )
-        assert (done.exit, time.monotonic() - began < 20) == (0, True)
+        assert done.exit == 0
         warning = done.stderr.decode().splitlines()
         assert [line.startswith("harness: this commit is not on the server yet") for line in warning] == [
             True
@@ -253,9 +262,8 @@ def test_a_stop_ends_the_agents_whole_process_tree_and_saves_its_work(
         ],
     )
     wait_for_log(box, "late")
-    began = time.monotonic()
-    box.stop(30)
-    assert time.monotonic() - began < 20
+    box.stop(120)
+    assert box.wait(20) != KILLED, "it ended by itself, before its time was up"
     head = mini.uploaded("ada", session.session)
     assert head is not None
     assert "late" in git("ls-tree", "--name-only", head, cwd=mini.repos["engine"])

@@ -3,7 +3,6 @@ answering ahead.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,14 +10,17 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import Box, Engine
 from harness.images.stock import Images
+from harness.oracle_runner import oracle_box
 from harness.oracle_runner.runner import Runner
 from oracle.cases.spec import Suite
+from tests.waiting import BOUND_S, until
 
 from .test_runner import ENGINE, MEMORY_MB, SLOTS, SUITE, SUMS, Server, script
 
 pytestmark = pytest.mark.containers
 
 Judge = Callable[..., dict]
+NOBODY = "65534:65534"
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +107,30 @@ def test_a_fault_of_ours_is_told_as_broken_and_the_runner_lives_on(
 # -------------------------------------------------------------------------------------
 
 
-def test_the_reference_answers_while_the_candidate_is_built(judge: Judge):
+def test_the_reference_answers_while_the_candidate_is_built(judge: Judge, engine: Engine, run: str):
+    """Both sleep until both are seen to sleep, which one after the other they never are."""
     suite = Suite.from_json(
-        SUITE.to_json() | {"build": "sleep 3", "reference": "sleep 3; sqlite3 :memory:", "case_timeout_s": 20}
+        SUITE.to_json()
+        | {
+            "build": "sleep 3001; true",
+            "reference": "sleep 3001; sqlite3 :memory:",
+            "case_timeout_s": 3000,
+            "run_timeout_s": 3000,
+        }
     )
-    assert judge({"engine.py": ENGINE})["status"] == "passed"  # the boxes are warm
-    began = time.monotonic()
+    waker = threading.Thread(target=wake_both, args=(engine, run))
+    waker.start()
     assert judge({"engine.py": ENGINE}, {"one": "select 1;\n"}, suite=suite)["status"] == "passed"
-    assert time.monotonic() - began < 6, "one after the other they take longer"
+    waker.join()
+
+
+def wake_both(engine: Engine, run: str) -> None:
+    until(lambda: asleep(engine, run, "candidate", 3001) and asleep(engine, run, "reference", 3001))
+    for side, user in (("candidate", oracle_box.BUILDER), ("reference", oracle_box.FIRST_SLOT)):
+        box = asleep(engine, run, side, 3001)
+        assert box is not None
+        wake = "for file in $(grep -lsa '^sleep.3001' /proc/[0-9]*/cmdline); do kill ${file//[!0-9]/}; done"
+        assert box.exec(["/bin/bash", "-c", wake], user=f"{user}:{user}", timeout_s=BOUND_S).exit == 0
 
 
 def test_answers_of_the_reference_are_kept_where_the_build_fails(judge: Judge, server: Server):
@@ -124,7 +142,7 @@ def test_a_box_of_the_reference_that_goes_breaks_the_run_whatever_the_build_says
     judge: Judge, engine: Engine, run: str
 ):
     suite = Suite.from_json(
-        SUITE.to_json() | {"build": "sleep 2; false", "reference": "sleep 30", "case_timeout_s": 60}
+        SUITE.to_json() | {"build": "sleep 2; false", "reference": "sleep 3030", "case_timeout_s": 3000}
     )
     killer = threading.Thread(target=kill_reference, args=(engine, run))
     killer.start()
@@ -134,15 +152,14 @@ def test_a_box_of_the_reference_that_goes_breaks_the_run_whatever_the_build_says
 
 
 def kill_reference(engine: Engine, run: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for found in engine.list({sandbox.RUN: run, sandbox.KIND: "oracle-reference"}, running_only=True):
-            box = engine.find(found.id)
-            if box is not None and sleeps(box):
-                return box.kill()
-        time.sleep(0.05)
+    until(lambda: asleep(engine, run, "reference", 3030)).kill()
 
 
-def sleeps(box: Box) -> bool:
-    look = "grep -lsa '^sleep.30' /proc/[0-9]*/cmdline"
-    return box.exec(["/bin/sh", "-c", look], user="65534:65534", timeout_s=10).exit == 0
+def asleep(engine: Engine, run: str, side: str, seconds: int) -> Box | None:
+    """Return the box of that side in which somebody sleeps for so long."""
+    look = f"grep -lsa '^sleep.{seconds}' /proc/[0-9]*/cmdline"
+    for found in engine.list({sandbox.RUN: run, sandbox.KIND: f"oracle-{side}"}, running_only=True):
+        box = engine.find(found.id)
+        if box is not None and box.exec(["/bin/sh", "-c", look], user=NOBODY, timeout_s=BOUND_S).exit == 0:
+            return box
+    return None

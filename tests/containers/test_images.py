@@ -5,7 +5,6 @@ machine.
 import dataclasses
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.containers
 
 TREE = Path(__file__).parents[2]
 IMAGES = tuple(ImageSource(TREE).recipes)
-FOUND_S_MAX = 1.0
 EXEC_S = 30
 SUITE = Suite(
     name="sql",
@@ -134,13 +132,11 @@ def test_who_needs_which_image():
 # -- builds --
 
 
-def test_images_that_are_there_are_found_at_once_and_in_silence(engine: Engine):
+def test_images_that_are_there_are_found_in_silence(engine: Engine):
     Images(engine).ensure("scripted")
     said: list[str] = []
-    began = time.monotonic()
     images = Images(engine, say=said.append)
     assert [images.ensure(kind) for kind in SANDBOXES] == [images.ensure(kind) for kind in SANDBOXES]
-    assert time.monotonic() - began < FOUND_S_MAX
     assert said == []
 
 

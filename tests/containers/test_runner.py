@@ -4,7 +4,6 @@ import hashlib
 import io
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,7 +17,7 @@ from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
 from mcp_server.wire.jobs import JobOrder, JobResult
 from oracle.cases.spec import Case, Suite
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 pytestmark = pytest.mark.containers
 
@@ -300,23 +299,21 @@ def test_what_a_case_writes_is_gone_for_the_next_one_and_for_the_next_job(judge)
 
 
 def test_an_output_flood_is_cut_off(judge):
-    files, suite = script("read n; [ $n = flood ] && exec yes; echo $n", reference="cat")
-    began = time.monotonic()
+    files, suite = script("read n; [ $n = flood ] && exec yes; echo $n", reference="cat", case_timeout_s=20)
     verdict = judge(files, {"a": "1\n", "b": "flood\n", "c": "3\n"}, suite=suite)
     assert verdict["outcomes"] == {"a": "pass", "b": "fail", "c": "pass"}
     assert verdict["failures"][0]["difference"] == "more output than allowed"
-    assert time.monotonic() - began < 30
 
 
 def test_a_hanging_case_times_out_and_the_others_are_judged(judge):
-    files, suite = script("read n; [ $n = hang ] && sleep 100; echo $n", reference="cat", case_timeout_s=0.5)
+    files, suite = script("read n; [ $n = hang ] && sleep 100; echo $n", reference="cat", case_timeout_s=3)
     verdict = judge(files, {"a": "1\n", "b": "hang\n", "c": "3\n"}, suite=suite)
     assert verdict["outcomes"] == {"a": "pass", "b": "fail", "c": "pass"}
     assert verdict["failures"][0]["difference"] == "no end within the time of a case"
 
 
 def test_an_engine_that_always_hangs_is_failed_when_the_time_of_the_run_is_up(judge):
-    files, suite = script("sleep 100", reference="cat", case_timeout_s=0.5, run_timeout_s=2.0)
+    files, suite = script("sleep 100", reference="cat", case_timeout_s=0.5, run_timeout_s=4.0)
     verdict = judge(files, suite=suite)
     assert verdict["status"] == "failed"
     assert 0 < verdict["counts"]["executed"] < 20
@@ -518,14 +515,12 @@ def test_an_image_that_does_not_exist_is_broken(engine, server, run):
 
 
 def test_a_lost_job_is_dropped_at_once_and_gets_no_answer(warm, server):
-    files, suite = script("sleep 4; cat", reference="cat", case_timeout_s=20)
+    files, suite = script("sleep 9999; cat", reference="cat", case_timeout_s=9999, run_timeout_s=9999)
     job = server.add(files, SUMS, suite=suite)
     server.lost.add(job.job)
     warm.client = server
-    began = time.monotonic()
     warm.serve(job, threading.Event())
     assert (server.results, server.renewals) == ({}, [1])
-    assert time.monotonic() - began < 30  # 20 cases of 4 s on 2 slots would take 40
 
 
 def test_a_stopped_runner_ends_soon_and_leaves_no_box(engine, server, run, images):
@@ -538,7 +533,7 @@ def test_a_stopped_runner_ends_soon_and_leaves_no_box(engine, server, run, image
     thread.start()
     until(lambda: engine.list(labels | {sandbox.KIND: "oracle-candidate"}))
     stop.set()
-    thread.join(30)
+    thread.join(BOUND_S)
     assert not thread.is_alive()
     assert engine.list(labels) == []
     assert server.results == {}
