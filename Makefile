@@ -1,6 +1,7 @@
 # The commands of this project; each does its own set-up, and a second run finds it done.
 #   make demo   DEMO_ARGS="--keep"       six scripted agents build a small SQL engine against sqlite3
 #   make test   TEST_ARGS="-k lease"     all tests
+#   make test-quick                      those of a minute, without containers: the pure floors, the rooms, and the quick ones of the server
 #   make test-agents                     what needs npm: foreign clients and the official MCP programs against the real server
 #   make check                           the linter
 #   make images IMAGES="server runner"   sandbox images (default), those that compose.yaml uses, or agents' (claude codex ...)
@@ -9,7 +10,11 @@
 PYTHON ?= python3
 IMAGES ?=
 
-.PHONY: demo test test-agents check images setup constraints clean
+QUICK_SERVER = api audit auth brief doors group in_memory many_suites memory reference_files resources runners
+QUICK_CLI = clients merging plan prompts report server_client state telling
+QUICK = --ignore=tests/core/test_lease_machine.py tests/core tests/oracle tests/test_rooms.py $(QUICK_SERVER:%=tests/server/test_%.py) $(QUICK_CLI:%=tests/cli/test_%.py)
+
+.PHONY: demo test test-quick test-agents check images setup constraints clean
 .DEFAULT_GOAL := setup
 
 setup:
@@ -26,6 +31,9 @@ test: setup
 	@$(PYTHON) scripts/bootstrap.py compose strace
 	@.venv/bin/harness images --quiet
 	@scripts/run-tests $(TEST_ARGS)
+
+test-quick: setup
+	@TEST_WORKERS=2 scripts/run-tests -m "not slow and not containers and not e2e and not agents and not protocol" $(QUICK) $(TEST_ARGS)
 
 # One script a line; each installs what it needs, pinned, and finds it there the next time.
 test-agents: setup
