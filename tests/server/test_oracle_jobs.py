@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.edge import app
-from mcp_server.edge.http_api import CLAIM_WAIT_S_MAX
+from mcp_server.edge.json_api import WAIT_S_MAX
 from tests.waiting import until
 
 from . import wide
@@ -361,10 +361,10 @@ def test_who_waits_for_a_job_hears_of_its_verdict_when_it_comes(server: Server, 
     early, _ = waited(0.2)
     assert (early["state"], early["verdict"]) == ("running", None)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(waited, CLAIM_WAIT_S_MAX)
+        waiting = pool.submit(waited, WAIT_S_MAX)
         assert finish(server, job["job"], said("failed", **ALL | {"low_0": "fail"})) == 200
         told, took_s = waiting.result()
-    assert told["verdict"]["status"] == "failed" and took_s < CLAIM_WAIT_S_MAX
+    assert told["verdict"]["status"] == "failed" and took_s < WAIT_S_MAX
     with server.http("runner") as http:
         assert http.get(f"/api/jobs/{job['job']}", params={"wait_s": "soon"}).status_code == 400
 
