@@ -3,7 +3,7 @@
 #   make test   TEST_ARGS="-k lease"     all tests
 #   make test-quick                      those of a minute, without containers: the pure floors, the rooms, and the quick ones of the server
 #   make test-agents                     what needs npm: foreign clients and the official MCP programs against the real server
-#   make check                           the linter
+#   make check                           format, lint, types, contracts on imports, names
 #   make images IMAGES="server runner"   sandbox images (default), those that compose.yaml uses, or agents' (claude codex ...)
 # YES=1 installs missing Debian packages without asking; PYTHON=python3.12 uses another Python.
 
@@ -43,7 +43,10 @@ test-agents: setup
 
 check:
 	@$(PYTHON) scripts/bootstrap.py environment
-	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet . || { echo "format it: .venv/bin/ruff format ." >&2; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/python -m pytest -q tests/test_rooms.py tests/test_words.py
 
 # Writes down the exact versions of what is installed now; edit pyproject.toml, then this, then make test.
 constraints:

@@ -171,7 +171,7 @@ def _state(session: people.SessionRow | None) -> str:
 
 
 def _quota_wait(wait: Wait | None) -> QuotaWait | None:
-    return QuotaWait(**wait.to_json()) if wait is not None else None
+    return QuotaWait.of_json(wait.to_json()) if wait is not None else None
 
 
 def _spent(world: World, agent: str) -> SpentByAgent:

@@ -165,5 +165,5 @@ def facts(world: World, id: str) -> SessionState | None:
         over_budget=spending.over_of_session(world, session),
         leases=leases,
         quiet_s=max(0, quiet_ms) / 1_000,
-        waiting_for_quota=QuotaWait(**wait.to_json()) if wait is not None else None,
+        waiting_for_quota=QuotaWait.of_json(wait.to_json()) if wait is not None else None,
     )

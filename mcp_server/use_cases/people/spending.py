@@ -174,7 +174,7 @@ def over_of_session(world: World, session: people.SessionRow) -> BudgetNote | No
         return None
     with world.store.read() as tx:
         found = standing_of(world, tx, Principal(session.agent, AGENT, session.id))
-    return BudgetNote(**found.to_json()) if found is not None and found.is_over else None
+    return BudgetNote.of_json(found.to_json()) if found is not None and found.is_over else None
 
 
 def give_back(world: World, tx: Tx, lease: Lease, over: Standing) -> None:
