@@ -34,13 +34,13 @@ def read_egress(
                 "add it there",
                 value=written,
             )
-    known = {*tables, *(name for agent in agents.values() for name in agent.agents())}
+    agent_names = {*tables, *(name for agent in agents.values() for name in agent.agents())}
     for name in egress.agents:
-        if name not in known:
+        if name not in agent_names:
             source.problem(
                 (SECTION, "agents"),
                 f"egress.agents: there is no agent {name!r}",
-                did_you_mean(name, known),
+                did_you_mean(name, agent_names),
                 value=name,
             )
     if egress.allow and not egress.agents:

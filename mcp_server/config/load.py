@@ -11,12 +11,13 @@ from mcp_server.config import prompts
 from mcp_server.config.positions import scan
 from mcp_server.config.reading import Source
 from mcp_server.config.sections import AgentKinds, read_sections
-from mcp_server.config.spec import Config, ConfigProblem, RunSettings
+from mcp_server.config.spec import AgentSpec, Config, ConfigProblem, RunSettings
 from mcp_server.config.tasks import read_tasks, toml_problem
 from mcp_server.core import paths
 from oracle import globs
 
 FILE_NAME = "harness.toml"
+RELATIVE = "it is relative to this file"
 
 
 def parse(
@@ -79,58 +80,65 @@ def load(path: Path, kinds: AgentKinds | None = None) -> Config | list[ConfigPro
 
 
 def check_files(config: Config, file: str = FILE_NAME) -> list[ConfigProblem]:
-    """What the configuration names and the disk does not have: to be asked where the agents are to be
-    started.
+    """Return a problem for each file that the configuration names and the disk does not have.
+
+    Ask on the host where the agents are to be started.
     """
     text = _text(config.root / file, file)
     positions = scan("" if isinstance(text, ConfigProblem) else text)
-    problems: list[ConfigProblem] = []
-    source = Source(file, positions, problems)
+    source = Source(file, positions, [])
+    _check_repo_paths(source, config)
+    _check_held_out(source, config)
+    run_prompt = prompts.file_of(config.run.prompt, "")
+    if run_prompt and not (config.root / run_prompt).is_file():
+        source.problem(("run", "prompt"), f"there is no prompt {run_prompt!r}", RELATIVE)
+    for agent in config.agents.values():
+        _check_agent_prompts(source, config.root, agent)
+        _check_agent_path(source, config.root, agent, "playbook", agent.playbook)
+        _check_agent_path(source, config.root, agent, "materials", agent.materials)
+    return source.problems
+
+
+def _check_repo_paths(source: Source, config: Config) -> None:
     for repo in config.repos.values():
         if not (config.root / repo.path).is_dir():
-            source.problem(
-                ("repos", repo.name, "path"),
-                f"there is no directory {repo.path!r}",
-                "it is relative to this file",
-            )
+            source.problem(("repos", repo.name, "path"), f"there is no directory {repo.path!r}", RELATIVE)
+
+
+def _check_held_out(source: Source, config: Config) -> None:
     for suite in config.suites.values():
         for glob in suite.held_out:
-            if not (config.root / globs.fixed_prefix(glob)).is_dir():
-                message = f"there is no directory {globs.fixed_prefix(glob)!r}"
-                source.problem(
-                    ("oracle", suite.name, "held_out"), message, "it is relative to this file", value=glob
-                )
-    if (name := prompts.file_of(config.run.prompt, "")) and not (config.root / name).is_file():
-        source.problem(("run", "prompt"), f"there is no prompt {name!r}", "it is relative to this file")
-    for agent in config.agents.values():
-        for name in sorted({file for one in agent.agents() if (file := prompts.file_of(agent.prompt, one))}):
-            if not (config.root / name).is_file():
-                source.problem(
-                    ("agents", agent.name, "prompt"),
-                    f"there is no prompt {name!r}",
-                    "it is relative to this file",
-                )
-        for key in ("playbook", "materials"):
-            wanted = getattr(agent, key)
-            each = sorted({wanted.replace("{agent}", name) for name in agent.agents()}) if wanted else []
-            for name in each:
-                if not (config.root / name).exists():
-                    source.problem(
-                        ("agents", agent.name, key),
-                        f"there is no {key} {name!r}",
-                        "it is relative to this file",
-                    )
-    return problems
+            directory = globs.fixed_prefix(glob)
+            if not (config.root / directory).is_dir():
+                message = f"there is no directory {directory!r}"
+                source.problem(("oracle", suite.name, "held_out"), message, RELATIVE, value=glob)
+
+
+def _check_agent_prompts(source: Source, root: Path, agent: AgentSpec) -> None:
+    files = {prompts.file_of(agent.prompt, name) for name in agent.agents()}
+    for file in sorted(file for file in files if file):
+        if not (root / file).is_file():
+            source.problem(("agents", agent.name, "prompt"), f"there is no prompt {file!r}", RELATIVE)
+
+
+def _check_agent_path(source: Source, root: Path, agent: AgentSpec, key: str, pattern: str | None) -> None:
+    if not pattern:
+        return
+    for path in sorted({pattern.replace("{agent}", name) for name in agent.agents()}):
+        if not (root / path).exists():
+            source.problem(("agents", agent.name, key), f"there is no {key} {path!r}", RELATIVE)
 
 
 def _tasks_glob(text: str) -> str:
-    """run.tasks before the file is judged; a glob that will be refused is not followed."""
+    """Return run.tasks before the file is judged; a glob that will be refused is not followed."""
     try:
-        run = tomllib.loads(text).get("run", {})
+        run = tomllib.loads(text).get("run")
     except tomllib.TOMLDecodeError:
         return RunSettings.tasks
-    glob = run.get("tasks", RunSettings.tasks) if isinstance(run, dict) else RunSettings.tasks
-    return glob if isinstance(glob, str) and paths.validate(glob) is None else RunSettings.tasks
+    glob = run.get("tasks") if isinstance(run, dict) else None
+    if isinstance(glob, str) and paths.validate(glob) is None:
+        return glob
+    return RunSettings.tasks
 
 
 def _text(path: Path, name: str) -> str | ConfigProblem:

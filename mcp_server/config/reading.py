@@ -43,15 +43,16 @@ class Source:
 
 
 def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **given: Any) -> T | None:
-    """An instance of the dataclass `cls`, or None once its problems are noted; `given` fields are not the
-    file's.
+    """Return an instance of the dataclass `cls`, or None once its problems are noted.
+
+    `given` fields are not the file's.
     """
-    known = {item.name: item for item in fields(cls) if item.name not in given}
+    schema = {item.name: item for item in fields(cls) if item.name not in given}
     for name in values:
-        if name not in known:
-            source.problem((*keys, name), f"unknown key {dotted((*keys, name))}", did_you_mean(name, known))
+        if name not in schema:
+            source.problem((*keys, name), f"unknown key {dotted((*keys, name))}", did_you_mean(name, schema))
     found, complete = dict(given), True
-    for name, item in known.items():
+    for name, item in schema.items():
         if name not in values:
             if _is_required(item):
                 source.problem(
@@ -64,18 +65,18 @@ def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **
         try:
             found[name] = _converted(item.type, values[name])
         except WrongType as wrong:
-            is_now = f"{dotted((*keys, name))} must be {wrong.expected}, not {_shown(values[name])}"
+            is_now = f"{dotted((*keys, name))} must be {wrong.expected}, not {_describe(values[name])}"
             source.problem((*keys, name), is_now, wrong.suggestion)
             complete = False
     return cls(**found) if complete else None
 
 
 def tables(source: Source, document: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
-    """The named tables below a section, such as [modules.parser], without those that are no tables."""
+    """Return the named tables below a section, such as [modules.parser], without those that are no tables."""
     whole = document.get(section, {})
     if not isinstance(whole, Mapping):
         source.problem(
-            (section,), f"{section} must hold tables, not {_shown(whole)}", f"write [{section}.NAME]"
+            (section,), f"{section} must hold tables, not {_describe(whole)}", f"write [{section}.NAME]"
         )
         return {}
     found = {}
@@ -88,29 +89,32 @@ def tables(source: Source, document: Mapping[str, Any], section: str) -> dict[st
     return found
 
 
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+def did_you_mean(name: str, choices: Collection[str]) -> str:
+    """Return a suggestion: the choice that is nearest to `name`, or else the first NAMED_MAX choices."""
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    some = sorted(known)[:NAMED_MAX]
-    return f"it can be {', '.join(some)}{', ...' if len(known) > NAMED_MAX else ''}" if known else ""
+    if not choices:
+        return ""
+    more = ", ..." if len(choices) > NAMED_MAX else ""
+    return f"it can be {', '.join(sorted(choices)[:NAMED_MAX])}{more}"
 
 
 def dotted(keys: Keys) -> str:
     return ".".join(keys)
 
 
-def _is_required(item: Field) -> bool:
+def _is_required(item: Field[Any]) -> bool:
     return item.default is MISSING and item.default_factory is MISSING
 
 
 def _converted(kind: Any, value: Any) -> Any:
-    """`value` as the annotation `kind` wants it. Of a union, the first member that fits."""
-    members = (
-        [member for member in get_args(kind) if member is not NoneType]
-        if isinstance(kind, UnionType)
-        else [kind]
-    )
+    """Return `value` as the annotation `kind` wants it; of a union, as the first member that fits.
+
+    Raise WrongType if no member fits.
+    """
+    members = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    members = tuple(member for member in members if member is not NoneType)
     wrong: list[WrongType] = []
     for member in members:
         try:
@@ -187,7 +191,7 @@ CONVERTERS: dict[Any, Callable[[Any], Any]] = {
 }
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):

@@ -69,45 +69,67 @@ class Sections:
 
 
 def read_sections(source: Source, document: Mapping[str, Any], kinds: AgentKinds | None = None) -> Sections:
+    """Return all sections of a file; what is wrong with them becomes problems of `source`.
+
+    `kinds`: the kinds of agents that can be started; None takes any name.
+    """
     for key in document:
         if key not in (*SECTIONS, *SINGLE):
             source.problem((key,), f"unknown section {key}", did_you_mean(key, (*SECTIONS, *SINGLE)))
-    found = Sections(run=_run(source, document), gateway=read_gateway(source, document))
+    sections = Sections(run=_run(source, document), gateway=read_gateway(source, document))
     named = {section: tables(source, document, section) for section in SECTIONS[1:]}
-    for section, missing in NEEDED_SECTIONS.items():
-        if not named[section] and not document.get(section):
-            source.problem((), f"there is no {missing[0]}", missing[1])
-        for name in named[section]:
-            _check_name(source, (section, name), name)
-    found.declared = {section: tuple(named[section]) for section in named}
+    _check_needed(source, document, named)
+    sections.declared = {section: tuple(named[section]) for section in named}
+    repos = sections.declared["repos"]
     for name, table in named["repos"].items():
-        _keep(found.repos, name, _repo(source, name, table))
+        _keep(sections.repos, name, _repo(source, name, table))
     for name, table in named["modules"].items():
-        _keep(found.modules, name, _module(source, name, table, found.declared["repos"]))
+        _keep(sections.modules, name, _module(source, name, table, repos))
     for name, table in named["oracle"].items():
-        _keep(found.suites, name, _suite(source, name, table, found.declared["repos"]))
+        _keep(sections.suites, name, _suite(source, name, table, repos))
     for name, table in named["agents"].items():
         _check_name(source, ("agents", name), name)
-        _keep(found.agents, name, _agent(source, name, table, kinds))
-        if name in found.agents and (account := found.agents[name].account) is not None:
-            check_known(
-                source, ("agents", name, "account"), account, _accounts(document), "account of the gateway"
-            )
-    found.egress = read_egress(source, document, found.declared["agents"], found.agents)
-    for name, module in found.modules.items():
+        _keep(sections.agents, name, _agent(source, name, table, kinds))
+        _check_account(source, document, name, sections.agents.get(name))
+    sections.egress = read_egress(source, document, sections.declared["agents"], sections.agents)
+    _check_module_cases(source, sections)
+    return sections
+
+
+def _check_needed(
+    source: Source, document: Mapping[str, Any], named: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> None:
+    """Note a problem for each section that a run needs and the file lacks, and for each unfit name."""
+    for section, (what, suggestion) in NEEDED_SECTIONS.items():
+        if not named[section] and not document.get(section):
+            source.problem((), f"there is no {what}", suggestion)
+        for name in named[section]:
+            _check_name(source, (section, name), name)
+
+
+def _check_account(source: Source, document: Mapping[str, Any], name: str, agent: AgentSpec | None) -> None:
+    if agent is not None and agent.account is not None:
+        keys = ("agents", name, "account")
+        check_known(source, keys, agent.account, _accounts(document), "account of the gateway")
+
+
+def _check_module_cases(source: Source, sections: Sections) -> None:
+    for name, module in sections.modules.items():
         suites.check_entries(
             source,
             ("modules", name, "cases"),
             module.cases,
-            found.declared["oracle"],
-            found.suites,
+            sections.declared["oracle"],
+            sections.suites,
             module.repo,
         )
-    return found
 
 
 def _accounts(document: Mapping[str, Any]) -> list[str]:
-    """The vendors' exist by themselves where their variables are set, which is no matter of this file."""
+    """Return the names of the accounts that an agent may have.
+
+    The vendors' exist by themselves where their variables are set, which is no matter of this file.
+    """
     gateway = document.get("gateway")
     declared = gateway.get("accounts") if isinstance(gateway, Mapping) else None
     return sorted({*APIS, *(declared if isinstance(declared, Mapping) else ())})
@@ -183,9 +205,8 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
     if kind is None:
         return suite
     _check_canary(source, keys, suite, kind)
-    # Whoever may write the cases may write the verdict: they are protected unless the file says what is. So
-    # are, whatever it
-    # says, the files that the reference and the comparator read.
+    # Whoever may write the cases may write the verdict: they are protected unless the file says what is.
+    # So are, whatever it says, the files that the reference and the comparator read.
     protect = suite.protect if "protect" in table else kind.default_protected(suite)
     return replace(suite, protect=(*protect, *suite.reference_reads))
 
@@ -241,8 +262,10 @@ def _check_kind(source: Source, keys: Keys, agent: AgentSpec, kinds: AgentKinds)
 
 
 def _with_only_repo(table: Mapping[str, Any], repos: tuple[str, ...]) -> Mapping[str, Any]:
-    """Where there is one repository, nobody has to name it."""
-    return {**table, "repo": repos[0]} if "repo" not in table and len(repos) == 1 else table
+    """Return the table with the only repository filled in: where there is one, nobody has to name it."""
+    if "repo" in table or len(repos) != 1:
+        return table
+    return {**table, "repo": repos[0]}
 
 
 def _check_above_zero(source: Source, keys: Keys, value: RunSettings | AgentSpec) -> None:
@@ -252,15 +275,19 @@ def _check_above_zero(source: Source, keys: Keys, value: RunSettings | AgentSpec
             source.problem((*keys, name), f"{dotted((*keys, name))} is {number:g}", "it must be above 0")
 
 
-def check_known(source: Source, keys: Keys, name: str, known: Collection[str], what: str) -> bool:
-    if name in known:
+def check_known(source: Source, keys: Keys, name: str, names: Collection[str], what: str) -> bool:
+    """Return True if `name` is one of `names`; otherwise note a problem that names the nearest."""
+    if name in names:
         return True
-    source.problem(keys, f"there is no {what} {name!r}", did_you_mean(name, known), value=name)
+    source.problem(keys, f"there is no {what} {name!r}", did_you_mean(name, names), value=name)
     return False
 
 
 def check_globs(source: Source, keys: Keys, globs: Iterable[str]) -> bool:
-    wrong = [(glob, error) for glob in globs if (error := paths.validate(glob))]
-    for glob, error in wrong:
-        source.problem(keys, f"{dotted(keys)}: {glob!r} {error}", value=glob)
-    return not wrong
+    """Return True if every glob is valid; otherwise note a problem for each that is not."""
+    valid = True
+    for glob in globs:
+        if error := paths.validate(glob):
+            source.problem(keys, f"{dotted(keys)}: {glob!r} {error}", value=glob)
+            valid = False
+    return valid

@@ -33,10 +33,9 @@ def with_dates(table: Mapping[str, Any]) -> Mapping[str, Any]:
 def check(source: Source, keys: Keys, suite: Suite) -> None:
     for case, until in suite.flaky.items():
         if not _is_date(until):
-            said = f"{dotted(keys)}.flaky: {until!r} is no date"
             source.problem(
                 (*keys, "flaky", case),
-                said,
+                f"{dotted(keys)}.flaky: {until!r} is no date",
                 'the last day on which the case counts for nothing, such as "2030-01-31"',
             )
     place = (*keys, "held_out")
@@ -48,8 +47,11 @@ def check(source: Source, keys: Keys, suite: Suite) -> None:
             "take it out, or make them a differential suite",
         )
     if suite.held_out and suite.start == "fork":
-        said = f'{dotted(place)}: with start = "fork", what a hidden case leaves in the interpreter could be read'
-        source.problem(place, said, 'write start = "process"')
+        message = (
+            f'{dotted(place)}: with start = "fork", '
+            "what a hidden case leaves in the interpreter could be read"
+        )
+        source.problem(place, message, 'write start = "process"')
     for glob in suite.held_out:
         if not glob or glob.endswith("/") or any(unicodedata.category(sign) == "Cc" for sign in glob):
             source.problem(
@@ -74,11 +76,11 @@ def check_entries(
         if name is None:
             continue
         if name not in declared:
-            said = f"there is no suite {name!r} (a single ':' ends the name of a suite)"
-            source.problem(keys, said, did_you_mean(name, declared), value=entry)
+            message = f"there is no suite {name!r} (a single ':' ends the name of a suite)"
+            source.problem(keys, message, did_you_mean(name, declared), value=entry)
         elif name in suites and suites[name].repo != repo:
-            said = f"the suite {name!r} judges repository {suites[name].repo!r}, not {repo!r}"
-            source.problem(keys, said, "name a suite of the same repository", value=entry)
+            message = f"the suite {name!r} judges repository {suites[name].repo!r}, not {repo!r}"
+            source.problem(keys, message, "name a suite of the same repository", value=entry)
 
 
 def _is_date(text: str) -> bool:

@@ -177,7 +177,7 @@ def _yaml(file: str, head: str, problems: list[ConfigProblem]) -> tuple[Position
 
 def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str) -> TaskSpec | None:
     declared = sections.declared
-    known = check_known(source, ("module",), front.module, declared["modules"], "module")
+    module_exists = check_known(source, ("module",), front.module, declared["modules"], "module")
     if front.suite is not None:
         check_known(source, ("suite",), front.suite, declared["oracle"], "suite")
     good_globs = check_globs(source, ("paths",), front.paths)
@@ -190,7 +190,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
                 f"a task whose result is a report changes no file, and has no {name}",
                 f"take out {name}, or result",
             )
-    module = sections.modules.get(front.module) if known else None
+    module = sections.modules.get(front.module) if module_exists else None
     if module is None:
         return None
     if front.repo is not None and front.repo != module.repo:
@@ -235,10 +235,11 @@ def _only_suite(source: Source, front: FrontMatter, sections: Sections, repo: st
     if len(names) == 1:
         return names[0]
     if len(sections.declared["oracle"]) > 1:
+        example = next(iter(sections.suites), "SUITE")
         source.problem(
             ("cases",),
             "the task names cases but no suite",
-            f"add suite: {' or '.join(sections.suites)}, or put it before each: {next(iter(sections.suites), 'SUITE')}:GLOB",
+            f"add suite: {' or '.join(sections.suites)}, or put it before each: {example}:GLOB",
         )
     return None
 

@@ -36,13 +36,18 @@ def validate(glob: str) -> str | None:
                 f"has {char!r} in it: only '*', '?' and '**' are wildcards ('?' also stands for a literal"
                 f" {char!r})"
             )
-    for segment in glob.split("/"):
-        if segment == "":
-            return "has an empty segment: write 'dir/**' for everything below dir"
-        if segment in (".", ".."):
-            return f"has a segment {segment!r}"
-        if ANY_DEPTH in segment and segment != ANY_DEPTH:
-            return f"has '**' inside the segment {segment!r}: '**' must stand alone between slashes"
+    faults = (_segment_fault(segment) for segment in glob.split("/"))
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _segment_fault(segment: str) -> str | None:
+    """Return what is wrong with a glob that has this segment, as the end of a sentence, or None."""
+    if segment == "":
+        return "has an empty segment: write 'dir/**' for everything below dir"
+    if segment in (".", ".."):
+        return f"has a segment {segment!r}"
+    if ANY_DEPTH in segment and segment != ANY_DEPTH:
+        return f"has '**' inside the segment {segment!r}: '**' must stand alone between slashes"
     return None
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import h11
 
@@ -249,7 +250,7 @@ class Proxy:
 
     async def _tell(self, who: Principal, target: str, flow: Flow) -> None:
         where = destination.parse(target)
-        told = (
+        target_data = (
             {"host": where.host, "port": where.port} if isinstance(where, Destination) else {"asked": target}
         )
         ms = round((asyncio.get_running_loop().time() - flow.began) * 1_000)
@@ -257,7 +258,7 @@ class Proxy:
             self._record,
             "egress",
             who,
-            **told,
+            **target_data,
             address=flow.address,
             status=flow.status,
             bytes_up=flow.up,
@@ -273,9 +274,9 @@ class Proxy:
 def proxy(world: World) -> Proxy | None:
     """The proxy of this configuration; None where nobody may go out."""
 
-    def record(kind: str, who: Principal, **told) -> None:
+    def record(kind: str, who: Principal, **data: Any) -> None:
         with world.store.write() as tx:
-            world.record(tx, kind, who, **told)
+            world.record(tx, kind, who, **data)
 
     if not world.config.egress.agents:
         return None

@@ -29,7 +29,10 @@ class ModelResponse:
 
     @property
     def can_say_no(self) -> bool:
-        """Whether `error` would reach the client: nothing is out, or a stream is between two of its events."""
+        """Return True if `error` would reach the client.
+
+        That is: nothing is out yet, or a stream is between two of its events.
+        """
         return not self.begun or (self._stream and self._between_events)
 
     @property

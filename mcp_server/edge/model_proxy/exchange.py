@@ -26,6 +26,10 @@ TRIES_MAX = 3  # of a request that fails for no reason of quota; the clients try
 KEY_REFUSED_MS = 15 * 60_000  # an account whose key was refused is left alone so long
 
 
+STOPPED = "has stopped this answer"
+NO_MORE = "answers no more requests under this budget. Stop working; what you have uploaded is kept."
+
+
 class Try(Enum):
     """What a try came to."""
 
@@ -86,13 +90,9 @@ class Exchange:
             await self._tries()
         except OverBudget as over:
             begun = self.course.note is not None
-            told = (
-                "has stopped this answer"
-                if begun
-                else "answers no more requests under this budget. Stop working; what you have uploaded is kept."
-            )
+            what_happens = STOPPED if begun else NO_MORE
             await self._refuse(
-                CallKind.BUDGET, f"{over}: the gateway {told}", "budget" if begun else "refused"
+                CallKind.BUDGET, f"{over}: the gateway {what_happens}", "budget" if begun else "refused"
             )
         finally:
             account.in_flight -= 1
@@ -132,10 +132,12 @@ class Exchange:
         account = self._asking.account
         kind = CallKind.SPENT if account.closed and account.is_parked() else CallKind.BUSY
         after_s, left_s = self._patience.send_away(errors.RETRY_AFTER_S_MAX)
-        told = (
+        message = (
             f"account {account.name}: {account.reason or 'rate limit'}; it may be asked again in {left_s} s."
         )
-        await self._refuse(kind, told, "refused" if not self.course.tries else "error", retry_after_s=after_s)
+        await self._refuse(
+            kind, message, "refused" if not self.course.tries else "error", retry_after_s=after_s
+        )
         return False
 
     async def _one_try(self, *, last: bool) -> Try:

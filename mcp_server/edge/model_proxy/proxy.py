@@ -47,7 +47,7 @@ class ModelProxy:
     def __init__(self, world: World, spans: telemetry.Spans | None = None):
         self._world, self._spans = world, spans or telemetry.Spans()
         self._upstream, self._under_way = Upstream(), UnderWay(world.store.path.parent)
-        self._recording: set[asyncio.Task] = set()
+        self._recording: set[asyncio.Task[None]] = set()
         self._active: dict[Principal, int] = {}
         self._timed: set[Meter] = set()
         self._is_limited = spending.any_budget(world)
@@ -131,10 +131,10 @@ class ModelProxy:
         meter: Meter | None = None
         try:
             body = await _body(receive)
-            told = apis.asked(call, body) if not _is_packed(scope) else None
-            asked = told or asked
+            facts = apis.asked(call, body) if not _is_packed(scope) else None
+            asked = facts or asked
             answer = ModelResponse(send, call, stream=asked.stream)
-            if no := self._objection(who, account, call, told):
+            if no := self._objection(who, account, call, facts):
                 course.outcome = "refused"
                 await answer.error(
                     no.kind,
@@ -159,7 +159,7 @@ class ModelProxy:
             took_ms = int((loop.time() - began_s) * 1_000)
             cost = meter.cost(course.usage) if meter else None
             self._timed.discard(meter)
-            request = _told(who, account, call, asked, course, answer, cost, began_ms, took_ms)
+            request = _model_request(who, account, call, asked, course, answer, cost, began_ms, took_ms)
             writing = asyncio.create_task(
                 asyncio.to_thread(self._record, who, account, call, request, course.note)
             )
@@ -170,15 +170,15 @@ class ModelProxy:
             await answer.end()
 
     def _objection(
-        self, who: Principal, account: Account, call: Call, told: RequestFacts | None
+        self, who: Principal, account: Account, call: Call, facts: RequestFacts | None
     ) -> Wrong | None:
-        if told is None:
+        if facts is None:
             return Wrong(
                 400,
                 CallKind.INVALID,
                 "the body is not a JSON object that the gateway can read, or it is packed (content-encoding)",
             )
-        if told.background:
+        if facts.background:
             return Wrong(
                 400,
                 CallKind.INVALID,
@@ -186,13 +186,14 @@ class ModelProxy:
             )
         if (
             account.models
-            and not any(_matches(told.model, one) for one in account.models)
+            and not any(_matches(facts.model, one) for one in account.models)
             and call.form is not Form.LIST
         ):
+            served, model = ", ".join(account.models), str(facts.model)[:100]
             return Wrong(
                 400,
                 CallKind.INVALID,
-                f"account {account.name} serves the models {', '.join(account.models)}, not {str(told.model)[:100]!r}",
+                f"account {account.name} serves the models {served}, not {model!r}",
             )
         if self._active[who] > REQUESTS_MAX:
             return Wrong(429, CallKind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
@@ -215,7 +216,7 @@ class ModelProxy:
     ) -> None:
         self._spans.model_request(account, call, model_requests.record(self._world, who, request, note))
 
-    def _recorded(self, note: PendingRequest | None, task: asyncio.Task) -> None:
+    def _recorded(self, note: PendingRequest | None, task: asyncio.Task[None]) -> None:
         """What could not be recorded stays noted, and is counted by the next start."""
         self._recording.discard(task)
         if task.cancelled():
@@ -284,7 +285,7 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _told(
+def _model_request(
     who: Principal,
     account: Account,
     call: Call,
@@ -297,10 +298,28 @@ def _told(
 ) -> ModelRequest:
     seen, free = course.usage, call.form in FREE
     whole = course.outcome == "ok" and (seen.complete or free)
+    first_byte_ms = None if course.first_byte_s is None else int(course.first_byte_s * 1_000)
     return ModelRequest(
-        began_ms=began_ms, agent=who.name, session=who.session, task=None, fence=None, account=account.name,
-        form=str(call.form), model=seen.model or asked.model, status=answer.status, outcome=course.outcome,
-        input=seen.input, cached_read=seen.cached_read, cached_write=seen.cached_write, output=seen.output, reasoning=seen.reasoning,
-        counted=seen.is_known, partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"), cost_usd=cost, tries=course.tries,
-        waited_ms=int(course.waited_s * 1_000), first_byte_ms=None if course.first_byte_s is None else int(course.first_byte_s * 1_000), took_ms=took_ms,
-    )  # fmt: skip
+        began_ms=began_ms,
+        agent=who.name,
+        session=who.session,
+        task=None,
+        fence=None,
+        account=account.name,
+        form=str(call.form),
+        model=seen.model or asked.model,
+        status=answer.status,
+        outcome=course.outcome,
+        input=seen.input,
+        cached_read=seen.cached_read,
+        cached_write=seen.cached_write,
+        output=seen.output,
+        reasoning=seen.reasoning,
+        counted=seen.is_known,
+        partial=not whole and course.outcome in ("ok", "cut", "aborted", "budget"),
+        cost_usd=cost,
+        tries=course.tries,
+        waited_ms=int(course.waited_s * 1_000),
+        first_byte_ms=first_byte_ms,
+        took_ms=took_ms,
+    )

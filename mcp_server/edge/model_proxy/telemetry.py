@@ -5,6 +5,7 @@ Rule: without an endpoint nothing is made; a span holds numbers and names, never
 """
 
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -56,16 +57,16 @@ class Spans:
             flush(FLUSH_MS)
 
 
-def _attributes(account: Account, operation: str, request: ModelRequest) -> dict:
+def _attributes(account: Account, operation: str, request: ModelRequest) -> dict[str, Any]:
     address = urlsplit(account.base_url)
-    told = {
+    tokens = {
         "gen_ai.usage.input_tokens": request.input,
         "gen_ai.usage.output_tokens": request.output,
         "gen_ai.usage.cache_read.input_tokens": request.cached_read,
         "gen_ai.usage.cache_creation.input_tokens": request.cached_write,
         "gen_ai.usage.reasoning.output_tokens": request.reasoning,
     }
-    return (told if request.counted else {}) | {
+    return (tokens if request.counted else {}) | {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": PROVIDERS[account.api],
         "gen_ai.request.model": request.model,

@@ -88,16 +88,21 @@ class Upstream:
         self._proxies: dict[str, str | None] = {}
 
     def _http(self) -> aiohttp.ClientSession:
-        if (
-            self._client is None
-        ):  # not before it is needed: reading the certificates of the world takes a while
+        # Not before it is needed: reading the certificates of the world takes a while.
+        if self._client is None:
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEPT_S, ssl=httpx2.create_ssl_context()),
+                connector=aiohttp.TCPConnector(
+                    limit=CONNECTIONS_MAX, keepalive_timeout=KEPT_S, ssl=httpx2.create_ssl_context()
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=READ_S),
-                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, skip_auto_headers=WRITTEN_BY_US,
-                read_bufsize=BUFFER_BYTES, max_line_size=HEADER_BYTES_MAX, max_field_size=HEADER_BYTES_MAX,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=WRITTEN_BY_US,
+                read_bufsize=BUFFER_BYTES,
+                max_line_size=HEADER_BYTES_MAX,
+                max_field_size=HEADER_BYTES_MAX,
                 trust_env=False,  # it would send what ~/.netrc holds; the proxy is found by `_proxy`
-            )  # fmt: skip
+            )
         return self._client
 
     async def close(self) -> None:
@@ -113,27 +118,32 @@ class Upstream:
             sent.append(apis.credential(account.api, account.key.reveal()))
         try:
             response = await self._http().request(
-                call.method, URL(apis.upstream_url(account.base_url, call, query), encoded=True),
-                headers=[(_text(name), _text(value)) for name, value in sent], data=body or None, allow_redirects=False, proxy=self._proxy(account.base_url),
-            )  # fmt: skip
+                call.method,
+                URL(apis.upstream_url(account.base_url, call, query), encoded=True),
+                headers=[(_text(name), _text(value)) for name, value in sent],
+                data=body or None,
+                allow_redirects=False,
+                proxy=self._proxy(account.base_url),
+            )
         except (*Broken, ValueError) as broke:
             raise UpstreamGone(type(broke).__name__) from None
         raw = list(response.raw_headers)
-        shown = raw if account.key is None else [(name, account.key.hidden_in(value)) for name, value in raw]
+        safe_headers = (
+            raw if account.key is None else [(name, account.key.hidden_in(value)) for name, value in raw]
+        )
         if response.status < 300:
-            return Answering(response, shown)
+            return Answering(response, safe_headers)
         try:
-            told = await _bounded(response)
+            error_body = await _bounded(response)
         finally:
             response.close()
         if account.key is not None:
-            told = account.key.hidden_in(told)
+            error_body = account.key.hidden_in(error_body)
         names = {name.lower(): value for name, value in response.headers.items()}
-        readable = (
-            response.status >= 400 and names.get("content-encoding", "identity") == "identity"
-        )  # nor is anybody sent elsewhere
-        found = quota.read(account.api, response.status, names, told, now_ms)
-        return UpstreamFailed(response.status, shown, told if readable else None, found)
+        # Nor is anybody sent elsewhere.
+        readable = response.status >= 400 and names.get("content-encoding", "identity") == "identity"
+        found = quota.read(account.api, response.status, names, error_body, now_ms)
+        return UpstreamFailed(response.status, safe_headers, error_body if readable else None, found)
 
     def _proxy(self, base_url: str) -> str | None:
         """The proxy that the environment names for this address; none for what runs beside us."""
