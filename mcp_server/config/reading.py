@@ -7,12 +7,16 @@ import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from mcp_server.config.positions import Keys, Positions
 from mcp_server.config.spec import ConfigProblem
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+D = TypeVar("D", bound="DataclassInstance")
 NAMED_MAX = 20  # names listed where none is near
 
 
@@ -42,7 +46,7 @@ class Source:
         self.problems.append(ConfigProblem(self.file, self.line(keys, value), message, suggestion))
 
 
-def read(cls: type[T], source: Source, keys: Keys, values: Mapping[str, Any], **given: Any) -> T | None:
+def read(cls: type[D], source: Source, keys: Keys, values: Mapping[str, Any], **given: Any) -> D | None:
     """Return an instance of the dataclass `cls`, or None once its problems are noted.
 
     `given` fields are not the file's.

@@ -194,7 +194,7 @@ class Config:
     @cached_property
     def has_budgets(self) -> bool:
         """Whether anything is limited at all."""
-        every = [
+        every: list[Budget | None] = [
             self.gateway.budget,
             self.gateway.agent_budget,
             self.gateway.session_budget,

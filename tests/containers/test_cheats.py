@@ -84,7 +84,7 @@ def judge(warm: Runner) -> Judge:
     def judged(
         files: dict[str, str], suite: Suite, *, links: dict[str, str] | None = None, **job_says: object
     ) -> dict:
-        job = server.add({}, {}, suite=suite, **{"tree_key": ""} | job_says)
+        job = server.add(**{"files": {}, "cases": {}, "suite": suite, "tree_key": ""} | job_says)
         server.trees[job.job] = packed(files, links or {})
         warm.client = server
         warm.serve(job, threading.Event())

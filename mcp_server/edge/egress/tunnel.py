@@ -25,15 +25,16 @@ class Flow:
 
 
 async def relay(client: End, there: End, flow: Flow, *, idle_s: float) -> None:
-    """Both ways until both have ended, `ok`, or nothing has come for `idle_s`, `idle`. Raises
-    ConnectionError.
+    """Pass bytes on both ways until both have ended, `ok`, or nothing has come for `idle_s`, `idle`.
+
+    Raise ConnectionError if one of them breaks.
     """
     flow.last = asyncio.get_running_loop().time()
     up = asyncio.ensure_future(_pump(client[0], there[1], flow, "up"))
     down = asyncio.ensure_future(_pump(there[0], client[1], flow, "down"))
-    watch = asyncio.ensure_future(_idle(flow, idle_s))
+    watch: asyncio.Future[object] = asyncio.ensure_future(_idle(flow, idle_s))
     try:
-        both = asyncio.ensure_future(asyncio.gather(up, down))
+        both: asyncio.Future[object] = asyncio.ensure_future(asyncio.gather(up, down))
         await asyncio.wait({both, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not both.done():
             flow.status = "idle"

@@ -17,8 +17,9 @@ from mcp_server.edge.model_proxy.upstream import Answering, Upstream, UpstreamFa
 from mcp_server.models import apis, errors, quota
 from mcp_server.models.accounts import Account
 from mcp_server.models.apis import Call, CallKind, Headers, RequestFacts
+from mcp_server.models.token_fields import Usage
 from mcp_server.models.under_way import PendingRequest, UnderWay
-from mcp_server.models.usage import Usage, UsageReader
+from mcp_server.models.usage import UsageReader
 from mcp_server.use_cases.people import model_requests
 from mcp_server.world import World
 

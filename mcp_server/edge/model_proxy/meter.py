@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from mcp_server.config import Budget
 from mcp_server.models import prices
 from mcp_server.models.accounts import Account
 from mcp_server.models.apis import RequestFacts
-from mcp_server.models.budgets import Standing
+from mcp_server.models.budgets import Scope, Standing
 from mcp_server.models.ledger import Keys
-from mcp_server.models.usage import Usage
+from mcp_server.models.token_fields import Usage
 from mcp_server.use_cases.people import spending
 from mcp_server.world import World
 
@@ -31,14 +32,16 @@ class OverBudget(Exception):
 class Meter:
     """`limited`: the budgets that the request is under (spending.limits). Used on the event loop alone."""
 
-    def __init__(self, world: World, account: Account, asked: RequestFacts, charged_to: Keys, limited: list):
-        self._world, self._account, self._asked, self._charged_to, self._limited = (
-            world,
-            account,
-            asked,
-            charged_to,
-            limited,
-        )
+    def __init__(
+        self,
+        world: World,
+        account: Account,
+        asked: RequestFacts,
+        charged_to: Keys,
+        limited: list[tuple[Scope, str, Budget]],
+    ):
+        self._world, self._account, self._asked = world, account, asked
+        self._charged_to, self._limited = charged_to, limited
         self.is_limited = bool(limited)
         self.is_timed = any(budget.minutes is not None for _, _, budget in limited)
         self._number: int | None = None

@@ -6,8 +6,10 @@ further.
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -264,13 +266,17 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _while_there(receive: Receive, work) -> None:
-    """Runs `work` until it is done or the client has gone, which ends it. Raises what it raises, or Gone."""
+async def _while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it is done or the client has gone, which ends it.
+
+    Raise what it raises, or CallerGone.
+    """
     doing, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
     try:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
-            return doing.result()
+            doing.result()
+            return
         raise CallerGone
     finally:
         for task in (doing, leaving):
