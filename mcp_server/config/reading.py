@@ -15,7 +15,6 @@ from mcp_server.config.spec import ConfigProblem
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-T = TypeVar("T")
 D = TypeVar("D", bound="DataclassInstance")
 NAMED_MAX = 20  # names listed where none is near
 
