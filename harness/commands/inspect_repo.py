@@ -135,7 +135,7 @@ def _branch(root: Path) -> str:
     link = _text(root / ".git")  # in a linked work tree .git is a file that says where the directory is
     if link.startswith("gitdir:"):
         head = root / link.removeprefix("gitdir:").strip() / "HEAD"
-    found = re.fullmatch(r"ref: refs/heads/(\S+)\s*", _text(head))
+    found = re.fullmatch(r"ref: refs/heads/([^\n]+)\n*", _text(head))
     return found[1] if found else "main"
 
 

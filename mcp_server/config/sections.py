@@ -16,6 +16,7 @@ from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
 from mcp_server.config.spec import AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
 from mcp_server.core import paths
+from mcp_server.core.branches import is_branch
 from mcp_server.core.role import Role
 from oracle.cases.spec import Suite
 from oracle.suites import kinds
@@ -25,7 +26,6 @@ SECTIONS = ("run", "repos", "modules", "oracle", "agents")
 SINGLE = ("gateway", "egress")  # sections that are one table each
 # Names become directories, refs, host names and URL parts.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-BRANCH = re.compile(r"(?!.*(?:\.\.|//|/$|\.lock$|\.$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}")
 ROLES = tuple(map(str, Role))
 PORT_MAX = 65_535
 AGENTS_MAX = 1_000  # of one table; a slip of the finger should not start a million containers
@@ -172,7 +172,7 @@ def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
         source.problem(
             (*keys, "path"), f"{dotted(keys)}.path is empty", 'path = "." is the directory of this file'
         )
-    if repo and not BRANCH.fullmatch(repo.branch):
+    if repo and not is_branch(repo.branch):
         source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
     return repo
 

@@ -1,5 +1,5 @@
-"""What a unified diff says before it is applied: which files it names, with which prefixes, and where its hunks
-are.
+"""What a unified diff says before it is applied: which files it names, with which prefixes, and where its
+hunks are.
 
 Rule: a path is never guessed. What the diff's own headers leave open is told as `Unclear`, with the line.
 """
@@ -134,7 +134,8 @@ def _strip_of(file: FileDiff, base_paths: Callable[[], Collection[str]]) -> int 
     pair = file.names or file.sides
     if pair is None:
         return "its two paths are not the same file, with or without the prefixes a/ and b/"
-    if file.names is not None and file.sides is not None and not _agree(file.names, file.sides):
+    sides = file.sides
+    if file.names is not None and sides is not None and not _agree(file.names, sides):
         return "the lines --- and +++ below it name other paths"
     if DEV_NULL in pair:
         return _strip_of_one(pair[0] if pair[1] == DEV_NULL else pair[1], base_paths)
@@ -193,7 +194,7 @@ def _strip_of_same(path: str, base_paths: Callable[[], Collection[str]]) -> int 
 
 
 def _strip_of_prefixed(file: FileDiff, pair: Pair, base_paths: Callable[[], Collection[str]]) -> int | str:
-    """Judge two paths with prefixes. Git names a rename, so that after its header they can be nothing else."""
+    """Judge two paths with prefixes. Git names a rename, so after its header they can be nothing else."""
     if not file.git:
         known = base_paths()
         if _rest(pair[1]) in known and (pair[0] in known or pair[1] in known):

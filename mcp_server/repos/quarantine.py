@@ -52,8 +52,9 @@ class Quarantine:
     def apply_patch(self, base: str, patch: bytes, strip: int) -> str | UnfitPatch:
         """Return the id of the tree that the patch makes of commit `base`, or why it makes none.
 
-        `strip` is how many leading components of its paths are prefixes. The counts in a hunk's head are believed first; where they are wrong, as a person or a model gets them
-        wrong, the hunk's own lines are counted. Its context has to be there in either case. Raise
+        `strip` is how many leading components of its paths are prefixes. The counts in a hunk's head are
+        believed first; where they are wrong, as a person or a model gets them wrong, the hunk's own lines are
+        counted. Its context has to be there in either case. Raise
         GitOutputTooLarge or GitFailed if git cannot do it at all.
         """
         self._git.run("read-tree", base)

@@ -194,6 +194,16 @@ def test_init_wants_a_git_repository(tmp_path: Path):
     assert tree(tmp_path) == {}
 
 
+def test_a_branch_of_any_name_that_git_has_is_written_and_read(repository):
+    root = repository("go", head="ref: refs/heads/fix/#12+\N{LATIN SMALL LETTER U WITH DIAERESIS}\n")
+    init.write(root, force=False)
+    config = configs.load(root / "harness.toml")
+    assert isinstance(config, Config), [str(problem) for problem in config]
+    assert [repo.branch for repo in config.repos.values()] == [
+        "fix/#12+\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+    ]
+
+
 def test_the_branch_of_a_linked_work_tree_is_found(repository, tmp_path: Path):
     main = repository("go")
     linked = tmp_path / "linked"

@@ -191,6 +191,25 @@ def test_import_of_another_branch_makes_it_what_a_clone_checks_out(tmp_path: Pat
     assert sh(tmp_path / "clone", "branch", "--show-current") == "trunk/next"
 
 
+@pytest.mark.parametrize("branch", ["fix/#12+\N{LATIN SMALL LETTER U WITH DIAERESIS}", "a$b'c", "x@y/(z)"])
+def test_a_branch_of_any_name_that_git_has_is_imported_cloned_and_exported(
+    tmp_path: Path, user: Path, branch: str
+):
+    sh(user, "checkout", "-q", "-b", branch)
+    repo = Repository.create(tmp_path / "t.git")
+    first = repo.exchange.import_branch(user, branch).commit
+    assert repo.refs.branch_tip(branch) == first and repo.refs.tips("refs/heads") == {
+        f"refs/heads/{branch}": first
+    }
+    repo.refs.pack()
+    assert repo.refs.branch_tip(branch) == first
+    assert len(repo.commits.log(branch, limit=1)) == 1
+    sh(tmp_path, "clone", "-q", "--branch", branch, str(repo.path), "clone")
+    assert sh(tmp_path / "clone", "branch", "--show-current") == branch
+    repo.exchange.export_branch(user, branch)
+    assert sh(user, "rev-parse", f"refs/remotes/harness/{branch}") == first
+
+
 def test_import_says_what_is_missing(repo: Repository, user: Path, tmp_path: Path):
     with pytest.raises(NoSuchBranch, match="nowhere"):
         repo.exchange.import_branch(user, "nowhere")
