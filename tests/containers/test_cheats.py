@@ -11,6 +11,7 @@ from harness.boxes import sandbox
 from harness.boxes.containers import Engine
 from harness.images.stock import Images
 from harness.oracle_runner.runner import Runner
+from mcp_server.wire.jobs import JobOrder
 from oracle.cases.spec import Case, Suite
 from oracle.suites import kinds
 
@@ -84,7 +85,7 @@ def judge(warm: Runner) -> Judge:
     def judged(
         files: dict[str, str], suite: Suite, *, links: dict[str, str] | None = None, **job_says: object
     ) -> dict:
-        job = server.add(**{"files": {}, "cases": {}, "suite": suite, "tree_key": ""} | job_says)
+        job = JobOrder.of_json(server.add({}, {}, suite=suite, tree_key="").render() | job_says)
         server.trees[job.job] = packed(files, links or {})
         warm.client = server
         warm.serve(job, threading.Event())
