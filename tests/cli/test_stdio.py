@@ -40,7 +40,7 @@ def test_a_client_without_http_works_under_the_same_rules(
 
     anyio.run(play)
     claims = client.events(kind="lease_granted")
-    assert [(event["agent"], event["task"]) for event in claims] == [("alice", "T01")]
+    assert [(event.agent, event.task) for event in claims] == [("alice", "T01")]
 
 
 def test_progress_reaches_a_client_on_stdio(project: Path, server: ServerProcess) -> None:

@@ -18,6 +18,7 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
+from mcp_server.wire.jobs import JobOrder
 from oracle.cases.spec import Suite
 from oracle.judging.run import Ran
 from oracle.suites import kinds
@@ -168,11 +169,20 @@ def judge(work: Work) -> Callable[..., Ran]:
         **job: object,
     ) -> Ran:
         content = [(path, text.encode() if isinstance(text, str) else text) for path, text in files.items()]
-        told = {
-            "kind": "run", "suite": suite.to_json(), "repo": "engine", "tree_key": f"tree-{next(NUMBERS)}", "deadline_s": suite.run_timeout_s,
-            "cases": [case.to_json() for case in kinds.load(suite.cases, content, suite)], **job,
-        }  # fmt: skip
-        return work.judge(told, lambda: tar(tree or {}), lambda: tar({}))
+        order = JobOrder.of_json(
+            {
+                "job": 1,
+                "kind": "run",
+                "suite": suite.to_json(),
+                "repo": "engine",
+                "commit": "0" * 40,
+                "tree_key": f"tree-{next(NUMBERS)}",
+                "deadline_s": suite.run_timeout_s,
+                "cases": [case.to_json() for case in kinds.load(suite.cases, content, suite)],
+                **job,
+            }
+        )
+        return work.judge(order, lambda: tar(tree or {}), lambda: tar({}))
 
     return judged
 
