@@ -184,8 +184,8 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
 def _unclear(unclear: Unclear) -> Refused:
     return Refused(
         Code.BAD_REQUEST,
-        f"line {unclear.line} of the patch, {names.printable(unclear.header)}, does not say which file it means: "
-        f"{names.printable(unclear.reason)}",
+        f"line {unclear.line} of the patch, {names.printable(unclear.header)}, does not say which file "
+        f"it means: {names.printable(unclear.reason)}",
         UNCHANGED,
         "make the patch with git's default prefixes, as `git diff --src-prefix=a/ --dst-prefix=b/` does: "
         "a/PATH and b/PATH, with PATH from the root of the repository",
