@@ -385,7 +385,7 @@ def test_push_takes_either_a_commit_or_a_patch(server: Server, given: dict):
     )
 
 
-@pytest.mark.parametrize("base", ["a" * 40, "main", "--all", "", "HEAD"])
+@pytest.mark.parametrize("base", ["a" * 40, "main", "--all", " ", "HEAD"])
 def test_a_base_that_is_nobodys_commit_is_refused(server: Server, base: str):
     one, fence = claimed(server, 10)
     said = refused(

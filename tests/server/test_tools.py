@@ -15,7 +15,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server.core.task import Task
-from mcp_server.edge.mcp_tools import engine
+from mcp_server.edge.mcp_tools import engine, tools
+from mcp_server.edge.mcp_tools.engine import present
 from mcp_server.store import tasks as task_rows
 from tests.waiting import until
 
@@ -504,3 +505,34 @@ def test_no_answer_is_longer_than_its_budget_and_each_says_what_was_cut(tmp_path
         )
         assert len(one.call("claim_task", task="x" * 20_000)["text"]) <= ANSWER_CHARACTERS
         assert len(one.call("write_note", topic="x" * 20_000, text="x")["text"]) <= ANSWER_CHARACTERS
+
+
+@pytest.mark.parametrize("function", [function for function, _ in tools.TOOLS], ids=lambda f: f.__name__)
+def test_an_empty_string_counts_as_absent_for_every_optional_argument(function):
+    tool = tools._strict(function, tools.READS)
+    fields = tool.fn_metadata.arg_model.model_fields
+    empty = dict.fromkeys(fields, "")
+    needed = {name for name, field in fields.items() if field.is_required()}
+    assert set(present(tool, empty)) == needed
+
+
+def test_what_clients_send_for_nothing_is_nothing(server: Server):
+    one = server.agent("blank")
+    claimed = one.call("claim_task", task="", module="")
+    assert claimed["status"] == "leased", claimed
+    fence = claimed["fence"]
+    paths = claimed["paths"][0].removesuffix("**")
+    patch = f"--- /dev/null\n+++ b/{paths}blank\n@@ -0,0 +1 @@\n+1\n"
+    answer = one.call("push", fence=fence, summary="", commit="", base="", patch=patch)
+    assert "summary" in wide.refused(answer, "bad_request")["happened"]
+    assert one.call("release_task", fence=fence, outcome="abandoned", note="")["status"] == "released"
+    assert one.call("read_notes", topic="") == one.call("read_notes")
+
+
+@pytest.mark.parametrize("dummy", [{"random_string": "x"}, {"dummy": ""}, {"anything": ""}])
+def test_a_dummy_is_taken_by_a_tool_without_parameters_alone(server: Server, dummy: dict):
+    one = server.agent("dummy")
+    assert one.call("list_tasks", **dummy)["open"]
+    assert not one.call("read_progress", **dummy)["is_error"]
+    assert wide.refused(one.call("read_notes", **dummy), "bad_request")
+    assert wide.refused(one.call("list_tasks", module="m01"), "bad_request")

@@ -39,6 +39,11 @@ PROGRESS_S = 8.0  # often enough for clients that give up on a silent call
 PROGRESS_PER_WAIT = 5  # at least so many signs of life, however short the wait is
 UNSETTLED = ("testing", "running")  # the statuses of work that goes on: a call waits for another
 
+# What clients send to a tool without parameters, since their models' vendors forbid an empty schema.
+DUMMIES = frozenset(
+    {"_", "_dummy", "_placeholder", "dummy", "noop", "placeholder", "random_string", "unused"}
+)
+
 T = TypeVar("T")
 
 
@@ -149,7 +154,7 @@ class ToolServer(MCPServer):
         if tool is None:
             return _refusing(answers.no_tool(call.tool))
         try:
-            args = tool.fn_metadata.validate_arguments(arguments)
+            args = tool.fn_metadata.validate_arguments(present(tool, arguments))
         except ValidationError as wrong:
             return _refusing(answers.wrong_arguments(call.tool, wrong))
         call.args = {name: value for name, value in args.items() if value is not None}
@@ -256,6 +261,19 @@ def _record_refusal(world: World, tx: Tx, call: ToolCall, refusal: Refused) -> N
         happened=refusal.happened,
         **commit,
     )
+
+
+def present(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that mean something.
+
+    Some clients fill in every optional argument with an empty string, and send a dummy to a tool that takes
+    none.
+    """
+    fields = tool.fn_metadata.arg_model.model_fields
+    if not fields:
+        return {name: value for name, value in arguments.items() if value and name not in DUMMIES}
+    optional = {field.alias or name for name, field in fields.items() if not field.is_required()}
+    return {name: value for name, value in arguments.items() if name not in optional or value != ""}
 
 
 def _refusing(refusal: Refused) -> OneTransaction[Any]:
