@@ -6,7 +6,7 @@ Rule: a path is never guessed. What the diff's own headers leave open is told as
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 DEV_NULL = "/dev/null"
 # What git puts before the two paths: by default, with diff.mnemonicPrefix, and with it and --no-index.
@@ -58,17 +58,6 @@ class FileDiff:
     def moved(self) -> Pair | None:
         return None if self.moved_from is None or self.moved_to is None else (self.moved_from, self.moved_to)
 
-    def old_path(self, strip: int) -> str | None:
-        """Return the path that the file had before, with `strip` components less, or None if it had none."""
-        if self.moved is not None:
-            return self.moved[0]
-        pair = self.sides or self.names
-        if pair is None or pair[0] == DEV_NULL:
-            return None
-        # Without a header of git's, the shorter name is meant: `x.orig` and `x`.
-        old = pair[0] if self.git or pair[1] == DEV_NULL else min(pair, key=len)
-        return old.split("/", strip)[-1]
-
 
 @dataclass(frozen=True)
 class UnifiedDiff:
@@ -79,9 +68,6 @@ class UnifiedDiff:
 
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self.lines)
-
-    def with_lines(self, lines: list[str]) -> "UnifiedDiff":
-        return replace(self, lines=tuple(lines))
 
 
 @dataclass(frozen=True)

@@ -339,7 +339,6 @@ def test_commits_that_the_server_does_not_have_or_that_are_no_full_ids_are_unkno
         mine.upper() if mine.upper() != mine else "A" * 40,
         "main",
         "--all",
-        "",
         "x" * 5_000,
         toy.git("rev-parse", f"{mine}^{{tree}}", cwd=tmp_path / "one"),
     ):
