@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from oracle.cases.spec import TOLERANCE
 from oracle.judging import json_values, numbers
@@ -33,6 +33,11 @@ def _comparator(name: str) -> Callable[[Comparator], Comparator]:
         return compare
 
     return enter
+
+
+def names() -> tuple[str, ...]:
+    """Return everything that a suite's `compare` can be, wherever in this file a comparator stands."""
+    return (*COMPARATORS, BY_COMMAND)
 
 
 def difference(mode: str, candidate: str, reference: str, *, tolerance: float = TOLERANCE) -> str | None:
@@ -97,10 +102,6 @@ def _numbers(candidate: str, reference: str, tolerance: float) -> str | None:
     return _line_by_line(
         candidate, reference, lambda ours, theirs: numbers.same_line(ours, theirs, tolerance)
     )
-
-
-NAMES: Sequence[str] = (*COMPARATORS, BY_COMMAND)
-"""Everything that a suite's `compare` can be."""
 
 
 def _trimmed(text: str) -> list[str]:

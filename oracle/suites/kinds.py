@@ -42,8 +42,8 @@ def problems(suite: Suite) -> list[str]:
     """Return everything that makes the suite impossible to run, one sentence each."""
     kind = find(suite)
     found = [] if kind else [_unknown(suite)]
-    if suite.compare not in compare.NAMES:
-        found.append(f"compare is {suite.compare!r}; it can be {', '.join(compare.NAMES)}")
+    if suite.compare not in compare.names():
+        found.append(f"compare is {suite.compare!r}; it can be {', '.join(compare.names())}")
     if suite.start not in STARTS:
         found.append(f"start is {suite.start!r}; it can be {' or '.join(STARTS)}")
     if kind:
