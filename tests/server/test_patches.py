@@ -402,3 +402,25 @@ def test_what_a_killed_server_left_of_a_patch_is_swept(tmp_path: Path):
         (half / "index").write_text("half")
         server.start()
         assert not half.exists()
+
+
+# -- line ends
+
+
+def test_a_patch_takes_the_line_ends_of_the_file_that_it_changes(server: Server, tmp_path: Path):
+    one = server.agent("typist")
+    fence = one.call("claim_task", task="M31")["fence"]
+    files = {"m31/dos": "first\r\nsecond\r\n", "m31/unix": "first\nsecond\n", "m31/both": "first\r\nsecond\n"}
+    base = one.commit(one.clone(tmp_path / "one"), files)
+    both = diff("m31/both", "first\nsecond\n", "first\nthird\n")
+    no = refused(one.call("push", fence=fence, patch=both, base=base, summary="both"), "conflict")
+    assert "m31/both" in no["holds"]
+    assert "CRLF" in no["holds"]
+    plain = "".join(diff(path, "first\nsecond\n", "first\nthird\n") for path in ("m31/dos", "m31/unix"))
+    head, hunk, body = diff("m31/unix", "first\nsecond\n", "first\nthird\n").partition("@@\n")
+    typed = diff("m31/dos", "first\nsecond\n", "first\nthird\n") + head + hunk + body.replace("\n", "\r\n")
+    assert plain != typed
+    assert settled(one, "push", fence=fence, patch=typed, base=base, summary="typed")["status"] == "landed"
+    main = server.world.main("toy")
+    assert repository(server).objects.read(main, "m31/dos") == b"first\r\nthird\r\n"
+    assert repository(server).objects.read(main, "m31/unix") == b"first\nthird\n"

@@ -7,10 +7,11 @@ the same call made again finds the same commit, wherever main is by then.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from mcp_server.core import landing, names, unified_diff
+from mcp_server.core import landing, line_ends, names, unified_diff
 from mcp_server.core import lease as leases
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
@@ -169,7 +170,11 @@ def _tree(world: World, apart: Quarantine, lease: Lease, task: Task, base: str, 
         return _unclear(strip)
     tree = apart.apply_patch(base, diff.text().encode(), strip)
     if isinstance(tree, UnfitPatch):
-        return _unfit(tree, base)
+        fitted = line_ends.fit(diff, strip, lambda path: apart.objects.read(base, path))
+        if fitted.diff != diff:
+            tree = apart.apply_patch(base, fitted.diff.text().encode(), strip)
+        if isinstance(tree, UnfitPatch):
+            return _unfit(tree, base, fitted.mixed)
     changes = apart.objects.diff(base, tree)
     if not changes:
         return Refused(
@@ -192,7 +197,7 @@ def _unclear(unclear: Unclear) -> Refused:
     )
 
 
-def _unfit(unfit: UnfitPatch, base: str) -> Refused:
+def _unfit(unfit: UnfitPatch, base: str, mixed: Sequence[str]) -> Refused:
     problems = landing.some(unfit.problems)
     if HOSTILE.search(problems):
         return Refused(
@@ -211,9 +216,17 @@ def _unfit(unfit: UnfitPatch, base: str) -> Refused:
     return Refused(
         Code.CONFLICT,
         f"the patch does not apply on {base[:12]}: {problems}",
-        f"{UNCHANGED}; the number after a path is the line where the hunk begins",
+        f"{UNCHANGED}; the number after a path is the line where the hunk begins{_mixed(mixed)}",
         "read those files again by their resources, make the patch anew from what they say, and push it",
     )
+
+
+def _mixed(paths: Sequence[str]) -> str:
+    """Return what to know of files that have both kinds of line ends, as the end of a sentence."""
+    if not paths:
+        return ""
+    some = landing.some(paths)
+    return f"; some lines of {some} end in CRLF and others in LF, and the patch needs those that stand there"
 
 
 def _upload(world: World, who: Principal, lease: Lease, patch: Patch, commit: str) -> str:
