@@ -1,7 +1,7 @@
 """Line ends of a patch and of the files that it changes: a patch that was written with others means the same.
 
-Rule: only the lines of hunks change, and only of files whose lines all end alike; of a file with both kinds of
-line ends the patch needs the lines as they stand.
+Rule: only the lines of hunks change, and only of files whose lines all end alike; of a file with both kinds
+the patch needs the lines as they stand.
 """
 
 from collections.abc import Callable
