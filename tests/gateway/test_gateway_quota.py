@@ -370,7 +370,8 @@ def test_a_refused_key_closes_the_account_and_the_vendors_words_stay_outside(tmp
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_parked_stream_gets_headers_and_comments_early_and_then_the_answer(tmp_path: Path, form: str):
-    with here(tmp_path, Fault(status=429, headers={"retry-after": "1"})) as made:
+    # Two signs of life are due after 0.4 s; only a machine that stands still for all the rest of the pause sees one.
+    with here(tmp_path, Fault(status=429, headers={"retry-after": "4"})) as made:
         made.server.world.accounts.pace = Pace(early_s=0.2, ping_s=0.2)
         answer = made.ask(made.agent(), asking(form))
         assert (answer.status_code, answer.headers["content-type"]) == (
