@@ -30,5 +30,7 @@ def test_six_agents_of_three_vendors_finish_the_project(engine: Engine, tmp_path
             "the quick ones may leave nothing to a slow one, but not all to one vendor"
         )
         report = here.json("report")
-        assert (report["work_commits"], report["coordination_commits"]) == (len(LETTERS), 0)
+        # Changes that gathered while another was tested are one commit: how many there are is a matter of timing.
+        assert 1 <= report["work_commits"] <= len(LETTERS)
+        assert report["coordination_commits"] == 0
         assert engine.list({sandbox.RUN: here.state.label}) == []

@@ -128,7 +128,8 @@ def test_a_swarm_lands_every_task_and_ends(toy, engine: Engine, harness: Verb) -
     assert (status["tasks"]["done"], status["landings"], status["up"]) == (2, 2, False)
     assert harness("audit", "verify").returncode == 0
     figures = json.loads(harness("report", "--json").stdout)
-    assert (figures["work_commits"], figures["coordination_commits"], figures["tasks_done"]) == (2, 0, 2)
+    assert (figures["coordination_commits"], figures["tasks_done"]) == (0, 2)
+    assert figures["work_commits"] in (1, 2), "two changes that were tested together are one commit"
     assert figures["claim_ms_p50"] is not None
 
 
