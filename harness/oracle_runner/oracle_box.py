@@ -372,7 +372,7 @@ def _built(ended: ExecResult, suite: Suite) -> Built | None:
     lines = _lines(ended, needs="build") if ended.exit == 0 else []
     if lines:
         build = lines[-1]["build"]
-        return Built(int(build["exit"]), str(build["tail"])) if build else None
+        return Built(int(build["exit"]), str(build["tail"]), tuple(build["made"])) if build else None
     last_words = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
     begun = bool(_lines(ended, needs="placed"))
     if begun and (ended.timed_out or ended.exit is not None and ended.exit > BY_SIGNAL):

@@ -198,7 +198,7 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
     for problem in kinds.problems(suite):
         place = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", problem)), "")
         source.problem((*keys, place), f"{dotted(keys)}: {problem}")
-    for key in ("cases", "protect", "reads", "reference_reads"):
+    for key in ("cases", "protect", "reads", "reference_reads", "artifacts"):
         check_globs(source, (*keys, key), getattr(suite, key))
     suites.check(source, keys, suite)
     kind = kinds.find(suite)

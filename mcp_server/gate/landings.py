@@ -20,7 +20,7 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.oracle import baseline, builds
 from mcp_server.world import World
 
 
@@ -96,6 +96,7 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
         gone = set(job.verdict.get("missing", ()))
         outcomes = {case: outcome for case, outcome in job.verdict["outcomes"].items() if case not in gone}
         baseline.put(world, tx, name, landed.candidate, outcomes)
+        builds.note(tx, name, job.verdict)
 
 
 def _record_landing(world: World, tx: Tx, submission: Submission, *, in_batch: bool) -> None:

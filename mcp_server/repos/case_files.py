@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from mcp_server.core import paths
+from mcp_server.core import derived, paths
 from mcp_server.repos import trees
 from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
@@ -89,11 +89,21 @@ def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
 
 
 def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
-    """Return the files that a candidate's sandbox gets.
+    """Return the files that a candidate's sandbox gets: no cache, unless the suite calls it an artifact.
 
     Of a command suite's, those that are protected are main's own; of the others it gets nothing that is
     protected, and no file that holds answers.
     """
+    entries = _chosen(repo, treeish, main, suite)
+    all_paths = {entry.path for entry in repo.objects.ls_tree(treeish)}
+    return [
+        entry
+        for entry in entries
+        if not derived.is_cache(entry.path, all_paths) or paths.covers(suite.artifacts, entry.path)
+    ]
+
+
+def _chosen(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
     kind = kinds.of(suite)
     if kind.protected_from_main:
         own = [

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mcp_server.repos.process import BareGit, full_oid, lines, raw_bytes, text
 
 BATCH_BYTES_MAX = 256 * 1024 * 1024  # of all blobs that are read by one call
+HEADS_BYTES_MAX = 32 * 1024 * 1024  # of the blobs whose beginnings are read at once: git tells them whole
 
 
 class ObjectHead(NamedTuple):
@@ -50,10 +51,33 @@ class CatFile:
         ).out
         return _contents(out, raw_names)
 
+    def beginnings(self, oids: Iterable[str], length: int) -> dict[str, bytes]:
+        """Return the first bytes of each blob by its id, however large all of them are."""
+        found: dict[str, bytes] = {}
+        for group in _groups(self.describe(oids)):
+            for oid, content in zip(group, self.blobs(group), strict=True):
+                if content is not None:
+                    found[oid] = content[:length]
+        return found
+
     def links(self, oids: list[str]) -> dict[str, str]:
         """Return the target of each symlink by its id; an id that is no blob is left out."""
         contents = zip(oids, self.blobs(oids), strict=True)
         return {oid: text(content) for oid, content in contents if content is not None}
+
+
+def _groups(heads: Iterable[ObjectHead]) -> Iterable[list[str]]:
+    """Yield the ids in groups of at most HEADS_BYTES_MAX; a larger one is alone."""
+    group: list[str] = []
+    group_bytes = 0
+    for head in heads:
+        if group and group_bytes + head.size > HEADS_BYTES_MAX:
+            yield group
+            group, group_bytes = [], 0
+        group.append(head.oid)
+        group_bytes += head.size
+    if group:
+        yield group
 
 
 def _head(line: str) -> ObjectHead:

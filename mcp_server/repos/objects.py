@@ -3,7 +3,7 @@
 Rule: whatever an agent chose is measured before two trees are walked at once, and read up to a limit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mcp_server.core.paths import is_path
 from mcp_server.repos import trees
@@ -11,6 +11,7 @@ from mcp_server.repos.cat_file import CatFile
 from mcp_server.repos.process import BareGit, GitFailed, GitOutputTooLarge, full_oid, text
 from mcp_server.repos.recent import Recent
 from mcp_server.repos.trees import Change, Hazard, TreeEntry
+from oracle.inside import formats
 
 DIFF = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules=none")
 LISTINGS_KEPT, DIFFS_KEPT, MEASURED_KEPT = 8, 16, 1024
@@ -112,6 +113,19 @@ class Objects:
         short = [oid for oid in links if sizes[oid] <= trees.LINK_BYTES_MAX]
         all_paths = (entry.path for entry in self.ls_tree(tree))
         return trees.hazards(changes, all_paths, self._cat_file.links(short), sizes)
+
+    def derived_files(
+        self, changes: Iterable[Change], tree: str, built: Callable[[str], bool]
+    ) -> list[Hazard]:
+        """Return what a diff whose result is `tree` adds or alters, and another file is the source of.
+
+        `built` tells if the build of main makes a path.
+        """
+        changes = list(changes)
+        oids = {change.new_oid for change in changes if change.new_mode in (trees.FILE, trees.EXECUTABLE)}
+        heads = self._cat_file.beginnings(oids, formats.HEAD_BYTES)
+        compiled = {oid for oid, head in heads.items() if formats.is_compiled(head)}
+        return trees.derived_files(changes, {entry.path for entry in self.ls_tree(tree)}, compiled, built)
 
     # -- files --
 

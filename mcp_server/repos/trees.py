@@ -10,11 +10,11 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mcp_server.core import names
+from mcp_server.core import derived, names
 
 FILE_BYTES_MAX = 8 * 1024 * 1024  # sources, not data sets: every clone and every oracle run pays for it
 # Files in one change: what is said of each of them is held in memory while they are judged.
@@ -71,6 +71,9 @@ class HazardKind(StrEnum):
     COLLISION = "collision"  # two names that are one on a case-folding or normalising file system
     TOO_LARGE = "too_large"
     NAME = "name"  # added by the change, and bad as core/names.py says
+    CACHE = "cache"  # a tool keeps it, and may run it instead of its source
+    COMPILED = "compiled"  # code that nobody can read
+    BUILT = "built"  # the build of main makes it
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def _directories(path: str) -> Iterable[str]:
 def hazards(
     changed: Iterable[Change], all_paths: Iterable[str], links: Mapping[str, str], sizes: Mapping[str, int]
 ) -> list[Hazard]:
-    """Return everything in a diff that must not land.
+    """Return everything in a diff that must not land, but for what `derived_files` finds.
 
     `all_paths` are those of the resulting tree; `links` are the targets of its changed symlinks and `sizes`
     those of its changed files in bytes, both by object id. A path may have several hazards; collisions are
@@ -230,6 +233,30 @@ def _hazards_of(change: Change, links: Mapping[str, str], sizes: Mapping[str, in
             yield HazardKind.SYMLINK
     elif sizes[change.new_oid] > FILE_BYTES_MAX:
         yield HazardKind.TOO_LARGE
+
+
+def derived_files(
+    changed: Iterable[Change],
+    all_paths: Collection[str],
+    compiled: Collection[str],
+    built: Callable[[str], bool],
+) -> list[Hazard]:
+    """Return what a diff adds or alters, and another file is the source of.
+
+    `compiled` are the ids of those objects that are compiled code; `built` tells if the build of main makes a
+    path that main does not track. A file that only gets another mode is not altered.
+    """
+    found = []
+    for change in changed:
+        if change.new_mode in (ABSENT, GITLINK) or change.new_oid == change.old_oid:
+            continue
+        if derived.is_cache(change.path, all_paths):
+            found.append(Hazard(HazardKind.CACHE, change.path))
+        elif change.new_oid in compiled:
+            found.append(Hazard(HazardKind.COMPILED, change.path))
+        elif change.old_mode == ABSENT and built(change.path):
+            found.append(Hazard(HazardKind.BUILT, change.path))
+    return found
 
 
 def stays_inside(path: str, target: str) -> bool:

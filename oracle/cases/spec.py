@@ -61,7 +61,8 @@ class Suite:
     what skipif and onlyif call it. `held_out` are files beside harness.toml, in no repository: cases that
     agents never see. `canary` is the path of a test file that each run of a command suite adds, with "{name}"
     in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero`
-    declares that no test of a command suite passes on main yet.
+    declares that no test of a command suite passes on main yet. `artifacts` are files that a tool made and
+    that are to be data all the same.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Suite:
     canary_text: str | None = None
     flaky: dict[str, str] = field(default_factory=dict, hash=False)
     from_zero: bool = False
+    artifacts: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
     image: str | None = None
@@ -99,8 +101,9 @@ class Suite:
     def to_json(self) -> dict[str, Any]:
         """Return the suite as a JSON object (a dict, not text)."""
         values = asdict(self)
-        if not self.from_zero:
-            del values["from_zero"]  # newer than the keys of old suites, which have to stay as they are
+        for name in NEWER:
+            if values[name] == DEFAULTS[name]:
+                del values[name]  # the keys of old suites have to stay as they are
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -124,6 +127,11 @@ class Suite:
         """Return the sha256 of the whole spec, in hex."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+DEFAULTS = {item.name: item.default for item in fields(Suite)}
+# Fields that suites have had since after their keys were first remembered.
+NEWER = ("from_zero", "artifacts")
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

@@ -61,6 +61,8 @@ class Slot:
             **settings["env"],
             "HOME": self.scratch,
             "TMPDIR": self.scratch,
+            # Bytecode that lies in the tree is not run, whatever it says that it was made of.
+            "PYTHONPYCACHEPREFIX": os.path.join(self.scratch, "pycache"),
         }
         self.script = script(settings["command"]) if settings["fork"] else None
         self.program, self.argv = program(settings["command"], self.env.get("PATH", os.defpath))

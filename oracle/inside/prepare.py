@@ -12,8 +12,10 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 from oracle.inside.checking import TYPE_CHECKING
+from oracle.inside.formats import HEAD_BYTES, is_compiled
 from oracle.inside.leftovers import SystemV, empty, open_up
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 TAIL_BYTES = 4_000  # of the build's output: an agent reads it
 BUILD_TIMED_OUT = 124  # as coreutils' timeout says it
 PLACES = ("src", "home", "tmp")
+# The time of compiled code that came with a tree: older than every source, so that a build makes it again,
+# and the first whole day that a zip archive can tell.
+COMPILED_S = 315_619_200
+# What a build adds is told path by path up to here, and a directory with more of it as one.
+MADE_IN_DIRECTORY_MAX = 100
+MADE_MAX = 1_000  # of all of it: some 100 KB
 OPENED = [
     "(",
     "-type",
@@ -64,6 +72,7 @@ def main(settings: "Json") -> None:
         sys.exit(f"tar ended with {status}; {room(work)}")
     for name, text in settings["written"].items():
         write(os.path.join(source, name), text)
+    give_times(source)
     if settings["build"]:
         # Whatever ends this process from here on is the build's doing.
         print(json.dumps({"placed": True}), flush=True)
@@ -80,18 +89,20 @@ def build(settings: "Json", work: str) -> "Json":
     """Run the suite's build; return its exit status and the end of its output. A daemon that it leaves behind
     holds no pipe of ours, because its output is a file.
     """
-    log = os.path.join(work, "build.log")
+    log, source = os.path.join(work, "build.log"), os.path.join(work, "src")
     env = {
         "LANG": "C.UTF-8",
         **os.environ,
         **settings["env"],
         "HOME": os.path.join(work, "home"),
         "TMPDIR": os.path.join(work, "tmp"),
+        "PYTHONPYCACHEPREFIX": os.path.join(work, "tmp", "pycache"),
     }
+    placed = files_below(source)
     with open(log, "w+b") as out:
         running = subprocess.Popen(
             ["/bin/sh", "-c", settings["build"]],
-            cwd=os.path.join(work, "src"),
+            cwd=source,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -105,7 +116,57 @@ def build(settings: "Json", work: str) -> "Json":
             running.wait()
             status = BUILD_TIMED_OUT
         out.seek(max(os.fstat(out.fileno()).st_size - TAIL_BYTES, 0))
-        return {"exit": status, "tail": out.read(TAIL_BYTES).decode("utf-8", "replace")}
+        tail = out.read(TAIL_BYTES).decode("utf-8", "replace")
+        return {"exit": status, "tail": tail, "made": added(placed, files_below(source))}
+
+
+def give_times(source: str) -> None:
+    """Give every file the same time, which is now, and compiled code one before it.
+
+    A tool that goes by times then makes again what it has compiled, and takes nothing else for newer than
+    what it was made of.
+    """
+    now_s = int(time.time())
+    for directory, below, names in os.walk(source):
+        for name in (*names, *below):
+            path = os.path.join(directory, name)
+            when_s = COMPILED_S if name in names and is_compiled(head(path)) else now_s
+            os.utime(path, (when_s, when_s), follow_symlinks=False)
+
+
+def head(path: str) -> bytes:
+    """Return the first bytes of a plain file; none of anything else."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return b""
+    with open(path, "rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def files_below(source: str) -> "set[str]":
+    """Return every file below, by its path from there."""
+    return {
+        os.path.relpath(os.path.join(directory, name), source)
+        for directory, _, names in os.walk(source)
+        for name in names
+    }
+
+
+def added(before: "set[str]", after: "set[str]") -> "list[str]":
+    """Return the new paths, of which a directory that is new and holds many is told as one, with a slash."""
+    older = {directory for path in before for directory in directories(path)}
+    held: dict[str, list[str]] = {}
+    for path in sorted(after - before):
+        outermost = next((above for above in directories(path) if above not in older), "")
+        held.setdefault(outermost, []).append(path)
+    made = []
+    for directory, paths in held.items():
+        made += [directory + "/"] if directory and len(paths) > MADE_IN_DIRECTORY_MAX else paths
+    return sorted(path for path in made if path.isprintable())[:MADE_MAX]
+
+
+def directories(path: str) -> "list[str]":
+    """Return every directory that the path lies in, the outermost first."""
+    return [path[:end] for end, sign in enumerate(path) if sign == "/"]
 
 
 def room(place: str) -> str:

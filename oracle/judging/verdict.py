@@ -24,10 +24,14 @@ REASON_NAMES_MAX = 3
 
 @dataclass(frozen=True)
 class Built:
-    """How a build ended, and the end of what it printed."""
+    """How a build ended, and the end of what it printed.
+
+    `made` are the paths that it added to the tree; one that ends with "/" is a directory that holds many.
+    """
 
     exit: int
     tail: str
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,17 @@ class Verdict:
             counts=CaseCounts(**value["counts"]),
             outcomes=dict(value["outcomes"]),
             failures=tuple(value["failures"]),
-            build=Built(**build) if build else None,
+            build=_built(build) if build else None,
             took_ms=value["took_ms"],
             planted=value.get("planted"),
             causes=tuple(value.get("causes", ())),
             held_out=value.get("held_out"),
             missing=tuple(value.get("missing", ())),
         )
+
+
+def _built(value: Mapping[str, Any]) -> Built:
+    return Built(value["exit"], value["tail"], tuple(map(str, value.get("made", ()))))
 
 
 def broken(reason: str, *, cases: int = 0, build: Built | None = None) -> Verdict:

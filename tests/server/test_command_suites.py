@@ -149,3 +149,17 @@ def test_the_key_of_a_run_changes_with_whatever_its_tree_is_made_of_and_nothing_
         "conftest.py": b"1\n",
         "app.py": b"2\n",
     }
+
+
+@pytest.mark.parametrize("kind", ["command", "differential"])
+def test_a_cache_on_main_is_handed_out_only_where_the_suite_calls_it_an_artifact(tmp_path: Path, kind: str):
+    files = {"app.py": "1\n", "__pycache__/app.pyc": "1\n", "target/a": "1\n", "data/old.pyc": "1\n"}
+    work = toy.repository(tmp_path / "work", {**files, "Cargo.toml": "1\n"})
+    repo = Repository.create(tmp_path / "bare.git")
+    main = repo.exchange.import_branch(work, "main").commit
+    suite = Suite("unit", kind, "r", reads=("**",), artifacts=("data/**",))
+    assert [entry.path for entry in case_files.visible(repo, main, main, suite)] == [
+        "Cargo.toml",
+        "app.py",
+        "data/old.pyc",
+    ]

@@ -153,6 +153,13 @@ REFUSED_BY_THE_GATE: dict[str, tuple[Files, str, str]] = {
     "a pathspec's magic": (one(":(top)x"), "protected_path", "name"),
     "a name too long for any disk": (one("n" * 256), "protected_path", "name"),
     "a name too long to be said": (one("n" * 5000), "protected_path", "characters) ..."),
+    "bytecode": ({(b"__pycache__", b"x.pyc"): (FILE, b"1")}, "protected_path", "x.pyc (cache)"),
+    "a compiled program": (one("run", EXECUTABLE, b"\x7fELF\2\1\1"), "protected_path", "m04/run (compiled)"),
+    "a source that becomes a compiled program": (
+        one("README", content=b"\0asm\1\0\0\0"),
+        "protected_path",
+        "m04/README (compiled)",
+    ),
     "a large file": (one("big", content=b"x" * (git_tree.FILE_BYTES_MAX + 1)), "too_large", "too_large"),
 }
 

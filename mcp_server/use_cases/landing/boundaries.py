@@ -4,13 +4,15 @@ before it.
 
 from collections.abc import Sequence
 
-from mcp_server.core import landing
+from mcp_server.core import landing, paths
 from mcp_server.core.lease import Lease
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.repos.objects import Objects
 from mcp_server.repos.trees import Change, HazardKind
+from mcp_server.use_cases.oracle import builds
 from mcp_server.world import World
+from oracle.cases.spec import Suite
 
 
 def refusal(
@@ -20,9 +22,9 @@ def refusal(
 
     `objects` are those of the lease's repository, or of a quarantine beside it.
     """
-    if refusal := _hazard(objects, changes, tree):
-        return refusal
     suites = [world.config.suites[name] for name in world.suites_of(lease.repo)]
+    if refusal := _hazard(objects, changes, tree) or _derived(world, objects, suites, changes, tree):
+        return refusal
     protected = tuple(glob for suite in suites for glob in suite.protect)
     return landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
 
@@ -39,4 +41,27 @@ def _hazard(objects: Objects, changes: Sequence[Change], tree: str) -> Refused |
         f"the change holds what no landing may: {named}",
         "main is unchanged",
         "take it out of your commits and push again",
+    )
+
+
+def _derived(
+    world: World, objects: Objects, suites: Sequence[Suite], changes: Sequence[Change], tree: str
+) -> Refused | None:
+    """Return the refusal of a change that adds or alters what a tool makes of other files; None if it does
+    not.
+    """
+    artifacts = tuple(glob for suite in suites for glob in suite.artifacts)
+    judged = [change for change in changes if not paths.covers(artifacts, change.path)]
+    built_paths = builds.of_main(world, [suite.name for suite in suites])
+    hazards = objects.derived_files(judged, tree, lambda path: builds.makes(built_paths, path))
+    if not hazards:
+        return None
+    named = landing.some(f"{hazard.path} ({hazard.kind})" for hazard in hazards)
+    return Refused(
+        Code.PROTECTED_PATH,
+        f"the change holds what a tool makes of other files: {named}",
+        "main is unchanged; what is tested is what a person reads, so caches, compiled code and what the "
+        "build makes stay out of commits",
+        "git rm -r --cached those paths, commit and push again; if one is data and no output, release the "
+        "task as blocked: a person can name it in `artifacts` of an oracle suite",
     )
