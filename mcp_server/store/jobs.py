@@ -1,4 +1,4 @@
-"""Oracle jobs, and what earlier runs showed: passes by tree, outcomes by commit, the reference's answers."""
+"""Oracle jobs, and what runs showed: failures by tree, outcomes by commit, the reference's answers."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import Row
 
 from mcp_server.store import Tx
-from mcp_server.store.schema import baselines, job_wants, jobs, passes, reference_answers
+from mcp_server.store.schema import baselines, failures, job_wants, jobs, reference_answers
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
 
@@ -30,7 +30,6 @@ class Job:
     tree_key: str
     cases_commit: str
     todo: list[str]
-    passed_before: dict[str, str]
     priority: int
     state: str
     queued_ms: int
@@ -124,28 +123,19 @@ def running(tx: Tx) -> list[Job]:
     return [Job(**row._mapping) for row in tx.execute(select(jobs).where(jobs.c.state == RUNNING))]
 
 
-def passes_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:
-    """Return the cases of the suite that passed on that tree, whoever asked."""
-    row = tx.execute(
-        select(passes.c.cases).where((passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key))
-    ).first()
+def failures_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:
+    """Return the cases of the suite that have ever failed on that tree, whoever asked."""
+    there = (failures.c.suite_key == suite_key) & (failures.c.tree_key == tree_key)
+    row = tx.execute(select(failures.c.cases).where(there)).first()
     return set(row.cases) if row else set()
 
 
-def remember_passes(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
-    both = sorted(passes_on(tx, suite_key, tree_key) | cases)
-    row = upsert(passes).values(suite_key=suite_key, tree_key=tree_key, cases=both)
-    tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "tree_key"], set_={"cases": both}))
-
-
-def forget_pass(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
-    """Take `cases` from those that passed on that tree: they failed there as well."""
-    rest = sorted(passes_on(tx, suite_key, tree_key) - cases)
-    there = (passes.c.suite_key == suite_key) & (passes.c.tree_key == tree_key)
-    if rest:
-        tx.execute(update(passes).where(there).values(cases=rest))
-    else:
-        tx.execute(delete(passes).where(there))
+def remember_failures(tx: Tx, suite_key: str, tree_key: str, cases: set[str]) -> None:
+    """Keep it that `cases` failed on that tree; what has passed there since takes nothing away."""
+    both = sorted(failures_on(tx, suite_key, tree_key) | cases)
+    if both:
+        row = upsert(failures).values(suite_key=suite_key, tree_key=tree_key, cases=both)
+        tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "tree_key"], set_={"cases": both}))
 
 
 def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:

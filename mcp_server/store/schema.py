@@ -116,8 +116,7 @@ jobs = Table(
     Column("commit", Text, nullable=False),
     Column("tree_key", Text, nullable=False),
     Column("cases_commit", Text, nullable=False),
-    Column("todo", JSON, nullable=False),  # ids of the cases to run; the rest of the verdict is known already
-    Column("passed_before", JSON, nullable=False),  # {case: "pass"} from earlier runs on the same tree
+    Column("todo", JSON, nullable=False),  # ids of the cases to run
     # the highest of those at which it is wanted; 0: nobody wants it any more
     Column("priority", Integer, nullable=False),
     Column("state", Text, nullable=False),  # queued | running | done
@@ -136,8 +135,8 @@ job_wants = Table(  # who wants a job, and how much: who withdraws takes away on
     Column("priority", Integer, nullable=False),
 )
 
-passes = Table(  # which cases of a suite passed on a tree, whoever asked
-    "passes",
+failures = Table(  # which cases of a suite have ever failed on a tree, whoever asked
+    "failures",
     metadata,
     Column("suite_key", Text, primary_key=True),
     Column("tree_key", Text, primary_key=True),

@@ -1,5 +1,7 @@
-"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere. Rule: a job belongs to nobody;
-who asks the same joins it.
+"""Oracle jobs: asked for by the gate or an agent, run by a runner elsewhere.
+
+Rule: a job belongs to nobody; who asks the same joins it. What a job shows was shown by one run of all its
+cases: no outcome is taken over from another run.
 """
 
 import dataclasses
@@ -8,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mcp_server.core import landing
 from mcp_server.repos import case_files
 from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
@@ -35,7 +38,7 @@ TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
 @dataclass(frozen=True)
 class JobRequest:
     """A run that somebody wants. `case_ids` None means every case of the suite; `nonce` makes it run whatever
-    has passed before.
+    is known.
 
     `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. Who
     it is wanted `by` may withdraw it.
@@ -68,7 +71,7 @@ def request_all(world: World, requests: Sequence[JobRequest], *, again: bool = T
     subjects = [(request, _subject(world, request)) for request in requests]
 
     def existing(tx: Tx, subject: _Subject) -> Job | None:
-        job = rows.by_key(tx, subject.key)
+        job = rows.by_key(tx, _standing_key(tx, subject))
         return None if job is None or (again and is_broken(job)) else job
 
     with world.store.read() as tx:
@@ -90,29 +93,23 @@ def request_all(world: World, requests: Sequence[JobRequest], *, again: bool = T
 
 
 def _enqueue(world: World, tx: Tx, request: JobRequest, subject: "_Subject") -> Job:
-    """Queue a new run, or one that broke again, and return its job. A run that is settled beforehand is done
-    at once.
-    """
-    before = rows.by_key(tx, subject.key)
-    passed_before = _passed_before(tx, request, subject)
+    """Queue a new run, or one that broke again, and return its job."""
+    key = _standing_key(tx, subject)
+    before = rows.by_key(tx, key)
     job = Job(
         id=before.id if before else rows.next_id(tx),
-        key=subject.key,
+        key=key,
         kind=request.kind,
         suite=request.suite,
         repo=world.config.suites[request.suite].repo,
         commit=request.commit,
         tree_key=subject.tree_key,
         cases_commit=subject.main,
-        todo=[id for id in subject.chosen if id not in passed_before],
-        passed_before=dict.fromkeys(sorted(passed_before), "pass"),
+        todo=subject.chosen,
         priority=request.priority,
         state=QUEUED,
         queued_ms=request.since_ms or world.now_ms(),
     )
-    if passed_before and not job.todo:
-        hidden = case_sets.hidden(world, job.suite, passed_before)
-        job = dataclasses.replace(job, state=DONE, verdict=verdicts.of_passed_before(job, hidden))
     (rows.put if before else rows.add)(tx, job)
     job = _want(tx, job, request)
     if subject.bad is not None:
@@ -127,18 +124,17 @@ def finished(world: World, request: JobRequest) -> Job | None:
     """
     subject = _subject(world, request)
     with world.store.read() as tx:
-        job = rows.by_key(tx, subject.key)
-        is_covered = job is None and len(subject.chosen) > 0
-        is_covered = is_covered and _passed_before(tx, request, subject) >= set(subject.chosen)
-    if is_covered:  # each of its cases passed before, so that it is done at once
-        [job] = request_all(world, [request])
-        return job
+        job = rows.by_key(tx, _standing_key(tx, subject))
     return job if job is not None and job.state == DONE and not is_broken(job) else None
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a run would be a run of: `key` names all of it. `bad` are cases that cannot be read."""
+    """What a run would be a run of: `key` names all of it. `bad` are cases that cannot be read.
+
+    `exempt` cases count for nothing. `is_afresh`: it is wanted whatever is known, so that it is held against
+    no other run.
+    """
 
     key: str
     suite_key: str
@@ -146,6 +142,8 @@ class _Subject:
     main: str
     chosen: list[str]
     bad: BadCases | None
+    exempt: frozenset[str]
+    is_afresh: bool
 
 
 def _subject(world: World, request: JobRequest) -> _Subject:
@@ -163,7 +161,37 @@ def _subject(world: World, request: JobRequest) -> _Subject:
     suite_key = case_sets.key(world, request.suite, main)
     parts = [request.kind, suite_key, visible, request.nonce, *sorted(chosen)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    return _Subject(key, suite_key, visible, main, chosen, bad)
+    return _Subject(
+        key,
+        suite_key,
+        visible,
+        main,
+        chosen,
+        bad,
+        exempt=landing.exempt(suite.flaky, world.today()),
+        is_afresh=request.kind != RUN or bool(request.nonce),
+    )
+
+
+def _standing_key(tx: Tx, subject: _Subject) -> str:
+    """Return the key of the run that stands for this subject.
+
+    A run that passes a case which another one saw fail on the same tree stands for nothing: the subject is
+    run once more, and that run decides.
+    """
+    if subject.is_afresh:
+        return subject.key
+    failed = rows.failures_on(tx, subject.suite_key, subject.tree_key) - subject.exempt
+    job = rows.by_key(tx, subject.key) if failed else None
+    if job is None or job.state != DONE or job.verdict is None:
+        return subject.key
+    outcomes = job.verdict["outcomes"]
+    is_contradicted = any(outcomes.get(case) == "pass" for case in failed)
+    return _once_more(subject.key) if is_contradicted else subject.key
+
+
+def _once_more(key: str) -> str:
+    return f"{key} once more"
 
 
 def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
@@ -176,19 +204,12 @@ def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
     return f"{visible} {repo.files.key(treeish, ('**',), ())}"
 
 
-def forget(world: World, request: JobRequest, failing: set[str]) -> None:
-    """Let nobody be shown again what showed that these cases pass."""
+def forget(world: World, request: JobRequest) -> None:
+    """Let nobody be shown again what earlier runs have shown of this."""
     subject = _subject(world, request)
     with world.store.write() as tx:
-        rows.forget_pass(tx, subject.suite_key, subject.tree_key, failing)
         rows.retire(tx, subject.key)
-
-
-def _passed_before(tx: Tx, request: JobRequest, subject: _Subject) -> set[str]:
-    """Return those of its cases that passed on the same tree before, if that counts for this request."""
-    if request.nonce or request.kind != RUN:
-        return set()
-    return rows.passes_on(tx, subject.suite_key, subject.tree_key) & set(subject.chosen)
+        rows.retire(tx, _once_more(subject.key))
 
 
 def is_broken(job: Job) -> bool:
@@ -383,7 +404,7 @@ def finish(world: World, id: int, result: JobResult) -> bool:
     suite = world.config.suites[job.suite]
     suite_key = case_sets.key(world, job.suite, job.cases_commit)
     keys = answer_keys(world, job, case_sets.load(world, job.suite, job.cases_commit)) if reference else {}
-    hidden = case_sets.hidden(world, job.suite, [*job.todo, *job.passed_before])
+    hidden = case_sets.hidden(world, job.suite, job.todo)
     with world.store.write() as tx:
         job = rows.get(tx, id)
         assert job is not None
@@ -401,9 +422,8 @@ def finish(world: World, id: int, result: JobResult) -> bool:
             if job.kind == TEETH:
                 _record_check(world, tx, job, verdict, suite_key)
             else:
-                passed = {case for case, outcome in reported.outcomes.items() if outcome == "pass"}
-                rows.remember_passes(tx, suite_key, job.tree_key, passed)
-                rows.forget_pass(tx, suite_key, job.tree_key, set(reported.outcomes) - passed)
+                failed = {case for case, outcome in reported.outcomes.items() if outcome != "pass"}
+                rows.remember_failures(tx, suite_key, job.tree_key, failed)
             rows.remember_answers(
                 tx, {keys[case]: answer.to_json() for case, answer in reference.items() if case in keys}
             )

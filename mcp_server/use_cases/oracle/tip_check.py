@@ -143,7 +143,7 @@ def _mark_red(world: World, suite: str, tip: str, cases: list[str]) -> None:
     hidden = case_sets.hidden(world, suite, cases)
     named = [case for case in cases if case not in hidden]
     red: dict[str, Any] = {"commit": tip, "cases": named[:NAMED_MAX], "count": len(cases)}
-    oracle_jobs.forget(world, request, set(cases))
+    oracle_jobs.forget(world, request)
     with world.store.write() as tx:
         baseline.put(world, tx, suite, tip, on_record | dict.fromkeys(cases, "fail"))
         meta.put(tx, f"red {suite}", json.dumps(red))

@@ -55,8 +55,7 @@ def _is_failure(value: Any) -> bool:
 
 
 def of_run(job: Job, reported: Verdict, *, by_case: bool, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """Return the verdict on all cases of a job: those that had passed on the same tree before, and those that
-    were run now.
+    """Return the verdict on all cases of a job.
 
     `by_case`: the job says which cases there are, so that each must have an outcome; otherwise the tests
     themselves do.
@@ -65,13 +64,7 @@ def of_run(job: Job, reported: Verdict, *, by_case: bool, hidden: Collection[str
         return broken(reported.reason or "the runner gave no reason", reported)
     if contradiction := _contradiction(job, reported, by_case=by_case, hidden=hidden):
         return broken(f"the runner's verdict contradicts the job: {contradiction}", reported)
-    return _with_outcomes(reported, {**job.passed_before, **reported.outcomes}, hidden)
-
-
-def of_passed_before(job: Job, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """Return the verdict on a job all of whose cases passed on the same tree before."""
-    passed = Verdict(verdict.PASSED, "every case passed on this tree before", CaseCounts())
-    return _with_outcomes(passed, job.passed_before, hidden)
+    return _with_outcomes(reported, dict(reported.outcomes), hidden)
 
 
 def of_check(reported: Verdict) -> dict[str, Any]:
