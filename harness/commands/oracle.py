@@ -85,7 +85,7 @@ def as_text(suite: str, job: JudgedJob) -> str:
     reason = f": {verdict.reason}" if verdict.reason else ""
     rows = [
         f"{suite}: {verdict.status}{reason}",
-        f"  {verdict.counts.passed} of {verdict.counts.cases} cases pass",
+        f"  {verdict.counts.passed} of {verdict.counts.cases} cases pass{_skipped(verdict.counts.skipped)}",
     ]
     for failure in verdict.failures:
         rows.append(f"  {failure['id']}")
@@ -94,6 +94,10 @@ def as_text(suite: str, job: JudgedJob) -> str:
         rows.append(f"  held out: {held_out['passed']} of {held_out['cases']} cases pass")
         rows += [f"    {case.file}:{case.line} fails" for case in job.held_out_failing]
     return "\n".join(rows)
+
+
+def _skipped(count: int) -> str:
+    return f", {count} skipped" if count else ""
 
 
 def _repeated(runs: Mapping[str, Repeated]) -> list[str]:

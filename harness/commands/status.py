@@ -39,7 +39,8 @@ def _suite(name: str, suite: SuiteStatus) -> str:
     if red := suite.red:
         cases = f"{red.count} cases that had passed fail ({', '.join(red.cases[:5])})"
         parts.append(f"RED on main since {red.commit[:12]}: {cases}")
-    parts.append(f"{suite.passing} of {suite.cases} pass")
+    skipped = f", {suite.skipped} skipped" if suite.skipped else ""
+    parts.append(f"{suite.passing} of {suite.cases} pass{skipped}")
     parts.append("proven able to fail" if suite.checked else "not yet checked")
     if held_out := suite.held_out:
         parts.append(f"of {held_out.cases} held-out ones {held_out.passed} pass")

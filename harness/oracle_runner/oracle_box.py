@@ -5,6 +5,7 @@ Rule: one box serves one job at a time; the source is the builder's, each slot h
 the box is as good as new for the next job or it is thrown away.
 """
 
+import base64
 import functools
 import json
 import os
@@ -21,7 +22,7 @@ from oracle.cases.spec import Case, Suite
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
 from oracle.suites import kinds
-from oracle.suites.base import Canary, CommandResult, SessionRecord
+from oracle.suites.base import Canary, CommandResult, ResultsFile, SessionRecord
 
 IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither can end it
 BUILDER = 10001
@@ -35,7 +36,8 @@ PIDS = 256
 WORK_MB = 1024
 SCRATCH_MB = 512
 CASE_OUTPUT_BYTES_MAX = 1 << 20
-PROJECT_OUTPUT_BYTES_MAX = 8 << 20  # test runners are chatty, and JUnit files large
+PROJECT_OUTPUT_BYTES_MAX = 8 << 20  # test runners are chatty
+RESULTS_BYTES_MAX = 16 << 20  # of all results files together: a hundred thousand tests and their output
 SLOT_OUTPUT_BYTES_MAX = 32 << 20  # of all cases of one slot together; beyond it each is cut to 4 KB
 JSON_BYTES_A_BYTE = 6  # a control character becomes \u0000
 PREPARE_MARGIN_S = 60.0  # unpacking, beside the build's own time
@@ -261,6 +263,7 @@ class OracleBox:
             "total_bytes_max": PROJECT_OUTPUT_BYTES_MAX,
             "copy": True,
             "collect": results_file,
+            "results_bytes_max": RESULTS_BYTES_MAX,
             "plant": {planted.path: planted.text} if planted else {},
             "cwd": SOURCE,
             "fork": False,
@@ -279,7 +282,7 @@ class OracleBox:
             answer.exit,
             answer.output,
             answer.error,
-            lines[-1].get("collected"),
+            _collected(lines[-1]),
             answer.timed_out,
             answer.truncated,
             unplanted=bool(lines[-1].get("unplanted")),
@@ -393,6 +396,13 @@ def _lines(ended: ExecResult, *, needs: str = "id") -> list[dict[str, Any]]:
         if isinstance(value, dict) and needs in value:
             found.append(value)
     return found
+
+
+def _collected(line: Mapping[str, Any]) -> tuple[ResultsFile, ...]:
+    return tuple(
+        ResultsFile(file["path"], base64.b64decode(file["content"]), file["bytes"])
+        for file in line.get("collected", ())
+    )
 
 
 def _answer(line: Mapping[str, Any]) -> Answer:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.show import lines
 from mcp_server.wire.events import LoggedEvent
-from mcp_server.wire.status import AccountStatus, AgentStatus, RunStatus
+from mcp_server.wire.status import AccountStatus, AgentStatus, RunStatus, SuiteStatus
 
 LAST_LINES = 8
 REDRAWS_PER_S = 4
@@ -116,10 +116,13 @@ def headline(status: RunStatus) -> str:
         f"refused {sum(status.refusals.values())}",
     ]
     if status.suites:
-        parts.append(
-            ", ".join(f"{name} {suite.passing}/{suite.cases}" for name, suite in status.suites.items())
-        )
+        parts.append(", ".join(_cases(name, suite) for name, suite in status.suites.items()))
     return " | ".join(parts)
+
+
+def _cases(name: str, suite: SuiteStatus) -> str:
+    skipped = f" ({suite.skipped} skipped)" if suite.skipped else ""
+    return f"{name} {suite.passing}/{suite.cases}{skipped}"
 
 
 def accounts_lines(status: RunStatus) -> list[str]:

@@ -94,8 +94,11 @@ def _lost(suite: SuiteOutcomes) -> set[str]:
 
 def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     seen, held_out = sorted(lost - suite.hidden), len(lost & suite.hidden)
+    skipped = [case for case in seen if suite.on_candidate.get(case) == "skip"]
     counts = [f"{len(seen)} cases"] * bool(seen) + [f"{held_out} held-out cases"] * bool(held_out)
     examples = f": {some(seen)}" if seen else ""
+    if skipped:
+        examples += f"; {len(skipped)} of them are skipped: {some(skipped)}"
     step = (
         "run_oracle with these cases"
         if seen

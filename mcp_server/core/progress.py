@@ -81,7 +81,8 @@ class Reported:
 
 @dataclass(frozen=True)
 class ProgressState:
-    """What there is to tell. Each sequence may come in any order; `passing` and `cases` sum over all suites.
+    """What there is to tell. Each sequence may come in any order; `passing`, `skipped` and `cases` sum over
+    all suites.
 
     Held-out cases are among them, and counted once more by themselves; nothing else of them is here.
     """
@@ -92,6 +93,7 @@ class ProgressState:
     done: int = 0
     blocked_count: int = 0
     passing: int = 0
+    skipped: int = 0
     cases: int = 0
     held_out_passing: int = 0
     held_out: int = 0
@@ -177,7 +179,8 @@ def _counts(state: ProgressState) -> str:
         " blocked."
     )
     held_out = f" (of {state.held_out} held-out ones {state.held_out_passing})" if state.held_out else ""
-    return f"{tasks} Cases on main: {state.passing} of {state.cases} pass{held_out}."
+    skipped = f", {state.skipped} skipped" if state.skipped else ""
+    return f"{tasks} Cases on main: {state.passing} of {state.cases} pass{held_out}{skipped}."
 
 
 def _held(held: Held, now_ms: int) -> str:

@@ -22,6 +22,7 @@ from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.oracle import baseline, builds
 from mcp_server.world import World
+from oracle.judging.verdict import SKIP
 
 
 def record(world: World, tx: Tx, submission: Submission, *, kind: str = "submission", **more: Any) -> None:
@@ -92,9 +93,13 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
     for name, id in landed.jobs.items():
         job = job_rows.get(tx, id)
         assert job is not None and job.verdict is not None
-        # Tests that main ran and the landed tree does not have.
+        # Tests that main ran and the landed tree does not have; those that it skips it has.
         gone = set(job.verdict.get("missing", ()))
-        outcomes = {case: outcome for case, outcome in job.verdict["outcomes"].items() if case not in gone}
+        outcomes = {
+            case: outcome
+            for case, outcome in job.verdict["outcomes"].items()
+            if case not in gone or outcome == SKIP
+        }
         baseline.put(world, tx, name, landed.candidate, outcomes)
         builds.note(tx, name, job.verdict)
 

@@ -35,7 +35,7 @@ from mcp_server.wire.status import (
 )
 from mcp_server.world import World
 from oracle.cases.files import BadCases
-from oracle.judging.verdict import Verdict
+from oracle.judging.verdict import PASS, SKIP, Verdict
 
 CONNECTED = "connected"  # a client with a token of its own, somewhere else
 
@@ -202,13 +202,14 @@ def _suite_status(world: World, name: str) -> SuiteStatus:
     outcomes = baseline.of_main(world, name)
     suite_status = SuiteStatus(
         checked=check.is_checked(world, name),
-        passing=list(outcomes.values()).count("pass"),
+        passing=list(outcomes.values()).count(PASS),
+        skipped=list(outcomes.values()).count(SKIP),
         cases=len(outcomes),
     )
     if red := world.red.get(name):
         suite_status = suite_status.changed(red=RedMain.of_json(red))
     if hidden := case_sets.hidden(world, name, outcomes):
-        passed = sum(outcomes[case] == "pass" for case in hidden)
+        passed = sum(outcomes[case] == PASS for case in hidden)
         suite_status = suite_status.changed(held_out=HeldOutCounts(cases=len(hidden), passed=passed))
     if flaky := world.config.suites[name].flaky:
         exempt = landing.exempt(flaky, world.today())

@@ -166,6 +166,8 @@ class SuiteStatus(WireAnswer):
     """How many cases pass."""
     cases: int
     """How many cases there are."""
+    skipped: int = 0
+    """How many of them are skipped."""
     red: RedMain | None = None
     """Sent where main fails cases that had passed."""
     held_out: HeldOutCounts | None = None

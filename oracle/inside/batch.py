@@ -6,9 +6,11 @@ library only. Started as `python3 -I -S -c <what this imports of ours, and this 
 in the box, so `kill(-1)` ends exactly what a case left.
 """
 
+import base64
 import contextlib
 import errno
 import gc
+import glob
 import json
 import os
 import select
@@ -45,6 +47,7 @@ SHELL_SIGNS = set("|&;<>()$`\\*?[]#~!{}\n")
 FLAGS = {"-S", "-E", "-I", "-s", "-B"}  # of a Python command; this interpreter itself runs with -I -S
 SAY_BYTES, SAY_S = 32_768, 0.2  # answers kept back, so that each need not wake the engine and the runner
 MARK = "\\not-utf-8:"
+RESULTS_FILES_MAX = 5_000  # of a glob: one for each class of a large project
 
 
 class Slot:
@@ -106,7 +109,7 @@ class Slot:
             err.close()
         self.bytes_left -= len(out.kept)
         return {
-            "output": text(bytes(out.kept[: out.most])),
+            "output": self.text(bytes(out.kept[: out.most])),
             "exit": os.waitstatus_to_exitcode(status),
             "error": bytes(err.kept).decode("utf-8", "replace"),
             **({"timed_out": True} if timed_out else {}),
@@ -173,6 +176,10 @@ class Slot:
             while not output.full and output.take():
                 pass
         return status, timed_out
+
+    def text(self, data: bytes) -> str:
+        """Return output as text: of a test command, which is read and not compared, byte by byte as it is."""
+        return data.decode("utf-8", "backslashreplace") if self.settings["copy"] else text(data)
 
     def clean(self) -> None:
         """Leave the box to the next case as this one found it."""
@@ -339,18 +346,37 @@ def copy(source: str, scratch: str) -> str:
     return target
 
 
-def collect(path: str, most: int) -> "str | None":
-    """Return what is in a file that the command wrote, if it is a plain one and this user's."""
+def results_files(pattern: str) -> "list[str]":
+    """Return the paths that a suite's results name, which may be a glob: as many as are read."""
+    if os.path.lexists(pattern):
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True))[:RESULTS_FILES_MAX]
+
+
+def collect(pattern: str, most: int) -> "list[Json]":
+    """Return the files that the command wrote, if plain and this user's: `most` bytes of all together."""
+    found = []
+    for path in results_files(pattern):
+        data = contents(path, most)
+        if data is not None:
+            most -= len(data[0])
+            content = base64.b64encode(data[0]).decode()
+            found.append({"path": os.path.relpath(path), "content": content, "bytes": data[1]})
+    return found
+
+
+def contents(path: str, most: int) -> "tuple[bytes, int] | None":
+    """Return the first `most` bytes of a file and how many it has; None unless plain and this user's."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
         os.close(fd)
         return None
     with open(fd, "rb") as file:
-        return text(file.read(most))
+        return file.read(most), status.st_size
 
 
 def plant(files: "Mapping[str, str]") -> "str | None":
@@ -368,20 +394,20 @@ def plant(files: "Mapping[str, str]") -> "str | None":
 
 
 def project(slot: Slot, settings: "Json") -> "Json | None":
-    """Run a project's own test command, and take in the file in which it reports.
+    """Run a project's own test command, and take in the files in which it reports.
 
     A file that was there before it counts for nothing.
     """
     wrong = plant(settings["plant"])
     if wrong is not None:
         return {"id": "command", "output": "", "exit": NOT_RUNNABLE, "error": wrong, "unplanted": True}
-    path = settings["collect"] and os.path.join(os.getcwd(), settings["collect"])
-    if path:
-        with contextlib.suppress(OSError):  # not there, or another user's, which is never collected
+    pattern = settings["collect"]
+    for path in results_files(pattern) if pattern else ():
+        with contextlib.suppress(OSError):  # another user's, which is never collected
             os.unlink(path)
     ended = slot.run(b"")
-    if ended is not None and path:
-        ended["collected"] = collect(path, settings["output_bytes_max"])
+    if ended is not None and pattern:
+        ended["collected"] = collect(pattern, settings["results_bytes_max"])
     slot.clean()
     return None if ended is None else {"id": "command", **ended}
 

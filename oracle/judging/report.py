@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oracle.judging import side_by_side
-from oracle.judging.verdict import OUTPUT_CHARS_MAX, PASSED, Verdict
+from oracle.judging.verdict import OUTPUT_CHARS_MAX, PASS, PASSED, SKIP, Verdict
 
 FAILURES_MAX = 3
 NAMED_MAX = 10  # cases that passed on main and fail now
@@ -106,21 +106,29 @@ def brief(verdict: Verdict, *, on_main: Mapping[str, str], chars: int, failures:
 
 @dataclass
 class FailureGroup:
-    """Cases of one group: how many there are, pass, and changed against main."""
+    """Cases of one group: how many there are, pass, were skipped, and changed against main."""
 
     passed: int = 0
     cases: int = 0
     gained: int = 0
     lost: int = 0
+    skipped: int = 0
 
     def __str__(self) -> str:
         change = f" (+{self.gained} -{self.lost})" if self.gained or self.lost else ""
-        return f"{self.passed}/{self.cases}{change}"
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed}/{self.cases}{change}{skipped}"
+
+    @property
+    def failed(self) -> int:
+        """How many cases ran and did not pass."""
+        return self.cases - self.passed - self.skipped
 
     def add(self, other: "FailureGroup") -> None:
         """Count the cases of another group here too."""
         self.passed, self.cases = self.passed + other.passed, self.cases + other.cases
         self.gained, self.lost = self.gained + other.gained, self.lost + other.lost
+        self.skipped += other.skipped
 
 
 def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str, FailureGroup]:
@@ -129,13 +137,15 @@ def groups(outcomes: Mapping[str, str], on_main: Mapping[str, str]) -> dict[str,
     """
     found: dict[str, FailureGroup] = {}
     for case, outcome in outcomes.items():
-        passes, passed = outcome == "pass", on_main.get(case) == "pass"
-        change = FailureGroup(passes, 1, bool(on_main) and passes and not passed, passed and not passes)
+        passes, passed = outcome == PASS, on_main.get(case) == PASS
+        change = FailureGroup(
+            passes, 1, bool(on_main) and passes and not passed, passed and not passes, outcome == SKIP
+        )
         found.setdefault(group_of(case), FailureGroup()).add(change)
     return dict(
         sorted(
             found.items(),
-            key=lambda item: (-item[1].gained - item[1].lost, item[1].passed - item[1].cases, item[0]),
+            key=lambda item: (-item[1].gained - item[1].lost, -item[1].failed, item[0]),
         )
     )
 
@@ -168,21 +178,22 @@ def _fit(text: str, room: int, part: Callable[[int], str]) -> str:
 
 
 def _counts(verdict: Verdict) -> Json:
-    """Return the counts without the held-out cases, which are counted apart."""
+    """Return the counts without the held-out cases, which are counted apart; skipped ones where there are."""
     hidden = verdict.held_out or {"cases": 0, "passed": 0}
-    less = {"passed": hidden["passed"], "failed": hidden["cases"] - hidden["passed"]}
+    less = {"passed": hidden["passed"], "failed": hidden["cases"] - hidden["passed"], "skipped": 0}
     return {
         name: max(0, number - less.get(name, hidden["cases"]))
         for name, number in vars(verdict.counts).items()
+        if name != "skipped" or number
     }
 
 
 def _against_main(outcomes: Mapping[str, str], on_main: Mapping[str, str], room: int) -> Json:
-    lost = sorted(
-        case for case, outcome in outcomes.items() if outcome != "pass" and on_main.get(case) == "pass"
-    )
-    gained = sum(outcome == "pass" and on_main.get(case) != "pass" for case, outcome in outcomes.items())
+    lost = sorted(case for case, outcome in outcomes.items() if outcome != PASS and on_main.get(case) == PASS)
+    gained = sum(outcome == PASS and on_main.get(case) != PASS for case, outcome in outcomes.items())
     report: Json = {"newly_passing": gained, "newly_failing": len(lost), "newly_failing_cases": []}
+    if skipped := sum(outcomes[case] == SKIP for case in lost):
+        report["newly_skipped"] = skipped
     report["newly_failing_cases"] = _first_ones(lost[:NAMED_MAX], room - len(encode(report)))
     return report
 

@@ -4,6 +4,7 @@ passed.
 Of a held-out case nothing is told but whether it passed: not its input, and not how it failed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
@@ -14,6 +15,7 @@ from oracle.judging.answer import Answer, sound
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
 
 PASSED, FAILED, BROKEN = "passed", "failed", "broken"
+PASS, FAIL, SKIP = OUTCOMES = "pass", "fail", "skip"  # of a case
 FAILURES_MAX = 20
 OUTPUT_CHARS_MAX = 2_000  # of one output in a failure; the whole of it never leaves the runner
 BEFORE_CHARS_MAX = 500  # of an output that is shown from the middle: what stands before its first difference
@@ -43,14 +45,23 @@ class CaseCounts:
     compared: int = 0
     passed: int = 0
     failed: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, outcomes: Collection[str]) -> Self:
+        """Return the counts of cases of which each has an outcome: what was skipped was not executed."""
+        by_outcome = Counter(outcomes)
+        total, skipped = len(outcomes), by_outcome[SKIP]
+        ran = total - skipped
+        return cls(total, ran, ran, by_outcome[PASS], by_outcome[FAIL], skipped)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """`outcomes` and `counts` are of all cases; `failures` and `causes` of those that are not held out.
 
-    `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that failed because they did
-    not run.
+    `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that main runs and this run
+    did not: those that it skipped have that outcome, and the others have failed.
     """
 
     status: str
@@ -64,6 +75,15 @@ class Verdict:
     causes: Sequence[Mapping[str, Any]] = ()
     held_out: Mapping[str, int] | None = None
     missing: Sequence[str] = ()
+
+    def failing(self) -> set[str]:
+        """Return the cases that make the verdict failed: those that fail, and skipped ones that main runs."""
+        missing = set(self.missing)
+        return {
+            name
+            for name, outcome in self.outcomes.items()
+            if outcome == FAIL or (outcome == SKIP and name in missing)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as a JSON object, as a runner sends it."""
@@ -112,7 +132,7 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
     Nothing ran, but that is the candidate's own doing, so the verdict is not broken.
     """
     reason = f"the build failed with exit status {build.exit}"
-    outcomes = {case.id: "fail" for case in cases}
+    outcomes = {case.id: FAIL for case in cases}
     return Verdict(
         FAILED,
         reason,
@@ -124,24 +144,38 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
 
 
 def of_tests(
-    outcomes: Mapping[str, str], messages: Mapping[str, str], *, exit: int, build: Built | None = None
+    outcomes: Mapping[str, str],
+    messages: Mapping[str, str],
+    *,
+    exit: int,
+    build: Built | None = None,
+    missing: Collection[str] = (),
 ) -> Verdict:
-    """Return the verdict on a project's own tests, from their outcomes by name."""
+    """Return the verdict on a project's own tests, from their outcomes by name.
+
+    `missing` are tests that main runs and this run did not.
+    """
     if not outcomes:
         return broken("no test ran", build=build)
     failed = [
         causes.FailedCase(name, _first_line(messages.get(name, "")), messages.get(name, ""))
         for name, outcome in sorted(outcomes.items())
-        if outcome != "pass"
+        if outcome == FAIL or (outcome == SKIP and name in missing)
     ]
-    total = len(outcomes)
-    counts = CaseCounts(total, total, total, total - len(failed), len(failed))
+    counts = CaseCounts.of(outcomes.values())
     found = causes.grouped(failed)
     by_name = {test.case: test for test in failed}
     failures = [_test_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
-    reason = f"{len(failed)} of {total} tests fail" if failed else ""
+    reason = f"{counts.failed} of {counts.cases} tests fail" if counts.failed else ""
     return Verdict(
-        FAILED if failed else PASSED, reason, counts, dict(outcomes), failures, build, causes=found
+        FAILED if failed else PASSED,
+        reason,
+        counts,
+        dict(outcomes),
+        failures,
+        build,
+        causes=found,
+        missing=tuple(missing),
     )
 
 
@@ -184,11 +218,11 @@ def _compared(
     counts: CaseCounts,
     build: Built | None,
 ) -> Verdict:
-    outcomes = {name: "pass" if words is None else "fail" for name, words in differences.items()}
-    passed = [name for name, outcome in outcomes.items() if outcome == "pass"]
+    outcomes = {name: PASS if words is None else FAIL for name, words in differences.items()}
+    passed = [name for name, outcome in outcomes.items() if outcome == PASS]
     failed = len(outcomes) - len(passed)
     visible = {
-        pair.case.id: pair for pair in pairs if outcomes[pair.case.id] == "fail" and not pair.case.hidden
+        pair.case.id: pair for pair in pairs if outcomes[pair.case.id] == FAIL and not pair.case.hidden
     }
     smallest = sorted(visible, key=lambda name: (len(visible[name].case.input), name))
     found = causes.grouped(
@@ -249,7 +283,7 @@ def _reason(cases: Sequence[Case], outcomes: Mapping[str, str]) -> str:
     parts = []
     for hidden, what in ((False, "cases differ from what is expected"), (True, "held-out cases fail")):
         some = [case for case in cases if case.hidden is hidden]
-        if failed := sum(outcomes[case.id] == "fail" for case in some):
+        if failed := sum(outcomes[case.id] == FAIL for case in some):
             parts.append(f"{failed} of {len(some)} {what}")
     return "; ".join(parts)
 

@@ -81,8 +81,17 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class ResultsFile:
+    """A file in which a test command reports: of its `bytes` in all, `content` is what was read."""
+
+    path: str
+    content: bytes
+    bytes: int
+
+
+@dataclass(frozen=True)
 class CommandResult:
-    """How a test command ended; `collected` is its results file, None where there is none.
+    """How a test command ended; `collected` are its results files.
 
     `unplanted`: the canary of this run found no place.
     """
@@ -90,7 +99,7 @@ class CommandResult:
     exit: int
     output: str = ""
     error: str = ""
-    collected: str | None = None
+    collected: tuple[ResultsFile, ...] = ()
     timed_out: bool = False
     truncated: bool = False
     unplanted: bool = False
@@ -140,7 +149,7 @@ class ProjectRules:
     """A kind whose suite is a test command of the project's own, which says itself which tests there are."""
 
     results_file: Callable[[Suite], str | None]
-    """The file in which the command reports; None where its output is read."""
+    """The file, or the glob of files, in which the command reports; None where its output is read."""
     hatch: Callable[[Suite, str], Canary | None]
     """The canary of one run, made from a secret; None where the suite has none."""
     canary_apart: Callable[[Suite], bool]

@@ -136,7 +136,7 @@ def test_a_right_engine_passes_against_sqlite3(judge, server):
     verdict = judge({"engine.py": ENGINE}, cases)
     assert (verdict["status"], verdict["counts"]) == (
         "passed",
-        {"cases": 23, "executed": 23, "compared": 23, "passed": 23, "failed": 0},
+        {"cases": 23, "executed": 23, "compared": 23, "passed": 23, "failed": 0, "skipped": 0},
     )
     reference = server.results[1][1]
     assert reference["rows"] == {"output": "1\n2\n", "exit": 0} and len(reference) == 23

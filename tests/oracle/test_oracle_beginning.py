@@ -8,6 +8,8 @@ from oracle.suites import kinds
 from oracle.suites.base import CommandResult
 from oracle.suites.command import beginning, suite
 
+from .results import files
+
 NAMED = Suite("unit", "command", "app", command="tests", results="tap")
 STATUS = Suite("unit", "command", "app", command="tests")
 JUNIT = (
@@ -45,7 +47,7 @@ def test_a_build_that_fails_proves_nothing_and_its_words_are_told():
 
 def test_tests_that_could_not_be_collected_prove_nothing_whatever_is_declared():
     one = from_zero(Suite("unit", "command", "app", command="tests", results="out.xml", canary="none"))
-    ended = CommandResult(2, "E   ModuleNotFoundError: No module named 'attrs'\n", collected=JUNIT)
+    ended = CommandResult(2, "E   ModuleNotFoundError: No module named 'attrs'\n", collected=files(JUNIT))
     words = unproven(one, ended)
     assert "no test could be run on main" in words
     assert "No module named 'attrs'" in words

@@ -12,6 +12,8 @@ from oracle.suites.base import NO_CANARY, CommandResult
 from oracle.suites.command import canary
 from oracle.suites.command import suite as project
 
+from .results import files
+
 SUITE = Suite("unit", "command", "r", command="pytest", results="out.xml", canary="tests/test_{name}.py")
 PLANTED = canary.hatch(SUITE, "secret")
 PLAIN = Suite("unit", "command", "r", command="make test", canary="tests/test_{name}.py")
@@ -28,7 +30,7 @@ def xml(**tests: str) -> str:
 
 
 def judged(text: str | None, *, exit: int = 1, **more):
-    return project.judge(SUITE, CommandResult(exit, collected=text), planted=PLANTED, **more)
+    return project.judge(SUITE, CommandResult(exit, collected=files(text)), planted=PLANTED, **more)
 
 
 RIGHT = {"good": "pass", "bad": "fail"}
@@ -234,7 +236,7 @@ def test_what_is_suggested_fits_the_language(command, results, usual):
 )
 def test_what_is_wrong_with_a_canary_on_main_is_told_with_the_way_to_mend_it(plain, with_it, says):
     told = project.unseen(
-        SUITE, CommandResult(0, collected=plain), PLANTED, CommandResult(1, collected=with_it)
+        SUITE, CommandResult(0, collected=files(plain)), PLANTED, CommandResult(1, collected=files(with_it))
     )
     assert told == "" if not says else says in told
 

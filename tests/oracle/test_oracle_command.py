@@ -10,6 +10,8 @@ from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
 from oracle.suites.command import suite as project
 
+from .results import files
+
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="t.a" name="one"/><testcase classname="t.a" name="two"><failure message="boom">at line 3</failure></testcase>
 <testcase classname="t.a" name="three"><skipped/></testcase><testcase name="four"><error>gone</error></testcase></testsuite></testsuites>"""
@@ -20,25 +22,27 @@ PYTEST = (
 )
 
 
+def ended_as(*, collected=None, **ended):
+    return CommandResult(**({"exit": 0} | ended), collected=files(collected))
+
+
 def outcomes(results, **ended):
-    told = readers.read(results, CommandResult(**({"exit": 0} | ended)))
+    told = readers.read(results, ended_as(**ended))
     return told.problem or told.outcomes
 
 
 def status(results, **ended):
-    return project.judge(
-        Suite("s", "command", "r", command="x", results=results), CommandResult(**({"exit": 0} | ended))
-    ).status
+    return project.judge(Suite("s", "command", "r", command="x", results=results), ended_as(**ended)).status
 
 
 def test_junit():
-    told = readers.read("out.xml", CommandResult(1, collected=JUNIT))
-    assert told.outcomes == {"t.a::one": "pass", "t.a::two": "fail", "four": "fail"}
+    told = readers.read("out.xml", CommandResult(1, collected=files(JUNIT)))
+    assert told.outcomes == {"t.a::one": "pass", "t.a::two": "fail", "t.a::three": "skip", "four": "fail"}
     assert told.messages == {"t.a::two": "boom\nat line 3", "four": "gone"}
 
 
 def test_tap():
-    assert outcomes("tap", exit=1, output=TAP) == {"adds": "pass", "subtracts": "fail"}
+    assert outcomes("tap", exit=1, output=TAP) == {"adds": "pass", "subtracts": "fail", "later": "skip"}
 
 
 def test_pytest_names_what_its_options_show():
@@ -158,13 +162,13 @@ def test_a_failed_build_is_failed_whatever_the_command_said():
 
 def test_failures_carry_their_message():
     decided = project.judge(
-        Suite("s", "command", "r", command="x", results="out.xml"), CommandResult(1, collected=JUNIT)
+        Suite("s", "command", "r", command="x", results="out.xml"), CommandResult(1, collected=files(JUNIT))
     )
     assert sorted((failure["id"], failure["difference"]) for failure in decided.failures) == [
         ("four", "gone"),
         ("t.a::two", "boom"),
     ]
-    assert (decided.counts.cases, decided.counts.passed, decided.counts.failed) == (3, 1, 2)
+    assert (decided.counts.cases, decided.counts.passed, decided.counts.failed) == (4, 1, 2)
 
 
 READERS = ["out.xml", "tap", "pytest", "cargo", "go", None]
@@ -199,5 +203,5 @@ LINES += ["ok 1 - a", "not ok 2", "1..2", "PASSED a.py::b", "== 1 passed in 0.1s
     st.integers(-20, 255),
 )
 def test_no_output_makes_the_reader_stumble(results, text, exit):
-    told = readers.read(results, CommandResult(exit, output=text, collected=text))
+    told = readers.read(results, CommandResult(exit, output=text, collected=files(text)))
     assert told.problem or told.outcomes

@@ -113,6 +113,34 @@ def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, 
     assert refused["code"] == "regression" and "multiplies" in refused["happened"]
 
 
+def test_a_skip_is_an_outcome_of_its_own_on_main_and_a_loss_where_main_passes(server: Server, tmp_path: Path):
+    one, fence, clone = worker(server, tmp_path, "one", "T01")
+    commit = one.commit(clone, {"app/app.py": "a test of its own is skipped\n"})
+    assert one.call("push", fence=fence, commit=commit, summary="one")["status"] == "testing"
+    answer(server, ON_MAIN | {"divides": "skip"})
+    assert settled(one, "push", fence=fence, commit=commit, summary="one")["status"] == "landed"
+    unit = status_of(server, "unit")
+    assert (unit["passing"], unit["skipped"], unit["cases"]) == (1, 1, 3)
+    two, fence, clone = worker(server, tmp_path, "two", "T02")
+    assert "Cases on main: 1 of 3 pass, 1 skipped." in str(two.call("read_progress"))
+    commit = two.commit(clone, {"app/app.py": "a test of main is skipped\n"})
+    two.call("push", fence=fence, commit=commit, summary="two")
+    skipping = ON_MAIN | {"adds": "skip", "divides": "skip"}
+    job = answer(server, skipping, status="failed", missing=["adds"])
+    assert job["on_main"] == sorted(ON_MAIN), "main does not run what it skips"
+    refused = settled(two, "push", fence=fence, commit=commit, summary="two")
+    assert refused["code"] == "regression" and "1 of them are skipped: adds" in refused["happened"]
+    with server.http("admin") as http:
+        verdict = http.get(f"/api/jobs/{job['job']}").json()["verdict"]
+    counts = {"cases": 3, "executed": 1, "compared": 1, "passed": 0, "failed": 1, "skipped": 2}
+    assert (verdict["status"], verdict["counts"]) == ("failed", counts)
+
+
+def status_of(server: Server, suite: str) -> dict:
+    with server.http("admin") as http:
+        return http.get("/api/status").json()["suites"][suite]
+
+
 @pytest.fixture
 def repo(tmp_path: Path) -> tuple[Repository, Path]:
     made = Repository.create(tmp_path / "bare.git")

@@ -139,6 +139,7 @@ def test_status_and_counts_follow_from_the_outcomes(server: Server, tmp_path: Pa
         "compared": 4,
         "passed": 3,
         "failed": 1,
+        "skipped": 0,
     }
 
 

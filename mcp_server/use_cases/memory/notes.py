@@ -17,6 +17,7 @@ from mcp_server.use_cases.landing import waiting
 from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.tasks import planning
 from mcp_server.world import World
+from oracle.judging.verdict import FAIL, PASS, SKIP
 
 PROGRESS_BYTES = 6_000
 NOTES_CHARACTERS = 6_000
@@ -85,9 +86,10 @@ def state(world: World) -> progress.ProgressState:
         claimed=counts[TaskState.LEASED],
         done=counts[TaskState.DONE],
         blocked_count=counts[TaskState.BLOCKED],
-        passing=outcomes.count("pass"),
+        passing=outcomes.count(PASS),
+        skipped=outcomes.count(SKIP),
         cases=len(outcomes),
-        held_out_passing=unseen.count("pass"),
+        held_out_passing=unseen.count(PASS),
         held_out=len(unseen),
         held=[_held(world, tasks, lease) for lease in leases],
         blocked=[
@@ -141,7 +143,7 @@ def _quota_until(world: World, lease: Lease) -> int | None:
 
 def _failing(suite: str, outcomes: dict[str, str], hidden: frozenset[str]) -> list[progress.FailingGroup]:
     groups: dict[str, list[str]] = {}
-    failing = [case for case, outcome in outcomes.items() if outcome != "pass" and case not in hidden]
+    failing = [case for case, outcome in outcomes.items() if outcome == FAIL and case not in hidden]
     for case in sorted(failing):
         groups.setdefault(case.rpartition("/")[0], []).append(case)
     return [progress.FailingGroup(suite, group, len(cases), tuple(cases)) for group, cases in groups.items()]

@@ -206,8 +206,7 @@ def _visible(world: World, suite: str, verdict: Verdict) -> Verdict:
 
 def _failing_and_exempt(world: World, suite: str, verdict: Verdict) -> set[str]:
     """Return the cases that fail and count for nothing today."""
-    exempt = landing.exempt(world.config.suites[suite].flaky, world.today())
-    return {case for case in exempt & verdict.outcomes.keys() if verdict.outcomes[case] != "pass"}
+    return verdict.failing() & landing.exempt(world.config.suites[suite].flaky, world.today())
 
 
 def _flaky(visible: Mapping[str, Verdict], exempt: Mapping[str, set[str]]) -> str | None:
@@ -225,6 +224,6 @@ def _flaky(visible: Mapping[str, Verdict], exempt: Mapping[str, set[str]]) -> st
 
 def _status(verdict: Verdict, exempt: set[str]) -> str:
     """Return the status that the gate would go by."""
-    if verdict.status == "failed" and 0 < len(exempt) == verdict.counts.failed:
+    if verdict.status == "failed" and 0 < len(exempt) == len(verdict.failing()):
         return "passed"
     return verdict.status

@@ -21,6 +21,7 @@ from mcp_server.world import World
 from oracle.cases.files import BadCases
 from oracle.cases.spec import Case
 from oracle.judging.answer import Answer
+from oracle.judging.verdict import SKIP
 from oracle.suites import kinds
 
 # A box that breaks says nothing about the change, so it is tried again before anybody hears of it.
@@ -321,7 +322,7 @@ def _job_order(world: World, job: Job, inputs: list[Case], beside: list[Case]) -
         known_reference={
             case: Answer.from_json(answers[key]) for case, key in keys.items() if key in answers
         },
-        on_main=tuple(sorted(on_main or ())),
+        on_main=tuple(sorted(case for case, outcome in (on_main or {}).items() if outcome != SKIP)),
         reference_key=case_files.reference_key(world.repos[job.repo], job.cases_commit, suite),
         sources=tuple(glob for module in modules for glob in module.paths),
         shrink_s=SHRINK_S if job.priority == ASKED else 0,

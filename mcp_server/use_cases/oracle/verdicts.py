@@ -6,14 +6,14 @@ broken.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from mcp_server.core.landing import some
 from mcp_server.store.jobs import Job
 from oracle.judging import causes, verdict
-from oracle.judging.verdict import CaseCounts, Verdict
+from oracle.judging.verdict import OUTCOMES, PASS, SKIP, CaseCounts, Verdict
 
-PASS, FAIL = "pass", "fail"
 FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})
 
 
@@ -30,10 +30,9 @@ def check(reported: Verdict) -> None:
             f"a failure has {', '.join(sorted(FAILURE_FIELDS))}; "
             "what a side did is its output and its exit status"
         )
-    if strange := sorted({str(outcome) for outcome in reported.outcomes.values()} - {PASS, FAIL}):
-        raise UnreadableVerdict(f"an outcome is pass or fail, not {some(strange)}")
-    failing = {case for case, outcome in reported.outcomes.items() if outcome == FAIL}
-    if problem := causes.problem(reported.causes, failing):
+    if strange := sorted({str(outcome) for outcome in reported.outcomes.values()} - {*OUTCOMES}):
+        raise UnreadableVerdict(f"an outcome is {', '.join(OUTCOMES)}, not {some(strange)}")
+    if problem := causes.problem(reported.causes, reported.failing()):
         raise UnreadableVerdict(problem)
 
 
@@ -93,7 +92,9 @@ def _contradiction(job: Job, reported: Verdict, *, by_case: bool, hidden: Collec
         return problem
     if not reported.outcomes:
         return "no case was executed"
-    failing = {id for id, outcome in reported.outcomes.items() if outcome == FAIL}
+    if by_case and SKIP in reported.outcomes.values():
+        return "it skips a case"
+    failing = reported.failing()
     if (reported.status == verdict.FAILED) != bool(failing):
         return f"it says {reported.status}, and its outcomes say otherwise"
     return _wrong_failures(reported, failing - set(hidden))
@@ -117,12 +118,11 @@ def _wrong_failures(reported: Verdict, failing: set[str]) -> str | None:
 
 def _with_outcomes(reported: Verdict, outcomes: dict[str, str], hidden: Collection[str]) -> dict[str, Any]:
     """Return a verdict as JSON whose status and counts follow from the outcomes."""
-    failed = sum(outcome != PASS for outcome in outcomes.values())
-    counts = CaseCounts(len(outcomes), len(outcomes), len(outcomes), len(outcomes) - failed, failed)
+    is_failed = bool(replace(reported, outcomes=outcomes).failing())
     value = reported.to_json() | {
-        "status": verdict.FAILED if failed else verdict.PASSED,
+        "status": verdict.FAILED if is_failed else verdict.PASSED,
         "outcomes": outcomes,
-        "counts": vars(counts),
+        "counts": vars(CaseCounts.of(outcomes.values())),
     }
     value.pop("held_out", None)
     held_out = [outcomes[id] for id in hidden if id in outcomes]

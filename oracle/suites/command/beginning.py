@@ -5,7 +5,7 @@ that the project has to declare.
 """
 
 from oracle.cases.spec import Suite
-from oracle.judging.verdict import Built, Verdict
+from oracle.judging.verdict import PASS, SKIP, Built, Verdict
 from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
 
@@ -26,14 +26,14 @@ def unproven(suite: Suite, ended: CommandResult | None, build: Built | None, ver
     words = _excerpt(ended.output + ended.error)
     if ended.exit in (NOT_EXECUTABLE, NOT_FOUND):
         return f"the command could not be started (exit status {ended.exit}){words}"
-    if "pass" in verdict.outcomes.values():
+    if PASS in verdict.outcomes.values():
         return ""
     if not readers.of(suite.results).names_tests:
         if suite.from_zero:
             return ""
         failing = f"the command fails on main with exit status {ended.exit}"
         return f"{failing}, so no change could make it fail; {DECLARE}{words}"
-    named = [name for name in verdict.outcomes if readers.is_test(name)]
+    named = [name for name, outcome in verdict.outcomes.items() if readers.is_test(name) and outcome != SKIP]
     if not named:
         return f"no test could be run on main (exit status {ended.exit}){words}"
     if suite.from_zero:

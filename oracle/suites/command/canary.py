@@ -116,8 +116,8 @@ def take_out(report: TestReport, canary: Canary) -> tuple[TestReport, str]:
     """Return the report without the canaries, and what is wrong with those: "" when both showed what they
     must.
     """
-    passing = [outcome for name, outcome in report.outcomes.items() if canary.passes in name]
-    failing = [outcome for name, outcome in report.outcomes.items() if canary.fails in name]
+    passing = [report.outcomes[name] for name in report.ran() if canary.passes in name]
+    failing = [report.outcomes[name] for name in report.ran() if canary.fails in name]
     rest = {
         name: outcome
         for name, outcome in report.outcomes.items()

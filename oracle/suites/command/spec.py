@@ -20,5 +20,5 @@ def answer_files(_: Suite) -> tuple[str, ...]:
 
 
 def results_file(suite: Suite) -> str | None:
-    """Return the path of the file in which the command reports; None where its output is read."""
+    """Return the path or glob of the files in which the command reports; None where its output is read."""
     return readers.results_file(suite.results)

@@ -1,7 +1,8 @@
 """Owns the verdict on a project's own tests: what its command told, what its canaries showed, and what main
 runs.
 
-Rule: a run that was meddled with passes no test, and a test that main runs and this run does not has failed.
+Rule: a run that was meddled with passes no test; a test that main runs is lost if this run skips it, and has
+failed if this run does not report it.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -9,13 +10,13 @@ from dataclasses import replace
 
 from oracle.cases.spec import Case, Suite
 from oracle.judging import verdict
-from oracle.judging.verdict import Built, Verdict
+from oracle.judging.verdict import FAIL, SKIP, Built, Verdict
 from oracle.suites.base import Canary, CommandResult
 from oracle.suites.command import canary, readers
 from oracle.suites.command.readers import COMMAND, TestReport
 
 NOT_RUN = "main runs this test, and this run did not"
-NAMED_MAX = 3
+SKIPPED = "main runs this test, and this run skipped it"
 GO_ON = (
     "the command must go on after a failure: cargo test needs --no-fail-fast, "
     "pytest must do without -x and --maxfail"
@@ -48,11 +49,25 @@ def judge(
         return _fooled(report, missing, fooled, ended, build)
     for name, message in _ambiguous(report, on_main):
         report.add(name, passed=False, message=message)
+    _enter_missing(report, missing)
+    decided = verdict.of_tests(
+        report.outcomes, report.messages, exit=ended.exit, build=build, missing=missing
+    )
+    words = (decided.reason, report.problem, _named_missing(report, missing), *report.remarks)
+    return replace(decided, reason="; ".join(filter(None, words)))
+
+
+def _enter_missing(report: TestReport, missing: Iterable[str]) -> None:
+    """Fail the tests that main runs and this run does not report, and say it of those that it skipped."""
     for name in missing:
-        report.add(name, passed=False, message=f"{NOT_RUN}\n{report.problem}".strip())
-    decided = verdict.of_tests(report.outcomes, report.messages, exit=ended.exit, build=build)
-    reason = "; ".join(filter(None, (decided.reason, report.problem, _named(missing))))
-    return replace(decided, reason=reason, missing=tuple(missing))
+        if report.outcomes.get(name) == SKIP:
+            why = report.messages.get(name, "")
+            report.messages[name] = f"{SKIPPED}: {why}" if why else SKIPPED
+        else:
+            file = name.partition("::")[0]
+            skips = [line for line in report.unnamed_skips if line.startswith(f"{file}:")]
+            words = "\n".join(filter(None, [NOT_RUN, report.problem, *skips]))
+            report.add(name, passed=False, message=words)
 
 
 def _read(
@@ -113,7 +128,9 @@ def _mended(wrong: str, step: str) -> str:
 
 
 def _missing(report: TestReport, on_main: Iterable[str]) -> list[str]:
-    return sorted(name for name in on_main if readers.is_test(name) and name not in report.outcomes)
+    """Return the tests that main runs and this run did not: it skipped them, or does not report them."""
+    ran = set(report.ran())
+    return sorted(name for name in on_main if readers.is_test(name) and name not in ran)
 
 
 def _ambiguous(report: TestReport, on_main: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -125,12 +142,11 @@ def _ambiguous(report: TestReport, on_main: Collection[str]) -> Iterator[tuple[s
         yield from ((readers.numbered(name, number), message) for number in range(1, count + 1))
 
 
-def _named(missing: list[str]) -> str:
-    if not missing:
-        return ""
-    names = f"not run, and main runs them: {', '.join(missing[:NAMED_MAX])}"
-    more = len(missing) - NAMED_MAX
-    return f"{names} and {more} more" if more > 0 else names
+def _named_missing(report: TestReport, missing: list[str]) -> str:
+    skipped = [name for name in missing if report.outcomes.get(name) == SKIP]
+    absent = [name for name in missing if name not in skipped]
+    named = {"skipped, and main runs them": skipped, "not run, and main runs them": absent}
+    return "; ".join(f"{what}: {readers.some(names)}" for what, names in named.items() if names)
 
 
 def _fooled(
@@ -140,12 +156,11 @@ def _fooled(
 
     What failed in it by itself is shown, for it may be what cut the run short.
     """
-    failed = {name: "fail" for name, outcome in report.outcomes.items() if outcome != "pass"}
-    failed = failed or {COMMAND: "fail"}
+    failed = {name: FAIL for name, outcome in report.outcomes.items() if outcome == FAIL} or {COMMAND: FAIL}
     messages = {COMMAND: f"{fooled}\n{ended.tail}"} | report.messages
     visible = verdict.of_tests(failed, messages, exit=ended.exit, build=build)
     all_names = [*report.outcomes, *failed, *missing]
-    failing = verdict.of_tests(dict.fromkeys(all_names, "fail"), {}, exit=ended.exit, build=build)
+    failing = verdict.of_tests(dict.fromkeys(all_names, FAIL), {}, exit=ended.exit, build=build)
     last_line = "".join(f": {line.strip()}" for line in ended.tail.strip().splitlines()[-1:])
     return replace(
         failing,

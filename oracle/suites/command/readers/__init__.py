@@ -6,6 +6,7 @@ nothing to judge. A new form is one new module here with a READER.
 
 from collections.abc import Sequence
 
+from oracle.judging.verdict import FAIL
 from oracle.suites import discovery
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
@@ -16,6 +17,7 @@ from oracle.suites.command.readers.base import (
     Tool,
     homonyms,
     numbered,
+    some,
 )
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "of",
     "read",
     "results_file",
+    "some",
 ]
 
 READERS: Sequence[Reader] = discovery.records(__path__, __name__, named="READER", of=Reader, beside=("base",))
@@ -44,7 +47,7 @@ def of(results: str | None) -> Reader:
 
 
 def results_file(results: str | None) -> str | None:
-    """Return the path of the file that a suite's `results` names; None where the output itself is read."""
+    """Return the path or glob that a suite's `results` names; None where the output itself is read."""
     return results if of(results).is_file else None
 
 
@@ -58,11 +61,18 @@ def read(results: str | None, ended: CommandResult) -> TestReport:
     report = of(results).read(ended)
     if report.problem:
         return report
-    if not report.outcomes:
-        report.problem = "no test ran"
+    if not report.ran():
+        report.problem = _nothing_ran(report)
     elif contradiction := _contradiction(report, ended):
         report.contradicts(contradiction)
     return report
+
+
+def _nothing_ran(report: TestReport) -> str:
+    if not report.outcomes:
+        return "no test ran"
+    reason = next((f": {words.splitlines()[0]}" for words in report.messages.values() if words), "")
+    return f"no test ran, and {len(report.outcomes)} were skipped{reason}"
 
 
 def _contradiction(report: TestReport, ended: CommandResult) -> str:
@@ -73,6 +83,6 @@ def _contradiction(report: TestReport, ended: CommandResult) -> str:
         return "more output than allowed"
     if ended.exit < 0:
         return f"killed by signal {-ended.exit}\n{ended.tail}"
-    if ended.exit != 0 and "fail" not in report.outcomes.values():
+    if ended.exit != 0 and FAIL not in report.outcomes.values():
         return f"exit status {ended.exit} though no test failed\n{ended.tail}"
     return ""

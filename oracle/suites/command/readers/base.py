@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oracle.judging.verdict import FAIL, PASS, SKIP
 from oracle.suites.base import CommandResult
 
 COMMAND = "command"  # the case that stands for the command itself
 # Ends the name of what stands for tests that could not be told apart: a package, a file.
 AS_A_WHOLE = " (as a whole)"
 MESSAGE_CHARS_MAX = 2_000
-
+NAMED_MAX = 3
 
 # What colours and links do to a terminal: CSI and OSC sequences, and other escapes of two characters.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -21,6 +22,12 @@ NUMBERED = re.compile(r"(.*) \((\d+)\)", re.DOTALL)
 def without_escapes(text: str) -> str:
     """Return the text without what would colour it on a terminal."""
     return ESCAPES.sub("", text)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are."""
+    more = len(names) - NAMED_MAX
+    return ", ".join(names[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def numbered(name: str, number: int) -> str:
@@ -40,25 +47,56 @@ def homonyms(names: Iterable[str]) -> Counter[str]:
 
 @dataclass
 class TestReport:
-    """Outcomes by test and the messages of the failed; `problem` says why there is nothing to judge."""
+    """Outcomes by test, with the messages of the failed and why others were skipped.
+
+    `problem` says why there is nothing to judge. `remarks` are sentences about tests that passed, and yet
+    deserve a look. `unnamed_skips` are lines about skipped tests that the tool does not name.
+    """
 
     outcomes: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    remarks: list[str] = field(default_factory=list)
+    unnamed_skips: list[str] = field(default_factory=list)
     _homonyms: Counter[str] = field(default_factory=Counter, repr=False)
 
     def add(self, name: str, *, passed: bool, message: str = "") -> None:
         """Take in the outcome of a test; a name that comes twice passes only if it passes both times."""
         if passed:
-            self.outcomes.setdefault(name, "pass")
+            self.outcomes.setdefault(name, PASS)
             return
-        self.outcomes[name] = "fail"
-        self.messages.setdefault(name, message[:MESSAGE_CHARS_MAX])
+        if self.outcomes.get(name) != FAIL:
+            self.messages[name] = message[:MESSAGE_CHARS_MAX]
+        self.outcomes[name] = FAIL
 
-    def add_next(self, name: str, *, passed: bool, message: str = "") -> None:
-        """Take in one more test; those whose tool gives them the same name are numbered in their order."""
+    def skip(self, name: str, reason: str = "") -> None:
+        """Take in a test that did not run, or failed as expected; a failure of that name stays one."""
+        if self.outcomes.get(name) != FAIL:
+            self.outcomes[name] = SKIP
+            if reason.strip():
+                self.messages[name] = reason.strip()[:MESSAGE_CHARS_MAX]
+
+    def add_next(self, name: str, *, passed: bool, message: str = "") -> str:
+        """Take in one more test, and return its name: those whose tool gives them the same one are numbered
+        in their order.
+        """
+        own_name = self._next(name)
+        self.add(own_name, passed=passed, message=message)
+        return own_name
+
+    def skip_next(self, name: str, reason: str = "") -> str:
+        """Take in one more test that did not run, numbered as the others of its name; return its name."""
+        own_name = self._next(name)
+        self.skip(own_name, reason)
+        return own_name
+
+    def ran(self) -> list[str]:
+        """Return the names of the tests that ran."""
+        return [name for name, outcome in self.outcomes.items() if outcome != SKIP]
+
+    def _next(self, name: str) -> str:
         self._homonyms[name] += 1
-        self.add(numbered(name, self._homonyms[name]), passed=passed, message=message)
+        return numbered(name, self._homonyms[name])
 
     def contradicts(self, message: str) -> None:
         """Fail the command as a whole: what it says does not agree with itself."""

@@ -21,7 +21,7 @@ from oracle.suites.command.readers.base import (
 )
 
 STARTS = re.compile(r"^running (\d+) tests?$")
-TEST = re.compile(r"^test (.+?) \.\.\. (ok|FAILED|failed|ignored|bench:)(?:[ ,<(].*)?$")
+TEST = re.compile(r"^test (.+?) \.\.\. (ok|FAILED|failed|ignored|bench:)(?:, (.*)|[ ,<(].*)?$")
 SUMMARY = re.compile(
     r"^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored; (\d+) measured; \d+ filtered out"
 )
@@ -98,7 +98,9 @@ class _Reading:
         in_order = sorted(self._tests, key=lambda test: (test.name, test.program, test.line))
         for name, tests in itertools.groupby(in_order, key=lambda test: test.name):
             for number, test in enumerate(tests, 1):
-                if test.status in ("ok", "FAILED"):
+                if test.status == "ignored":
+                    self.report.skip(numbered(name, number), test.message)
+                elif test.status in ("ok", "FAILED"):
                     passed = test.status == "ok"
                     self.report.add(numbered(name, number), passed=passed, message=test.message)
 
@@ -114,10 +116,10 @@ class _Reading:
             self.report.contradicts(wrong)
         self._program = None
 
-    def _take_test(self, program: _Program, name: str, outcome: str) -> None:
+    def _take_test(self, program: _Program, name: str, outcome: str, why: str | None) -> None:
         status = "FAILED" if outcome == "failed" else outcome
         program.seen[status] += 1
-        message = _report(self._output, name) if status == "FAILED" else ""
+        message = _report(self._output, name) if status == "FAILED" else why or ""
         line = OF_ITS_KIND.search(name)
         self._tests.append(
             _Test(

@@ -53,10 +53,11 @@ class _Package:
         for name in sorted(self.begun - set(self.ended)):
             report.add(f"{package}.{name}", passed=False, message="it began and did not end")
         for name, status in self.ended.items():
-            if status != "SKIP":
-                report.add(
-                    f"{package}.{name}", passed=status == "PASS", message="\n".join(self.words[name]).strip()
-                )
+            message = "\n".join(self.words[name]).strip()
+            if status == "SKIP":
+                report.skip(f"{package}.{name}", message)
+            else:
+                report.add(f"{package}.{name}", passed=status == "PASS", message=message)
         named = self.begun | set(self.ended)
         if not ok and (not self.begun <= set(self.ended) or "FAIL" in self.ended.values()):
             return  # its tests say so themselves

@@ -4,18 +4,32 @@ Rule: where the names are fewer than the totals, one more case stands for the co
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 
 from oracle.suites.base import CommandResult
-from oracle.suites.command.readers.base import AS_A_WHOLE, COMMAND, Reader, TestReport, Tool, without_escapes
+from oracle.suites.command.readers.base import (
+    AS_A_WHOLE,
+    COMMAND,
+    Reader,
+    TestReport,
+    Tool,
+    some,
+    without_escapes,
+)
 
 TOTALS = re.compile(r"^=* ?((?:\d+ [a-z]+(?: [a-z]+)?(?:, )?)+) in [\d.]+s")
 # The file may have blanks in its name. What is in brackets is the test's own, " - " included; after that, or
 # after a name without brackets, comes the message.
 TEST = r"\S[^:]*\.py::[^\[]*?(?:\[.*?\])?"
-SUMMARY = re.compile(rf"^(PASSED|FAILED|ERROR|SUBFAILED(?:\[.*?\]|\(.*?\))*) ({TEST}|\S.*?\.py)(?: - (.*))?$")
-VERBOSE = re.compile(r"^(\S.*?\.py::\S.*?) (PASSED|FAILED|ERROR)(?: +\[ *\d+%\])?$")
-DISTRIBUTED = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (\S.*?\.py::\S.*?)$")
+SUMMARY = re.compile(
+    rf"^(PASSED|FAILED|ERROR|XFAIL|XPASS|RERUN|SUBFAILED(?:\[.*?\]|\(.*?\))*) ({TEST}|\S.*?\.py)(?: - (.*))?$"
+)
+STATUS = "PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|RERUN"
+VERBOSE = re.compile(rf"^(\S.*?\.py::\S.*?) ({STATUS})(?: \((.*)\))?(?: +\[ *\d+%\])?$")
+DISTRIBUTED = re.compile(rf"^\[gw\d+\] \[ *\d+%\] ({STATUS}) (\S.*?\.py::\S.*?)$")
+UNNAMED_SKIP = re.compile(r"^SKIPPED \[\d+\] (\S.*?:.*)$")
+PASSES, SKIPS = ("PASSED", "XPASS"), ("SKIPPED", "XFAIL")
 QUIET = "pytest prints no totals with two -q, of which one may be in its settings: take one out"
 
 
@@ -26,20 +40,43 @@ def read(ended: CommandResult) -> TestReport:
     if not totals:
         return TestReport(problem=_no_totals(ended, lines))
     report = TestReport()
-    named: set[tuple[str, str]] = set()
+    named: dict[str, set[str]] = defaultdict(set)
     for status, name, message in _results(lines):
-        named.add((status, name))
-        report.add(name if "::" in name else name + AS_A_WHOLE, passed=status == "PASSED", message=message)
+        named[status].add(name)
+        if status in SKIPS:
+            report.skip(name, message)
+        elif status != "RERUN":
+            own_name = name if "::" in name else name + AS_A_WHOLE
+            report.add(own_name, passed=status in PASSES, message=message)
+    report.unnamed_skips = [found[1] for line in lines if (found := UNNAMED_SKIP.match(line))]
     counted = _counts(totals[-1])
-    passed, bad = counted.get("passed", 0), counted.get("failed", 0) + counted.get("error", 0)
-    if not bad and not passed:
-        return TestReport(problem="no test ran")
+    if not any(counted[word] for word in ("passed", "xpassed", "failed", "error")):
+        report.problem = f"no test ran: {totals[-1]}"
+        return report
     if len(set(totals)) > 1:
         report.contradicts(f"the output has two summaries: {totals[0]}; {totals[-1]}")
-    named_passed = sum(status == "PASSED" for status, _ in named)
-    if (named_passed, len(named) - named_passed) != (passed, bad):
+    passed, bad = counted["passed"] + counted["xpassed"], counted["failed"] + counted["error"]
+    names_pass = sum(len(named[status]) for status in PASSES)
+    names_bad = sum(len(names) for status, names in named.items() if status not in (*PASSES, *SKIPS, "RERUN"))
+    if (names_pass, names_bad) != (passed, bad):
         report.add(COMMAND, passed=not bad and ended.exit == 0, message=ended.tail)
+    report.remarks += _remarks(counted, named)
     return report
+
+
+def _remarks(counted: Counter[str], named: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield what is to be said of tests that passed and yet deserve a look, and of those without a name."""
+    if counted["rerun"]:
+        yield f"passed only when tried again: {_some(named['RERUN'], counted['rerun'])}"
+    if counted["xpassed"]:
+        yield f"passed though marked as failing: {_some(named['XPASS'], counted['xpassed'])}"
+    unnamed = counted["skipped"] + counted["xfailed"] - sum(len(named[status]) for status in SKIPS)
+    if unnamed > 0:
+        yield f"{unnamed} tests were skipped that the output does not name; -v names them"
+
+
+def _some(names: Collection[str], count: int) -> str:
+    return some(sorted(names)) if names else str(count)
 
 
 def _no_totals(ended: CommandResult, lines: list[str]) -> str:
@@ -49,9 +86,9 @@ def _no_totals(ended: CommandResult, lines: list[str]) -> str:
     return f"the output has no summary of pytest (exit status {ended.exit}){words}{hint}"
 
 
-def _counts(totals: str) -> dict[str, int]:
+def _counts(totals: str) -> Counter[str]:
     """Return how many there are of each outcome; of subtests only those that failed are among them."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for part in totals.split(", "):
         number, _, word = part.partition(" ")
         counts[word.rstrip("s")] = int(number)
@@ -67,7 +104,7 @@ def _results(lines: list[str]) -> Iterator[tuple[str, str, str]]:
         if found := SUMMARY.match(line):
             yield found[1], found[2], found[3] or ""
         elif found := VERBOSE.match(line):
-            yield found[2], found[1], ""
+            yield found[2], found[1], found[3] or ""
         elif found := DISTRIBUTED.match(line):
             yield found[1], found[2], ""
 
