@@ -1,5 +1,6 @@
 """A real server whose accounts are scripted models, and agents that ask them with plain HTTP."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,15 +9,17 @@ from typing import Any
 
 import httpx2
 
+from mcp_server.models.accounts import Account
 from tests.fake_models import FakeModels
 from tests.server import toy
-from tests.server.conftest import NO_TLS, Agent, Server
+from tests.server.conftest import NO_TLS, Agent, Clock, Server
 from tests.waiting import until
 
 KEY = "sk-test-0123456789abcdefghijklmnop"
 ACCOUNT = '\n[gateway.accounts.{name}]\napi = "{api}"\nbase_url = "{url}{path}"\nkey_file = "{key}"\n{more}\n'
 PATHS = {"anthropic": "", "openai": "/v1", "gemini": ""}
 ASK = {"role": "user", "content": "Go on."}
+PATIENCE_S = 600.0  # with a standing clock: real time, in which the test has long moved on
 MODELS = {"anthropic": "claude-sonnet-4-5", "openai": "gpt-5", "gemini": "gemini-2.5-pro"}
 
 
@@ -85,6 +88,14 @@ def config(
     return f"{toml}\n[gateway]\npatience_s = {patience_s}\n{gateway}\n{accounts}"
 
 
+class StandingClock(Clock):
+    """A wall clock that a test alone moves, from a full second on."""
+
+    def __init__(self) -> None:
+        began_ns = time.time_ns() // 1_000_000_000 * 1_000_000_000
+        super().__init__(lambda: began_ns)
+
+
 @dataclass
 class Place:
     server: Server
@@ -119,18 +130,28 @@ class Place:
         ]
         return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 
+    def account(self, name: str) -> Account:
+        assert self.server.world is not None
+        return self.server.world.accounts.by_name[name]
+
+    def wait_out(self, account: Account, more_ms: int = 0) -> None:
+        """Move the clock to the end of the pause, and let the timer ring that was set for it."""
+        self.server.clock.ahead_ms += max(0, account.until_ms - self.server.clock()) + more_ms
+        self.server.loop.call_soon_threadsafe(account._ring)
+
     def api(self, path: str, role: str = "admin") -> dict:
         with self.server.http(role) as http:
             return http.get(path).json()
 
 
 @contextmanager
-def place(root: Path, models: Any, **more: Any) -> Iterator[Place]:
+def place(root: Path, models: Any, *, clock: Clock | None = None, **more: Any) -> Iterator[Place]:
     """Over an upstream that runs: a FakeModels, or anything else with a `url`."""
     key = root / "key"
     key.write_text(KEY + "\n")
     key.chmod(0o600)
-    server = Server(toy.project(root / "project", config(models.url, key, **more)), root / "state")
+    project = toy.project(root / "project", config(models.url, key, **more))
+    server = Server(project, root / "state", clock=clock)
     try:
         yield Place(server, models)
     finally:
