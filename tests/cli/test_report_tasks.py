@@ -8,6 +8,8 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.waiting import BOUND_S
+
 from .conftest import Verb, running_server
 
 TASK = '+++\nid = "R1"\ntitle = "Find out"\nmodule = "pkg"\nresult = "report"\n+++\nRead and report.\n'
@@ -20,7 +22,9 @@ def test_a_report_is_shown_with_its_task(harness: Verb, project: Path) -> None:
 
         async def report() -> None:
             async with (
-                httpx2.AsyncClient(headers={"Authorization": f"Bearer {door['token']}"}, timeout=60) as http,
+                httpx2.AsyncClient(
+                    headers={"Authorization": f"Bearer {door['token']}"}, timeout=BOUND_S
+                ) as http,
                 Client(streamable_http_client(door["mcp_url"], http_client=http)) as alice,
             ):
                 fence = (await alice.call_tool("claim_task", {"task": "R1"})).structured_content["fence"]

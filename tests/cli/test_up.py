@@ -183,7 +183,7 @@ def test_an_interrupted_run_leaves_in_good_order(toy, engine: Engine) -> None:
         until(lambda: (said := state.run()) is not None and said.running)
         until(lambda: agents_in_boxes(engine, project) == 1)
         running.send_signal(signal.SIGINT)
-        told, _ = running.communicate(timeout=60)
+        told, _ = running.communicate(timeout=BOUND_S)
     assert running.returncode == 130, told
     assert "ended, stopped" in told, told
     assert left(engine, project) == []

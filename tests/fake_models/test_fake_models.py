@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.fake_models import FOR_EVER, Call, FakeModels, Fault, Script, Step, Usage, load, made
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 ROOT = Path(__file__).parents[2]
 USAGE = Usage(input=100, cached_read=40, cached_write=8, output=30, reasoning=12)
@@ -123,7 +123,7 @@ class Api:
         return httpx2.post(
             url + self.path(stream=stream),
             json=self.body(done, stream=stream, **more),
-            timeout=20,
+            timeout=BOUND_S,
             verify=False,
         )
 
@@ -518,17 +518,40 @@ def test_a_reset_before_the_first_byte_leaves_no_answer():
         assert models.requests[0].sent == b""
 
 
-@pytest.mark.parametrize(
-    ("fault", "early"), [(Fault(stall=0.3), True), (Fault(delay=0.3), False)], ids=["stall", "delay"]
-)
-def test_a_stall_comes_after_the_first_events_and_a_delay_before_them(fault: Fault, early: bool):
+@pytest.mark.parametrize("fault", [Fault(stall=0.3), Fault(delay=0.3)], ids=["stall", "delay"])
+def test_after_a_stall_or_a_delay_the_answer_comes_whole(fault: Fault):
     with FakeModels(Script((Step("One two.", faults=(fault,)),))) as models:
         began = time.monotonic()
-        with httpx2.stream(
-            "POST", models.url + "/v1/messages", json=APIS[0].body(), verify=False
-        ) as response:
-            pieces = [(time.monotonic() - began, piece) for piece in response.iter_raw()]
-    assert (pieces[0][0] < 0.25) is early and pieces[-1][0] >= 0.3
+        text, _, _ = APIS[0].read(APIS[0].ask(models.url))
+        assert time.monotonic() - began >= 0.3 and text == "One two."
+
+
+def test_a_stall_comes_after_the_first_events():
+    fault = Fault(stall=BOUND_S)
+    with (
+        FakeModels(Script((Step("One two.", faults=(fault,)),))) as models,
+        httpx2.stream(
+            "POST", models.url + APIS[0].path(stream=True), json=APIS[0].body(), verify=False
+        ) as response,
+    ):
+        pieces, heard = response.iter_raw(), b""
+        while heard.count(b"event: ") < fault.after:
+            heard += next(pieces)
+        [asked] = models.requests
+        assert heard == asked.sent and not asked.finished
+
+
+def test_a_delay_comes_before_the_first_byte():
+    with FakeModels(Script((Step("One two.", faults=(Fault(delay=BOUND_S),)),))) as models:
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(
+                models.url + APIS[0].path(stream=True),
+                json=APIS[0].body(),
+                timeout=httpx2.Timeout(BOUND_S, read=0.1),
+                verify=False,
+            )
+        [asked] = until(lambda: models.requests)
+        assert asked.sent == b"" and not asked.finished
 
 
 def test_a_client_that_leaves_ends_the_answer():

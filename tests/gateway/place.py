@@ -13,7 +13,7 @@ from mcp_server.models.accounts import Account
 from tests.fake_models import FakeModels
 from tests.server import toy
 from tests.server.conftest import NO_TLS, Agent, Clock, Server
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 KEY = "sk-test-0123456789abcdefghijklmnop"
 ACCOUNT = '\n[gateway.accounts.{name}]\napi = "{api}"\nbase_url = "{url}{path}"\nkey_file = "{key}"\n{more}\n'
@@ -108,7 +108,7 @@ class Place:
         return httpx2.Client(
             base_url=f"{self.server.url}/llm",
             headers={"authorization": f"Bearer {agent.token}"},
-            timeout=60,
+            timeout=BOUND_S,
             verify=NO_TLS,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from tests.server import toy
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 30
@@ -36,7 +36,7 @@ class Process:
         return httpx2.Client(
             base_url=self.url,
             headers={"authorization": f"Bearer {self.token(role)}"},
-            timeout=60,
+            timeout=BOUND_S,
             verify=False,
         )
 

@@ -11,7 +11,7 @@ import pytest
 
 from mcp_server.models import under_way
 from tests.fake_models import FOR_EVER, FakeModels, Fault, Script, Step, Usage
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from .place import KEY, MODELS, asking, config
 from .process import Process, serving
@@ -55,7 +55,7 @@ def ask(running: Process, token: str, say: str = "at once", form: str = "message
         f"{running.url}/llm/{request.account}{request.path}",
         content=json_of(request.body, say),
         headers={"x-api-key": token},
-        timeout=60,
+        timeout=BOUND_S,
         trust_env=False,
     )
 

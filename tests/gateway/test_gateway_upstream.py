@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from tests.fake_models import FakeModels, Script, Step
+from tests.waiting import BOUND_S
 
 from .place import KEY, asking, config
 from .process import Process, serving
@@ -36,7 +37,7 @@ def asked(server: Process) -> httpx2.Response:
         f"{server.url}/llm/anthropic{request.path}",
         json=request.body,
         headers={"x-api-key": token},
-        timeout=60,
+        timeout=BOUND_S,
         trust_env=False,
     )
 

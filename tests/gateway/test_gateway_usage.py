@@ -31,7 +31,7 @@ from tests.fake_models import FakeModels, Script, Step
 from tests.fake_models import Usage as Told
 from tests.server import toy
 from tests.server.wide import settled
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from .place import KEY, Place, asking, place
 
@@ -240,7 +240,9 @@ def test_spans_reach_a_collector(tmp_path: Path):
             "telemetry.Spans().model_request(ACCOUNT, Call(ModelApi.ANTHROPIC, Form.MESSAGES, 'POST', '/v1/messages'), ENDED)\n"
             "trace.get_tracer_provider().shutdown()\n"
         )
-        subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=Path(__file__).parents[2])
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, timeout=BOUND_S, cwd=Path(__file__).parents[2]
+        )
         collector.shutdown()
     [(path, body)] = got
     assert (

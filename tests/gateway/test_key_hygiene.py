@@ -27,7 +27,7 @@ from harness.images.stock import Images
 from mcp_server.config import AgentSpec
 from tests.fake_models import Cut, Request, Reset, Wire, WireServer
 from tests.server import toy
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from .place import ASK
 from .process import Process, serving
@@ -169,7 +169,10 @@ def asked(server: Process, token: str) -> bytes:
 def ways(server: Process, token: str, name: str, request: tuple[str, dict]) -> bytes:
     seen, (path, body) = bytearray(), request
     with httpx2.Client(
-        base_url=f"{server.url}/llm", timeout=30, verify=False, headers={"authorization": f"Bearer {token}"}
+        base_url=f"{server.url}/llm",
+        timeout=BOUND_S,
+        verify=False,
+        headers={"authorization": f"Bearer {token}"},
     ) as http:
         for how in (*(HOW if name != "away" else ()), LAST[name]):
             try:

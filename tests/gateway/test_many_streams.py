@@ -11,7 +11,7 @@ import pytest
 
 from tests.fake_models import Request, Wire, WireServer
 from tests.server import toy
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from .place import ACCOUNT, asking
 from .process import Process, serving
@@ -73,7 +73,7 @@ def read(server: Process, token: str, events: int, got: list[int]) -> None:
         f"{server.url}/llm/{request.account}{request.path}",
         json=request.body,
         headers=headers,
-        timeout=60,
+        timeout=BOUND_S,
         verify=False,
     ) as answer:
         got.append(sum(len(piece) for piece in answer.iter_raw()))
@@ -113,7 +113,7 @@ def test_clients_that_do_not_read_hold_the_vendor_up_and_not_our_memory(
 ):
     tokens = [server.session(f"agent-{number}")["token"] for number in range(8)] * (STREAMS // 8)
     before, request, long = server.resident_mb(), asking("messages"), upstream[0]
-    clients = [httpx2.Client(timeout=60, verify=False) for _ in tokens]
+    clients = [httpx2.Client(timeout=BOUND_S, verify=False) for _ in tokens]
     answers = []
     for client, token in zip(clients, tokens):
         headers = {"authorization": f"Bearer {token}", "x-events": "4000"}

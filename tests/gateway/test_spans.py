@@ -13,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.fake_models import FakeModels, Script, Step, Usage
+from tests.waiting import BOUND_S
 
 from .place import KEY, asking, config
 from .process import serving
@@ -55,7 +56,7 @@ def collector() -> Iterator[Collector]:
 
 
 async def call(url: str, token: str) -> None:
-    http = httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
+    http = httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=BOUND_S)
     async with http, Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
         await client.call_tool("list_tasks", {})
 

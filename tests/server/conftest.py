@@ -103,7 +103,7 @@ class Server:
         return httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {self.token(role)}"},
-            timeout=60,
+            timeout=BOUND_S,
             verify=NO_TLS,
         )
 
@@ -142,7 +142,7 @@ class Agent:
 
     async def _call(self, tool: str, args: dict):
         headers = {"Authorization": f"Bearer {self.token}"}
-        async with httpx2.AsyncClient(headers=headers, timeout=60, verify=NO_TLS) as http:
+        async with httpx2.AsyncClient(headers=headers, timeout=BOUND_S, verify=NO_TLS) as http:
             transport = streamable_http_client(f"{self.server.url}/mcp", http_client=http)
             async with Client(transport, mode=self.mode) as client:
                 return await client.call_tool(tool, args)

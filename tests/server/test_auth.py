@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.waiting import BOUND_S
+
 from . import toy
 from .conftest import NO_TLS, Agent, Server
 from .wide import refused
@@ -49,7 +51,7 @@ def bearer(
     transport = httpx2.HTTPTransport(uds=str(door), verify=NO_TLS) if door else None
     base = "http://127.0.0.1:8765" if door else server.url
     with httpx2.Client(
-        base_url=base, headers=said | headers, transport=transport, timeout=30, verify=NO_TLS
+        base_url=base, headers=said | headers, transport=transport, timeout=BOUND_S, verify=NO_TLS
     ) as http:
         yield http
 

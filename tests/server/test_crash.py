@@ -32,7 +32,7 @@ from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import events, sessions
 from mcp_server.wire.jobs import JobOrder, JobResult
 from mcp_server.world import World
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import histories, toy
 from .conftest import Agent
@@ -279,7 +279,7 @@ class Process:
 
     def http(self, role: str = "admin") -> httpx2.Client:
         token = (self.state / "tokens" / role).read_text().strip()
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=BOUND_S)
 
 
 def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Path):
@@ -311,7 +311,7 @@ def test_a_server_killed_again_and_again_loses_and_repeats_nothing(tmp_path: Pat
             toy.git("config", "remote.origin.url", f"{process.url}/git/toy.git", cwd=clone)
             with httpx2.Client(
                 transport=httpx2.HTTPTransport(uds=str(process.state / "doors" / made["door"] / "door.sock")),
-                timeout=30,
+                timeout=BOUND_S,
             ) as door:
                 assert door.get("http://127.0.0.1:8765/health").json()["ok"], (
                     "the door of a live session stands open again"

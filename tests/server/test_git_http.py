@@ -76,7 +76,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """The agent's git."""
     command = ["git", "-C", str(where), "-c", f"http.extraHeader=Authorization: Bearer {who}", *argv]
-    done = subprocess.run(command, input=stdin, capture_output=True, env=CLEAN, timeout=60)
+    done = subprocess.run(command, input=stdin, capture_output=True, env=CLEAN, timeout=BOUND_S)
     return subprocess.CompletedProcess(argv, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mcp_server.store import Store, Unsafe
 from mcp_server.store.database import PRAGMAS
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import toy, wide
 from .conftest import Server
@@ -168,7 +168,7 @@ def test_a_disk_that_takes_nothing_stops_the_start_in_one_line(tmp_path: Path, h
             "--port",
             "0",
         ]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=BOUND_S)
         assert (
             done.returncode == 1
             and done.stderr.startswith("cannot start: ")

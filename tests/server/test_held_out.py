@@ -184,7 +184,15 @@ def test_neither_git_nor_any_route_for_agents_has_them(server: Server, tmp_path:
             assert admin.get(route, headers={"Authorization": f"Bearer {one.token}"}).status_code == 403
 
 
-def test_people_find_out_which_file_fails(server: Server):
+def test_people_find_out_which_file_fails(server: Server, tmp_path: Path):
+    one = server.agent("worsener")
+    fence = one.call("claim_task", task="M04")["fence"]
+    clone = one.clone(tmp_path / "clone")
+    lands = one.commit(clone, {"m04/x": "1\n"})
+    assert settled(one, "push", fence=fence, commit=lands, summary="Harmless")["status"] == "landed"
+    fence = one.call("claim_task", task="M05")["fence"]
+    one.commit(clone, {"m05/filter": "FROM=Q\nTO=q\n"})
+    assert settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"]["held_out"]["passed"] == 0
     with server.http() as http:
         [job] = http.post("/api/oracle/run", json={"fresh": True}).json()["jobs"].values()
         told: dict = {}

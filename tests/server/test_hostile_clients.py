@@ -16,7 +16,7 @@ import pytest
 
 from mcp_server.edge.git_http import receive as git_push
 from mcp_server.edge.git_http import routes
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import packs, toy
 from .hostile import Stand, standing
@@ -150,7 +150,7 @@ def test_many_refs_at_once_are_taken_all_or_none(stand: Stand):
 
 
 def client(stand: Stand, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *args], cwd=stand.clone, capture_output=True, text=True, timeout=120)
+    return subprocess.run(["git", *args], cwd=stand.clone, capture_output=True, text=True, timeout=BOUND_S)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_fetch_is_not_shown_the_many_refs_of_others(stand: Stand, tmp_path: Pa
         ["git", "-c", header, "clone", "-q", f"{stand.server.url}/git/toy.git", tmp_path / "two"],
         env=env,
         check=True,
-        timeout=120,
+        timeout=BOUND_S,
     )
     assert "refs/heads/main" in trace.read_text() and "refs/agents/one/" not in trace.read_text()
     stand.good_upload()

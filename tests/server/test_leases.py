@@ -205,12 +205,17 @@ def test_an_agents_next_session_takes_over_what_its_last_one_left_in_the_gate(se
     assert end(later)["task"] == "M00"
 
 
-def test_a_task_opened_again_after_its_landing_gets_a_new_fence(server: Server):
+def test_a_task_opened_again_after_its_landing_gets_a_new_fence(server: Server, tmp_path: Path):
+    first = server.agent("first-time")
+    fence = first.call("claim_task", task="M10")["fence"]
+    commit = first.commit(first.clone(tmp_path / "one"), {"m10/x": "1\n"})
+    with wide.running(server):
+        assert settled(first, "push", fence=fence, commit=commit, summary="Done")["status"] == "landed"
     with server.http() as http:
-        assert http.post("/api/tasks/M09/reopen", json={"reason": "once more"}).json()["state"] == "open"
-        assert http.post("/api/tasks/M09/reopen", json={"reason": "twice"}).status_code == 409
+        assert http.post("/api/tasks/M10/reopen", json={"reason": "once more"}).json()["state"] == "open"
+        assert http.post("/api/tasks/M10/reopen", json={"reason": "twice"}).status_code == 409
     one = server.agent("second-time")
-    claimed = one.call("claim_task", task="M09")
+    claimed = one.call("claim_task", task="M10")
     fences = [event["fence"] for event in server.events(kind="lease_granted")]
     assert claimed["fence"] == max(fences) and fences == sorted(set(fences)) and claimed["salvage"] is None
 

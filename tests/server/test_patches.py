@@ -14,6 +14,7 @@ import pytest
 from mcp_server.core import unified_diff
 from mcp_server.repos.quarantine import beside
 from mcp_server.repos.repository import Repository
+from tests.waiting import BOUND_S
 
 from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
@@ -353,7 +354,7 @@ def test_a_hundred_megabytes_are_turned_away_before_they_are_read(server: Server
         "Content-Type": "application/json",
     }
     with (
-        httpx2.Client(timeout=60, verify=NO_TLS) as http,
+        httpx2.Client(timeout=BOUND_S, verify=NO_TLS) as http,
         suppress(httpx2.TransportError),
     ):  # the server need not hear it to the end
         assert http.post(f"{server.url}/mcp", content=endless(), headers=headers).status_code == 413

@@ -30,7 +30,7 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.use_cases.oracle import jobs
 from mcp_server.use_cases.people import events
 from mcp_server.world import World
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import histories, power, toy
 from .conftest import Agent
@@ -75,7 +75,7 @@ class Client:
         return httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {(self._state / 'tokens' / role).read_text().strip()}"},
-            timeout=60,
+            timeout=BOUND_S,
         )
 
     def mark(self, *, refs: dict[str, str] | None = None, main: str = "") -> None:

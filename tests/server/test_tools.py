@@ -18,7 +18,7 @@ from mcp_server.core.task import Task
 from mcp_server.edge.mcp_tools import engine, tools
 from mcp_server.edge.mcp_tools.engine import present
 from mcp_server.store import tasks as task_rows
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 from . import toy, wide
 from .conftest import NO_TLS, Agent, Server
@@ -51,7 +51,7 @@ def in_client(agent: Agent, act):
     async def connected():
         headers, url = {"Authorization": f"Bearer {agent.token}"}, f"{agent.server.url}/mcp"
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=60, verify=NO_TLS) as http,
+            httpx2.AsyncClient(headers=headers, timeout=BOUND_S, verify=NO_TLS) as http,
             Client(streamable_http_client(url, http_client=http), mode=agent.mode) as client,
         ):
             return await act(client)

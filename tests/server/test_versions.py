@@ -20,6 +20,7 @@ from mcp_server import faults
 from mcp_server.store import Store, Unsafe, meta, version
 from mcp_server.store.migrations import REVISIONS, running
 from mcp_server.store.schema import metadata
+from tests.waiting import BOUND_S
 
 from .test_old_states import RELEASES, Unpacked, unpack
 
@@ -89,7 +90,7 @@ def serve(old: Unpacked, fault: str = "") -> subprocess.CompletedProcess[str]:
         cwd=SOURCES,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BOUND_S,
     )
 
 

@@ -21,6 +21,7 @@ from oracle.cases.spec import Case, Suite
 from oracle.judging import judge, run
 from oracle.judging.answer import Answer
 from oracle.suites.differential import Trial
+from tests.waiting import BOUND_S
 
 TOML = """
 [run]
@@ -160,7 +161,9 @@ class LocalRunner:
     """
 
     def __init__(self, url: str, token: str, name: str = "local"):
-        self._http = httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=40)
+        self._http = httpx2.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=BOUND_S
+        )
         self._name = name
         self.broken = 0
         self.breaks: Callable[[dict], bool] = lambda job: True

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import until
+
 from . import toy
 from .conftest import Agent, Server
 
@@ -64,11 +66,12 @@ def running(server: Server) -> Iterator[toy.LocalRunner]:
 
 def settled(agent: Agent, tool: str, **args) -> dict:
     """The answer once it is no longer `testing` or `running`, by repeating the call as an agent does."""
-    for _ in range(30):
+
+    def settled_answer() -> dict | None:
         answer = agent.call(tool, **args)
-        if answer.get("status") not in ("testing", "running"):
-            return answer
-    raise AssertionError(f"never settled: {answer}")
+        return None if answer.get("status") in ("testing", "running") else answer
+
+    return until(settled_answer, f"{tool} to settle")
 
 
 def refused(answer: dict, code: str) -> dict:
