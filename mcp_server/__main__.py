@@ -16,10 +16,11 @@ import uvicorn
 
 from mcp_server import config, faults
 from mcp_server.bell import Bell
-from mcp_server.edge import app
+from mcp_server.edge import app, connections
 from mcp_server.edge.doors import Doors
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.models.keys import BadKey
+from mcp_server.repeats import FewRepeats
 from mcp_server.repos.exchange import Diverged
 from mcp_server.repos.process import GitFailed
 from mcp_server.repos.refs import NoSuchBranch
@@ -28,7 +29,6 @@ from oracle.cases.files import BadCases
 
 PROBLEMS = "cannot start, mend these first:"
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
-KEEP_ALIVE_S = 75  # longer than clients keep idle connections pooled
 
 
 def main() -> int:
@@ -38,9 +38,12 @@ def main() -> int:
     arguments = _arguments()
     faults.arm(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FewRepeats())
     # These would log every model request, which the audit log does, and every step of a migration.
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    connections.raise_descriptor_limit()
     loaded = config.load(arguments.config)
     if isinstance(loaded, list):
         return _unusable(loaded)
@@ -86,12 +89,11 @@ def _unusable(problems: Sequence[object]) -> int:
 async def serve(loaded: config.Config, state: app.StateDir, listener: socket.socket, host: str) -> None:
     """Serve on `listener` and on the doors; write server.json once they answer."""
     world = app.open_world(loaded, state, Bell())
-    settings = uvicorn.Config(
+    asyncio.get_running_loop().set_exception_handler(connections.on_loop_error)
+    settings = connections.config(
         lambda: None,
-        http="h11",
         workers=1,
         timeout_graceful_shutdown=GRACEFUL_S,
-        timeout_keep_alive=KEEP_ALIVE_S,
         access_log=False,
         log_config=None,
     )
@@ -105,19 +107,26 @@ async def serve(loaded: config.Config, state: app.StateDir, listener: socket.soc
     about = {"url": f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", "pid": os.getpid()}
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            _announce(server, lambda: app.reopen_doors(world, doors), state.root / "server.json", about)
+            _announce(
+                server, listener, lambda: app.reopen_doors(world, doors), state.root / "server.json", about
+            )
         )
         await server.serve(sockets=[listener])
     world.store.close()
 
 
 async def _announce(
-    server: uvicorn.Server, reopen: Callable[[], Awaitable[None]], path: Path, about: dict[str, Any]
+    server: uvicorn.Server,
+    listener: socket.socket,
+    reopen: Callable[[], Awaitable[None]],
+    path: Path,
+    about: dict[str, Any],
 ) -> None:
     while not server.started:
         if server.should_exit:
             return
         await asyncio.sleep(0.02)
+    connections.lengthen_queue(listener)
     await reopen()
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps(about))

@@ -6,6 +6,7 @@ Rule: a process is signalled only when it is our child, or its command line name
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ HEALTH_TIMEOUT_S = 5.0
 RESTARTS_MAX = 5  # a server that dies more often in one run has a fault that restarting hides
 RESTART_PAUSE_S = 0.5
 POLL_S = 0.05
+LOG_BYTES_MAX = 16 << 20  # of the server's log, which is then kept once more as server.log.1
 # the server's exit status for a configuration or cases that cannot be used, each problem told on a line
 UNUSABLE = 2
 PROBLEMS = "cannot start, mend these first:"  # the line above those
@@ -77,6 +79,13 @@ class ServerProcess:
                 start_new_session=True,
             )
 
+    def _rotate_log(self) -> None:
+        """Begin the log anew if it is long. It stays the same file, to which the server appends."""
+        if self.log.stat().st_size > LOG_BYTES_MAX:
+            shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+            os.truncate(self.log, 0)
+            self._log_start = 0
+
     def _output(self) -> str:
         """Return what this child has logged so far."""
         return self.log.read_bytes()[self._log_start :].decode(errors="replace")
@@ -108,6 +117,7 @@ class ServerProcess:
     def _watch(self) -> None:
         while not self._stopping.wait(RESTART_PAUSE_S):
             if self._child.poll() is None:
+                self._rotate_log()
                 continue
             if self.restarts >= RESTARTS_MAX:
                 self.gone.set()

@@ -19,6 +19,8 @@ from weakref import WeakSet
 
 import uvicorn
 
+from mcp_server.edge import connections
+from mcp_server.edge.connections import BoundedHttp, Share
 from mcp_server.edge.front import Front
 
 SOCKET = "door.sock"
@@ -96,39 +98,41 @@ class Doors:
             short = f"/proc/self/fd/{opened}/{FRESH}"
             bound.bind(short)
             os.chmod(short, SOCKET_MODE)
-            connections: WeakSet[Any] = WeakSet()
+            opened_here: WeakSet[Any] = WeakSet()
+            share = connections.door_share(lambda: len(self._doors))
             listener = await asyncio.get_running_loop().create_unix_server(
-                lambda: self._connection(session, connections),
+                lambda: self._connection(session, opened_here, share),
                 sock=bound,
-                backlog=self._server.config.backlog,
+                backlog=connections.ACCEPTS_PER_TURN,
                 **BOUND,
             )
+            connections.lengthen_queue(bound)
             os.rename(FRESH, SOCKET, src_dir_fd=opened, dst_dir_fd=opened)
         except BaseException:
             bound.close()
             raise
         finally:
             os.close(opened)
-        self._doors[session] = _Door(listener, connections)
+        self._doors[session] = _Door(listener, opened_here)
         self._server.servers.append(listener)  # so that the server, when it stops, stops accepting here too
 
-    def _connection(self, session: str, connections: WeakSet[Any]) -> asyncio.Protocol:
+    def _connection(self, session: str, opened_here: WeakSet[Any], share: Share) -> asyncio.Protocol:
+        http = partial(self._http, session, opened_here, share)
         if self.tunnel is None:
-            return self._http(session, connections)
-        http = partial(self._http, session, connections)
-        front = Front(http, partial(self.tunnel, session), self._server.server_state.connections)
-        connections.add(front)
+            return http()
+        front = Front(http, partial(self.tunnel, session), self._server.server_state.connections, share)
+        opened_here.add(front)
         return front
 
-    def _http(self, session: str, connections: WeakSet[Any]) -> asyncio.Protocol:
-        """Make a connection as uvicorn.server.Server.startup does, but for the state."""
-        make: Callable[..., asyncio.Protocol] = self._server.config.http_protocol_class
-        connection = make(
+    def _http(self, session: str, opened_here: WeakSet[Any], share: Share) -> asyncio.Protocol:
+        """Make a connection as uvicorn.server.Server.startup does, but for the share and the state."""
+        connection = BoundedHttp(
+            share,
             config=self._server.config,
             server_state=self._server.server_state,
             app_state={**self._server.lifespan.state, "door": session},
         )
-        connections.add(connection)
+        opened_here.add(connection)
         return connection
 
     async def _end_connections(self, door: _Door) -> None:

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from mcp_server.edge.connections import LIMITS, Share
+
 CONNECT = b"CONNECT "
 log = logging.getLogger(__name__)
 
@@ -22,15 +24,22 @@ class Front(asyncio.Protocol):
     in there is shut down when the server stops.
     """
 
-    def __init__(self, http: Callable[[], asyncio.Protocol], tunnel: Tunnel, connections: set[Any]):
-        self._http, self._tunnel, self._connections = http, tunnel, connections
+    def __init__(
+        self, http: Callable[[], asyncio.Protocol], tunnel: Tunnel, connections: set[Any], share: Share
+    ):
+        self._http, self._tunnel, self._connections, self._share = http, tunnel, connections, share
         self._begun = b""
+        self._patience: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        if not self._share.enter(transport):
+            return
+        self._share.rest(transport)
         self._connections.add(self)
+        self._patience = asyncio.get_running_loop().call_later(LIMITS.head_s, transport.close)
 
     def data_received(self, data: bytes) -> None:
         self._begun += data
@@ -41,6 +50,8 @@ class Front(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
+        self._share.leave(self.transport)
+        self._decide()
 
     def shutdown(self) -> None:
         """Close the connection, as the server does with its own. A tunnel has no end to wait for."""
@@ -48,7 +59,13 @@ class Front(asyncio.Protocol):
             self._task.cancel()
         self.transport.close()
 
+    def _decide(self) -> None:
+        """Wait no longer for the first word."""
+        if self._patience is not None:
+            self._patience.cancel()
+
     def _to_http(self) -> None:
+        self._decide()
         http = self._http()
         self._connections.discard(self)
         self.transport.set_protocol(http)
@@ -57,6 +74,8 @@ class Front(asyncio.Protocol):
 
     def _to_tunnel(self) -> None:
         """Give the transport to streams. This object stays what the server knows the connection by."""
+        self._decide()
+        self._share.work(self.transport)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         streams = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -75,6 +94,7 @@ class Front(asyncio.Protocol):
             log.exception("a connection at a door failed")
         finally:
             self._connections.discard(self)
+            self._share.leave(self.transport)
             if self._task is not None and self._task.cancelling():
                 self.transport.abort()
             else:

@@ -16,7 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server import config
 from mcp_server.bell import Bell
-from mcp_server.edge import app
+from mcp_server.edge import app, connections
+from mcp_server.edge.connections import LIMITS, HttpLimits
 from mcp_server.edge.doors import Doors
 from mcp_server.world import World
 from tests.waiting import BOUND_S
@@ -40,8 +41,14 @@ class Server:
     """One server in a thread of its own, on a free port, over `project`. It can be stopped and started again."""
 
     def __init__(
-        self, project: Path, state: Path, wait_s: float = 45.0, clock: Callable[[], int] | None = None
+        self,
+        project: Path,
+        state: Path,
+        wait_s: float = 45.0,
+        clock: Callable[[], int] | None = None,
+        limits: HttpLimits = LIMITS,
     ):
+        self.limits = limits
         self.project, self.state, self.clock, self.wait_s = project, state, clock or Clock(), wait_s
         self.steady = Clock(time.monotonic_ns)
         self.world: World | None = None
@@ -68,8 +75,8 @@ class Server:
             world = replace(
                 app.open_world(loaded, app.StateDir(self.state), Bell(), self.clock), steady_ms=self.steady
             )
-            settings = uvicorn.Config(
-                lambda: None, port=0, http="h11", log_level="warning", timeout_graceful_shutdown=1
+            settings = connections.config(
+                lambda: None, limits=self.limits, port=0, log_level="warning", timeout_graceful_shutdown=1
             )
             server = uvicorn.Server(settings)
             doors = Doors(server, self.state / "doors")
