@@ -28,22 +28,25 @@ from .conftest import Agent, Server
 
 FLOOD = int(os.environ.get("HARNESS_FLOOD", "1"))
 HALF = b"POST /mcp HTTP/1.1\r\nHost: door\r\nContent-Le"
-DESCRIPTORS = 256  # what the server is left with, so that a flood of a second is one of its size
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    connections.raise_descriptor_limit()  # the attackers' own
     with serving(tmp_path_factory.mktemp("floods"), toy.TOML) as made:
         yield made
 
 
-@pytest.fixture
-def few_descriptors(server: Process) -> Iterator[None]:
+@contextlib.contextmanager
+def left_with(server: Process, descriptors: int) -> Iterator[None]:
+    """Let the server have only so many descriptors, so that a flood of a second is one of its size."""
     before = soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    assert soft > DESCRIPTORS
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
-    yield
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+    assert soft > descriptors
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (descriptors, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
 
 
 class Flood:
@@ -134,36 +137,42 @@ def open_descriptors(server: Process) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
-@pytest.mark.usefixtures("few_descriptors")
 def test_half_open_requests_at_a_door_fill_that_door_alone(server: Process):
     log_bytes = server.log.stat().st_size
-    with Neighbour(server, "beside-door") as neighbour, flood(door_of(server, "opener"), HALF) as attack:
+    with (
+        left_with(server, 256),
+        Neighbour(server, "beside-door") as neighbour,
+        flood(door_of(server, "opener"), HALF) as attack,
+    ):
         for _ in range(3 * FLOOD):
             attack.add(400)
             neighbour.calls_on()
         told = until(attack.answers, "somebody to be told")
-        assert open_descriptors(server) < DESCRIPTORS
+        assert open_descriptors(server) < 256
     assert any(b"503 Service Unavailable" in one and b"too_many_connections" in one for one in told)
     assert server.log.stat().st_size - log_bytes < 64_000
 
 
-@pytest.mark.usefixtures("few_descriptors")
 def test_half_open_requests_at_the_port_make_room_for_whoever_speaks(server: Process):
-    with Neighbour(server, "beside-port") as neighbour, flood(port_of(server), HALF) as attack:
+    """The neighbour is at the port too, so the share is large enough that nobody is the oldest in a moment."""
+    with (
+        left_with(server, 3_000),
+        Neighbour(server, "beside-port") as neighbour,
+        flood(port_of(server), HALF) as attack,
+    ):
         for _ in range(2 * FLOOD):
-            attack.add(300)
+            attack.add(900)
             neighbour.calls_on()
-        assert open_descriptors(server) < DESCRIPTORS
+        assert until(attack.answers, "somebody to be told")
+        assert open_descriptors(server) < 3_000 // connections.PORT_PART + 100
 
 
 def test_without_a_free_descriptor_the_server_waits_in_a_line_of_its_log(server: Process):
-    before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
     log_bytes = server.log.stat().st_size
     with flood(port_of(server), HALF) as attack:
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (8, before[1]))
-        attack.add(200)
-        until(lambda: "no connection is accepted for a second" in server.log.read_text()[log_bytes:])
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        with left_with(server, 8):
+            attack.add(200)
+            until(lambda: "no connection is accepted for a second" in server.log.read_text()[log_bytes:])
         assert server.get("/api/tasks")
     # What runs in the background may say once a second that it could open nothing.
     assert "out of system resource" not in server.log.read_text()[log_bytes:]
