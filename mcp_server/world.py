@@ -13,6 +13,7 @@ from mcp_server.audit import Audit
 from mcp_server.bell import Bell
 from mcp_server.config import Config
 from mcp_server.core.principal import Principal
+from mcp_server.core.red_suite import RedSuite
 from mcp_server.core.role import Role
 from mcp_server.models.accounts import Accounts
 from mcp_server.models.ledger import Ledger
@@ -43,9 +44,7 @@ class World:
     accounts: Accounts = field(default_factory=Accounts)
     ledger: Ledger = field(default_factory=Ledger)
     over_budget: dict[int, int] = field(default_factory=dict)  # fence of a lease -> since when
-    red: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # by suite, what use_cases.tip_check wrote of it
+    red: dict[str, RedSuite] = field(default_factory=dict)  # by suite, what use_cases.oracle.red wrote of it
     # Of the runners, by `steady_ms`, and true only while this process lives: its next start takes all jobs
     # back.
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last

@@ -1,17 +1,23 @@
 """`harness doctor`: what a run needs, looked at before it."""
 
 import json as jsons
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from harness.client import ServerGone, ServerSaidNo
 from harness.commands.checkup import Finding, checkup
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run.place import Place
 from harness.run.state import DIRECTORY_NAME, StateDirectory
+from harness.show.table import red_words
+
+MEND_RED = "mend it, or see with `harness oracle run --fresh` whether it is so still"
 
 
 def doctor(
@@ -23,7 +29,7 @@ def doctor(
     where = place(context, config, state)
     checks: list[Finding] = []
     console = Console()
-    for check in checkup(*_places(where)):
+    for check in chain(checkup(*_places(where)), _red_mains(where)):
         checks.append(check)
         if not json:
             style = None if check.ok else "red"
@@ -39,6 +45,18 @@ def _places(where: Place) -> tuple[Path | None, StateDirectory]:
         return where.config_file(), where.state_dir()
     except VerbFailed:
         return None, StateDirectory((where.state or where.here / DIRECTORY_NAME).resolve())
+
+
+def _red_mains(where: Place) -> Iterator[Finding]:
+    """Yield every suite that main fails though it passed, where a run is up that can be asked."""
+    try:
+        with where.running() as client:
+            suites = client.status().suites
+    except (VerbFailed, ServerGone, ServerSaidNo):
+        return
+    for name, suite in suites.items():
+        if suite.red is not None:
+            yield Finding(f"main.{name}", False, red_words(suite.red), MEND_RED)
 
 
 def _line(check: Finding) -> str:

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
-from harness.show.table import accounts_lines, agents_table, gate_lines, headline
+from harness.show.table import accounts_lines, agents_table, gate_lines, headline, red_words
 from mcp_server.wire.status import SuiteStatus
 
 
@@ -36,9 +36,8 @@ def status(
 
 def _suite(name: str, suite: SuiteStatus) -> str:
     parts = []
-    if red := suite.red:
-        cases = f"{red.count} cases that had passed fail ({', '.join(red.cases[:5])})"
-        parts.append(f"RED on main since {red.commit[:12]}: {cases}")
+    if suite.red is not None:
+        parts.append(red_words(suite.red))
     skipped = f", {suite.skipped} skipped" if suite.skipped else ""
     parts.append(f"{suite.passing} of {suite.cases} pass{skipped}")
     parts.append("proven able to fail" if suite.checked else "not yet checked")

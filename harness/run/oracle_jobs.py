@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.client import ServerClient
 from harness.failure import Exit, VerbFailed
+from harness.show.table import red_words
 from mcp_server.wire.jobs import HeldOutFailure
 from mcp_server.wire.tasks import TasksFromOracle
 from oracle.judging.verdict import BROKEN, FAILED, PASSED, Verdict
@@ -58,6 +59,9 @@ def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
     status = client.status()
     for warning in status.warnings:
         say(f"warning: {warning}")
+    for name, on_main in status.suites.items():
+        if on_main.red is not None:
+            say(f"warning: oracle {name}: {red_words(on_main.red)}")
     unproven = sorted(name for name, suite in status.suites.items() if not suite.checked)
     if not unproven:
         return

@@ -13,6 +13,7 @@ SHORT_COMMIT = 10
 TEXT_MAX = 160  # characters
 NOTE_MAX = 100
 SUMMARY_MAX = 80
+CASES_NAMED = 5
 
 
 def line(event: LoggedEvent, *, start_ms: int) -> str | None:
@@ -134,6 +135,22 @@ def _oracle_checked(event: LoggedEvent) -> str:
     return f"oracle {event.data.get('suite', '?')} checked: {status}"
 
 
+def _main_red(event: LoggedEvent) -> str:
+    named = ", ".join(event.data.get("cases", ())[:CASES_NAMED])
+    detail = f": {clipped(named)}" if named else ""
+    return (
+        f"MAIN IS RED in {event.data.get('suite', '?')} since {short(event.data.get('since'))}, "
+        f"{event.data.get('count', '?')} more cases that had passed fail{detail}"
+    )
+
+
+def _main_green(event: LoggedEvent) -> str:
+    left = event.data.get("left")
+    if left:
+        return f"main passes red cases of {event.data.get('suite', '?')} again; {left} are left"
+    return f"main is green again in {event.data.get('suite', '?')}"
+
+
 def _admin(event: LoggedEvent) -> str:
     return f"admin: {clipped(event.data.get('action', event.data))}"
 
@@ -151,5 +168,7 @@ _WRITERS: dict[str, Callable[[LoggedEvent], str | None]] = {
     "task_state": _task_state,
     "task_created": _task_created,
     "oracle_checked": _oracle_checked,
+    "main_red": _main_red,
+    "main_green": _main_green,
     "admin_action": _admin,
 }

@@ -15,11 +15,12 @@ from rich.text import Text
 
 from harness.show import lines
 from mcp_server.wire.events import LoggedEvent
-from mcp_server.wire.status import AccountStatus, AgentStatus, RunStatus, SuiteStatus
+from mcp_server.wire.status import AccountStatus, AgentStatus, RedMain, RunStatus, SuiteStatus
 
 LAST_LINES = 8
 REDRAWS_PER_S = 4
 END_CHARACTERS = 60
+RED_NAMED = 5  # cases that are named of those that main fails
 WORKER = "worker"
 COLUMNS = (
     "agent",
@@ -137,6 +138,15 @@ def _account_line(account: AccountStatus) -> str:
         f"account {account.account}: {account.reason}, {account.state} "
         f"until {until:%Y-%m-%d %H:%M:%SZ}{waiting}"
     )
+
+
+def red_words(red: RedMain) -> str:
+    """Return what a suite of main fails though it passed, and since when."""
+    since = ""
+    if red.since_ms:
+        since = f", {datetime.fromtimestamp(red.since_ms / 1000, UTC):%Y-%m-%d %H:%MZ}"
+    named = f" ({', '.join(red.cases[:RED_NAMED])})" if red.cases else ""
+    return f"RED on main since {red.commit[:12]}{since}: {red.count} cases that had passed fail{named}"
 
 
 def gate_lines(status: RunStatus) -> list[str]:

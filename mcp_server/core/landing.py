@@ -74,8 +74,8 @@ def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
     proves nothing.
     """
     for suite in suites:
-        if lost := _lost(suite):
-            return _regression(suite, lost)
+        if losses := lost(suite):
+            return _regression(suite, losses)
         missing = sorted(unmet(suite))
         if missing:
             return Refused(
@@ -87,7 +87,8 @@ def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
     return None
 
 
-def _lost(suite: SuiteOutcomes) -> set[str]:
+def lost(suite: SuiteOutcomes) -> set[str]:
+    """Return the cases that pass on main and do not pass on the candidate."""
     passing = {case for case, outcome in suite.on_main.items() if outcome == "pass"}
     return {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
 

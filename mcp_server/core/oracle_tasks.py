@@ -4,10 +4,11 @@ Rule: a cause has one task at a time, a case is in one such task at a time, and 
 is over.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_server.core import budget, case_globs, paths
@@ -15,6 +16,7 @@ from mcp_server.core.task import Task, TaskState
 from oracle.judging import side_by_side
 
 SOURCE = "oracle"
+RED = "main passed them and fails them now"
 TITLE_CHARACTERS = 120
 NAMED_MAX = 10  # cases that a brief names; claim_task lists those that still fail
 INPUT_CHARACTERS, SIDES_CHARACTERS, ERROR_CHARACTERS = 1_500, 2_500, 600
@@ -66,6 +68,18 @@ class TaskPlan:
     homeless: list[Draft] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)  # tasks of causes that are there still
     left_out: int = 0  # causes over the limit
+
+
+def of_red(measured: SuiteRun, red: Collection[str]) -> SuiteRun:
+    """The same run with what it says of red cases alone. Those it does not tell of are one more cause."""
+    in_causes = {case for cause in measured.causes for case in cause["cases"]}
+    rest = sorted(set(red) - in_causes - measured.ignored)
+    causes = list(measured.causes)
+    if rest:
+        id = hashlib.sha256("\n".join(rest).encode()).hexdigest()[:8]
+        causes.append({"id": id, "says": RED, "count": len(rest), "cases": rest})
+    ignored = measured.ignored | (in_causes - set(red))
+    return replace(measured, causes=causes, ignored=ignored)
 
 
 def source(suite: str, cause: str) -> str:

@@ -97,6 +97,7 @@ class ProgressState:
     cases: int = 0
     held_out_passing: int = 0
     held_out: int = 0
+    red: Sequence[str] = ()  # a sentence for each suite that main fails though it passed
     held: Sequence[Held] = ()
     blocked: Sequence[Blocked] = ()
     failing: Sequence[FailingGroup] = ()
@@ -141,6 +142,7 @@ def _parts(state: ProgressState, now_ms: int) -> list[_Part]:
     reported = sorted(state.reported, key=lambda one: (-one.reported_ms, one.task))
     flaky = sorted(state.flaky, key=lambda f: (not f.expired, f.suite, f.case))
     return [
+        _part("Red on main", list(state.red[:ROWS_MAX]), len(state.red)),
         _part("Held now", [_held(h, now_ms) for h in held[:ROWS_MAX]], len(held)),
         _part(
             "In the gate",

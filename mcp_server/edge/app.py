@@ -43,7 +43,7 @@ from mcp_server.repos.held_out import HeldOut
 from mcp_server.repos.repository import Repository
 from mcp_server.store import CommitGroup, Store, Unwritable, meta, people
 from mcp_server.use_cases import leasing, status
-from mcp_server.use_cases.oracle import baseline, case_sets, tip_check
+from mcp_server.use_cases.oracle import baseline, case_sets, fresh, red, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending
 from mcp_server.use_cases.tasks import from_oracle, planning
@@ -102,7 +102,7 @@ def open_world(
     world = World(config, store, repos, audit, bell, CommitGroup(store), now_ms)
     world.accounts.by_name.update(accounts)
     model_requests.load(world)
-    tip_check.load(world)
+    red.load(world)
     for role in (ADMIN, RUNNER):
         credentials.write_role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)
@@ -274,14 +274,17 @@ async def _ticking(world: World) -> None:
 
 def tick(world: World) -> None:
     """Do what time alone brings about: end leases and budgets that ran out, take jobs from silent runners,
-    sign the log, measure and check main again, close tasks that are done.
+    sign the log, measure main, take up its fresh runs and check it again, open tasks for what
+    is red on it, close tasks that are done.
     """
     if leasing.expire(world) | spending.enforce(world):
         world.bell.ring()
     oracle_jobs.reap(world)
     world.audit.checkpoint_if_due(world.now_ms())
     baseline.measure_main(world)
+    fresh.look(world)
     tip_check.look(world)
+    from_oracle.open_for_red(world)
     from_oracle.close_passing(world)
 
 

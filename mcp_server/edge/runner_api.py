@@ -1,7 +1,6 @@
 """Owns the routes of oracle jobs: what runners claim, fetch and hand in, and which runs are asked for."""
 
 import asyncio
-import secrets
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,8 +21,8 @@ from mcp_server.edge.json_api import (
 )
 from mcp_server.use_cases import status
 from mcp_server.use_cases.oracle import check as oracle_check
+from mcp_server.use_cases.oracle import fresh, verdicts
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
-from mcp_server.use_cases.oracle import verdicts
 from mcp_server.wire.jobs import (
     JobClaim,
     JobRenewal,
@@ -110,6 +109,7 @@ class RunnerApi:
                 "job_lost",
                 f"job {job} is not {result.runner}'s any more: its result counts for nothing",
             )
+        await asyncio.to_thread(fresh.look, self._world)
         return done()
 
     async def job(self, request: Request) -> Answer:
@@ -149,8 +149,9 @@ class RunnerApi:
                 "commit_unknown",
                 f"repository {repo} has no commit {wish.commit}",
             )
-        nonce = f"fresh {secrets.token_hex(8)}" if wish.fresh else ""
-        job_request = oracle_jobs.JobRequest(suite, commit, oracle_jobs.AUDIT, nonce=nonce)
+        if wish.fresh:
+            return fresh.ask(self._world, suite, commit).id
+        job_request = oracle_jobs.JobRequest(suite, commit, oracle_jobs.AUDIT)
         return oracle_jobs.request(self._world, job_request).id
 
     async def check(self, request: Request) -> Answer:

@@ -52,6 +52,19 @@ def judge(
     return landing.ratchet(suites) or True
 
 
+def lost(
+    world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]
+) -> list[tuple[Job, set[str]]]:
+    """Return the runs that lose cases which main is on record to pass, each with those cases."""
+    with world.store.read() as tx:
+        finished = _jobs(tx, jobs)
+        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
+    found = [
+        (job, landing.lost(_outcomes(world, job, on_main[name], set(), ()))) for name, job in finished.items()
+    ]
+    return [(job, cases) for job, cases in found if cases]
+
+
 def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
     return {name: job for name, id in ids.items() if (job := job_rows.get(tx, id))}
 

@@ -20,7 +20,7 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline, builds
+from mcp_server.use_cases.oracle import baseline, builds, red
 from mcp_server.world import World
 from oracle.judging.verdict import SKIP
 
@@ -81,6 +81,8 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
             _record_landing(world, tx, submission, in_batch=len(submissions) > 1)
         faults.reached("gate.writing")
     faults.reached("gate.landed")
+    if not world.config.run.tip_check:  # which would run every red suite on the new main
+        _look_at_red(world, first)
     for submission in submissions:
         repo.refs.delete(refusing.candidate_ref(submission.id))
     faults.reached("gate.cleared")
@@ -102,6 +104,15 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
         }
         baseline.put(world, tx, name, landed.candidate, outcomes)
         builds.note(tx, name, job.verdict)
+
+
+def _look_at_red(world: World, landed: Submission) -> None:
+    """Write down which red cases pass in the runs that the landing rests on."""
+    assert landed.candidate is not None
+    for name, id in landed.jobs.items():
+        if name in world.red:
+            outcomes = baseline.outcomes_at(world, name, landed.candidate)
+            red.see(world, name, landed.candidate, outcomes or {}, id)
 
 
 def _record_landing(world: World, tx: Tx, submission: Submission, *, in_batch: bool) -> None:

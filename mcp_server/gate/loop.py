@@ -12,7 +12,7 @@ import dataclasses
 from mcp_server import faults
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.refusal import Refused
-from mcp_server.gate import judging, landings, merging, refusing, words
+from mcp_server.gate import doubting, judging, landings, merging, refusing, words
 from mcp_server.gate.judging import Broken
 from mcp_server.gate.trains import Train
 from mcp_server.store import jobs as job_rows
@@ -143,9 +143,20 @@ class Gate:
         match judging.judge(self._world, [submission], submission.base, submission.jobs):
             case False:
                 return False
+            case Broken(refusal):
+                return self._refuse(submission, refusal)
+            case Refused() as refusal:
+                return self._blame(submission, refusal)
+        return self._land_alone(submission)
+
+    def _blame(self, submission: Submission, refusal: Refused) -> bool:
+        """Refuse a submission once main has been doubted. Return True if anything moved."""
+        assert submission.base is not None
+        match doubting.blame(self._world, [submission], submission.base, submission.jobs, refusal):
+            case bool(is_corrected):
+                return is_corrected
             case Broken(refusal) | (Refused() as refusal):
                 return self._refuse(submission, refusal)
-        return self._land_alone(submission)
 
     def _land_alone(self, submission: Submission) -> bool:
         """Intend to land a submission at once if main is still what it was tested on, or differs in nothing

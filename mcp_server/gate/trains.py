@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mcp_server.core import train
 from mcp_server.core.refusal import Refused
 from mcp_server.core.train import PrefixOutcome, Waiting
-from mcp_server.gate import judging, landings, merging, refusing
+from mcp_server.gate import doubting, judging, landings, merging, refusing
 from mcp_server.gate.judging import Broken
 from mcp_server.store import jobs as job_rows
 from mcp_server.store.submissions import Submission
@@ -244,8 +244,12 @@ class Train:
         """
         head, jobs = self.cars[0], self.runs[1]
         verdict = judging.judge(self.world, [head.submission], self.base, jobs)
+        if isinstance(verdict, Refused):
+            verdict = doubting.blame(self.world, [head.submission], self.base, jobs, verdict)
+            if verdict is False:
+                return False
         if isinstance(verdict, bool):  # main's outcomes were corrected meanwhile
-            del self.ended[1]
+            self.ended.clear()
             return True
         self.step = train.halved(self.step)
         self._cut(0)

@@ -10,6 +10,8 @@ from mcp_server.core.refusal import Code, Refused
 from mcp_server.repos.merge import Conflict
 from mcp_server.store.submissions import Submission
 
+MAIN_PASSES = "main was run again after your change and passes them"
+
 
 def message(submissions: Sequence[Submission], jobs: Mapping[str, int], checkpoint: Checkpoint) -> str:
     """Return the message of the commit that brings these to main: trailers for each, and what they rest on

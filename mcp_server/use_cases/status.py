@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mcp_server.core import landing, schedule
 from mcp_server.core import lease as leases
 from mcp_server.core import task as tasks
+from mcp_server.core.red_suite import RedSuite
 from mcp_server.core.task import TaskState
 from mcp_server.models.accounts import Wait
 from mcp_server.models.budgets import Scope
@@ -16,7 +17,7 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.tally import AgentCounts
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
-from mcp_server.use_cases.oracle import baseline, case_sets, check
+from mcp_server.use_cases.oracle import baseline, case_sets, check, red
 from mcp_server.use_cases.people import agents
 from mcp_server.use_cases.tasks import planning
 from mcp_server.wire.jobs import HeldOutFailure, JobState
@@ -37,6 +38,7 @@ from mcp_server.world import World
 from oracle.cases.files import BadCases
 from oracle.judging.verdict import PASS, SKIP, Verdict
 
+RED_NAMED_MAX = 50  # cases that main fails, of one suite
 CONNECTED = "connected"  # a client with a token of its own, somewhere else
 
 
@@ -86,11 +88,12 @@ def status(world: World) -> RunStatus:
 
 
 def warnings(world: World) -> list[str]:
-    """Return what people should mend though it stops nothing: flaky cases that no suite has.
+    """Return what people should mend though it stops nothing: flaky cases that no suite has, and cases that
+    turn red on main again and again.
 
     A command suite's cases are known once main is measured.
     """
-    sentences = []
+    sentences = _relapses(world)
     for name, suite in world.config.suites.items():
         case_ids = _case_ids(world, name) if suite.flaky else set()
         if case_ids:
@@ -99,6 +102,21 @@ def warnings(world: World) -> list[str]:
                 for case in suite.flaky
                 if case not in case_ids
             ]
+    return sentences
+
+
+def _relapses(world: World) -> list[str]:
+    sentences = []
+    for name, suite in world.config.suites.items():
+        with world.store.read() as tx:
+            turns = red.relapsed(world, tx, name)
+        cases = sorted(turns.keys() - suite.flaky.keys() - case_sets.hidden(world, name, turns))
+        if cases:
+            often = max(turns[case] for case in cases)
+            sentences.append(
+                f"main failed what it passed before and after, up to {often} times, in {name}: "
+                f"{landing.some(cases)}; that is flaky: harness oracle run --repeat 10 shows how often"
+            )
     return sentences
 
 
@@ -206,8 +224,8 @@ def _suite_status(world: World, name: str) -> SuiteStatus:
         skipped=list(outcomes.values()).count(SKIP),
         cases=len(outcomes),
     )
-    if red := world.red.get(name):
-        suite_status = suite_status.changed(red=RedMain.of_json(red))
+    if red_suite := world.red.get(name):
+        suite_status = suite_status.changed(red=_red_main(world, name, red_suite))
     if hidden := case_sets.hidden(world, name, outcomes):
         passed = sum(outcomes[case] == PASS for case in hidden)
         suite_status = suite_status.changed(held_out=HeldOutCounts(cases=len(hidden), passed=passed))
@@ -219,6 +237,17 @@ def _suite_status(world: World, name: str) -> SuiteStatus:
         )
         suite_status = suite_status.changed(flaky=flaky_cases)
     return suite_status
+
+
+def _red_main(world: World, suite: str, red_suite: RedSuite) -> RedMain:
+    hidden = case_sets.hidden(world, suite, red_suite.cases)
+    named = [case for case in red_suite.cases if case not in hidden]
+    return RedMain(
+        commit=red_suite.commit,
+        count=len(red_suite.cases),
+        cases=tuple(named[:RED_NAMED_MAX]),
+        since_ms=red_suite.since_ms,
+    )
 
 
 def job(world: World, id: int) -> JobState | None:

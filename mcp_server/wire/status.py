@@ -155,6 +155,8 @@ class RedMain(WireAnswer):
     """How many cases."""
     cases: tuple[str, ...]
     """The first of them."""
+    since_ms: int = 0
+    """When that was seen first; 0 where an older server saw it."""
 
 
 class SuiteStatus(WireAnswer):

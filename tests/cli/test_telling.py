@@ -57,6 +57,11 @@ STATUS = wired.run_status(
             event("agent_state", state="waiting", reason="waiting for quota until 14:05Z"),
             "waits: waiting for quota until 14:05Z",
         ),
+        (
+            event("main_red", suite="sql", since="0123456789abcdef", count=2, cases=["a", "b"]),
+            "MAIN IS RED in sql since 0123456789, 2 more cases that had passed fail: a, b",
+        ),
+        (event("main_green", suite="sql", left=0), "main is green again in sql"),
     ],
 )
 def test_an_event_worth_telling_is_one_line_with_its_time(happened: LoggedEvent, said: str) -> None:

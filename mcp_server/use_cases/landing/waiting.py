@@ -1,5 +1,6 @@
 """Why a submission is not settled yet, and how many are before it, for its agent and for people."""
 
+from collections.abc import Collection
 from typing import Any
 
 from mcp_server.core.landing import SubmissionState as State
@@ -8,7 +9,7 @@ from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases.oracle import baseline
+from mcp_server.use_cases.oracle import baseline, doubts
 from mcp_server.world import World
 
 
@@ -25,8 +26,8 @@ def _why(world: World, tx: Tx, submission: Submission) -> str:
         case State.QUEUED:
             return _unmeasured(world, tx, submission.repo) or "its turn to be merged onto main"
         case State.TESTING:
-            running = _jobs(tx, submission.jobs)
-            return f"its own oracle runs ({running})" if running else "its verdict to be read"
+            running = _jobs(tx, submission.jobs.values())
+            return f"its own oracle runs ({running})" if running else _doubted(tx, submission)
         case State.PASSED:
             return f"{_train(tx, submission)}a run of the train: it passed alone, and main has moved since"
     return "main to be moved to it"
@@ -45,6 +46,11 @@ def _unmeasured(world: World, tx: Tx, repo: str) -> str | None:
     return f"main to be measured by {some(missing)}" if missing else None
 
 
-def _jobs(tx: Tx, jobs: dict[str, int]) -> str:
-    states = job_rows.states(tx, jobs.values())
-    return some(f"job {id}, {states[id]}" for id in jobs.values() if states[id] != job_rows.DONE)
+def _doubted(tx: Tx, submission: Submission) -> str:
+    running = _jobs(tx, doubts.under_way(tx, submission.jobs.values()))
+    return f"main to be run again on what it loses ({running})" if running else "its verdict to be read"
+
+
+def _jobs(tx: Tx, jobs: Collection[int]) -> str:
+    states = job_rows.states(tx, jobs)
+    return some(f"job {id}, {states[id]}" for id in jobs if states[id] != job_rows.DONE)

@@ -14,7 +14,7 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.store.reports import Report
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases.landing import waiting
-from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.use_cases.oracle import baseline, case_sets, red
 from mcp_server.use_cases.tasks import planning
 from mcp_server.world import World
 from oracle.judging.verdict import FAIL, PASS, SKIP
@@ -91,6 +91,7 @@ def state(world: World) -> progress.ProgressState:
         cases=len(outcomes),
         held_out_passing=unseen.count(PASS),
         held_out=len(unseen),
+        red=[red.sentence(world, name) for name in world.config.suites if name in world.red],
         held=[_held(world, tasks, lease) for lease in leases],
         blocked=[
             progress.Blocked(task.id, task.title, task.reason)

@@ -15,7 +15,7 @@ from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline, case_sets, scopes
+from mcp_server.use_cases.oracle import baseline, case_sets, red, scopes
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 from oracle.judging import report
@@ -27,6 +27,7 @@ MORE = (
     "run_oracle(cases=['GROUP/*']) a group; read_progress lists the failing groups"
 )
 FLAKY_CHARS_MAX = 400
+RED_CHARS_MAX = 400
 GLOBS_MAX = 200  # of one call: each is held against every case
 NEXT = {
     "passed": "push it",
@@ -188,6 +189,8 @@ def answer(world: World, started: Started) -> dict[str, Any]:
     }
     if status == "failed":
         answered["more"] = MORE
+    if reds := [words for name in existing if (words := red.sentence(world, name))]:
+        answered["main_red"] = "; ".join(reds)[:RED_CHARS_MAX]
     visible = {name: _visible(world, name, verdict) for name, verdict in verdicts.items()}
     if flaky := _flaky(visible, exempt):
         answered["flaky"] = flaky

@@ -3,23 +3,20 @@ nobody else needs a runner.
 
 A suite that is contradicted twice is red: its outcomes on main are corrected, what was remembered of them is
 forgotten, and until it is green again its runs are known by the whole tree, so that nothing lands without
-one. State: two meta values.
+one. State: one meta value.
 """
 
 import json
 import secrets
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
 
-from mcp_server.core import landing
 from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as rows
-from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.store.jobs import Job
+from mcp_server.use_cases.oracle import baseline, red
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
-
-NAMED_MAX = 50  # cases in an event
 
 
 @dataclass(frozen=True)
@@ -33,17 +30,6 @@ class TipCheck:
     job: int | None = None
     left: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-
-
-def load(world: World) -> None:
-    """Take up what is red since an earlier start: {"commit", "cases", "count"} by suite; held-out cases are
-    only counted.
-    """
-    with world.store.read() as tx:
-        for name in world.config.suites:
-            red = json.loads(meta.get(tx, f"red {name}") or "null")
-            if red is not None:
-                world.red[name] = red
 
 
 def look(world: World) -> None:
@@ -118,45 +104,19 @@ def _judge(world: World, repo: str, check: TipCheck) -> None:
     suite, before = check.suite, set(check.lost)
     again: list[str] = []
     if job.verdict and not oracle_jobs.is_broken(job):
-        lost = _lost(world, suite, check.commit, job.verdict["outcomes"])
-        if confirmed := sorted(before & set(lost)):
-            _mark_red(world, suite, check.commit, confirmed)
-        elif not lost:
-            _mark_green(world, suite, check.commit)
+        outcomes = job.verdict["outcomes"]
+        lost = red.lost(world, suite, check.commit, outcomes)
+        if not lost or before.intersection(lost):
+            _see(world, suite, check.commit, job, unsure=set(lost) - before)
         again = lost if not before else []
     left = [suite, *check.left] if again else check.left
     _put(world, repo, replace(check, job=None, left=left, lost=again))
 
 
-def _lost(world: World, suite: str, tip: str, outcomes: dict[str, str]) -> list[str]:
-    """Return the cases that are on record as passing there, and do not."""
-    on_record = baseline.outcomes_at(world, suite, tip) or {}
-    exempt = landing.exempt(world.config.suites[suite].flaky, world.today())
-    passing = [case for case, outcome in on_record.items() if outcome == "pass" and case not in exempt]
-    return sorted(case for case in passing if outcomes.get(case) != "pass")
-
-
-def _mark_red(world: World, suite: str, tip: str, cases: list[str]) -> None:
-    """Correct main's outcomes by cases that fail there, and let nobody go by what showed them to pass."""
-    request = oracle_jobs.JobRequest(suite, tip, oracle_jobs.TIP)
-    on_record = baseline.outcomes_at(world, suite, tip) or {}
-    hidden = case_sets.hidden(world, suite, cases)
-    named = [case for case in cases if case not in hidden]
-    red: dict[str, Any] = {"commit": tip, "cases": named[:NAMED_MAX], "count": len(cases)}
-    oracle_jobs.forget(world, request)
-    with world.store.write() as tx:
-        baseline.put(world, tx, suite, tip, on_record | dict.fromkeys(cases, "fail"))
-        meta.put(tx, f"red {suite}", json.dumps(red))
-        world.record(tx, "main_red", suite=suite, **red)
-    world.red[suite] = red
-    world.bell.ring()
-
-
-def _mark_green(world: World, suite: str, tip: str) -> None:
-    if suite not in world.red:
-        return
-    with world.store.write() as tx:
-        meta.put(tx, f"red {suite}", "null")
-        world.record(tx, "main_green", suite=suite, commit=tip)
-    del world.red[suite]
-    world.bell.ring()
+def _see(world: World, suite: str, tip: str, job: Job, unsure: set[str]) -> None:
+    """Write down what a run has shown of the tip, but for the cases that only this one run contradicted."""
+    assert job.verdict is not None
+    record = baseline.outcomes_at(world, suite, tip) or {}
+    outcomes = red.whole(record, job.verdict["outcomes"])
+    sure = {case: outcome for case, outcome in outcomes.items() if case not in unsure}
+    red.see(world, suite, tip, sure, job.id)

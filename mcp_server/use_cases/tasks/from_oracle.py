@@ -1,17 +1,18 @@
-"""`harness tasks from-oracle`: the causes of what fails on main become tasks, and those whose cases all pass
-are closed.
+"""The causes of what fails on main become tasks, and those whose cases all pass are closed: when an operator
+says `harness tasks from-oracle`, and by itself for what turns red on main.
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
-from mcp_server.core import landing
+from mcp_server.core import case_globs, landing
 from mcp_server.core import oracle_tasks as core
 from mcp_server.core import task as tasks
 from mcp_server.core.oracle_tasks import Draft, Places, SuiteRun
-from mcp_server.core.principal import Principal
+from mcp_server.core.principal import ADMIN, Principal
 from mcp_server.core.refusal import Code, Refused
-from mcp_server.core.task import Task, TaskEvent
+from mcp_server.core.task import Task, TaskEvent, Tasks
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import tasks as rows
@@ -20,6 +21,8 @@ from mcp_server.use_cases.oracle import baseline, case_sets
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.tasks import planning
 from mcp_server.world import World
+
+SERVER = Principal("server", ADMIN)  # who opens tasks by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +148,37 @@ def _make(world: World, tx: Tx, who: Principal, draft: Draft) -> Task:
         by=who.name,
     )
     return task
+
+
+def open_for_red(world: World) -> None:
+    """Open the tasks to mend what is red on main, for each cause one. What no module owns stays without."""
+    for suite, red_suite in list(world.red.items()):
+        job = oracle_jobs.get(world, red_suite.job)
+        if job is None or job.verdict is None:
+            continue
+        measured = core.of_red(_measured(world, suite, job.verdict), red_suite.cases)
+        with world.store.read() as tx:
+            everything = rows.every(tx)
+        places = _places(world, suite, _module_that_names(world, everything, suite, red_suite.cases))
+        if not core.plan(everything.undone, measured, places, None).make:
+            continue
+        with world.store.write() as tx:
+            for draft in core.plan(rows.every(tx).undone, measured, places, None).make:
+                _make(world, tx, SERVER, draft)
+        world.bell.ring()
+
+
+def _module_that_names(world: World, every: Tasks, suite: str, cases: Collection[str]) -> str | None:
+    """Return the module of the tasks that name one of these cases, or the only one that there is."""
+    repo = world.config.suites[suite].repo
+    modules = [name for name, module in world.config.modules.items() if module.repo == repo]
+    naming = {
+        task.module
+        for task in every.values()
+        if case_globs.chosen(case_globs.of_suite(task.cases, suite, task.suite), cases)
+    }
+    owners = sorted(naming.intersection(modules)) or modules
+    return owners[0] if len(owners) == 1 else None
 
 
 def close_passing(world: World) -> None:
