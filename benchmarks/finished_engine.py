@@ -103,10 +103,12 @@ class Gated(ServerClient):
     def let(self, jobs: int = 1) -> None:
         self._may.release(jobs)
 
-    def claim_job(self, runner: str, wait_s: float = 20.0) -> JobOrder | None:
+    def claim_job(
+        self, runner: str, wait_s: float = 20.0, images: Mapping[str, str] | None = None
+    ) -> JobOrder | None:
         if not self._may.acquire(timeout=wait_s):
             return None
-        job = super().claim_job(runner, wait_s)
+        job = super().claim_job(runner, wait_s, images)
         if job is None:
             self._may.release()
         return job

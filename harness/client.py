@@ -20,6 +20,7 @@ from mcp_server.wire.jobs import (
     OracleCheckJob,
     OracleRunJobs,
     OracleRunRequest,
+    RunnerSuites,
 )
 from mcp_server.wire.reports import SpendingReport
 from mcp_server.wire.sessions import (
@@ -46,6 +47,7 @@ from mcp_server.wire.tasks import (
     TasksFromOracleRequest,
     TaskSummary,
 )
+from oracle.cases.spec import Suite
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -191,11 +193,17 @@ class ServerClient:
 
     # -- oracle jobs, the runner's side ----------------------------------------------------------------------
 
-    def claim_job(self, runner: str, wait_s: float = 20.0) -> JobOrder | None:
+    def runner_suites(self) -> Sequence[Suite]:
+        """Return every suite that a runner may get jobs of."""
+        return self._ask(RunnerSuites, "GET", "/api/oracle/suites").suites
+
+    def claim_job(
+        self, runner: str, wait_s: float = 20.0, images: Mapping[str, str] | None = None
+    ) -> JobOrder | None:
         """Return the next job, or None if there is none within `wait_s`; raise UnreadableOrder for one that
-        this harness does not understand.
+        this harness does not understand. `images`: by suite, the ids of those that the runner has.
         """
-        claim = JobClaim(runner=runner, wait_s=wait_s)
+        claim = JobClaim(runner=runner, wait_s=wait_s, images=images or {})
         answer = self._send("POST", "/api/jobs/claim", claim, timeout_s=wait_s + WAIT_MARGIN_S)
         if answer.status_code == 204:
             return None

@@ -49,6 +49,9 @@ class World:
     # back.
     runners: dict[str, int] = field(default_factory=dict)  # when each was heard of last
     renewed: dict[int, int] = field(default_factory=dict)  # when of each running job
+    # By runner and suite the ids of its images; by suite those in force, which change in a write transaction.
+    runner_images: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     steady_ms: Callable[[], int] = steady_ms
     tally: Tally = field(default_factory=Tally)
     # Ref of a salvaged commit that may not be there yet -> repository, commit.

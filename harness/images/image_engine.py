@@ -40,12 +40,15 @@ class ImageEngine:
             return self._api.info()
 
     def exists(self, image: str) -> bool:
+        return self.id(image) is not None
+
+    def id(self, image: str) -> str | None:
+        """Return what the image's name stands for now; None if there is no such image."""
         with _failing(f"image {image}"):
             try:
-                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+                return str(self._api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
             except docker.errors.ImageNotFound:
-                return False
-        return True
+                return None
 
     def tag(self, image: str, name: str) -> None:
         repository, _, tag = name.rpartition(":")

@@ -82,7 +82,11 @@ class Images:
         return name
 
     def image_for(self, suite: Suite, role: str) -> str:
-        return self.deliver(suite_order(suite, role))
+        """Return the id of the image, made or pulled if it is missing. A name may stand for another image
+        tomorrow: what a verdict is worth hangs on the id.
+        """
+        name = self.deliver(suite_order(suite, role))
+        return self._engine.id(name) or name
 
     def deliver(self, order: Order) -> str:
         """Make or pull the ordered image if it is missing, and return its name."""

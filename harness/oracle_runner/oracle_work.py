@@ -34,11 +34,12 @@ Tree = Callable[[], bytes]
 
 
 class Work:
-    """Judges jobs in warm boxes; raises BoxBroke when a box, an image or the engine is to blame."""
+    """Judges a job in warm boxes of the images that its roles have; raises BoxBroke when a box, an image or
+    the engine is to blame.
+    """
 
-    def __init__(self, boxes: WarmBoxes, image_for: Callable[[Suite, str], str]) -> None:
-        self._boxes = boxes
-        self._image_for = image_for
+    def __init__(self, boxes: WarmBoxes, images: Mapping[str, str]) -> None:
+        self._boxes, self._images = boxes, images
 
     def judge(self, job_order: JobOrder, tree: Tree, reference_files: Tree) -> run.Ran:
         """Return what the job's run has shown. `tree` and `reference_files` fetch the tars of the candidate's
@@ -82,7 +83,7 @@ class Work:
             cached = {**cached, **rules.expectations(suite, cases)}
             unknown = [case for case in cases if case.id not in cached]
             reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
-            box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
+            box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
             candidate = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
             ran = run.differential(
                 cases,
@@ -111,7 +112,7 @@ class Work:
 
         def there(command: str | None, cases: Sequence[Case]) -> Mapping[str, Answer]:
             if not taken:
-                box = held.enter_context(self._boxes.taken(self._image_for(suite, REFERENCE), REFERENCE))
+                box = held.enter_context(self._boxes.taken(self._images[REFERENCE], REFERENCE))
                 if source:
                     _placed_trusted(box, job_order, alone, files)
                 taken.append(box)
@@ -140,7 +141,7 @@ class Work:
                 cases, reference=rules.whole(trusted(suite.reference), cases), cached=cached
             )
             answers = {**cached, **new}
-            box = held.enter_context(self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE))
+            box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
             rows = []
             for engine in rules.engines(suite):
                 if isinstance(engine, teeth.WrongAnswers):
@@ -162,13 +163,13 @@ class Work:
         )
 
     def _project(self, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: Tree) -> Verdict:
-        with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
+        with self._boxes.taken(self._images[CANDIDATE], CANDIDATE) as box:
             return project_work.judge(
                 box, suite, rules, _placed(box, job_order, suite, tree), on_main=job_order.on_main
             )
 
     def _check_project(self, job_order: JobOrder, suite: Suite, rules: ProjectRules, tree: bytes) -> Verdict:
-        with self._boxes.taken(self._image_for(suite, CANDIDATE), CANDIDATE) as box:
+        with self._boxes.taken(self._images[CANDIDATE], CANDIDATE) as box:
             return project_work.check(box, job_order, suite, rules, tree)
 
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from mcp_server.wire.jobs import JobOrder, JobResult
 from oracle.cases.spec import BadSpec, Suite
 from oracle.judging import verdict
 from oracle.judging.run import Ran
+from oracle.suites import kinds
 
 CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without
@@ -40,7 +41,8 @@ class Jobs(Protocol):
     ServerSaidNo.
     """
 
-    def claim_job(self, runner: str, wait_s: float) -> JobOrder | None: ...
+    def runner_suites(self) -> Sequence[Suite]: ...
+    def claim_job(self, runner: str, wait_s: float, images: Mapping[str, str]) -> JobOrder | None: ...
     def renew_job(self, runner: str, job: int) -> object: ...
     def job_tree(self, job: int) -> bytes: ...
     def job_reference_files(self, job: int) -> bytes: ...
@@ -48,7 +50,11 @@ class Jobs(Protocol):
 
 
 class Runner:
-    """Runs jobs until it is told to stop. `labels` are put on every box, so that a sweep finds them."""
+    """Runs jobs until it is told to stop. `labels` are put on every box, so that a sweep finds them.
+
+    `image_for` returns an image's id, which is what boxes are started from: what its name stands for may
+    change at any time. `registered` is set once the server knows which images this runner has.
+    """
 
     def __init__(
         self,
@@ -70,7 +76,8 @@ class Runner:
         self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
         self._slots, self._renew_s = slots or oracle_box.cores(), renew_s
         self._boxes = WarmBoxes(self._start)
-        self._work = Work(self._boxes, image_for)
+        self._image_for = image_for
+        self.registered = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Claims and runs one job after another; returns soon after `stop` is set, with every box removed."""
@@ -81,7 +88,7 @@ class Runner:
                     stop.wait(RETRY_S)
                     continue
                 try:
-                    job_order = self.client.claim_job(self._name, CLAIM_WAIT_S)
+                    job_order = self._claim()
                 except UnreadableOrder as wrong:
                     self._answer(wrong.job, _broken(wrong), stop)
                     continue
@@ -93,6 +100,31 @@ class Runner:
                     self._mend(stop)
         finally:
             self.close()
+
+    def _claim(self) -> JobOrder | None:
+        """Claim a job, with the ids of all images that a job may need. The first claim waits for none: a run
+        begins with it.
+        """
+        images = self._images(self.client.runner_suites())
+        wait_s = CLAIM_WAIT_S if self.registered.is_set() else 0.0
+        job_order = self.client.claim_job(self._name, wait_s, images)
+        self.registered.set()
+        return job_order
+
+    def _images(self, suites: Sequence[Suite]) -> dict[str, str]:
+        """Return by suite the ids of its images. One whose image cannot be had is left out: its job will be
+        told why.
+        """
+        found = {}
+        for suite in suites:
+            with contextlib.suppress(BoxBroke):
+                found[suite.name] = _joined(self._images_of(suite))
+        return {name: image for name, image in found.items() if image}
+
+    def _images_of(self, suite: Suite) -> dict[str, str]:
+        """Return the image ids of the suite's roles; none of a suite whose kind is not known here."""
+        roles = kinds.roles(suite) if kinds.find(suite) else ()
+        return {role: self._image_for(suite, role) for role in roles}
 
     def _mend(self, stop: threading.Event) -> None:
         """Waits until a box starts again: a restart of the engine must not use up all tries of a job."""
@@ -113,10 +145,12 @@ class Runner:
         Return False if something broke here, so that another runner had better have the job's next try.
         """
         job, cases, began_s = job_order.job, len(job_order.cases), time.monotonic()
-        is_sound = True
+        is_sound, image = True, ""
         with self._renewed(job, stop) as dropped:
             try:
-                ran = self._work.judge(
+                images = self._images_of(job_order.suite)
+                image = _joined(images)
+                ran = Work(self._boxes, images).judge(
                     job_order,
                     lambda: self.client.job_tree(job),
                     lambda: self.client.job_reference_files(job),
@@ -133,11 +167,13 @@ class Runner:
                 ran, is_sound = _broken(error, cases=cases), False
             if not dropped.is_set():
                 took_ms = round((time.monotonic() - began_s) * 1000)
-                self._answer(job, replace(ran, verdict=replace(ran.verdict, took_ms=took_ms)), stop)
+                took = replace(ran, verdict=replace(ran.verdict, took_ms=took_ms))
+                self._answer(job, took, stop, image=image)
         return is_sound
 
-    def _answer(self, job: int, ran: Ran, stop: threading.Event) -> None:
-        result = JobResult(runner=self._name, verdict=ran.verdict, reference=dict(ran.reference))
+    def _answer(self, job: int, ran: Ran, stop: threading.Event, *, image: str = "") -> None:
+        reference = dict(ran.reference)
+        result = JobResult(runner=self._name, verdict=ran.verdict, reference=reference, image=image)
         for _ in range(FINISH_TRIES):
             try:
                 self.client.finish_job(job, result)
@@ -195,6 +231,10 @@ class Runner:
             runtime=self._runtime,
         )
         return OracleBox(self._engine.start(spec), self._slots)
+
+
+def _joined(images: Mapping[str, str]) -> str:
+    return " ".join(images.values())
 
 
 def _broken(error: Exception, *, cases: int = 0) -> Ran:

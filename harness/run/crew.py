@@ -8,7 +8,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -31,6 +31,7 @@ from mcp_server.wire.sessions import AgentState
 from oracle.suites import kinds
 
 RUNNERS_STOP_S = 15.0
+HEARD_S_MAX = 60.0  # for a missing image to be made by a verb that did not prepare any; then it goes on
 STRAY_STOP_S = 60.0  # for the boxes of a killed run, all at once
 
 Say = Callable[[str], None]
@@ -87,9 +88,13 @@ class Crew:
                 self._images.image_for(suite, role)
 
     def start_runners(self) -> None:
-        for number in range(1, self._plan.config.run.oracle_slots + 1):
-            runner = _runner(number, self._runner_client, self._engine, self._images, self._plan.state)
-            self._runners.append(_thread(f"runner-{number}", runner.run, self._runners_stop))
+        """Start the runners, and return once the server knows which images they have."""
+        slots = self._plan.config.run.oracle_slots
+        runners = [
+            _runner(number, self._runner_client, self._engine, self._images, self._plan.state)
+            for number in range(1, slots + 1)
+        ]
+        self._runners += _started(runners, self._runners_stop)
 
     def start_agents(self) -> None:
         hired = [Hired(name, spec, self._agent_image(spec)) for name, spec in self._plan.agents()]
@@ -154,10 +159,8 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
     stop = threading.Event()
     with Engine.connect() as engine, ServerClient(url, token) as client:
         images = Images(engine, say=lambda line: print(line, file=sys.stderr))
-        threads = [
-            _thread(f"runner-{number}", _runner(number, client, engine, images, state).run, stop)
-            for number in range(1, slots + 1)
-        ]
+        runners = [_runner(number, client, engine, images, state) for number in range(1, slots + 1)]
+        threads = _started(runners, stop)
         try:
             yield
         finally:
@@ -199,6 +202,16 @@ def _runner(
     number: int, client: ServerClient, engine: Engine, images: Images, state: StateDirectory
 ) -> Runner:
     return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
+
+
+def _started(runners: Sequence[Runner], stop: threading.Event) -> list[threading.Thread]:
+    """Start the runners, and return their threads once the server has heard of the first one's images: what
+    it knows of a suite in other images counts for nothing.
+    """
+    threads = [_thread(f"runner-{number}", runner.run, stop) for number, runner in enumerate(runners, 1)]
+    for runner in runners[:1]:
+        runner.registered.wait(HEARD_S_MAX)
+    return threads
 
 
 def _thread(

@@ -143,6 +143,7 @@ def opened(plan: RunPlan, view: View, stop: StopSignal, engine: Engine) -> Itera
         run = Run(plan, client, view, stop, server, hands, started_ms, last_event=client.status().head_seq)
         hands.prepare_images()
         hands.start_runners()
+        run.show_events()
         oracle_jobs.prove(client, say=view.say)
         hands.start_agents()
         hold.say_running()

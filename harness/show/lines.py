@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from mcp_server.wire.events import LoggedEvent
 
 SHORT_COMMIT = 10
+SHA256 = "sha256:"
 TEXT_MAX = 160  # characters
 NOTE_MAX = 100
 SUMMARY_MAX = 80
@@ -155,6 +156,18 @@ def _admin(event: LoggedEvent) -> str:
     return f"admin: {clipped(event.data.get('action', event.data))}"
 
 
+def _suite_image(event: LoggedEvent) -> str | None:
+    """Return that a suite has other images than before; the first ones that are heard of are no news."""
+    if not event.data.get("before"):
+        return None
+    suite, image = event.data.get("suite"), str(event.data.get("image")).removeprefix(SHA256)
+    before = str(event.data["before"]).removeprefix(SHA256)
+    return (
+        f"suite {suite} has another image ({short(image)}, it was {short(before)}): what was known counts no "
+        "more, main is checked and run again"
+    )
+
+
 _WRITERS: dict[str, Callable[[LoggedEvent], str | None]] = {
     "agent_state": _agent_state,
     "session_started": _session_started,
@@ -170,5 +183,6 @@ _WRITERS: dict[str, Callable[[LoggedEvent], str | None]] = {
     "oracle_checked": _oracle_checked,
     "main_red": _main_red,
     "main_green": _main_green,
+    "suite_image": _suite_image,
     "admin_action": _admin,
 }

@@ -43,7 +43,7 @@ from mcp_server.repos.held_out import HeldOut
 from mcp_server.repos.repository import Repository
 from mcp_server.store import CommitGroup, Store, Unwritable, meta, people
 from mcp_server.use_cases import leasing, status
-from mcp_server.use_cases.oracle import baseline, case_sets, fresh, red, tip_check
+from mcp_server.use_cases.oracle import baseline, case_sets, fresh, red, suite_images, tip_check
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.use_cases.people import credentials, events, model_requests, sessions, spending
 from mcp_server.use_cases.tasks import from_oracle, planning
@@ -103,6 +103,7 @@ def open_world(
     world.accounts.by_name.update(accounts)
     model_requests.load(world)
     red.load(world)
+    suite_images.load(world)
     for role in (ADMIN, RUNNER):
         credentials.write_role_token(store, state.root / "tokens" / role, role, now_ms())
     _import_main(world)

@@ -30,6 +30,7 @@ from mcp_server.wire.jobs import (
     OracleCheckJob,
     OracleRunJobs,
     OracleRunRequest,
+    RunnerSuites,
 )
 from mcp_server.world import World
 
@@ -52,6 +53,7 @@ class RunnerApi:
                 ApiRoute("GET", "/api/jobs/{id}/tree.tar", self.tree),
                 ApiRoute("GET", "/api/jobs/{id}/reference.tar", self.reference_files),
                 ApiRoute("POST", "/api/jobs/{id}/result", self.finish),
+                ApiRoute("GET", "/api/oracle/suites", self.suites),
                 ApiRoute("POST", "/api/oracle/run", self.run, PEOPLE),
                 ApiRoute("POST", "/api/oracle/check", self.check),
             ]
@@ -64,11 +66,15 @@ class RunnerApi:
         until = loop.time() + min(claim.wait_s, WAIT_S_MAX)
         while True:
             ring = self._world.bell.listen()
-            job_order = await asyncio.to_thread(oracle_jobs.claim, self._world, claim.runner)
+            job_order = await asyncio.to_thread(oracle_jobs.claim, self._world, claim.runner, claim.images)
             left_s = until - loop.time()
             if job_order is not None or left_s <= 0:
                 return job_order
             await self._world.bell.wait_for(ring, left_s)
+
+    async def suites(self, request: Request) -> Answer:
+        """Answer with every suite, so that a runner can say which images it has for each."""
+        return RunnerSuites(suites=tuple(self._world.config.suites.values()))
 
     async def renew(self, request: Request) -> Answer:
         """Keep a job for its runner, or say that it is lost."""

@@ -27,9 +27,16 @@ class Broken:
     refusal: Refused
 
 
+@dataclass(frozen=True)
+class Outdated:
+    """The runs were had in images that are not in force any more, or main is not measured in those that
+    are: it has to be tested again.
+    """
+
+
 def judge(
     world: World, submissions: Sequence[Submission], base: str, jobs: Mapping[str, int]
-) -> Refused | Broken | bool:
+) -> Refused | Broken | Outdated | bool:
     """Return True if these submissions may land together on `base`, False while runs are under way.
 
     Of several, what each but the last passed by itself must pass too, as it would have to had they landed one
@@ -39,12 +46,14 @@ def judge(
         if any(state != job_rows.DONE for state in job_rows.states(tx, jobs.values()).values()):
             return False
         finished = _jobs(tx, jobs)
+        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
+        if None in on_main.values() or any(oracle_jobs.is_outdated(world, job) for job in finished.values()):
+            return Outdated()
         for name, job in finished.items():
             if oracle_jobs.is_broken(job):
                 return Broken(refusal_of_broken(world, name, job))
         passed_before = _passed_alone(tx, submissions[:-1])
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
-        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
     suites = [
         _outcomes(world, job, on_main[name], passed_before.get(name, set()), tasks)
         for name, job in finished.items()
@@ -60,7 +69,9 @@ def lost(
         finished = _jobs(tx, jobs)
         on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
     found = [
-        (job, landing.lost(_outcomes(world, job, on_main[name], set(), ()))) for name, job in finished.items()
+        (job, landing.lost(_outcomes(world, job, on_main[name], set(), ())))
+        for name, job in finished.items()
+        if on_main[name] is not None
     ]
     return [(job, cases) for job, cases in found if cases]
 

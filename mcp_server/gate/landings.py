@@ -102,7 +102,7 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
             for case, outcome in job.verdict["outcomes"].items()
             if case not in gone or outcome == SKIP
         }
-        baseline.put(world, tx, name, landed.candidate, outcomes)
+        baseline.put(world, tx, name, landed.candidate, outcomes, image=job.image)
         builds.note(tx, name, job.verdict)
 
 

@@ -13,7 +13,7 @@ from mcp_server import faults
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.refusal import Refused
 from mcp_server.gate import doubting, judging, landings, merging, refusing, words
-from mcp_server.gate.judging import Broken
+from mcp_server.gate.judging import Broken, Outdated
 from mcp_server.gate.trains import Train
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import submissions as rows
@@ -143,6 +143,9 @@ class Gate:
         match judging.judge(self._world, [submission], submission.base, submission.jobs):
             case False:
                 return False
+            case Outdated():
+                landings.requeue(self._world, submission, reason="a suite's image was changed")
+                return True
             case Broken(refusal):
                 return self._refuse(submission, refusal)
             case Refused() as refusal:

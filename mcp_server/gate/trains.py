@@ -12,7 +12,7 @@ from mcp_server.core import train
 from mcp_server.core.refusal import Refused
 from mcp_server.core.train import PrefixOutcome, Waiting
 from mcp_server.gate import doubting, judging, landings, merging, refusing
-from mcp_server.gate.judging import Broken
+from mcp_server.gate.judging import Broken, Outdated
 from mcp_server.store import jobs as job_rows
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
@@ -36,6 +36,8 @@ class Train:
     world: World
     repo: str
     base: str = ""
+    # What its runs are had in, by suite.
+    images: dict[str, str] = field(default_factory=dict)
     cars: list[Car] = field(default_factory=list)
     # The jobs asked for, by the length of the prefix that they test, and what those that have ended say.
     runs: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -94,9 +96,10 @@ class Train:
         """
         main, by_id = self.world.main(self.repo), {submission.id: submission for submission in waiting}
         tested, lengths = self.ids[: max(self.runs, default=0)], sorted(self.runs)
-        if main != self.base:
+        images = {name: self.world.images.get(name, "") for name in self.world.suites_of(self.repo)}
+        if (main, images) != (self.base, self.images):
             self._cut(0)
-            self.base, self.aside = main, set()
+            self.base, self.images, self.aside = main, images, set()
             if merging.unmeasured(self.world, self.repo, main):
                 return self._send_back(waiting)
         self.since_ms = {id: self.since_ms.get(id, self.world.now_ms()) for id in by_id}
@@ -120,10 +123,12 @@ class Train:
         return len(self.cars)
 
     def _send_back(self, waiting: Sequence[Submission]) -> None:
-        """Let all begin anew, which measures main: a hand moved it, and nobody knows what it passes."""
+        """Let all begin anew, which measures main: a hand moved it or its suites have other images, and
+        nobody knows what it passes.
+        """
         self.base = ""
         for submission in waiting:
-            landings.requeue(self.world, submission, reason="main moved")
+            landings.requeue(self.world, submission, reason="main has to be measured again")
 
     def _cut(self, length: int) -> None:
         """Leave `length` cars, and the runs of their prefixes."""
@@ -209,7 +214,7 @@ class Train:
         match judging.judge(self.world, members, self.base, self.runs[length]):
             case True:
                 return PrefixOutcome.PASSED
-            case False:
+            case False | Outdated():  # the next round sends all back
                 return PrefixOutcome.RUNNING
             case Broken():
                 return PrefixOutcome.BROKEN
@@ -248,7 +253,7 @@ class Train:
             verdict = doubting.blame(self.world, [head.submission], self.base, jobs, verdict)
             if verdict is False:
                 return False
-        if isinstance(verdict, bool):  # main's outcomes were corrected meanwhile
+        if isinstance(verdict, bool | Outdated):  # main's outcomes were corrected meanwhile
             self.ended.clear()
             return True
         self.step = train.halved(self.step)

@@ -12,6 +12,8 @@ from mcp_server.store import Tx
 from mcp_server.store.schema import baselines, failures, job_wants, jobs, reference_answers
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
+# In a key: before the images of a run, and before the number of one that nobody joins any more.
+IMAGE, RETIRED = "@", "#"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class Job:
     attempts: int = 0
     runner: str | None = None
     verdict: dict[str, Any] | None = None
+
+    @property
+    def image(self) -> str:
+        """The ids of the images that it is a run in; "" if no runner had told of any."""
+        return self.key.partition(IMAGE)[2].partition(RETIRED)[0]
+
+
+def with_image(key: str, image: str) -> str:
+    """Return the key of the same run in other images."""
+    joined, retired, id = key.partition(RETIRED)
+    base = joined.partition(IMAGE)[0]
+    joined = f"{base}{IMAGE}{image}" if image else base
+    return joined + retired + id
 
 
 def next_id(tx: Tx) -> int:
@@ -70,14 +85,14 @@ def by_key(tx: Tx, key: str) -> Job | None:
 
 def retire(tx: Tx, key: str) -> None:
     """Change the job's key, so that nobody joins it any more; it stays for those who name it by its id."""
-    tx.execute(update(jobs).where(jobs.c.key == key).values(key=jobs.c.key + " " + cast(jobs.c.id, Text)))
+    tx.execute(update(jobs).where(jobs.c.key == key).values(key=jobs.c.key + RETIRED + cast(jobs.c.id, Text)))
 
 
-def first_queued(tx: Tx) -> Job | None:
+def first_queued(tx: Tx, *, but: Collection[str] = ()) -> Job | None:
     """Return the queued job of the highest priority, and of these the longest waiting; none that nobody
-    wants.
+    wants, and none of the suites `but`.
     """
-    may_run = (jobs.c.state == QUEUED) & (jobs.c.priority > 0)
+    may_run = (jobs.c.state == QUEUED) & (jobs.c.priority > 0) & jobs.c.suite.not_in(list(but))
     in_turn = (jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
     return _job(tx.execute(select(jobs).where(may_run).order_by(*in_turn)).first())
 
@@ -121,6 +136,12 @@ def _withdraw(tx: Tx, id: int, by: str) -> None:
 def running(tx: Tx) -> list[Job]:
     """Return the jobs that a runner has."""
     return [Job(**row._mapping) for row in tx.execute(select(jobs).where(jobs.c.state == RUNNING))]
+
+
+def unfinished(tx: Tx, suite: str) -> list[Job]:
+    """Return the jobs of a suite that are queued or that a runner has."""
+    under_way = (jobs.c.suite == suite) & jobs.c.state.in_((QUEUED, RUNNING))
+    return [Job(**row._mapping) for row in tx.execute(select(jobs).where(under_way))]
 
 
 def failures_on(tx: Tx, suite_key: str, tree_key: str) -> set[str]:

@@ -17,7 +17,7 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.tally import AgentCounts
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
-from mcp_server.use_cases.oracle import baseline, case_sets, check, red
+from mcp_server.use_cases.oracle import baseline, case_sets, check, red, suite_images
 from mcp_server.use_cases.people import agents
 from mcp_server.use_cases.tasks import planning
 from mcp_server.wire.jobs import HeldOutFailure, JobState
@@ -80,7 +80,7 @@ def status(world: World) -> RunStatus:
         accounts=tuple(AccountStatus.of_json(account) for account in world.accounts.snapshot(now_ms)),
         submissions=tuple(_submission_status(world, submission, now_ms) for submission in pending),
         suites={name: _suite_status(world, name) for name in world.config.suites},
-        warnings=(*agents.warnings(agent_states, now_ms), *warnings(world)),
+        warnings=(*agents.warnings(agent_states, now_ms), *suite_images.warnings(world), *warnings(world)),
         landings=counts.landings.total(),
         refusals=dict(counts.codes),
         head_seq=last_event.seq if last_event else 0,

@@ -72,6 +72,15 @@ class JobClaim(WireRequest):
     """The runner's name, which no other runner has; every request about the job repeats it."""
     wait_s: Number = 0
     """Seconds for which the answer may wait for a job to come."""
+    images: Mapping[str, str] = Field(default_factory=dict)
+    """By suite, the ids of the images that the runner has for it now, whatever their names say."""
+
+
+class RunnerSuites(WireAnswer):
+    """Every suite, for a runner to see which images it has for them."""
+
+    suites: tuple[WireSuite, ...]
+    """The suites, as the server's configuration has them."""
 
 
 class JobRenewal(WireRequest):
@@ -123,6 +132,8 @@ class JobResult(WireRequest):
     """Outcomes, failures, causes and counts; fields that are not sent are empty."""
     reference: Mapping[str, WireAnswerOfCase] = Field(default_factory=dict)
     """By case, the reference's answers that the runner had to ask for."""
+    image: str = ""
+    """The ids of the images that it was run in; empty where none could be had."""
 
 
 class HeldOutFailure(WireAnswer):

@@ -86,7 +86,7 @@ def answer_inputs(suite: Suite, cases: Iterable[Case]) -> dict[str, str]:
 
 def roles(suite: Suite) -> tuple[str, ...]:
     """Return the roles for which a run of the suite needs a box."""
-    if of(suite).reference_image and suite.reference:
+    if of(suite).reference_image and (suite.reference or suite.comparator):
         return (CANDIDATE, REFERENCE)
     return (CANDIDATE,)
 

@@ -46,6 +46,11 @@ STATUS = wired.run_status(
         ),
         (event("task_state", state="blocked"), "task T1 is blocked"),
         (
+            event("suite_image", suite="unit", image="sha256:0123456789ab", before="sha256:cdef01234567"),
+            "suite unit has another image (0123456789, it was cdef012345): what was known counts no more, "
+            "main is checked and run again",
+        ),
+        (
             event("agent_state", state="stopped", reason="preflight: no claude", sessions=0, gave_up=True),
             "never started: preflight: no claude",
         ),

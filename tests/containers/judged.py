@@ -34,7 +34,8 @@ SERVER = f"""
 import sys
 from mcp_server.__main__ import main
 from mcp_server.use_cases.oracle import jobs
-jobs.LOST_MS = {LOST_MS}
+from mcp_server.use_cases.oracle import suite_images
+jobs.LOST_MS = suite_images.LOST_MS = {LOST_MS}
 sys.exit(main())
 """
 RUNNER = "import sys; from tests.containers import judged; judged.serve(*sys.argv[1:])"
@@ -108,19 +109,19 @@ class Judged:
         return self.admin.job(job).state == "running" and bool(sleepers())
 
 
-def make(root: Path) -> tuple[str, str]:
+def make(root: Path, config: str = CONFIG) -> tuple[str, str]:
     """A repository with its harness.toml; answers with the commits of the right and of the wrong engine."""
     root.mkdir()
     cases = {f"cases/{name}.txt": text for name, text in CASES.items()}
     wrong = _commit(
-        root, {"harness.toml": CONFIG, "toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=WRONG), **cases}
+        root, {"harness.toml": config, "toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=WRONG), **cases}
     )
     return _commit(root, {"toy/shout.sh": SHOUT.format(slow=SLOW_S, shout=RIGHT)}), wrong
 
 
 @contextmanager
-def judged(root: Path) -> Iterator[Judged]:
-    right, wrong = make(root)
+def judged(root: Path, config: str = CONFIG) -> Iterator[Judged]:
+    right, wrong = make(root, config)
     state = StateDirectory(root / DIRECTORY_NAME)
     state.prepare()
     server = ServerProcess(

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -57,6 +57,7 @@ class Server:
         self.renewals: list[int] = []
         self.downloads: list[int] = []
         self.lost: set[int] = set()
+        self.claims: list[Mapping[str, str]] = []
         self.on_renew: Callable[[int], None] = lambda job: None
 
     def add(
@@ -71,7 +72,11 @@ class Server:
         self.queue.append(job_order)
         return job_order
 
-    def claim_job(self, runner: str, wait_s: float) -> JobOrder | None:
+    def runner_suites(self) -> list[Suite]:
+        return [SUITE]
+
+    def claim_job(self, runner: str, wait_s: float, images: Mapping[str, str]) -> JobOrder | None:
+        self.claims.append(images)
         return self.queue.pop(0) if self.queue else None
 
     def renew_job(self, runner: str, job: int) -> None:

@@ -31,7 +31,7 @@ FOR_ADMINS = [
 FOR_RUNNERS_TOO = [
     ("POST", "/api/sessions"), ("GET", "/api/sessions/S1"), ("POST", "/api/sessions/S1/end"), ("POST", "/api/jobs/claim"), ("GET", "/api/jobs/1"),
     ("POST", "/api/jobs/1/renew"), ("GET", "/api/jobs/1/tree.tar"), ("GET", "/api/jobs/1/reference.tar"), ("POST", "/api/jobs/1/result"), ("GET", "/api/status"), ("GET", "/api/tasks"),
-    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"),
+    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"), ("GET", "/api/oracle/suites"),
 ]  # fmt: skip
 
 

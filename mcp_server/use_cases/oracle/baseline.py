@@ -29,9 +29,11 @@ def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | Non
     return rows.baseline(tx, case_sets.spec_key(world, suite), commit)
 
 
-def put(world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str]) -> None:
-    """Write the outcomes of `suite` on `commit`."""
-    rows.put_baseline(tx, case_sets.spec_key(world, suite), commit, outcomes)
+def put(
+    world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str], *, image: str | None = None
+) -> None:
+    """Write the outcomes of `suite` on `commit`, had in these images, or in those in force."""
+    rows.put_baseline(tx, case_sets.spec_key(world, suite, image=image), commit, outcomes)
 
 
 def of_main(world: World, suite: str) -> dict[str, str]:
@@ -50,7 +52,7 @@ def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job
     if job.state != rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
         return job
     with world.store.write() as tx:
-        put(world, tx, suite, main, job.verdict["outcomes"])
+        put(world, tx, suite, main, job.verdict["outcomes"], image=job.image)
         builds.note(tx, suite, job.verdict)
         world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
     world.bell.ring()

@@ -11,6 +11,7 @@ from typing import Any
 from mcp_server.core import case_globs
 from mcp_server.repos import case_files, held_out
 from mcp_server.repos.held_out import HeldOut
+from mcp_server.store import jobs as job_rows
 from mcp_server.world import World
 from oracle.cases.files import BadCases, CaseProblem
 from oracle.cases.spec import Case, Suite
@@ -36,14 +37,24 @@ def _taken(case: Case) -> CaseProblem:
 
 
 def key(world: World, suite: str, commit: str) -> str:
-    """Return a name for the suite with the content of all its cases: what a remembered pass depends on."""
+    """Return a name for the suite with the content of all its cases: with the images that it runs in, what a
+    remembered failure depends on.
+    """
     spec = world.config.suites[suite]
     return _with_hidden(world, suite, case_files.key(world.repos[spec.repo], commit, spec))
 
 
-def spec_key(world: World, suite: str) -> str:
-    """Return a name for what of the suite is in no commit: with a commit, what its outcomes depend on."""
-    return _with_hidden(world, suite, _of_spec(world.config.suites[suite]))
+def with_image(world: World, suite: str, key: str) -> str:
+    """Return the key as one of the images in force, as each verdict is known by."""
+    return job_rows.with_image(key, world.images.get(suite, ""))
+
+
+def spec_key(world: World, suite: str, *, image: str | None = None) -> str:
+    """Return a name for what of the suite is in no commit, which is its table, its held-out cases and the
+    images (those in force, if not told): with a commit, what its outcomes depend on.
+    """
+    key = _with_hidden(world, suite, _of_spec(world.config.suites[suite]))
+    return with_image(world, suite, key) if image is None else job_rows.with_image(key, image)
 
 
 _of_spec = lru_cache(Suite.key)  # of each suite: whoever lands asks for it hundreds of times

@@ -14,6 +14,7 @@ def ask(world: World, suite: str) -> Job:
 
 def is_checked(world: World, suite: str) -> bool:
     """Return True if the suite has been seen to refuse every planted engine, as it is now."""
-    suite_key = case_sets.key(world, suite, world.main(world.config.suites[suite].repo))
+    cases_key = case_sets.key(world, suite, world.main(world.config.suites[suite].repo))
+    suite_key = case_sets.with_image(world, suite, cases_key)
     with world.store.read() as tx:
         return meta.get(tx, jobs.checked_name(suite_key)) is not None

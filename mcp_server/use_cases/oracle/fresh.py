@@ -39,7 +39,9 @@ def look(world: World) -> None:
 
 
 def _see(world: World, suite: str, job: Job) -> None:
-    if oracle_jobs.is_broken(job) or job.commit != world.main(job.repo):
+    if oracle_jobs.is_broken(job) or oracle_jobs.is_outdated(world, job):
+        return
+    if job.commit != world.main(job.repo):
         return
     assert job.verdict is not None
     record = baseline.outcomes_at(world, suite, job.commit) or {}

@@ -6,7 +6,7 @@ cases: no outcome is taken over from another run.
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from mcp_server.repos import case_files
 from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
-from mcp_server.use_cases.oracle import case_sets, verdicts
+from mcp_server.use_cases.oracle import case_sets, suite_images, verdicts
 from mcp_server.wire.jobs import JobOrder, JobResult
 from mcp_server.world import World
 from oracle.cases.files import BadCases
@@ -30,7 +30,7 @@ BROKEN_TRIES = 3
 RUN, TEETH = "run", "check"
 # Spent on making failures small before an agent reads them; the gate's own runs are not read case by case.
 SHRINK_S = 3.0
-LOST_MS = 30_000  # a runner that has not renewed for so long is gone
+LOST_MS = 30_000  # a job that was not renewed for so long is lost
 NAMED_MAX = 100  # held-out files in one event
 # Priorities: a landing waits for nothing but landings, and first come the runs that several of them wait for.
 TRAIN, GATE, CHECK, BASELINE, ASKED, AUDIT, TIP = 110, 100, 95, 90, 50, 10, 5
@@ -72,7 +72,7 @@ def request_all(world: World, requests: Sequence[JobRequest], *, again: bool = T
     subjects = [(request, _subject(world, request)) for request in requests]
 
     def existing(tx: Tx, subject: _Subject) -> Job | None:
-        job = rows.by_key(tx, _standing_key(tx, subject))
+        job = rows.by_key(tx, _standing_key(world, tx, subject))
         return None if job is None or (again and is_broken(job)) else job
 
     with world.store.read() as tx:
@@ -95,7 +95,7 @@ def request_all(world: World, requests: Sequence[JobRequest], *, again: bool = T
 
 def _enqueue(world: World, tx: Tx, request: JobRequest, subject: "_Subject") -> Job:
     """Queue a new run, or one that broke again, and return its job."""
-    key = _standing_key(tx, subject)
+    key = _standing_key(world, tx, subject)
     before = rows.by_key(tx, key)
     job = Job(
         id=before.id if before else rows.next_id(tx),
@@ -125,26 +125,40 @@ def finished(world: World, request: JobRequest) -> Job | None:
     """
     subject = _subject(world, request)
     with world.store.read() as tx:
-        job = rows.by_key(tx, _standing_key(tx, subject))
+        job = rows.by_key(tx, _standing_key(world, tx, subject))
     return job if job is not None and job.state == DONE and not is_broken(job) else None
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a run would be a run of: `key` names all of it. `bad` are cases that cannot be read.
+    """What a run would be a run of: `base_key` names all of it but the images. `bad` are cases that cannot
+    be read.
 
     `exempt` cases count for nothing. `is_afresh`: it is wanted whatever is known, so that it is held against
     no other run.
     """
 
-    key: str
-    suite_key: str
+    suite: str
+    base_key: str
+    cases_key: str
     tree_key: str
     main: str
     chosen: list[str]
     bad: BadCases | None
     exempt: frozenset[str]
     is_afresh: bool
+
+    def key(self, world: World, *, once_more: bool = False) -> str:
+        """Return what the run is known by in the images in force; in a write transaction those stay.
+
+        `once_more`: the run that decides where an earlier one is contradicted.
+        """
+        base_key = f"{self.base_key} once more" if once_more else self.base_key
+        return case_sets.with_image(world, self.suite, base_key)
+
+    def suite_key(self, world: World) -> str:
+        """Return what failures of the suite are remembered by, in the images in force."""
+        return case_sets.with_image(world, self.suite, self.cases_key)
 
 
 def _subject(world: World, request: JobRequest) -> _Subject:
@@ -159,12 +173,13 @@ def _subject(world: World, request: JobRequest) -> _Subject:
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.
     no_tree = request.kind == TEETH and kinds.of(suite).cases is not None
     visible = "" if no_tree else tree_key(world, request.suite, request.commit, main)
-    suite_key = case_sets.key(world, request.suite, main)
-    parts = [request.kind, suite_key, visible, request.nonce, *sorted(chosen)]
+    cases_key = case_sets.key(world, request.suite, main)
+    parts = [request.kind, cases_key, visible, request.nonce, *sorted(chosen)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return _Subject(
+        request.suite,
         key,
-        suite_key,
+        cases_key,
         visible,
         main,
         chosen,
@@ -174,25 +189,22 @@ def _subject(world: World, request: JobRequest) -> _Subject:
     )
 
 
-def _standing_key(tx: Tx, subject: _Subject) -> str:
+def _standing_key(world: World, tx: Tx, subject: _Subject) -> str:
     """Return the key of the run that stands for this subject.
 
     A run that passes a case which another one saw fail on the same tree stands for nothing: the subject is
     run once more, and that run decides.
     """
+    key = subject.key(world)
     if subject.is_afresh:
-        return subject.key
-    failed = rows.failures_on(tx, subject.suite_key, subject.tree_key) - subject.exempt
-    job = rows.by_key(tx, subject.key) if failed else None
+        return key
+    failed = rows.failures_on(tx, subject.suite_key(world), subject.tree_key) - subject.exempt
+    job = rows.by_key(tx, key) if failed else None
     if job is None or job.state != DONE or job.verdict is None:
-        return subject.key
+        return key
     outcomes = job.verdict["outcomes"]
     is_contradicted = any(outcomes.get(case) == "pass" for case in failed)
-    return _once_more(subject.key) if is_contradicted else subject.key
-
-
-def _once_more(key: str) -> str:
-    return f"{key} once more"
+    return subject.key(world, once_more=True) if is_contradicted else key
 
 
 def tree_key(world: World, suite: str, treeish: str, main: str) -> str:
@@ -209,13 +221,18 @@ def forget(world: World, request: JobRequest) -> None:
     """Let nobody be shown again what earlier runs have shown of this."""
     subject = _subject(world, request)
     with world.store.write() as tx:
-        rows.retire(tx, subject.key)
-        rows.retire(tx, _once_more(subject.key))
+        rows.retire(tx, subject.key(world))
+        rows.retire(tx, subject.key(world, once_more=True))
 
 
 def is_broken(job: Job) -> bool:
     """Return True if a job has ended without saying anything about its tree."""
     return job.state == DONE and (job.verdict is None or job.verdict["status"] == "broken")
+
+
+def is_outdated(world: World, job: Job) -> bool:
+    """Return True if a job was run in images that are not in force any more."""
+    return job.image != world.images.get(job.suite, "")
 
 
 def _is_wanted(tx: Tx, job: Job, request: JobRequest) -> bool:
@@ -245,33 +262,39 @@ def get(world: World, id: int) -> Job | None:
         return rows.get(tx, id)
 
 
-def claim(world: World, runner: str) -> JobOrder | None:
-    """Return the next job for a runner, or None. A job whose cases are not to be had any more is broken."""
-    while (job := _take(world, runner)) is not None:
+def claim(world: World, runner: str, runner_images: Mapping[str, str] | None = None) -> JobOrder | None:
+    """Return the next job for a runner with these images, or None. A job whose cases are not to be had any
+    more is broken.
+    """
+    runner_images = runner_images or {}
+    suite_images.hear(world, runner, runner_images)
+    while (job := _take(world, runner, but=suite_images.unfit(world, runner_images))) is not None:
         try:
             found = {case.id: case for case in case_sets.load(world, job.suite, job.cases_commit)}
         except BadCases as bad:
             _give_up(world, job, case_sets.sentence(bad))
             continue
-        if set(job.todo) <= set(found):
-            beside = set(
-                kinds.together(world.config.suites[job.suite], list(found.values()), job.todo)
-            ) - set(job.todo)
+        todo = set(job.todo)
+        if todo <= set(found):
+            beside = (
+                set(kinds.together(world.config.suites[job.suite], list(found.values()), job.todo)) - todo
+            )
             return _job_order(
                 world,
                 job,
-                [found[id] for id in job.todo],
+                [case for id, case in found.items() if id in todo],
                 [case for id, case in found.items() if id in beside],
             )
         _give_up(world, job, "the held-out cases have changed since this was asked for")
     return None
 
 
-def _take(world: World, runner: str) -> Job | None:
-    """Give a runner the first job of the queue, and return it; None if nothing is queued."""
-    world.runners[runner] = world.steady_ms()
+def _take(world: World, runner: str, *, but: Collection[str]) -> Job | None:
+    """Give a runner the first job of the queue that is of no suite `but`, and return it; None if there is
+    none.
+    """
     with world.store.write() as tx:
-        job = rows.first_queued(tx)
+        job = rows.first_queued(tx, but=but)
         if job is None:
             return None
         job = dataclasses.replace(job, state=RUNNING, runner=runner)
@@ -344,6 +367,7 @@ def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str
         suite.separator,
         suite.null,
         files,
+        *([image] if (image := world.images.get(job.suite)) else ()),
     )
     return {
         id: hashlib.sha256(repr((run, given)).encode()).hexdigest()
@@ -385,10 +409,7 @@ def renew(world: World, id: int, runner: str) -> bool:
 
 def slots(world: World) -> int:
     """Return how many runners were heard of lately. Each does one job at a time."""
-    now_ms = world.steady_ms()
-    for runner in [name for name, seen_ms in world.runners.copy().items() if now_ms - seen_ms > LOST_MS]:
-        world.runners.pop(runner, None)
-    return len(world.runners)
+    return len(suite_images.live(world))
 
 
 def finish(world: World, id: int, result: JobResult) -> bool:
@@ -403,7 +424,7 @@ def finish(world: World, id: int, result: JobResult) -> bool:
     if job is None or job.state != RUNNING or job.runner != runner:
         return False
     suite = world.config.suites[job.suite]
-    suite_key = case_sets.key(world, job.suite, job.cases_commit)
+    cases_key = case_sets.key(world, job.suite, job.cases_commit)
     keys = answer_keys(world, job, case_sets.load(world, job.suite, job.cases_commit)) if reference else {}
     hidden = case_sets.hidden(world, job.suite, job.todo)
     with world.store.write() as tx:
@@ -411,11 +432,17 @@ def finish(world: World, id: int, result: JobResult) -> bool:
         assert job is not None
         if job.state != RUNNING or job.runner != runner:
             return False
+        if result.image and result.image != job.image:
+            _put_back(world, tx, job, result.image)
+            return True
+        suite_key = case_sets.with_image(world, job.suite, cases_key)
         verdict = (
             verdicts.of_check(reported)
             if job.kind == TEETH
             else verdicts.of_run(job, reported, by_case=kinds.of(suite).cases is not None, hidden=hidden)
         )
+        if verdict["status"] != "broken" and result.image != job.image:
+            verdict = verdicts.broken("the runner does not say in which images it ran this")
         if verdict["status"] == "broken":
             _retry(world, tx, job, verdict)
         else:
@@ -472,6 +499,15 @@ def take_back(world: World) -> None:
                 runner=job.runner,
                 reason="the server was restarted",
             )
+
+
+def _put_back(world: World, tx: Tx, job: Job, image: str) -> None:
+    """Queue a job again that was run in other images than it is a run of. That is no fault of the run, and
+    counts as no try.
+    """
+    rows.put(tx, dataclasses.replace(job, state=QUEUED, runner=None))
+    happened = f"it was run in {suite_images.short(image)}, and {suite_images.short(job.image)} is in force"
+    world.record(tx, "job_taken_back", job=job.id, suite=job.suite, runner=job.runner, reason=happened)
 
 
 def _retry(world: World, tx: Tx, job: Job, verdict: dict[str, Any]) -> None:

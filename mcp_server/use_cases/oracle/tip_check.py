@@ -103,7 +103,7 @@ def _judge(world: World, repo: str, check: TipCheck) -> None:
         return
     suite, before = check.suite, set(check.lost)
     again: list[str] = []
-    if job.verdict and not oracle_jobs.is_broken(job):
+    if job.verdict and not oracle_jobs.is_broken(job) and not oracle_jobs.is_outdated(world, job):
         outcomes = job.verdict["outcomes"]
         lost = red.lost(world, suite, check.commit, outcomes)
         if not lost or before.intersection(lost):
