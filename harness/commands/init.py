@@ -178,8 +178,8 @@ def _results(chosen: TestCommand) -> list[str]:
     if chosen.results is not None:
         return [f"results = {_string(chosen.results)}"]
     return [
-        '# results = "..."        # a JUnit XML file, pytest, cargo, go or tap; without it the exit status',
-        "#                        # is the only case",
+        '# results = "..."        # a JUnit XML file, the JSON file of jest, a glob of these; pytest, cargo,',
+        "#                        # go or tap; without it the exit status is the only case",
     ]
 
 
@@ -192,6 +192,7 @@ def _canary(chosen: TestCommand) -> list[str]:
     return [
         "# Each run adds two tests there, of which one must fail: that tells a run that was meddled with.",
         f"canary = {_string(chosen.canary)}",
+        *([f"canary_text = {_string(chosen.canary_text)}"] if chosen.canary_text else []),
     ]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mcp_server.core import paths
+from oracle.suites.command.readers import jest
 
 FILES_MAX = 50_000  # enough to know a repository by; a monorepo of millions should not make `init` hang
 MODULES_MAX = 24  # more parts than this help nobody to start with
@@ -85,6 +86,7 @@ class TestCommand:
     results: str | None
     packages: tuple[str, ...]
     canary: str | None = None
+    canary_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ def as_name(text: str) -> str:
 
 def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list[str]) -> list[TestCommand]:
     top = {f.name for f in files if len(f.parts) == 1}
-    commands = [*_pytest(root, files, top), *_cargo(root, top), *_go(top), *_npm(root), *_make(root)]
+    commands = [*_pytest(root, files, top), *_cargo(root, top), *_go(top), *_npm(root, files), *_make(root)]
     order = {language: place for place, language in enumerate(languages)}
     return sorted(commands, key=lambda command: order.get(command.language, len(order)))
 
@@ -255,7 +257,11 @@ def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list
 PYTHON_TEST = re.compile(r"test_.*\.py|.*_test\.py")
 RESULTS_FILE = "/tmp/results.xml"
 # After a file that cannot be imported the others, canaries among them, still run.
-PYTEST = f"python3 -m pytest -q -p no:cacheprovider --continue-on-collection-errors --junitxml={RESULTS_FILE}"
+# The family xunit1 names the file of each test, and -rX those that pass though they are marked to fail.
+PYTEST = (
+    "python3 -m pytest -q -rX -p no:cacheprovider --continue-on-collection-errors -o junit_family=xunit1"
+    f" --junitxml={RESULTS_FILE}"
+)
 
 
 def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
@@ -274,18 +280,88 @@ def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
 def _go(top: set[str]) -> list[TestCommand]:
     if "go.mod" not in top:
         return []
-    return [TestCommand("Go", "go test -v ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")]
+    return [TestCommand("Go", "go test -json ./...", "go", ("golang-go",), "canary_{name}/canary_test.go")]
 
 
-def _npm(root: Path) -> list[TestCommand]:
+@dataclass(frozen=True)
+class _NodeRunner:
+    """A test runner of JavaScript: how a script calls it, what makes it report, and where its tests lie."""
+
+    called_as: re.Pattern[str]
+    options: str
+    results: str
+    tests: re.Pattern[str]
+    canary: str | None
+    """Where a canary is likely to be found if no test is to be seen."""
+    imports: str = ""
+
+
+JSON_FILE = "/tmp/results.json"
+SUFFIX = r"\.[cm]?[jt]sx?"
+NODE_RUNNERS = (
+    _NodeRunner(
+        re.compile(r"\bnode\b.*--test\b"),
+        "--test-reporter=tap",
+        "tap",
+        re.compile(rf".*[.-]test{SUFFIX}"),
+        None,
+        'import { it } from "node:test";\n\n',
+    ),
+    _NodeRunner(
+        re.compile(r"\bjest\b"),
+        f"--json --outputFile={JSON_FILE}",
+        JSON_FILE,
+        re.compile(rf".*\.(?:test|spec){SUFFIX}"),
+        "canary_{name}.test.js",
+    ),
+    _NodeRunner(
+        re.compile(r"\bvitest\b"),
+        f"--run --reporter=json --outputFile={JSON_FILE}",
+        JSON_FILE,
+        re.compile(rf".*\.(?:test|spec){SUFFIX}"),
+        "canary_{name}.test.js",
+        'import { it } from "vitest";\n\n',
+    ),
+    _NodeRunner(
+        re.compile(r"\bmocha\b"),
+        f"--reporter xunit --reporter-option output={RESULTS_FILE}",
+        RESULTS_FILE,
+        re.compile(rf".*{SUFFIX}"),
+        "test/canary_{name}.js",
+    ),
+)
+
+
+def _npm(root: Path, files: tuple[PurePosixPath, ...]) -> list[TestCommand]:
     scripts = _json(root / "package.json").get("scripts", {})
     test = scripts.get("test") if isinstance(scripts, dict) else None
     if not isinstance(test, str) or "no test specified" in test:  # what `npm init` writes
         return []
     language = "TypeScript" if (root / "tsconfig.json").exists() else "JavaScript"
-    if re.search(r"\bnode\b.*--test\b", test):
-        return [TestCommand(language, "npm test --silent -- --test-reporter=tap", "tap", ("nodejs", "npm"))]
-    return [TestCommand(language, "npm test", None, ("nodejs", "npm"))]
+    last = re.split(r"&&|\|\||[;|]", test)[-1]  # npm gives our options to it
+    packages = ("nodejs", "npm")
+    for runner in NODE_RUNNERS:
+        if runner.called_as.search(last):
+            command = f"npm test --silent -- {runner.options}"
+            names_files = re.search(rf"{SUFFIX}(?![\w.])", last)  # then it finds no other
+            canary = None if names_files and runner.canary is None else _node_canary(runner, files)
+            text = runner.imports + jest.CANARY if canary else None
+            return [TestCommand(language, command, runner.results, packages, canary, text)]
+    return [TestCommand(language, "npm test", None, packages)]
+
+
+def _node_canary(runner: _NodeRunner, files: tuple[PurePosixPath, ...]) -> str | None:
+    """Return a path beside the first test, named as that one is, or else the usual one."""
+    tests = [file for file in files if runner.tests.fullmatch(file.name)]
+    in_directories = [file for file in tests if file.parts[0] in TEST_DIRECTORIES]
+    if runner.canary and runner.canary.startswith("test/"):  # of all files those in the usual directory
+        tests = in_directories
+    chosen = next(iter(in_directories or tests), None)
+    if chosen is None:
+        return runner.canary
+    ending = re.search(rf"(?:[.-](?:test|spec))?{SUFFIX}$", chosen.name)
+    assert ending is not None
+    return str(chosen.with_name(f"canary_{{name}}{ending[0]}"))
 
 
 def _make(root: Path) -> list[TestCommand]:

@@ -285,6 +285,7 @@ class OracleBox:
             _collected(lines[-1]),
             answer.timed_out,
             answer.truncated,
+            directory=lines[-1].get("directory", ""),
             unplanted=bool(lines[-1].get("unplanted")),
         )
 

@@ -408,6 +408,7 @@ def project(slot: Slot, settings: "Json") -> "Json | None":
     ended = slot.run(b"")
     if ended is not None and pattern:
         ended["collected"] = collect(pattern, settings["results_bytes_max"])
+        ended["directory"] = os.getcwd()
     slot.clean()
     return None if ended is None else {"id": "command", **ended}
 

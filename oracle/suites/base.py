@@ -91,7 +91,7 @@ class ResultsFile:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a test command ended; `collected` are its results files.
+    """How a test command ended; `collected` are its results files, `directory` is where it ran.
 
     `unplanted`: the canary of this run found no place.
     """
@@ -103,6 +103,7 @@ class CommandResult:
     timed_out: bool = False
     truncated: bool = False
     unplanted: bool = False
+    directory: str = ""
 
     @property
     def tail(self) -> str:

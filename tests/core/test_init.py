@@ -121,9 +121,9 @@ def test_the_parts_of_a_repository_become_modules(repository, kind, expected):
         ("python_flat", "python3 -m pytest", "/tmp/results.xml"),
         ("python_script", "python3 -m pytest", "/tmp/results.xml"),
         ("rust_crate", "cargo test --no-fail-fast", "cargo"),
-        ("go", "go test -v ./...", "go"),
+        ("go", "go test -json ./...", "go"),
         ("node", "npm test", "tap"),
-        ("node_workspace", "npm test", None),
+        ("node_workspace", "npm test --silent -- --json", "/tmp/results.json"),
         ("make", "make test", None),
         ("empty", "make test", None),
     ],
@@ -150,6 +150,32 @@ def test_the_tests_get_a_canary_where_their_tool_will_find_it(repository, kind, 
     root = repository(kind)
     init.write(root, force=False)
     assert configs.load(root / "harness.toml").suites["tests"].canary == canary
+
+
+@pytest.mark.parametrize(
+    ("script", "test", "results", "canary"),
+    [
+        ("jest --ci", "src/sum.test.ts", "/tmp/results.json", "src/canary_{name}.test.ts"),
+        ("eslint . && vitest", "test/sum.spec.mjs", "/tmp/results.json", "test/canary_{name}.spec.mjs"),
+        ("mocha", "test/sum.cjs", "/tmp/results.xml", "test/canary_{name}.cjs"),
+        ("mocha", "src/sum.js", "/tmp/results.xml", "test/canary_{name}.js"),
+        ("node --test", "src/sum.test.mjs", "tap", "src/canary_{name}.test.mjs"),
+        ("node --test src/sum.test.mjs", "src/sum.test.mjs", "tap", None),
+        ("jest && node lint.js", "sum.test.js", None, None),
+    ],
+)
+def test_the_runner_that_a_script_ends_with_is_made_to_report(tmp_path, script, test, results, canary):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / test).parent.mkdir(exist_ok=True)
+    (tmp_path / test).write_text("")
+    (tmp_path / "package.json").write_text(json.dumps({"scripts": {"test": script}}))
+    init.write(tmp_path, force=False)
+    suite = configs.load(tmp_path / "harness.toml").suites["tests"]
+    assert (suite.results, suite.canary) == (results, canary)
+    imports = {"vitest": 'from "vitest"', "node": 'from "node:test"'}
+    if canary:
+        wanted = next((line for name, line in imports.items() if name in script), "it(")
+        assert wanted in suite.canary_text
 
 
 def test_what_steers_the_tests_and_the_tests_beside_the_code_are_protected(repository):

@@ -185,7 +185,7 @@ def test_a_text_of_the_users_own_may_have_braces_of_its_own():
         ({"canary": "tests/test.py"}, "needs {name} in it"),
         ({"canary": "/tmp/test_{name}.py"}, "below the repository's top"),
         ({"canary": "../test_{name}.py"}, "below the repository's top"),
-        ({"canary": "tests/{name}.js"}, "canary_text says what"),
+        ({"canary": "tests/{name}.rb"}, "canary_text says what"),
         ({"canary": "tests/{name}.js", "canary_text": "{passes}"}, "has no {fails}"),
         ({"canary": None, "canary_text": "{passes} {fails}"}, "without canary"),
         ({"kind": "differential"}, "for command suites"),
@@ -213,6 +213,7 @@ def test_where_tests_have_names_a_suite_says_what_it_does_about_canaries(results
         ("go test -v ./...", "go", ".go"),
         ("python3 -m pytest", "out.xml", ".py"),
         ("cargo nextest run", "out.xml", ".rs"),
+        ("npx jest --json --outputFile=out.json", "out.json", ".js"),
     ],
 )
 def test_what_is_suggested_fits_the_language(command, results, usual):

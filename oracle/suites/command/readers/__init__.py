@@ -38,12 +38,14 @@ READERS: Sequence[Reader] = discovery.records(__path__, __name__, named="READER"
 TOOLS: Sequence[Tool] = [reader.tool for reader in READERS if reader.tool]
 
 _BY_NAME = {reader.name: reader for reader in READERS if not reader.is_file}
-[_OF_A_FILE] = [reader for reader in READERS if reader.is_file]
+_OF_FILES = sorted((reader for reader in READERS if reader.is_file), key=lambda reader: -len(reader.ending))
 
 
 def of(results: str | None) -> Reader:
-    """Return the reader of what a suite calls its `results`: a form by its name, or else a file."""
-    return _BY_NAME.get(results, _OF_A_FILE)
+    """Return the reader of what a suite calls its `results`: a form by its name, or a file by its ending."""
+    if results in _BY_NAME:
+        return _BY_NAME[results]
+    return next(reader for reader in _OF_FILES if (results or "").endswith(reader.ending))
 
 
 def results_file(results: str | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oracle.judging.verdict import FAIL, PASS, SKIP
-from oracle.suites.base import CommandResult
+from oracle.suites.base import CommandResult, ResultsFile
 
 COMMAND = "command"  # the case that stands for the command itself
 # Ends the name of what stands for tests that could not be told apart: a package, a file.
@@ -103,6 +103,21 @@ class TestReport:
         self.add(COMMAND, passed=False, message=message)
 
 
+def too_large(file: ResultsFile, collected: Sequence[ResultsFile]) -> str:
+    """Return what is wrong with a results file of which only a part was read, and what to do about it."""
+    most = sum(len(one.content) for one in collected)
+    return (
+        f"{file.path} has {file.bytes} bytes, and all results files together may have {most}: let the tool "
+        "leave out what tests print (pytest: -o junit_logging=no)"
+    )
+
+
+def last_line(ended: CommandResult) -> str:
+    """Return the last line of what the command printed, as the end of a sentence; "" where there is none."""
+    last = ended.tail.strip().splitlines()[-1:]
+    return f": {last[0].strip()}" if last else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tool:
     """A test runner that a command may call."""
@@ -128,6 +143,8 @@ class Reader:
     read: Callable[[CommandResult], TestReport]
     is_file: bool
     """True for what is read from a file, which `results` then names instead of the form."""
+    ending: str = ""
+    """How the names of such files end; "" for all that no other form has."""
     names_tests: bool
     """False where the command as a whole is all that passes or fails."""
     is_forgeable: bool

@@ -13,8 +13,16 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from oracle.judging.verdict import FAIL
-from oracle.suites.base import CommandResult, ResultsFile
-from oracle.suites.command.readers.base import AS_A_WHOLE, Reader, TestReport, some, without_escapes
+from oracle.suites.base import CommandResult
+from oracle.suites.command.readers.base import (
+    AS_A_WHOLE,
+    Reader,
+    TestReport,
+    last_line,
+    some,
+    too_large,
+    without_escapes,
+)
 
 NOT_COLLECTED = "collection failure"  # as pytest says it of a file: its tests are not known by name
 # What the production Char of XML 1.0 leaves out, as itself and as a reference by number.
@@ -56,12 +64,12 @@ def read(ended: CommandResult) -> TestReport:
     """Return the test cases of the results files."""
     if not ended.collected:
         return TestReport(
-            problem=f"the results file was not written (exit status {ended.exit}){_last_line(ended)}"
+            problem=f"the results file was not written (exit status {ended.exit}){last_line(ended)}"
         )
     roots = []
     for file in ended.collected:
         if len(file.content) < file.bytes:
-            return TestReport(problem=_too_large(file, sum(len(one.content) for one in ended.collected)))
+            return TestReport(problem=too_large(file, ended.collected))
         try:
             roots.append(_parse(_readable(_decoded(file.content))))
         except _Declares:
@@ -70,7 +78,8 @@ def read(ended: CommandResult) -> TestReport:
             return TestReport(problem=f"{file.path} is not XML: {error}")
     report = TestReport()
     retried: list[str] = []
-    for name, test in _named([test for root in roots for test in _tests(root, ())]):
+    tests = [test for root in roots for test in _tests(root, (), ended.directory)]
+    for name, test in _named(tests):
         entered = _enter(report, name, test)
         if any(test.find(word) is not None for word in RETRIED):
             retried.append(entered)
@@ -158,19 +167,21 @@ def _refuse_doctype(*_: object) -> None:
     raise _Declares
 
 
-def _tests(element: ElementTree.Element, suites: tuple[str, ...]) -> Iterator[_Test]:
-    """Yield the test cases below an element, in their order."""
+def _tests(element: ElementTree.Element, suites: tuple[str, ...], directory: str) -> Iterator[_Test]:
+    """Yield the test cases below an element, in their order; files below `directory` are named without it."""
     for child in element:
         if child.tag == "testcase":
-            yield _Test(_name(child), child.get("file") or "", suites, child)
+            file = (child.get("file") or "").removeprefix(f"{directory}/")
+            yield _Test(_name(child, file), file, suites, child)
         else:
             name = child.get("name")
-            yield from _tests(child, (*suites, name) if name and child.tag == "testsuite" else suites)
+            inner = (*suites, name) if name and child.tag == "testsuite" else suites
+            yield from _tests(child, inner, directory)
 
 
-def _name(test: ElementTree.Element) -> str:
+def _name(test: ElementTree.Element, file: str) -> str:
     """Return what the tool calls a test: by file where it is Python's, which is what pytest runs again."""
-    place, name, file = test.get("classname") or "", test.get("name") or "", test.get("file") or ""
+    place, name = test.get("classname") or "", test.get("name") or ""
     module = file.removesuffix(".py").replace("/", ".")
     if file.endswith(".py") and not place and name == module:  # it cannot be collected
         return file
@@ -195,18 +206,6 @@ def _named(tests: Sequence[_Test]) -> Iterator[tuple[str, ElementTree.Element]]:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
-
-
-def _too_large(file: ResultsFile, most: int) -> str:
-    return (
-        f"{file.path} has {file.bytes} bytes, and all results files together may have {most}: let the tool "
-        "leave out what tests print (pytest: -o junit_logging=no)"
-    )
-
-
-def _last_line(ended: CommandResult) -> str:
-    last = ended.tail.strip().splitlines()[-1:]
-    return f": {last[0].strip()}" if last else ""
 
 
 READER = Reader(
