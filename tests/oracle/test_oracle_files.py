@@ -17,7 +17,7 @@ PYTEST = """<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests
 <testcase classname="tests.v1.2 old.test_a.TestX" name="test_one" file="tests/v1.2 old/test_a.py" line="3"/>
 <testcase classname="tests.test_b" name="test_calc[3 - 0x1]" file="tests/test_b.py" line="3"/>
 <testcase classname="tests.test_c.TestHeir" name="test_base" file="tests/base.py" line="3"/>
-<testcase classname="" name="tests.test_d" time="0.000"><error message="collection failure">No module</error></testcase>
+<testcase classname="" name="tests.test_d" file="tests/test_d.py"><error message="collection failure">No module</error></testcase>
 </testsuite></testsuites>"""
 # jest 29.7 and vitest 2.1, cut short.
 JEST = {
@@ -93,7 +93,7 @@ def test_the_tests_of_pytest_are_named_as_pytest_runs_them_again():
         ("tests/v1.2 old/test_a.py::TestX::test_one", "pass"),
         ("tests/test_b.py::test_calc[3 - 0x1]", "pass"),
         ("tests.test_c.TestHeir::test_base", "pass"),
-        ("tests.test_d (as a whole)", "fail"),
+        ("tests/test_d.py (as a whole)", "fail"),
     ]
 
 

@@ -115,10 +115,9 @@ def _remarks(output: str, retried: Sequence[str]) -> Iterator[str]:
     if retried:
         yield f"passed only when tried again: {some(retried)}"
     output = without_escapes(output)
-    unexpected = UNEXPECTED.search(output)
-    if unexpected:
-        names = PASSES_UNEXPECTEDLY.findall(output)
-        yield f"passed though marked as failing: {some(names) if names else unexpected[1]}"
+    unexpected, names = UNEXPECTED.search(output), PASSES_UNEXPECTEDLY.findall(output)
+    if names or unexpected:
+        yield f"passed though marked as failing: {some(names) or (unexpected and unexpected[1])}"
 
 
 def _counts_failures(root: ElementTree.Element) -> bool:

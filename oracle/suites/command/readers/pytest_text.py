@@ -82,7 +82,8 @@ def _some(names: Collection[str], count: int) -> str:
 def _no_totals(ended: CommandResult, lines: list[str]) -> str:
     last = next((line for line in reversed(lines) if line), "")
     words = f": {last}" if last else ""
-    hint = f"; {QUIET}" if ended.exit in (0, 1) and last.endswith(("%]", ".", "F", "s")) else ""
+    has_progress = any(line.endswith("%]") for line in lines)
+    hint = f"; {QUIET}" if ended.exit in (0, 1) and has_progress else ""
     return f"the output has no summary of pytest (exit status {ended.exit}){words}{hint}"
 
 
