@@ -15,6 +15,7 @@ from dataclasses import replace
 from harness.boxes.containers import BoxBroke
 from harness.oracle_runner import project_work
 from harness.oracle_runner.ahead import Ahead
+from harness.oracle_runner.held_out_box import HeldOutBox
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.warm_boxes import WarmBoxes
 from mcp_server.wire.jobs import JobOrder
@@ -84,7 +85,12 @@ class Work:
             unknown = [case for case in cases if case.id not in cached]
             reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
-            candidate = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
+            visible = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
+            hidden = HeldOutBox(lambda: self._box_for_held_out(held, job_order, suite, tree), time.monotonic)
+
+            def candidate(cases: Sequence[Case]) -> Mapping[str, Answer]:
+                return hidden.answer(cases) if any(case.hidden for case in cases) else visible(cases)
+
             ran = run.differential(
                 cases,
                 cached=cached,
@@ -95,8 +101,20 @@ class Work:
                 shrinking=run.Shrinking(time.monotonic, budget_s) if budget_s >= SHRINK_AT_LEAST_S else None,
                 trials_of=rules.trials(suite, everything),
             )
+            time.sleep(hidden.pause_s())
             kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
             return replace(ran, reference={**ran.reference, **kept})
+
+    def _box_for_held_out(
+        self, held: contextlib.ExitStack, job_order: JobOrder, suite: Suite, tree: Tree
+    ) -> run.There:
+        """Return what answers held-out cases: in a box of their own, which is thrown away with the job."""
+        box = held.enter_context(self._boxes.single(self._images[CANDIDATE], CANDIDATE))
+        build = box.prepare(tree(), suite)
+        if build is not None and build.exit != 0:
+            failed = Answer("", build.exit, "the build failed in the box of the held-out cases")
+            return lambda cases: {case.id: failed for case in cases}
+        return _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
 
     def _trusted(
         self, held: contextlib.ExitStack, job_order: JobOrder, suite: Suite, files: Tree
@@ -141,7 +159,8 @@ class Work:
                 cases, reference=rules.whole(trusted(suite.reference), cases), cached=cached
             )
             answers = {**cached, **new}
-            box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
+            boxes = self._boxes.single if any(case.hidden for case in cases) else self._boxes.taken
+            box = held.enter_context(boxes(self._images[CANDIDATE], CANDIDATE))
             rows = []
             for engine in rules.engines(suite):
                 if isinstance(engine, teeth.WrongAnswers):

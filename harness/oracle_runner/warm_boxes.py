@@ -1,8 +1,10 @@
-"""Owns the warm boxes of one runner, by image and role. Rule: a box is kept while it is trusted, and only
-then.
+"""Owns the boxes of one runner: warm ones by image and role, and those that are made for one use.
+
+Rule: a box is kept while it is trusted, and only then.
 """
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -23,6 +25,8 @@ class WarmBoxes:
         self._busy: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._started: tuple[str, str] | None = None  # what the last box that did start was for
+        self._single: dict[int, OracleBox] = {}  # those for one use, by their number
+        self._numbers = itertools.count()
 
     @contextlib.contextmanager
     def taken(self, image: str, role: str) -> Iterator[OracleBox]:
@@ -53,6 +57,20 @@ class WarmBoxes:
             _throw_away(box)
         self._evict()
 
+    @contextlib.contextmanager
+    def single(self, image: str, role: str) -> Iterator[OracleBox]:
+        """Yield a box that nothing was in before, and that nothing is in afterwards."""
+        box = self._start(image, role)
+        number = next(self._numbers)
+        with self._lock:
+            self._single[number] = box
+        try:
+            yield box
+        finally:
+            with self._lock:
+                self._single.pop(number, None)
+            _throw_away(box)
+
     def prove(self) -> None:
         """Starts a box such as the one that started last, if there was one; raises BoxBroke where the engine
         cannot any more.
@@ -75,7 +93,7 @@ class WarmBoxes:
     def kill_busy(self) -> None:
         """Ends what runs now: whoever waits for it gets BoxBroke."""
         with self._lock:
-            busy = [self._kept[key] for key in self._busy if key in self._kept]
+            busy = [self._kept[key] for key in self._busy if key in self._kept] + list(self._single.values())
         for box in busy:
             with contextlib.suppress(BoxBroke):
                 box.kill()

@@ -1,7 +1,7 @@
 """Held-out cases: read once, at the start, from the server's own disk, and kept in memory under names that
 tell nothing.
 
-Rule: no repository holds them; agents learn how many there are and how many pass, people also which file.
+Rule: no repository holds them; agents learn how many main passes, people also which file.
 """
 
 import hashlib

@@ -81,7 +81,8 @@ def start(world: World, who: Principal, request: OracleRequest) -> Started | Ref
             "use scope='full', or case globs such as 'group/*'",
         )
     requests = [
-        oracle_jobs.JobRequest(name, commit, oracle_jobs.ASKED, case_ids=ids) for name, ids in chosen.items()
+        oracle_jobs.JobRequest(name, commit, oracle_jobs.ASKED, case_ids=ids, held_out=False)
+        for name, ids in chosen.items()
     ]
     jobs = oracle_jobs.request_all(world, requests)
     return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit)

@@ -42,7 +42,7 @@ class JobRequest:
     is known.
 
     `since_ms`: it has waited since then, and goes before what was asked for later at the same priority. Who
-    it is wanted `by` may withdraw it.
+    it is wanted `by` may withdraw it. Without `held_out`, no such case is among them.
     """
 
     suite: str
@@ -53,6 +53,7 @@ class JobRequest:
     nonce: str = ""
     since_ms: int | None = None
     by: str = ""
+    held_out: bool = True
 
 
 def request(world: World, request: JobRequest, *, again: bool = True) -> Job:
@@ -165,9 +166,10 @@ def _subject(world: World, request: JobRequest) -> _Subject:
     suite = world.config.suites[request.suite]
     main = world.main(suite.repo)
     try:
-        all_ids, bad = [case.id for case in case_sets.load(world, request.suite, main)], None
+        cases, bad = case_sets.load(world, request.suite, main), None
     except BadCases as unreadable:
-        all_ids, bad = [], unreadable
+        cases, bad = [], unreadable
+    all_ids = [case.id for case in cases if request.held_out or not case.hidden]
     named = set(all_ids if request.case_ids is None else request.case_ids)
     chosen = [id for id in all_ids if id in named]
     # Planted engines replace the candidate of a suite with cases, so its check does not depend on the tree.

@@ -1,7 +1,6 @@
 """What a run of the oracle covers: a task, a module, a sample, or everything.
 
-Rule: the choice is the same every time; only a run of everything has the held-out cases in it, and command
-suites run whole.
+Rule: the choice is the same every time, held-out cases are never in it, and command suites run whole.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from oracle.suites import kinds
 # Cases of a fast run besides the task's own: a tenth of the rest, and never fewer than SAMPLE_MIN.
 SAMPLE_MIN, SAMPLE_ONE_IN = 50, 10
 
-# Suites and the case ids of each; None means all of a suite's cases, the hidden ones too.
+# Suites and the case ids of each; None means all of a suite's visible cases.
 Chosen = dict[str, tuple[str, ...] | None]
 
 
