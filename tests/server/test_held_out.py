@@ -223,8 +223,9 @@ def test_people_find_out_which_file_fails(server: Server, tmp_path: Path):
     lands = one.commit(clone, {"m04/x": "1\n"})
     assert settled(one, "push", fence=fence, commit=lands, summary="Harmless")["status"] == "landed"
     fence = one.call("claim_task", task="M05")["fence"]
-    one.commit(clone, {"m05/filter": "FROM=Q\nTO=q\n"})
-    assert settled(one, "run_oracle", fence=fence, scope="full")["suites"]["words"]["held_out"]["passed"] == 0
+    worse = one.commit(clone, {"m05/filter": "FROM=Q\nTO=q\n"})
+    refused(settled(one, "push", fence=fence, commit=worse, summary="Worse"), "regression")
+    one.call("release_task", fence=fence, outcome="abandoned")
     with server.http() as http:
         [job] = http.post("/api/oracle/run", json={"fresh": True}).json()["jobs"].values()
         told: dict = {}
