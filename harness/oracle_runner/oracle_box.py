@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -269,7 +270,9 @@ class OracleBox:
             "fork": False,
             "at_once": True,
         }
+        began_s = time.monotonic()
         ended = self._run(0, settings, [], suite.run_timeout_s + BATCH_MARGIN_S)
+        took_s = time.monotonic() - began_s
         lines = _lines(ended)
         if ended.exit != 0:
             self._clean(0, settings)
@@ -287,6 +290,7 @@ class OracleBox:
             answer.truncated,
             directory=lines[-1].get("directory", ""),
             unplanted=bool(lines[-1].get("unplanted")),
+            took_s=took_s,
         )
 
     def _share(

@@ -85,11 +85,14 @@ class Work:
             unknown = [case for case in cases if case.id not in cached]
             reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
             box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
-            visible = _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
+            # Of the cases that agents see alone: the time of held-out ones would tell something of them.
+            watch = Stopwatch(
+                _candidate(box, suite, suite.candidate or "", job_order.deadline_s, source=True)
+            )
             hidden = HeldOutBox(lambda: self._box_for_held_out(held, job_order, suite, tree), time.monotonic)
 
             def candidate(cases: Sequence[Case]) -> Mapping[str, Answer]:
-                return hidden.answer(cases) if any(case.hidden for case in cases) else visible(cases)
+                return hidden.answer(cases) if any(case.hidden for case in cases) else watch(cases)
 
             ran = run.differential(
                 cases,
@@ -103,7 +106,11 @@ class Work:
             )
             time.sleep(hidden.pause_s())
             kept = {name: answer for name, answer in reference.rest().items() if sound(answer)}
-            return replace(ran, reference={**ran.reference, **kept})
+            # The candidate ran more often where its failures were made small.
+            run_ms = 0 if ran.verdict.failures and budget_s else round(watch.ran_s * 1000)
+            timed_out_s = job_order.deadline_s if watch.is_late else 0
+            timed = replace(ran.verdict, run_ms=run_ms, timed_out_s=timed_out_s)
+            return replace(ran, verdict=timed, reference={**ran.reference, **kept})
 
     def _box_for_held_out(
         self, held: contextlib.ExitStack, job_order: JobOrder, suite: Suite, tree: Tree
@@ -218,6 +225,22 @@ def _placed_trusted(box: OracleBox, job_order: JobOrder, suite: Suite, files: Tr
         raise BadSpec(f"reference_reads: no file of main matches {lacking!r}")
     box.prepare(tar, suite)
     box.placed = files_key
+
+
+class Stopwatch:
+    """Runs cases there, and notes how long that took in all and whether the time of the run was up."""
+
+    def __init__(self, there: run.There) -> None:
+        self._there = there
+        self.ran_s = 0.0
+        self.is_late = False
+
+    def __call__(self, cases: Sequence[Case]) -> Mapping[str, Answer]:
+        began_s = time.monotonic()
+        answers = self._there(cases)
+        self.ran_s += time.monotonic() - began_s
+        self.is_late = self.is_late or any(answer.late for answer in answers.values())
+        return answers
 
 
 def _candidate(box: OracleBox, suite: Suite, command: str, deadline_s: float, *, source: bool) -> run.There:

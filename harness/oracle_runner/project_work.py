@@ -8,6 +8,7 @@ import io
 import secrets
 import tarfile
 from collections.abc import Collection
+from dataclasses import replace
 
 from harness.oracle_runner.oracle_box import OracleBox
 from mcp_server.wire.jobs import JobOrder
@@ -79,7 +80,14 @@ def _run(
         sabotaged = box.project(suite, command, planted) if ended and ended.exit == 0 else None
     else:
         ended = box.project(suite, command, planted)
-    return rules.judge(suite, ended, build=build, planted=planted, sabotaged=sabotaged, on_main=on_main)
+    judged = rules.judge(suite, ended, build=build, planted=planted, sabotaged=sabotaged, on_main=on_main)
+    if ended is None:
+        return judged
+    return replace(
+        judged,
+        run_ms=round(ended.took_s * 1000),
+        timed_out_s=suite.run_timeout_s if ended.timed_out else 0,
+    )
 
 
 def _hatch(suite: Suite, rules: ProjectRules) -> Canary | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.core import case_globs, names, paths
+from mcp_server.core import case_globs, duration, names, paths
 from mcp_server.core.refusal import Code, Refused
 
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
@@ -33,6 +33,8 @@ class SuiteOutcomes:
     """One suite's part in a landing: outcomes on main, on the candidate, and the globs that the task names.
 
     `exempt` cases count for nothing; of `hidden` ones only their number is told, and no glob names them.
+    `timed_out_s` is the time in which the candidate's run did not end, `main_ms` what main's takes; 0 if it
+    did, or nobody knows.
     """
 
     name: str
@@ -41,6 +43,8 @@ class SuiteOutcomes:
     named: tuple[str, ...] = ()
     exempt: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    timed_out_s: float = 0
+    main_ms: int = 0
 
 
 def boundary(
@@ -100,6 +104,8 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     otherwise read more than one bit of them.
     """
     seen = sorted(lost - suite.hidden)
+    if suite.timed_out_s and seen:
+        return _timed_out(suite, len(seen))
     what, step = f"{len(seen)} cases of {suite.name} pass", "run_oracle with these cases"
     if not seen:
         what = f"held-out cases of {suite.name} pass"
@@ -113,6 +119,16 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
         f"{what} on main and fail on the merged commit{examples}",
         "your change was merged onto the newest main before it was tested; main is unchanged",
         f"fetch and merge origin, {step}, fix, commit and push again",
+    )
+
+
+def _timed_out(suite: SuiteOutcomes, lost: int) -> Refused:
+    main = f"; main takes {duration.seconds(suite.main_ms)}" if suite.main_ms else ""
+    return Refused(
+        Code.TOO_SLOW,
+        f"{suite.name} timed out after {suite.timed_out_s:g} s on the merged commit{main}",
+        f"{lost} cases that pass on main had no result by then; main is unchanged",
+        "find what does not end or takes so long, fix, commit and push again",
     )
 
 

@@ -15,7 +15,7 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases.oracle import baseline, case_sets
+from mcp_server.use_cases.oracle import baseline, case_sets, pace
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 
@@ -54,8 +54,9 @@ def judge(
                 return Broken(refusal_of_broken(world, name, job))
         passed_before = _passed_alone(tx, submissions[:-1])
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
+        main_ms = {name: pace.main_ms(world, tx, name) for name in finished}
     suites = [
-        _outcomes(world, job, on_main[name], passed_before.get(name, set()), tasks)
+        _outcomes(world, job, on_main[name], passed_before.get(name, set()), tasks, main_ms[name])
         for name, job in finished.items()
     ]
     return landing.ratchet(suites) or True
@@ -98,7 +99,12 @@ def _passing(job: Job) -> set[str]:
 
 
 def _outcomes(
-    world: World, job: Job, on_main: Mapping[str, str] | None, passed_before: set[str], tasks: Sequence[Task]
+    world: World,
+    job: Job,
+    on_main: Mapping[str, str] | None,
+    passed_before: set[str],
+    tasks: Sequence[Task],
+    main_ms: int = 0,
 ) -> landing.SuiteOutcomes:
     """Return what a finished run is held against: main's outcomes, raised by what passed before it."""
     assert job.verdict is not None and on_main is not None
@@ -111,6 +117,8 @@ def _outcomes(
         tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite)),
         landing.exempt(world.config.suites[job.suite].flaky, world.today()),
         case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys()),
+        timed_out_s=job.verdict.get("timed_out_s", 0),
+        main_ms=main_ms,
     )
 
 

@@ -20,7 +20,8 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline, builds, red
+from mcp_server.use_cases.landing import submit
+from mcp_server.use_cases.oracle import baseline, builds, pace, red
 from mcp_server.world import World
 from oracle.judging.verdict import SKIP
 
@@ -76,9 +77,10 @@ def settle(world: World, submissions: Sequence[Submission]) -> bool:
         return False
     faults.reached("gate.swapped")
     with world.store.write() as tx:
+        slower = _slower(world, tx, first)
         _record_outcomes(world, tx, first)
         for submission in submissions:
-            _record_landing(world, tx, submission, in_batch=len(submissions) > 1)
+            _record_landing(world, tx, submission, slower, in_batch=len(submissions) > 1)
         faults.reached("gate.writing")
     faults.reached("gate.landed")
     if not world.config.run.tip_check:  # which would run every red suite on the new main
@@ -104,6 +106,7 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
         }
         baseline.put(world, tx, name, landed.candidate, outcomes, image=job.image)
         builds.note(tx, name, job.verdict)
+        pace.note(world, tx, job, landed.candidate)
 
 
 def _look_at_red(world: World, landed: Submission) -> None:
@@ -115,7 +118,16 @@ def _look_at_red(world: World, landed: Submission) -> None:
             red.see(world, name, landed.candidate, outcomes or {}, id)
 
 
-def _record_landing(world: World, tx: Tx, submission: Submission, *, in_batch: bool) -> None:
+def _slower(world: World, tx: Tx, landed: Submission) -> dict[str, str]:
+    """Return {"slower": words} if the landed tree takes much longer than main did; {} if it does not."""
+    jobs = [job for id in landed.jobs.values() if (job := job_rows.get(tx, id))]
+    slower = [words for job in jobs if (words := pace.slower(world, tx, job))]
+    return {"slower": "; ".join(slower)} if slower else {}
+
+
+def _record_landing(
+    world: World, tx: Tx, submission: Submission, slower: dict[str, str], *, in_batch: bool
+) -> None:
     """Write one landing and end its lease. Of a batch the event also says which commit was good by itself."""
     lease = lease_rows.get(tx, submission.fence)
     assert task_rows.get(tx, submission.task) is not None and lease is not None
@@ -133,7 +145,10 @@ def _record_landing(world: World, tx: Tx, submission: Submission, *, in_batch: b
         jobs=landed.jobs,
         head=landed.commit,
         **own,
+        **slower,
     )
+    if slower:
+        submit.note_slower(tx, landed, slower["slower"])
     leasing.end(world, tx, lease, "landed", TaskEvent.LAND)
 
 

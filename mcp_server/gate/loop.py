@@ -12,7 +12,7 @@ import dataclasses
 from mcp_server import faults
 from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.refusal import Refused
-from mcp_server.gate import doubting, judging, landings, merging, refusing, words
+from mcp_server.gate import doubting, judging, landings, merging, pacing, refusing, words
 from mcp_server.gate.judging import Broken, Outdated
 from mcp_server.gate.trains import Train
 from mcp_server.store import jobs as job_rows
@@ -150,6 +150,11 @@ class Gate:
                 return self._refuse(submission, refusal)
             case Refused() as refusal:
                 return self._blame(submission, refusal)
+        match pacing.check(self._world, submission.jobs.values(), submission.base):
+            case False:
+                return False
+            case Broken(refusal) | (Refused() as refusal):
+                return self._refuse(submission, refusal)
         return self._land_alone(submission)
 
     def _blame(self, submission: Submission, refusal: Refused) -> bool:

@@ -106,6 +106,15 @@ def bad_cases(problems: str) -> Refused:
     )
 
 
+def too_slow(sentence: str) -> Refused:
+    return Refused(
+        Code.TOO_SLOW,
+        f"your change makes a suite slower: {sentence}",
+        "both were run twice, side by side the second time; main is unchanged; your lease goes on",
+        "make it faster, commit and push again; release as blocked if it has to take so long",
+    )
+
+
 def stale(fence: int, end_reason: str | None) -> Refused:
     return Refused(
         Code.STALE_FENCE,

@@ -17,7 +17,7 @@ from mcp_server.store import submissions as submission_rows
 from mcp_server.tally import AgentCounts
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import waiting
-from mcp_server.use_cases.oracle import baseline, case_sets, check, red, suite_images
+from mcp_server.use_cases.oracle import baseline, case_sets, check, pace, red, suite_images
 from mcp_server.use_cases.people import agents
 from mcp_server.use_cases.tasks import planning
 from mcp_server.wire.jobs import HeldOutFailure, JobState
@@ -88,12 +88,13 @@ def status(world: World) -> RunStatus:
 
 
 def warnings(world: World) -> list[str]:
-    """Return what people should mend though it stops nothing: flaky cases that no suite has, and cases that
-    turn red on main again and again.
+    """Return what people should mend though it stops nothing: flaky cases that no suite has, cases that
+    turn red on main again and again, and suites that have become slow.
 
     A command suite's cases are known once main is measured.
     """
-    sentences = _relapses(world)
+    sentences = [words for name in world.config.suites if (words := pace.slowdown(world, name))]
+    sentences += _relapses(world)
     for name, suite in world.config.suites.items():
         case_ids = _case_ids(world, name) if suite.flaky else set()
         if case_ids:

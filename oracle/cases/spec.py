@@ -13,6 +13,8 @@ SHELL, JSON = PROTOCOLS = ("shell", "json")
 TOLERANCE = 1e-9  # relative; a few units in the last place of a double
 CASE_TIMEOUT_S = 10.0
 RUN_TIMEOUT_S = 600.0
+SLOW_FACTOR = 3.0  # a run is slow that takes so many times as long as main's
+TELL, REFUSE = SLOW = ("tell", "refuse")  # what is done about a change that makes a suite slow
 
 
 class BadSpec(ValueError):
@@ -62,7 +64,8 @@ class Suite:
     agents never see. `canary` is the path of a test file that each run of a command suite adds, with "{name}"
     in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero`
     declares that no test of a command suite passes on main yet. `artifacts` are files that a tool made and
-    that are to be data all the same.
+    that are to be data all the same. A run that takes `slow_factor` times as long as main's is slow, and what
+    is done about it says `slow`.
     """
 
     name: str
@@ -96,6 +99,8 @@ class Suite:
     reference_packages: tuple[str, ...] = ()
     case_timeout_s: float = CASE_TIMEOUT_S
     run_timeout_s: float = RUN_TIMEOUT_S
+    slow_factor: float = SLOW_FACTOR
+    slow: str = TELL
     env: dict[str, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -131,7 +136,7 @@ class Suite:
 
 DEFAULTS = {item.name: item.default for item in fields(Suite)}
 # Fields that suites have had since after their keys were first remembered.
-NEWER = ("from_zero", "artifacts")
+NEWER = ("from_zero", "artifacts", "slow_factor", "slow")
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

@@ -61,7 +61,8 @@ class Verdict:
     """`outcomes` and `counts` are of all cases; `failures` and `causes` of those that are not held out.
 
     `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that main runs and this run
-    did not: those that it skipped have that outcome, and the others have failed.
+    did not: those that it skipped have that outcome, and the others have failed. `run_ms` is how long the
+    candidate ran, without its build; 0 if nobody knows. `timed_out_s` is the time that was up before its end.
     """
 
     status: str
@@ -75,6 +76,8 @@ class Verdict:
     causes: Sequence[Mapping[str, Any]] = ()
     held_out: Mapping[str, int] | None = None
     missing: Sequence[str] = ()
+    run_ms: int = 0
+    timed_out_s: float = 0
 
     def failing(self) -> set[str]:
         """Return the cases that make the verdict failed: those that fail, and skipped ones that main runs."""
@@ -114,6 +117,8 @@ class Verdict:
             causes=tuple(value.get("causes", ())),
             held_out=value.get("held_out"),
             missing=tuple(value.get("missing", ())),
+            run_ms=value.get("run_ms", 0),
+            timed_out_s=value.get("timed_out_s", 0),
         )
 
 

@@ -93,7 +93,7 @@ class ResultsFile:
 class CommandResult:
     """How a test command ended; `collected` are its results files, `directory` is where it ran.
 
-    `unplanted`: the canary of this run found no place.
+    `unplanted`: the canary of this run found no place. `took_s` is the time from its start to its end.
     """
 
     exit: int
@@ -104,6 +104,7 @@ class CommandResult:
     truncated: bool = False
     unplanted: bool = False
     directory: str = ""
+    took_s: float = 0
 
     @property
     def tail(self) -> str:

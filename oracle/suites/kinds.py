@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from oracle import suites
 from oracle.cases import files
-from oracle.cases.spec import STARTS, BadSpec, Case, Suite
+from oracle.cases.spec import SLOW, STARTS, BadSpec, Case, Suite
 from oracle.judging import compare
 from oracle.suites import discovery
 from oracle.suites.base import SuiteKind
@@ -54,10 +54,18 @@ def problems(suite: Suite) -> list[str]:
             found.append(
                 f"from_zero is for suites of tests; of a {kind.name} suite any share may pass on main"
             )
-    for name in ("case_timeout_s", "run_timeout_s"):
-        if getattr(suite, name) <= 0:
-            found.append(f"{name} must be above 0")
-    return found + _compare_problems(suite)
+    return found + _time_problems(suite) + _compare_problems(suite)
+
+
+def _time_problems(suite: Suite) -> list[str]:
+    found = [
+        f"{name} must be above 0" for name in ("case_timeout_s", "run_timeout_s") if getattr(suite, name) <= 0
+    ]
+    if suite.slow_factor <= 1:
+        found.append("slow_factor must be above 1")
+    if suite.slow not in SLOW:
+        found.append(f"slow is {suite.slow!r}; it can be {' or '.join(SLOW)}")
+    return found
 
 
 def load(patterns: Iterable[str], contents: Iterable[tuple[str, bytes]], suite: Suite) -> list[Case]:

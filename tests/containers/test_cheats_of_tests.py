@@ -150,3 +150,12 @@ def test_a_suite_that_passes_nothing_on_main_proves_nothing_and_says_why(
 def test_a_project_that_declares_that_it_begins_at_zero_may_begin(judge: Judge):
     verdict = checked(judge, {"app.py": "def add(a, b):\n    return 7\n"}, from_zero=True)
     assert verdict["status"] == "passed", verdict
+
+
+def test_a_run_tells_how_long_it_took_and_that_its_time_was_up(judge: Judge):
+    """The project's own time, whatever the box cost; a test that does not end is told by time as well."""
+    slow = {"tests/test_slow.py": "import time\n\ndef test_slow():\n    time.sleep(1.5)\n"}
+    paced = judged(judge, {"app.py": RIGHT} | slow)
+    assert paced["run_ms"] >= 1_500 and paced["timed_out_s"] == 0
+    endless = judged(judge, {"app.py": RIGHT + "while True:\n    pass\n"}, run_timeout_s=2.0)
+    assert (endless["status"], endless["timed_out_s"]) == ("failed", 2.0)

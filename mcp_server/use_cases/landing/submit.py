@@ -9,7 +9,7 @@ from mcp_server.core.landing import SubmissionState as State
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import RETRYABLE, Code, Refused
-from mcp_server.store import Tx
+from mcp_server.store import Tx, meta
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import submissions as rows
 from mcp_server.store.submissions import Submission
@@ -155,17 +155,28 @@ def _bad_request(
     return None
 
 
+def note_slower(tx: Tx, landed: Submission, words: str) -> None:
+    """Keep for the answer to `push` that what landed makes a suite much slower."""
+    meta.put(tx, _slower_name(landed), words)
+
+
+def _slower_name(submission: Submission) -> str:
+    return f"slower {submission.id}"
+
+
 def answer(world: World, submitted: Submission) -> dict[str, Any] | Refused:
     """Return what `push` says about a submission, which exists, as it is now."""
     with world.store.read() as tx:
         submission = rows.get(tx, submitted.id)
         assert submission is not None
         place = waiting.place(world, tx, submission) if not submission.is_final else {}
+        slower = meta.get(tx, _slower_name(submission))
     if submission.state is State.LANDED:
         return {
             "status": "landed",
             "main": submission.candidate,
             "task": submission.task,
+            **({"slower": slower} if slower else {}),
             "next": "claim_task() for the next task",
         }
     if submission.state is State.REFUSED:

@@ -1,6 +1,6 @@
 """`run_oracle`: starts or joins the runs that show how a commit does, and tells their result briefly."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
 from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
+from mcp_server.store.jobs import Job
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline, case_sets, red, scopes
+from mcp_server.use_cases.oracle import baseline, case_sets, pace, red, scopes
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 from oracle.judging import report
@@ -28,6 +29,7 @@ MORE = (
 )
 FLAKY_CHARS_MAX = 400
 RED_CHARS_MAX = 400
+SLOWER_CHARS_MAX = 300
 GLOBS_MAX = 200  # of one call: each is held against every case
 NEXT = {
     "passed": "push it",
@@ -192,6 +194,8 @@ def answer(world: World, started: Started) -> dict[str, Any]:
         answered["more"] = MORE
     if reds := [words for name in existing if (words := red.sentence(world, name))]:
         answered["main_red"] = "; ".join(reds)[:RED_CHARS_MAX]
+    if slower := _slower(world, existing.values()):
+        answered["slower"] = slower[:SLOWER_CHARS_MAX]
     visible = {name: _visible(world, name, verdict) for name, verdict in verdicts.items()}
     if flaky := _flaky(visible, exempt):
         answered["flaky"] = flaky
@@ -199,6 +203,12 @@ def answer(world: World, started: Started) -> dict[str, Any]:
     chars = ANSWER_CHARS_MAX - len(report.encode(answered))
     answered["suites"] = report.suites(visible, on_main=on_main, chars=chars)
     return answered
+
+
+def _slower(world: World, jobs: Iterable[Job]) -> str:
+    """Return in words which whole runs take much longer than main's; "" if none does."""
+    with world.store.read() as tx:
+        return "; ".join(words for job in jobs if (words := pace.slower(world, tx, job)))
 
 
 def _visible(world: World, suite: str, verdict: Verdict) -> Verdict:

@@ -5,7 +5,7 @@ them and nothing else.
 from mcp_server.store import Tx
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import Job
-from mcp_server.use_cases.oracle import builds, case_sets
+from mcp_server.use_cases.oracle import builds, case_sets, pace
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
 
@@ -54,6 +54,7 @@ def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job
     with world.store.write() as tx:
         put(world, tx, suite, main, job.verdict["outcomes"], image=job.image)
         builds.note(tx, suite, job.verdict)
+        pace.note(world, tx, job, main)
         world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
     world.bell.ring()
     return job

@@ -70,8 +70,8 @@ def sentence(world: World, suite: str) -> str:
         return ""
     hidden = case_sets.hidden(world, suite, red.cases)
     named = [case for case in red.cases if case not in hidden]
-    examples = f": {landing.some(named)}" if named else ""
-    return f"main is red in {suite} since {red.commit[:12]}, in {len(red.cases)} cases{examples}"
+    what = f"{len(named)} cases: {landing.some(named)}" if named else "held-out cases"
+    return f"main is red in {suite} since {red.commit[:12]}, in {what}"
 
 
 def relapsed(world: World, tx: Tx, suite: str) -> dict[str, int]:
