@@ -28,6 +28,9 @@ from mcp_server.store import Unsafe, Unwritable
 from oracle.cases.files import BadCases
 
 PROBLEMS = "cannot start, mend these first:"
+THREADS = (
+    32  # for what waits for git or the disk; the default follows the number of cores, which it does not need
+)
 GRACEFUL_S = 5  # a call in flight is answered or dropped within this time; its work goes on after a restart
 
 

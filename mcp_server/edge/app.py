@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ from mcp_server.world import World
 from oracle.cases.files import BadCases, CaseProblem
 
 TICK_S = 1.0
+THREADS = 32  # for what waits for git or the disk, which needs no core for each
 REQUEST_BYTES_MAX = 1 << 20
 SECRET = "held-out secret"
 HOSTS = ["127.0.0.1:*", "localhost:*", "server:*"]  # `server` is its name inside compose.yaml
@@ -208,6 +210,7 @@ async def _living(
     world: World, mcp: MCPServer, doors: Doors | None, gateway: ModelProxy
 ) -> AsyncIterator[None]:
     """Run the gate, the ticker and the upkeep of gateway and repositories while the app serves."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
     async with mcp.session_manager.run(), asyncio.TaskGroup() as group:
         loops = {
             "gate": Gate(world).run,

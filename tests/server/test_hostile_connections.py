@@ -11,14 +11,18 @@ import os
 import resource
 import selectors
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mcp_server.edge import auth, connections
 from mcp_server.edge.connections import HttpLimits, Share
+from mcp_server.edge.mcp_tools.engine import THREADS_OF_AGENT
 from mcp_server.repeats import RECORDS_MAX, WINDOW_S, FewRepeats
 from tests.gateway.process import Process, serving
 from tests.waiting import BOUND_S, until
@@ -237,8 +241,7 @@ def test_a_call_that_waits_is_no_slow_client(impatient: Server):
         def claim(wait_s: float) -> int:
             return http.post("/api/jobs/claim", json={"runner": "r", "wait_s": wait_s}).status_code
 
-        until(lambda: claim(0) == 204, "every job to be taken")
-        assert claim(4 * impatient.limits.body_s) == 204
+        until(lambda: claim(4 * impatient.limits.body_s) == 204, "no job to come for so long")
 
 
 # -- requests of one agent, and what is logged
@@ -255,6 +258,27 @@ def test_an_agent_with_too_many_requests_under_way_is_told_and_its_neighbour_is_
         (told,) = until(attack.answers, "the last one to be told")
         assert b"429 Too Many Requests" in told and b"too_many_requests" in told
         neighbour.calls_on()
+
+
+def test_calls_of_one_agent_that_wait_in_threads_leave_threads_to_others(tmp_path: Path):
+    """They wait for the turn to write, which the test holds; what only reads needs a thread and no turn."""
+    made = Server(toy.project(tmp_path / "project"), tmp_path / "state")
+    try:
+        greedy, world = made.agent("greedy"), made.world
+        assert world is not None
+        with ThreadPoolExecutor(40) as calls, world.store.turn:
+            under_way = [calls.submit(greedy.call, "list_tasks") for _ in range(40)]
+            until(lambda: listing() == THREADS_OF_AGENT, "its threads to be taken")
+            assert made.events(kind="session_started")
+        assert not any(one.result()["is_error"] for one in under_way)
+    finally:
+        made.stop()
+
+
+def listing() -> int:
+    """Return how many threads of the server are in the middle of a list of tasks."""
+    stacks = [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
+    return sum(any(call.name == "listed" for call in stack) for stack in stacks)
 
 
 class Wire(asyncio.Transport):

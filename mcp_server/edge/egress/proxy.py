@@ -9,7 +9,6 @@ tool's TLS.
 import asyncio
 import base64
 import logging
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from mcp_server.core import destination
 from mcp_server.core.destination import Destination, UnfitDestination
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.egress import tunnel
+from mcp_server.edge.egress.resolver import Resolver
 from mcp_server.edge.egress.tunnel import CHUNK_BYTES, Flow
 from mcp_server.use_cases.people import credentials
 from mcp_server.world import World
@@ -116,7 +116,7 @@ class Proxy:
         limits: EgressLimits | None = None,
     ):
         self._egress, self._who_is, self._record = egress, who_is, record
-        self._resolve, self._limits = resolve or look_up, limits or EgressLimits()
+        self._resolve, self._limits = resolve or Resolver(), limits or EgressLimits()
         self._open: Counter[str] = Counter()
 
     async def serve(self, session: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -297,9 +297,3 @@ def _token(header: str) -> str:
     except ValueError:
         return ""
     return password or user
-
-
-async def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a name, each once, in the resolver's order. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -37,6 +38,7 @@ NAME = "harness"
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
 PROGRESS_S = 8.0  # often enough for clients that give up on a silent call
 PROGRESS_PER_WAIT = 5  # at least so many signs of life, however short the wait is
+THREADS_OF_AGENT = 4  # that the calls of one agent have at once; the others wait, and nobody else does
 UNSETTLED = ("testing", "running")  # the statuses of work that goes on: a call waits for another
 
 # What clients send to a tool without parameters, since their models' vendors forbid an empty schema.
@@ -45,6 +47,7 @@ DUMMIES = frozenset(
 )
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class ToolServer(MCPServer):
         self._world = world
         self._by_name = {tool.name: tool for tool in tools}
         self._wait_s, self._progress_s = wait_s, min(PROGRESS_S, wait_s / PROGRESS_PER_WAIT)
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._resources = Resources(world, principal)
         self._resources.offer(self)
 
@@ -129,7 +133,7 @@ class ToolServer(MCPServer):
             if isinstance(act, OneTransaction):
                 call.has_record = True
                 decided, spent = await self._world.group.post(partial(self._decide, call, act))
-                answer = await self._answer(act, decided)
+                answer = await self._answer(call, act, decided)
             else:
                 answer = await self._settled(call, act)
                 call.has_record = True
@@ -174,32 +178,38 @@ class ToolServer(MCPServer):
         call.refusal = decided
         return decided, self._record(world, call, "refused", str(decided.code), tx)
 
-    async def _answer(self, act: OneTransaction[T], decided: T | Refused) -> Answer:
+    async def _answer(self, call: ToolCall, act: OneTransaction[T], decided: T | Refused) -> Answer:
         if isinstance(decided, Refused):
             return decided
         assert act.answer is not None, "what is no refusal has an answer"
         if act.is_quick is not None and act.is_quick(self._world, decided):
             return act.answer(self._world, decided)
-        return await asyncio.to_thread(act.answer, self._world, decided)
+        return await self._in_thread(call.who, act.answer, self._world, decided)
 
     # -- a use case in a thread
 
     async def _settled(self, call: ToolCall, act: InThread[Any]) -> Answer:
         """Return the answer once it is settled, or the last one when the time is up."""
-        started = await asyncio.to_thread(act.start, self._world, call.who)
+        started = await self._in_thread(call.who, act.start, self._world, call.who)
         if isinstance(started, Refused):
             call.refusal = started
         if act.answer is None or isinstance(started, Refused):
             return started
         while True:
             ring = self._world.bell.listen()
-            answer = await asyncio.to_thread(act.answer, self._world, started)
+            answer = await self._in_thread(call.who, act.answer, self._world, started)
             left_s = self._wait_s - call.age_s
             if answers.status(answer) not in UNSETTLED or left_s <= 0:
                 return answer
             if not await self._world.bell.wait_for(ring, min(self._progress_s, left_s)):
                 message = f"{call.tool}: {answers.status(answer)}"
                 await call.context.report_progress(call.age_s, None, message)
+
+    async def _in_thread(self, who: Principal, run: Callable[..., R], *args: Any) -> R:
+        """Return what `run` returns, in a thread, once the agent has one of its THREADS_OF_AGENT free."""
+        turn = self._turns.setdefault(who.name, asyncio.Semaphore(THREADS_OF_AGENT))
+        async with turn:
+            return await asyncio.to_thread(run, *args)
 
     # -- the log
 

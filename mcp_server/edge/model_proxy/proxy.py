@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge.model_proxy import telemetry
 from mcp_server.edge.model_proxy.answer import ModelResponse
+from mcp_server.edge.model_proxy.bodies import Bodies, BodyTooLarge, CallerGone, HeldBody, NoRoom
 from mcp_server.edge.model_proxy.exchange import Asking, Course, Exchange
 from mcp_server.edge.model_proxy.meter import Meter
 from mcp_server.edge.model_proxy.upstream import Upstream
@@ -30,19 +31,10 @@ from mcp_server.use_cases.people import model_requests, spending
 from mcp_server.world import World
 
 PATH = "/llm/"
-BODY_BYTES_MAX = 40 << 20  # Anthropic takes 32 MB
 REQUESTS_MAX = 32  # at once by one agent: a session makes a handful
 UPKEEP_S_MAX = 20.0
 WATCH_S = 1.0  # so often budgets of minutes are looked at while answers run
 log = logging.getLogger(__name__)
-
-
-class CallerGone(Exception):
-    """The client left before it had said what it wants."""
-
-
-class BodyTooLarge(Exception):
-    pass
 
 
 class ModelProxy:
@@ -51,6 +43,7 @@ class ModelProxy:
         self._upstream, self._under_way = Upstream(), UnderWay(world.store.path.parent)
         self._recording: set[asyncio.Task[None]] = set()
         self._active: dict[Principal, int] = {}
+        self._bodies = Bodies()
         self._timed: set[Meter] = set()
         self._is_limited = spending.any_budget(world)
 
@@ -116,14 +109,22 @@ class ModelProxy:
             return await Response(status_code=200)(scope, receive, send)
         self._active[who] = self._active.get(who, 0) + 1
         try:
-            await self._serve(scope, receive, send, who, account, call)
+            with self._bodies.held(who.name) as held:
+                await self._serve(scope, receive, send, who, account, call, held)
         finally:
             self._active[who] -= 1
             if not self._active[who]:
                 del self._active[who]
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, who: Principal, account: Account, call: Call
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        who: Principal,
+        account: Account,
+        call: Call,
+        held: HeldBody,
     ) -> None:
         began_ms, loop = self._world.now_ms(), asyncio.get_running_loop()
         began_s = loop.time()
@@ -132,18 +133,15 @@ class ModelProxy:
         answer = ModelResponse(send, call, stream=call.stream)
         meter: Meter | None = None
         try:
-            body = await _body(receive)
+            if self._active[who] > REQUESTS_MAX:
+                raise NoRoom(f"{who.name} has {REQUESTS_MAX} requests under way")
+            body = await held.read(receive)
             facts = apis.asked(call, body) if not _is_packed(scope) else None
             asked = facts or asked
             answer = ModelResponse(send, call, stream=asked.stream)
-            if no := self._objection(who, account, call, facts):
+            if no := self._objection(account, call, facts):
                 course.outcome = "refused"
-                await answer.error(
-                    no.kind,
-                    no.message,
-                    status=no.status,
-                    retry_after_s=1 if no.kind is CallKind.BUSY else None,
-                )
+                await answer.error(no.kind, no.message, status=no.status)
             else:
                 meter = self._meter(who, account, call, asked)
                 asking = Asking(
@@ -152,9 +150,12 @@ class ModelProxy:
                 exchange = Exchange(self._world, self._upstream, self._under_way, asking, answer, meter)
                 course = exchange.course
                 await _while_there(receive, exchange.run())
-        except BodyTooLarge:
+        except BodyTooLarge as large:
             course.outcome = "refused"
-            await answer.error(CallKind.TOO_LARGE, f"the request has more than {BODY_BYTES_MAX} bytes")
+            await answer.error(CallKind.TOO_LARGE, str(large))
+        except NoRoom as full:
+            course.outcome = "refused"
+            await answer.error(CallKind.BUSY, str(full), status=429, retry_after_s=1)
         except CallerGone:
             pass
         finally:
@@ -171,9 +172,7 @@ class ModelProxy:
         if course.outcome != "cut":  # whoever has the end of an answer finds its record too
             await answer.end()
 
-    def _objection(
-        self, who: Principal, account: Account, call: Call, facts: RequestFacts | None
-    ) -> Wrong | None:
+    def _objection(self, account: Account, call: Call, facts: RequestFacts | None) -> Wrong | None:
         if facts is None:
             return Wrong(
                 400,
@@ -197,8 +196,6 @@ class ModelProxy:
                 CallKind.INVALID,
                 f"account {account.name} serves the models {served}, not {model!r}",
             )
-        if self._active[who] > REQUESTS_MAX:
-            return Wrong(429, CallKind.BUSY, f"{who.name} has {REQUESTS_MAX} requests under way")
         return None
 
     def _meter(self, who: Principal, account: Account, call: Call, asked: RequestFacts) -> Meter:
@@ -249,21 +246,6 @@ def _is_packed(scope: Scope) -> bool:
         name == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
         for name, value in scope["headers"]
     )
-
-
-async def _body(receive: Receive) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerGone
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise BodyTooLarge
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def _while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
