@@ -8,37 +8,25 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.agents.base import Seat
 from harness.agents.kinds import KINDS, NEEDS
 from harness.boxes.containers import BoxBroke, Engine
+from harness.commands import repo_look
+from harness.commands.finding import Finding
 from harness.images.image_engine import ImageEngine
 from harness.images.stock import SANDBOXES, Images, Order, suite_orders
 from harness.run.state import StateDirectory
 from harness.sessions.preflight import DISK_FREE_MIN_MB, INODES_FREE_MIN, Preflight
 from mcp_server import config as configs
 from mcp_server.config import Config
-from mcp_server.core import paths
-from mcp_server.core.landing import some
-from oracle.cases.spec import Suite
 from oracle.suites import kinds
 
 OLDEST_GIT = (2, 38)  # merge-tree --write-tree
 ENGINE_MEMORY_MIN_MB = 2048
 ENGINE_FIX = "`make setup` in the harness's checkout installs and starts one; or set DOCKER_HOST"
 SLOW_STORAGE = ("vfs", "devicemapper")  # every container copies its image
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `fix` says what to do when it is not ok."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 def checkup(config_file: Path | None, state: StateDirectory) -> Iterator[Finding]:
@@ -52,7 +40,8 @@ def checkup(config_file: Path | None, state: StateDirectory) -> Iterator[Finding
     yield found
     if config is not None:
         for suite in config.suites.values():
-            yield Finding(f"oracle.{suite.name}", True, exposure(suite, writable(config, suite.repo)))
+            yield Finding(f"oracle.{suite.name}", True, kinds.of(suite).exposure(suite))
+        yield from repo_look.look(config)
     try:
         with Engine.connect() as engine:
             yield from _engine_checks(engine, config, state, existing)
@@ -96,25 +85,6 @@ def configuration(file: Path | None) -> tuple[Config | None, Finding]:
     assert isinstance(loaded, Config)
     counts = f"{len(loaded.tasks)} tasks, {len(loaded.suites)} suites, {len(loaded.agents)} kinds of agents"
     return loaded, Finding("config", True, f"{file}: {counts}")
-
-
-def writable(config: Config, repo: str) -> tuple[str, ...]:
-    """Return what the agents of a repository may change, as globs."""
-    return tuple(glob for module in config.modules.values() if module.repo == repo for glob in module.paths)
-
-
-def exposure(suite: Suite, agents: tuple[str, ...]) -> str:
-    """Return in how far the code that a suite tests could fool it. `agents`: the globs that agents may
-    write.
-    """
-    kind = kinds.of(suite)
-    own = kind.exposure(suite)
-    open_ones = [
-        glob
-        for glob in kind.steering
-        if not paths.within([glob], suite.protect) and paths.overlap_any([glob], agents)
-    ]
-    return f"{own}; agents may write what steers it: {some(open_ones)}" if open_ones else own
 
 
 def _engine_checks(

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from harness.client import ServerGone, ServerSaidNo
-from harness.commands.checkup import Finding, checkup
+from harness.commands.checkup import checkup
+from harness.commands.finding import Finding
 from harness.commands.options import ConfigOption, JsonOption, StateOption, place
 from harness.failure import Exit, VerbFailed
 from harness.run.place import Place

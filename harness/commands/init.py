@@ -70,6 +70,7 @@ name = {_string(repo)}
 [repos.{repo}]
 path = "."
 branch = {_string(found.branch)}
+# unprotected = ["package.json"]    # what steers a run, and agents may change: `harness doctor` lists it
 
 # Modules: named sets of paths. A task belongs to one, and its agent can change nothing outside it.
 # Two live leases never overlap, so smaller modules let more agents work at once.

@@ -40,6 +40,8 @@ def gather(root: Path, wants: Iterable[ProjectFile]) -> dict[str, str]:
         if want.required and not source.exists():
             raise BadFiles(f"{source} does not exist")
         for path in files:
+            if not path.resolve().is_relative_to(root.resolve()):
+                raise BadFiles(f"{path} leads out of the project, and agents are given only what lies in it")
             name = want.target if path == source else f"{want.target}/{path.relative_to(source).as_posix()}"
             found[name] = text_of(path)
     if sum(map(len, found.values())) > FILES_BYTES_MAX:

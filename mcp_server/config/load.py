@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_server.config import prompts
-from mcp_server.config.positions import scan
-from mcp_server.config.reading import Source
+from mcp_server.config.positions import Keys, scan
+from mcp_server.config.reading import Source, dotted
 from mcp_server.config.sections import AgentKinds, read_sections
 from mcp_server.config.spec import AgentSpec, Config, ConfigProblem, RunSettings
 from mcp_server.config.tasks import read_tasks, toml_problem
@@ -92,6 +92,7 @@ def check_files(config: Config, file: str = FILE_NAME) -> list[ConfigProblem]:
     run_prompt = prompts.file_of(config.run.prompt, "")
     if run_prompt and not (config.root / run_prompt).is_file():
         source.problem(("run", "prompt"), f"there is no prompt {run_prompt!r}", RELATIVE)
+    _check_links(source, config.root, ("run", "prompt"), run_prompt)
     for agent in config.agents.values():
         _check_agent_prompts(source, config.root, agent)
         _check_agent_path(source, config.root, agent, "playbook", agent.playbook)
@@ -119,6 +120,7 @@ def _check_agent_prompts(source: Source, root: Path, agent: AgentSpec) -> None:
     for file in sorted(file for file in files if file):
         if not (root / file).is_file():
             source.problem(("agents", agent.name, "prompt"), f"there is no prompt {file!r}", RELATIVE)
+        _check_links(source, root, ("agents", agent.name, "prompt"), file)
 
 
 def _check_agent_path(source: Source, root: Path, agent: AgentSpec, key: str, pattern: str | None) -> None:
@@ -127,6 +129,19 @@ def _check_agent_path(source: Source, root: Path, agent: AgentSpec, key: str, pa
     for path in sorted({pattern.replace("{agent}", name) for name in agent.agents()}):
         if not (root / path).exists():
             source.problem(("agents", agent.name, key), f"there is no {key} {path!r}", RELATIVE)
+        _check_links(source, root, ("agents", agent.name, key), path)
+
+
+def _check_links(source: Source, root: Path, keys: Keys, path: str | None) -> None:
+    """Note a problem for a file that agents would be given from outside of the project, by a link."""
+    if not path:
+        return
+    start, inside = root / path, root.resolve()
+    for file in [start, *(start.rglob("*") if start.is_dir() else ())]:
+        if not file.resolve().is_relative_to(inside):
+            name = file.relative_to(root)
+            message = f"{dotted(keys)}: {str(name)!r} is a link that leaves the directory of this file"
+            source.problem(keys, message, "put the file itself there: agents are given what it holds")
 
 
 def _tasks_glob(text: str) -> str:

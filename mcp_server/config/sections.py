@@ -93,6 +93,7 @@ def read_sections(source: Source, document: Mapping[str, Any], kinds: AgentKinds
         _check_account(source, document, name, sections.agents.get(name))
     sections.egress = read_egress(source, document, sections.declared["agents"], sections.agents)
     _check_module_cases(source, sections)
+    sections.suites = {name: _released(suite, sections.repos) for name, suite in sections.suites.items()}
     return sections
 
 
@@ -162,6 +163,7 @@ def _run(source: Source, document: Mapping[str, Any]) -> RunSettings | None:
             ("run", "port"), f"run.port is {run.port}", f"use 1 to {PORT_MAX}, or 0 for any free port"
         )
     check_globs(source, ("run", "tasks"), [run.tasks])
+    _check_inside(source, ("run", "prompt"), prompts.file_of(run.prompt, ""))
     return run
 
 
@@ -172,6 +174,8 @@ def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
         source.problem(
             (*keys, "path"), f"{dotted(keys)}.path is empty", 'path = "." is the directory of this file'
         )
+    if repo:
+        check_globs(source, (*keys, "unprotected"), repo.unprotected)
     if repo and not is_branch(repo.branch):
         source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
     return repo
@@ -211,6 +215,22 @@ def _suite(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str
     return replace(suite, protect=(*protect, *suite.reference_reads))
 
 
+def _released(suite: Suite, repos: Mapping[str, Repo]) -> Suite:
+    """Return the suite without those of its globs that protect what steers, and that its repository releases:
+    a run would otherwise have main's file in place of the one that lands.
+    """
+    repo, kind = repos.get(suite.repo), kinds.find(suite)
+    if repo is None or kind is None or not repo.unprotected:
+        return suite
+    unprotected = [glob for glob in repo.unprotected if paths.validate(glob) is None]
+    kept = [
+        glob
+        for glob in suite.protect
+        if glob not in kind.steering or not paths.overlap_any([glob], unprotected)
+    ]
+    return replace(suite, protect=tuple(kept))
+
+
 def _check_canary(source: Source, keys: Keys, suite: Suite, kind: SuiteKind) -> None:
     for problem in kind.canary_problems(suite):
         source.problem((*keys, "canary"), f"{dotted(keys)}: {problem}")
@@ -248,7 +268,20 @@ def _agent(source: Source, name: str, table: Mapping[str, Any], kinds: AgentKind
             (*keys, "role"), f"{dotted(keys)}.role is {agent.role!r}", did_you_mean(agent.role, ROLES)
         )
     prompts.check(source, keys, agent)
+    for key in ("playbook", "materials"):
+        _check_inside(source, (*keys, key), getattr(agent, key))
+    _check_inside(source, (*keys, "prompt"), prompts.file_of(agent.prompt, ""))
     return agent
+
+
+def _check_inside(source: Source, keys: Keys, path: str | None) -> None:
+    """Note a problem for a path that leaves the project: agents would be given what lies there."""
+    if path and (path.startswith("/") or ".." in path.split("/")):
+        source.problem(
+            keys,
+            f"{dotted(keys)} is {path!r}, which leaves the directory of this file",
+            "put it below that directory: agents are given what lies there",
+        )
 
 
 def _check_kind(source: Source, keys: Keys, agent: AgentSpec, kinds: AgentKinds) -> None:

@@ -51,11 +51,14 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Repo:
-    """`path` is relative to the directory of harness.toml."""
+    """`path` is relative to the directory of harness.toml. `unprotected` are globs of files that steer a run,
+    and that agents may change all the same.
+    """
 
     name: str
     path: str = "."
     branch: str = "main"
+    unprotected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

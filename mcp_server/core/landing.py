@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_server.core import case_globs, duration, names, paths
+from mcp_server.core import case_globs, duration, names, paths, protection
+from mcp_server.core.protection import Protection
 from mcp_server.core.refusal import Code, Refused
 
+NOTHING_STEERS = Protection({})
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
 NAME_CHARS_MAX = 200  # of one of them
 
@@ -48,11 +50,29 @@ class SuiteOutcomes:
 
 
 def boundary(
-    changed: Iterable[str], allowed: tuple[str, ...], protected: tuple[str, ...], module: str
+    changed: Iterable[str],
+    allowed: tuple[str, ...],
+    protected: tuple[str, ...],
+    module: str,
+    *,
+    steering: Protection = NOTHING_STEERS,
 ) -> Refused | None:
-    """Every path of the merged diff lies inside the lease and none is protected."""
+    """Every path of the merged diff lies inside the lease and none is protected, by a suite or because it
+    steers.
+    """
     changed = sorted(set(changed))
-    if touched := [path for path in changed if paths.covers(protected, path)]:
+    reasons = {path: reason for path in changed if (reason := steering.why(path))}
+    if reasons:
+        named = some(f"{path} ({reason})" for path, reason in reasons.items())
+        return Refused(
+            Code.PROTECTED_PATH,
+            f"the change touches what steers a run: {named}",
+            "main is unchanged; no agent may change such files, but a person can, and can release them to "
+            "agents by `unprotected` of [repos.NAME] in harness.toml",
+            "take those files out of your commits (git checkout origin/HEAD -- PATH) and push again; if the "
+            "task cannot be done without them, release it as blocked and say so",
+        )
+    if touched := [path for path in changed if protection.covers(protected, path)]:
         return Refused(
             Code.PROTECTED_PATH,
             f"the change touches protected paths: {some(touched)}",

@@ -183,6 +183,8 @@ class SuiteKind:
     """In how far the code that the suite tests could fool it, for a person to read."""
     steering: tuple[str, ...]
     """Globs of files that steer a run without being tests."""
+    judging_commands: Callable[[Suite], tuple[str, ...]]
+    """The commands that decide: those that run the tests, or answer for the reference."""
     default_protected: Callable[[Suite], tuple[str, ...]]
     """What agents may not write where the suite does not say what it protects."""
     answer_files: Callable[[Suite], tuple[str, ...]]
@@ -211,6 +213,11 @@ def no_canary(suite: Suite) -> list[str]:
 def compared_elsewhere(_: Suite) -> str:
     """Return the exposure of a suite whose answers are compared outside the box."""
     return "answers are compared elsewhere, so code under test gains nothing by forging any"
+
+
+def trusted_commands(suite: Suite) -> tuple[str, ...]:
+    """Return the commands that run beside main's own files: the candidate's are the agents' to write."""
+    return tuple(command for command in (suite.reference, suite.comparator) if command)
 
 
 def case_files_of(suite: Suite) -> tuple[str, ...]:

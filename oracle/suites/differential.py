@@ -128,6 +128,7 @@ KIND = SuiteKind(
     canary_problems=base.no_canary,
     exposure=base.compared_elsewhere,
     steering=(),
+    judging_commands=base.trusted_commands,
     default_protected=base.case_files_of,
     answer_files=no_answers_in_files,
     protected_from_main=False,

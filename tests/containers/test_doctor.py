@@ -54,6 +54,9 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "app").mkdir()
     (tmp_path / "tasks").mkdir()
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(tmp_path)], check=True)
+    who = ("-c", "user.name=T", "-c", "user.email=t@t.invalid")
+    start = ["git", *who, "-C", str(tmp_path), "commit", "--quiet", "--allow-empty", "--message=start"]
+    subprocess.run(start, check=True)
     return tmp_path
 
 

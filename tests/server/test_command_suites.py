@@ -17,7 +17,7 @@ from oracle.cases.spec import Suite
 from . import toy
 from .conftest import Agent, Server
 from .test_oracle_jobs import claim, finish
-from .wide import settled
+from .wide import refused, settled
 
 TOML = """
 [run]
@@ -32,7 +32,7 @@ command = "sh tests/run.sh"
 results = "tap"
 """
 FILES = {
-    "harness.toml": TOML, "conftest.py": "main's\n", "app/app.py": "main's\n", "app/deep/conftest.py": "main's\n", "tests/run.sh": "echo\n",
+    "harness.toml": TOML, "conftest.py": "main's\n", "app/app.py": "main's\n", "app/deep/conftest.py": "main's\n", "tests/run.sh": "sh app/inner.sh\n", "app/inner.sh": "echo\n",
     "tasks/1.md": toy.task("T01", "app").replace('suite = "words"\n', ""), "tasks/2.md": toy.task("T02", "app").replace('suite = "words"\n', ""),
 }  # fmt: skip
 ON_MAIN = {"adds": "pass", "subtracts": "fail"}
@@ -109,8 +109,8 @@ def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, 
     commit = two.commit(clone, {"app/app.py": "with division\n"})
     two.call("push", fence=fence, commit=commit, summary="more")
     assert answer(server, {"adds": "pass", "multiplies": "fail"})["on_main"] == ["adds", "multiplies"]
-    refused = settled(two, "push", fence=fence, commit=commit, summary="more")
-    assert refused["code"] == "regression" and "multiplies" in refused["happened"]
+    answered = settled(two, "push", fence=fence, commit=commit, summary="more")
+    assert answered["code"] == "regression" and "multiplies" in answered["happened"]
 
 
 def test_a_skip_is_an_outcome_of_its_own_on_main_and_a_loss_where_main_passes(server: Server, tmp_path: Path):
@@ -128,8 +128,8 @@ def test_a_skip_is_an_outcome_of_its_own_on_main_and_a_loss_where_main_passes(se
     skipping = ON_MAIN | {"adds": "skip", "divides": "skip"}
     job = answer(server, skipping, status="failed", missing=["adds"])
     assert job["on_main"] == sorted(ON_MAIN), "main does not run what it skips"
-    refused = settled(two, "push", fence=fence, commit=commit, summary="two")
-    assert refused["code"] == "regression" and "1 of them are skipped: adds" in refused["happened"]
+    answered = settled(two, "push", fence=fence, commit=commit, summary="two")
+    assert answered["code"] == "regression" and "1 of them are skipped: adds" in answered["happened"]
     with server.http("admin") as http:
         verdict = http.get(f"/api/jobs/{job['job']}").json()["verdict"]
     counts = {"cases": 3, "executed": 1, "compared": 1, "passed": 0, "failed": 1, "skipped": 2}
@@ -191,3 +191,24 @@ def test_a_cache_on_main_is_handed_out_only_where_the_suite_calls_it_an_artifact
         "app.py",
         "data/old.pyc",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("tests/run.sh", "a command of the suite unit runs it"),
+        ("app/inner.sh", "tests/run.sh runs it for a suite"),
+        ("app/AGENTS.md", "it tells agents what to do"),
+        ("app/Conftest.PY", "it steers how tests are built and run"),
+        ("tests/json.py", "it stands in the place of a module that test tools import"),
+    ],
+)
+def test_what_steers_a_run_does_not_land_though_no_suite_protects_it(
+    server: Server, tmp_path: Path, path: str, why: str
+):
+    one, fence, clone = worker(server, tmp_path, "one", "T01")
+    commit = one.commit(clone, {"app/app.py": "mine\n", path: "mine\n"})
+    one.call("push", fence=fence, commit=commit, summary="x")
+    answered = refused(settled(one, "push", fence=fence, commit=commit, summary="x"), "protected_path")
+    assert f"{path} ({why})" in answered["happened"] and "app/app.py" not in answered["happened"]
+    assert "unprotected" in answered["holds"]

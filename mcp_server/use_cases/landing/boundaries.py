@@ -3,16 +3,23 @@ before it.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from mcp_server.core import landing, paths
+from mcp_server.config import protecting
+from mcp_server.core import landing, named_files, paths
 from mcp_server.core.lease import Lease
+from mcp_server.core.protection import Protection
 from mcp_server.core.refusal import Code, Refused
 from mcp_server.core.task import Task
 from mcp_server.repos.objects import Objects
+from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import Change, HazardKind
 from mcp_server.use_cases.oracle import builds
 from mcp_server.world import World
 from oracle.cases.spec import Suite
+
+FILE_BYTES_MAX = 200_000  # read of a script to see what it runs
+COMMITS_REMEMBERED = 64
 
 
 def refusal(
@@ -26,7 +33,26 @@ def refusal(
     if refusal := _hazard(objects, changes, tree) or _derived(world, objects, suites, changes, tree):
         return refusal
     protected = tuple(glob for suite in suites for glob in suite.protect)
-    return landing.boundary([change.path for change in changes], lease.paths, protected, task.module)
+    changed, steering = [change.path for change in changes], steering_of(world, lease.repo)
+    return landing.boundary(changed, lease.paths, protected, task.module, steering=steering)
+
+
+def steering_of(world: World, repo: str) -> Protection:
+    """Return what is protected in a repository because it steers, as main's files say."""
+    commands = tuple(protecting.judging_commands(world.config, repo))
+    named = _named_files(world.repos[repo], world.main(repo), commands)
+    return protecting.of(world.config, repo, named)
+
+
+@lru_cache(COMMITS_REMEMBERED)
+def _named_files(repo: Repository, commit: str, commands: tuple[str, ...]) -> dict[str, str]:
+    """Return what the commands run on a commit, as `named_files` does."""
+
+    def read(path: str) -> str | None:
+        [content] = repo.objects.read_many([(commit, path)])
+        return None if content is None else content[:FILE_BYTES_MAX].decode(errors="replace")
+
+    return named_files.of(commands, read)
 
 
 def _hazard(objects: Objects, changes: Sequence[Change], tree: str) -> Refused | None:

@@ -11,6 +11,7 @@ KIND = SuiteKind(
     canary_problems=canary.problems,
     exposure=canary.exposure,
     steering=steering.PROTECTED,
+    judging_commands=spec.judging_commands,
     default_protected=spec.default_protected,
     answer_files=spec.answer_files,
     protected_from_main=True,

@@ -14,6 +14,11 @@ def default_protected(_: Suite) -> tuple[str, ...]:
     return steering.PROTECTED
 
 
+def judging_commands(suite: Suite) -> tuple[str, ...]:
+    """Return what builds the project and runs its tests."""
+    return tuple(command for command in (suite.build, suite.command) if command)
+
+
 def answer_files(_: Suite) -> tuple[str, ...]:
     """Return nothing: the tests of a project have their answers beside the code that they test."""
     return ()

@@ -11,6 +11,7 @@ KIND = SuiteKind(
     canary_problems=base.no_canary,
     exposure=base.compared_elsewhere,
     steering=(),
+    judging_commands=base.trusted_commands,
     default_protected=base.case_files_of,
     answer_files=base.case_files_of,
     protected_from_main=False,
