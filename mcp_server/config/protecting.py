@@ -55,12 +55,12 @@ def _own_files(config: Config, repo: str) -> Iterator[tuple[str, str]]:
     """Yield the files beside harness.toml that a run goes by, where they lie in this repository."""
     agents = config.agents.values()
     files = {FILE_NAME: SAYS_WHAT_A_RUN_DOES, config.run.tasks: SAYS_WHAT_A_RUN_DOES}
-    told = [prompts.file_of(config.run.prompt, "")]
-    told += [prompts.file_of(agent.prompt, name) for agent in agents for name in agent.agents()]
-    told += [
+    patterns = [prompts.file_of(config.run.prompt, "")]
+    patterns += [prompts.file_of(agent.prompt, name) for agent in agents for name in agent.agents()]
+    patterns += [
         path.replace("{agent}", "*") for agent in agents for path in _given(agent.playbook, agent.materials)
     ]
-    files |= {file: GIVEN_TO_AGENTS for file in told if file}
+    files |= {file: GIVEN_TO_AGENTS for file in patterns if file}
     for file, reason in files.items():
         inside = posixpath.relpath(file, config.repos[repo].path)
         for glob in (inside, f"{inside}/**"):
@@ -68,5 +68,5 @@ def _own_files(config: Config, repo: str) -> Iterator[tuple[str, str]]:
                 yield glob, reason
 
 
-def _given(*patterns: str | None) -> list[str]:
-    return [pattern for pattern in patterns if pattern]
+def _given(*settings: str | None) -> list[str]:
+    return [setting for setting in settings if setting]
