@@ -23,6 +23,7 @@ from oracle import globs
 from oracle.cases.spec import SHELL, BadSpec, Case, Suite
 from oracle.judging import run, verdict
 from oracle.judging.answer import Answer, sound
+from oracle.judging.doubt import doubted
 from oracle.judging.verdict import CaseCounts, Verdict
 from oracle.suites import kinds, teeth
 from oracle.suites.base import CaseRules, ProjectRules
@@ -83,7 +84,7 @@ class Work:
             everything = [*cases, *job_order.beside]
             cached = {**cached, **rules.expectations(suite, cases)}
             unknown = [case for case in cases if case.id not in cached]
-            reference = Ahead(held, rules.whole(trusted(suite.reference), everything), unknown)
+            reference = Ahead(held, self._reference(trusted, suite, rules, everything), unknown)
             box = held.enter_context(self._boxes.taken(self._images[CANDIDATE], CANDIDATE))
             # Of the cases that agents see alone: the time of held-out ones would tell something of them.
             watch = Stopwatch(
@@ -147,6 +148,21 @@ class Work:
 
         return lambda command: functools.partial(there, command)
 
+    def _reference(
+        self,
+        trusted: Callable[[str | None], run.There],
+        suite: Suite,
+        rules: CaseRules,
+        cases: Sequence[Case],
+    ) -> run.There:
+        """Return what asks the reference, and doubts what it answers."""
+        whole = rules.whole(trusted(suite.reference), cases)
+
+        def there(asked: Sequence[Case]) -> Mapping[str, Answer]:
+            return {id: doubted(answer, suite.reference_exit) for id, answer in whole(asked).items()}
+
+        return there
+
     def _check(
         self,
         job_order: JobOrder,
@@ -163,7 +179,7 @@ class Work:
             judging = rules.judge(suite, trusted(suite.comparator))
             cached = {**cached, **rules.expectations(suite, cases)}
             new = run.answers_of_reference(
-                cases, reference=rules.whole(trusted(suite.reference), cases), cached=cached
+                cases, reference=self._reference(trusted, suite, rules, cases), cached=cached
             )
             answers = {**cached, **new}
             boxes = self._boxes.single if any(case.hidden for case in cases) else self._boxes.taken

@@ -171,6 +171,14 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text_list(value))
 
 
+def _integers(value: Any) -> tuple[int, ...]:
+    """Return a list of whole numbers; a single one is a list of one."""
+    listed = value if isinstance(value, list) else [value]
+    if all(type(item) is int for item in listed):
+        return tuple(listed)
+    raise WrongType("a list of whole numbers", "write [0, 1]")
+
+
 def _text_list(value: Any) -> list[str]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return list(value)
@@ -189,6 +197,7 @@ CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     int: _integer,
     float: _number,
     tuple[str, ...]: _texts,
+    tuple[int, ...]: _integers,
     list[str]: _text_list,
     dict[str, str]: _text_table,
 }

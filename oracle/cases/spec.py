@@ -65,7 +65,8 @@ class Suite:
     in it; `flaky` maps cases to the date (YYYY-MM-DD) up to which they count for nothing. `from_zero`
     declares that no test of a command suite passes on main yet. `artifacts` are files that a tool made and
     that are to be data all the same. A run that takes `slow_factor` times as long as main's is slow, and what
-    is done about it says `slow`.
+    is done about it says `slow`. `reference_exit` are the only exit statuses with which the reference
+    answers; without any, all but those of a breakdown.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Suite:
     flaky: dict[str, str] = field(default_factory=dict, hash=False)
     from_zero: bool = False
     artifacts: tuple[str, ...] = ()
+    reference_exit: tuple[int, ...] = ()
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
     image: str | None = None
@@ -136,14 +138,21 @@ class Suite:
 
 DEFAULTS = {item.name: item.default for item in fields(Suite)}
 # Fields that suites have had since after their keys were first remembered.
-NEWER = ("from_zero", "artifacts", "slow_factor", "slow")
+NEWER = ("from_zero", "artifacts", "slow_factor", "slow", "reference_exit")
+
+
+LISTS: dict[Any, tuple[type, str]] = {
+    tuple[str, ...]: (str, "strings"),
+    tuple[int, ...]: (int, "whole numbers"),
+}
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:
-    if kind == tuple[str, ...]:
-        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+    if kind in LISTS:
+        item_type, what = LISTS[kind]
+        if isinstance(value, (list, tuple)) and all(type(item) is item_type for item in value):
             return tuple(value)
-        raise BadSpec(f"suite field {name!r} must be a list of strings")
+        raise BadSpec(f"suite field {name!r} must be a list of {what}")
     if kind is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)

@@ -269,13 +269,20 @@ def _problems(
         if case.id not in reference:
             found.append(f"the reference gave no answer to {named(case)}")
         elif not sound(reference[case.id]):
-            how = reference[case.id].crash() or f"exit status {reference[case.id].exit}"
+            how = _how(case, reference[case.id])
             found.append(f"the reference failed on {named(case)}: {how}")
         elif case.id not in candidate:
             found.append(f"the candidate's answer to {named(case)} is missing")
         elif candidate[case.id].late and not slow:  # with no case too slow, the machine was
             found.append(f"the run's time was up before {named(case)}")
     return found
+
+
+def _how(case: Case, answer: Answer) -> str:
+    """Return how the reference failed, in words; of a held-out case nothing that it said."""
+    if case.hidden and answer.stopped:
+        return "it gave no answer that can be compared with"
+    return answer.crash() or f"exit status {answer.exit}"
 
 
 def _joined(problems: Sequence[str]) -> str:

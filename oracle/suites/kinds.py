@@ -50,6 +50,8 @@ def problems(suite: Suite) -> list[str]:
         missing = [name for name in kind.needs if not getattr(suite, name)]
         found += [f"a {kind.name} suite needs {name}" for name in missing]
         found += kind.problems(suite)
+        if suite.reference_exit and not suite.reference:
+            found.append("reference_exit says how a reference answers, and there is no reference")
         if suite.from_zero and kind.project is None:
             found.append(
                 f"from_zero is for suites of tests; of a {kind.name} suite any share may pass on main"

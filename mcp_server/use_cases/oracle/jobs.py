@@ -368,6 +368,7 @@ def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str
         sorted(suite.env.items()),
         suite.separator,
         suite.null,
+        suite.reference_exit,
         files,
         *([image] if (image := world.images.get(job.suite)) else ()),
     )
