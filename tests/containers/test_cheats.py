@@ -25,7 +25,7 @@ SLOTS = 2
 MEMORY_MB = 256
 SQUARES = Suite(
     "squares", "differential", "engine", cases=("c/*",), candidate="python3 -S -E engine.py", reference="sqlite3 :memory:",
-    reference_packages=("sqlite3",), case_timeout_s=1.0, run_timeout_s=20.0,
+    reference_packages=("sqlite3",), case_timeout_s=cheats.ENDS_S, run_timeout_s=240.0,
 )  # fmt: skip
 SESSIONS = Suite(
     "sessions",
@@ -34,8 +34,8 @@ SESSIONS = Suite(
     cases=("c/*.slt",),
     candidate="python3 engine.py",
     protocol="json",
-    case_timeout_s=1.0,
-    run_timeout_s=20.0,
+    case_timeout_s=cheats.ENDS_S,
+    run_timeout_s=240.0,
 )
 CASES = [
     Case(f"n/{n}", f"{n}\n", "c/squares", n, expect=f"{cheats.KNOWN.format(n=n)}{n * n}")

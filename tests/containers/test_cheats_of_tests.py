@@ -32,7 +32,7 @@ QUICK = Suite(
     "app",
     command="python3 -c 'from app import add; assert add(1, 2) == 3'",
     packages=IMAGE,
-    run_timeout_s=20,
+    run_timeout_s=240,
 )
 
 
@@ -44,7 +44,7 @@ def suite_of(changes: dict) -> Suite:
         "command": command,
         "packages": list(IMAGE),
         "canary": "tests/test_{name}.py",
-        "run_timeout_s": 15.0,
+        "run_timeout_s": 240.0,
     } | ({"results": results} if results else {})
     return Suite.from_json({"name": "unit", "kind": "command", "repo": "app"} | own | rest)
 

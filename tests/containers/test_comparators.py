@@ -19,6 +19,8 @@ from .test_runner import MEMORY_MB, SLOTS, SUITE, SUMS, Server, caught, tar
 
 pytestmark = pytest.mark.containers
 
+HANG_S = 5.0  # until a program counts as hanging: longer than the engine takes to start on a busy machine
+ENDS_S = 60.0  # where none hangs
 MARK = "known-to-the-reference-alone"
 COMPARE = f"""
 import json, sys
@@ -58,7 +60,7 @@ def suite(**more: object) -> Suite:
         "compare": "command",
         "comparator": "python3 ref/compare.py",
         "reference_reads": ["ref/**"],
-        "case_timeout_s": 5.0,
+        "case_timeout_s": ENDS_S,
     }
     return Suite.from_json(SUITE.to_json() | own | more)
 
@@ -124,9 +126,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     except OSError: pass
 print(sorted(os.listdir(".")))
 """.replace(MARK, MARK[:9] + "' b'" + MARK[9:])
-    verdict = judge(
-        look, {"one": "one\n"}, suite=suite(compare="exact", comparator=None, case_timeout_s=20.0)
-    )
+    verdict = judge(look, {"one": "one\n"}, suite=suite(compare="exact", comparator=None))
     assert [failure["candidate"]["output"] for failure in verdict["failures"]] == ["['engine.py']\n"]
 
 
@@ -160,7 +160,10 @@ def test_a_suite_without_files_has_an_empty_directory_in_a_box_that_served_one_w
     ],
 )
 def test_a_comparator_that_cannot_say_breaks_the_verdict_and_names_the_case(judge, comparator, said):
-    verdict = judge(ENGINE, {"one": "one\n"}, suite=suite(comparator=comparator, case_timeout_s=1.0))
+    case_timeout_s = HANG_S if comparator == "sleep 60" else ENDS_S
+    verdict = judge(
+        ENGINE, {"one": "one\n"}, suite=suite(comparator=comparator, case_timeout_s=case_timeout_s)
+    )
     assert (verdict["status"], verdict["outcomes"], verdict["failures"]) == ("broken", {}, [])
     assert said in verdict["reason"] and "case 'one' (c/one.txt:7)" in verdict["reason"], verdict["reason"]
 

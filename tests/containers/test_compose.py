@@ -24,7 +24,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from harness.boxes.containers import Engine
 from harness.images.stock import HOSTED, Images
-from tests.waiting import until
+from tests.waiting import BOUND_S, until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -297,7 +297,7 @@ def test_a_models_key_reaches_its_provider_and_is_to_be_seen_nowhere_else(host: 
                     f"{host.url}/llm/anthropic/v1/messages",
                     json=asked,
                     headers={"x-api-key": token},
-                    timeout=60,
+                    timeout=BOUND_S,
                     trust_env=False,
                 ).status_code
                 == 200
