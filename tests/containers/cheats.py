@@ -25,7 +25,7 @@ class Cheat:
 
 HANG_S = 5.0  # until an engine counts as hanging: longer than one takes to start on a busy machine
 ENDS_S = 60.0  # where none hangs
-HANGING = {"case_timeout_s": HANG_S}
+GIVEN_UP_S = 1.0  # where no case is to pass, nothing is lost if one takes longer
 
 
 def engine(name: str, trick: str, **more: object) -> Cheat:
@@ -177,18 +177,16 @@ for name in ("libsqlite3.so.0", "libsqlite3.so", "/usr/lib/x86_64-linux-gnu/libs
         "sys.stdout.buffer.write(bytes(range(128, 256)) * 4096 + b'\\x01' * 400_000)",
     ),
     engine("prints gigabytes", passes=5, trick="while n == 3: os.write(1, b'x' * 65536)\nworked = True"),
-    engine("hangs", passes=5, trick="import time\nwhile n == 3: time.sleep(1)\nworked = True", suite=HANGING),
+    engine("hangs", passes=5, trick="import time\nwhile n == 3: time.sleep(1)\nworked = True"),
     engine(
         "sleeps until its time is up and answers then",
         passes=5,
         trick="import time\nif n == 3: time.sleep(HANG_S + 1)\nworked = True".replace("HANG_S", str(HANG_S)),
-        suite=HANGING,
     ),
     engine(
         "refuses to be ended",
         passes=5,
         trick="import signal, time\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, signal.SIG_IGN)\nwhile n == 3: time.sleep(1)\nworked = True",
-        suite=HANGING,
     ),
 ]
 

@@ -4,6 +4,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,7 @@ SLOTS = 2
 MEMORY_MB = 256
 SQUARES = Suite(
     "squares", "differential", "engine", cases=("c/*",), candidate="python3 -S -E engine.py", reference="sqlite3 :memory:",
-    reference_packages=("sqlite3",), case_timeout_s=cheats.ENDS_S, run_timeout_s=240.0,
+    reference_packages=("sqlite3",), case_timeout_s=cheats.ENDS_S, run_timeout_s=120.0,
 )  # fmt: skip
 SESSIONS = Suite(
     "sessions",
@@ -34,8 +35,8 @@ SESSIONS = Suite(
     cases=("c/*.slt",),
     candidate="python3 engine.py",
     protocol="json",
-    case_timeout_s=cheats.ENDS_S,
-    run_timeout_s=240.0,
+    case_timeout_s=cheats.HANG_S,
+    run_timeout_s=120.0,
 )
 CASES = [
     Case(f"n/{n}", f"{n}\n", "c/squares", n, expect=f"{cheats.KNOWN.format(n=n)}{n * n}")
@@ -123,7 +124,9 @@ def harmless(judge: Judge) -> bool:
     ],
 )
 def test_an_engine_that_cheats_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat, start: str):
-    verdict = squares(judge, cheat.files, links=cheat.links, **{"start": start} | cheat.suite)
+    case_timeout_s = cheats.HANG_S if cheat.passes else cheats.GIVEN_UP_S
+    changes = {"start": start, "case_timeout_s": case_timeout_s} | cheat.suite
+    verdict = squares(judge, cheat.files, links=cheat.links, **changes)
     assert verdict["status"] in cheat.verdict.split("|"), verdict
     assert cheat.passes in (None, verdict["counts"]["passed"]), verdict["outcomes"]
     assert harmless(judge)
@@ -135,7 +138,7 @@ def test_two_cases_at_once_cannot_reach_each_other(judge: Judge):
     known = {f"n/{n:02}": {"output": f"{n * n}\n", "exit": 0} for n in numbers}
     verdict = judge(
         {"engine.py": cheats.ENGINE.format(trick=cheats.OTHER_SLOT)},
-        SQUARES,
+        replace(SQUARES, case_timeout_s=cheats.GIVEN_UP_S),
         cases=cases,
         known_reference=known,
     )
