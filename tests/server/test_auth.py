@@ -1,5 +1,6 @@
 """Who may call what: tokens, roles, doors, hosts. Nobody gets in by anything but the verified token."""
 
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
+from mcp_server.edge import app
 from tests.waiting import BOUND_S
 
 from . import toy
@@ -27,12 +30,14 @@ EVERYWHERE = [
 FOR_ADMINS = [
     ("GET", "/api/events"), ("GET", "/api/commits"), ("GET", "/api/audit/verify"), ("GET", "/api/tokens"), ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/1"), ("POST", "/api/tasks"), ("POST", "/api/tasks/T01/reopen"), ("POST", "/api/oracle/run"),
+    ("POST", "/api/tasks/from-oracle"),
 ]  # fmt: skip
 FOR_RUNNERS_TOO = [
     ("POST", "/api/sessions"), ("GET", "/api/sessions/S1"), ("POST", "/api/sessions/S1/end"), ("POST", "/api/jobs/claim"), ("GET", "/api/jobs/1"),
     ("POST", "/api/jobs/1/renew"), ("GET", "/api/jobs/1/tree.tar"), ("GET", "/api/jobs/1/reference.tar"), ("POST", "/api/jobs/1/result"), ("GET", "/api/status"), ("GET", "/api/tasks"),
-    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"), ("GET", "/api/oracle/suites"),
+    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"), ("GET", "/api/oracle/suites"), ("GET", "/api/spending"), ("PUT", "/api/crew"),
 ]  # fmt: skip
+FOR_HARNESS = FOR_ADMINS + FOR_RUNNERS_TOO
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,19 @@ def test_a_token_counts_only_as_a_bearer(server: Server, header: str):
         assert http.get("/api/status").status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), FOR_ADMINS + FOR_RUNNERS_TOO)
+def test_every_route_of_the_harness_has_its_expectation_here(server: Server):
+    assert server.world is not None
+    expected = {(method, re.sub(r"/(1|S1|T01)(?=/|$)", "/{id}", path)) for method, path in FOR_HARNESS}
+    routes = {
+        (method, route.path)
+        for route in app.build(server.world).routes
+        if isinstance(route, Route) and route.path.startswith("/api/")
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert routes == expected
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_HARNESS)
 def test_an_agent_may_call_no_route_of_the_harness(server: Server, method: str, path: str):
     with bearer(server, server.agent("agent").token) as http:
         assert http.request(method, path, json={}).status_code == 403
