@@ -32,16 +32,33 @@ def check(
     with where.served() as client, runners_at_hand(where, needed=needed):
         verdicts = oracle_jobs.check_all(client)
     if json:
-        print(jsons.dumps({suite: verdict.to_json() for suite, verdict in verdicts}, indent=2))
+        print(jsons.dumps({suite: verdict.to_json() for suite, _, verdict in verdicts}, indent=2))
     else:
-        for suite, verdict in verdicts:
+        for suite, job, verdict in verdicts:
             print(f"{suite}: {verdict.status}, {oracle_jobs.teeth(verdict)}")
             if verdict.reason:
-                print(f"  {verdict.reason}")
+                print(f"  {verdict.reason}{oracle_jobs.log_hint(job, verdict)}")
             for planted in verdict.planted or ():
                 fate = "caught" if planted.get("caught") else "NOT CAUGHT"
                 print(f"  {planted.get('engine')}: {fate} ({planted.get('status')})")
-    raise typer.Exit(max((VERDICT_EXIT[verdict.status] for _, verdict in verdicts), default=Exit.DONE))
+    raise typer.Exit(max((VERDICT_EXIT[verdict.status] for *_, verdict in verdicts), default=Exit.DONE))
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    job: Annotated[int, typer.Argument(help="The number of the oracle job.")],
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Print what the command of a run has printed."""
+    with place(context, config, state).served() as client:
+        verdict = client.job(job).verdict
+    if verdict is None:
+        raise VerbFailed(f"oracle job {job} has no verdict yet")
+    if not verdict.log:
+        raise VerbFailed(f"nothing is kept of oracle job {job}: it passed, or its cases were run one by one")
+    print(verdict.log)
 
 
 @app.command()
@@ -93,6 +110,8 @@ def as_text(suite: str, job: JudgedJob) -> str:
     if held_out := verdict.held_out:
         rows.append(f"  held out: {held_out['passed']} of {held_out['cases']} cases pass")
         rows += [f"    {case.file}:{case.line} fails" for case in job.held_out_failing]
+    if hint := oracle_jobs.log_hint(job.number, verdict):
+        rows.append(hint.strip())
     return "\n".join(rows)
 
 

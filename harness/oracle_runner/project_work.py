@@ -13,7 +13,7 @@ from dataclasses import replace
 from harness.oracle_runner.oracle_box import OracleBox
 from mcp_server.wire.jobs import JobOrder
 from oracle.cases.spec import Suite
-from oracle.judging import verdict
+from oracle.judging import excerpt, verdict
 from oracle.judging.verdict import Built, Verdict
 from oracle.suites import teeth
 from oracle.suites.base import CANARY_ENGINE, Canary, ProjectRules
@@ -38,10 +38,13 @@ def check(box: OracleBox, job_order: JobOrder, suite: Suite, rules: ProjectRules
     build = box.prepare(tree, suite)
     ended = box.project(suite, suite.command or "") if build is None or build.exit == 0 else None
     unplanted = rules.judge(suite, ended, build=build)
+    printed = excerpt.log(build.tail if build else "", *((ended.output, ended.error) if ended else ()))
     if unplanted.status == verdict.BROKEN:
-        return verdict.broken(f"the suite itself does not run: {unplanted.reason}", build=unplanted.build)
+        reason = f"the suite itself does not run: {unplanted.reason}"
+        return replace(verdict.broken(reason, build=unplanted.build), log=printed)
     if nothing := rules.unproven(suite, ended, build, unplanted):
-        return verdict.broken(f"the suite proves nothing: {nothing}", build=unplanted.build)
+        reason = f"the suite proves nothing: {nothing}"
+        return replace(verdict.broken(reason, build=unplanted.build), log=printed)
     planted = _hatch(suite, rules)
     if planted and ended:
         wrong = rules.unseen(suite, ended, planted, box.project(suite, suite.command or "", planted))
@@ -87,6 +90,7 @@ def _run(
         judged,
         run_ms=round(ended.took_s * 1000),
         timed_out_s=suite.run_timeout_s if ended.timed_out else 0,
+        log="" if judged.status == verdict.PASSED else excerpt.log(ended.output, ended.error),
     )
 
 

@@ -33,6 +33,7 @@ class JudgedJob:
 
     verdict: Verdict
     held_out_failing: tuple[HeldOutFailure, ...] = ()
+    number: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict's JSON, with the held-out cases that fail if there are any."""
@@ -48,7 +49,7 @@ def wait(client: ServerClient, job: int, *, max_s: float = JOB_MAX_S) -> JudgedJ
     while time.monotonic() < deadline:
         job_state = client.job(job, wait_s=WAIT_S)
         if job_state.verdict is not None:
-            return JudgedJob(job_state.verdict, job_state.held_out_failing)
+            return JudgedJob(job_state.verdict, job_state.held_out_failing, job)
         time.sleep(POLL_S)
     message = f"oracle job {job} has no verdict after {max_s:.0f} s; is a runner up?"
     raise VerbFailed(message, Exit.INFRASTRUCTURE)
@@ -66,17 +67,22 @@ def prove(client: ServerClient, *, say: Callable[[str], None]) -> None:
     if not unproven:
         return
     say(f"checking that the oracle can fail: {', '.join(unproven)}")
-    for suite, verdict in check_all(client):
+    for suite, job, verdict in check_all(client):
         if verdict.status != PASSED:
             exit = Exit.FAILED if verdict.status == FAILED else Exit.INFRASTRUCTURE
-            raise VerbFailed(_toothless(suite, verdict), exit)
+            raise VerbFailed(_toothless(suite, verdict) + log_hint(job, verdict), exit)
         say(f"oracle {suite}: {teeth(verdict)}")
 
 
-def check_all(client: ServerClient) -> list[tuple[str, Verdict]]:
-    """Start the check of every suite, and return each with its verdict."""
+def check_all(client: ServerClient) -> list[tuple[str, int, Verdict]]:
+    """Start the check of every suite, and return each with its job and its verdict."""
     checks = client.check_oracle()
-    return [(check.suite, wait(client, check.job).verdict) for check in checks]
+    return [(check.suite, check.job, wait(client, check.job).verdict) for check in checks]
+
+
+def log_hint(job: int, verdict: Verdict) -> str:
+    """Return how to see all that a run printed, as a line of its own; "" where nothing was kept."""
+    return f"\n`harness oracle log {job}` prints the whole output" if verdict.log else ""
 
 
 def run_many(

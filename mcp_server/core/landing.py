@@ -3,7 +3,7 @@ decisions.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mcp_server.core import case_globs, duration, names, paths, protection
@@ -13,6 +13,8 @@ from mcp_server.core.refusal import Code, Refused
 NOTHING_STEERS = Protection({})
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
 NAME_CHARS_MAX = 200  # of one of them
+WHY_CHARS_MAX = 300  # of how a case fails
+PROBLEM_CHARS_MAX = 900  # of why a run could not be read, with an excerpt of what it printed
 
 
 class SubmissionState(StrEnum):
@@ -36,7 +38,8 @@ class SuiteOutcomes:
 
     `exempt` cases count for nothing; of `hidden` ones only their number is told, and no glob names them.
     `timed_out_s` is the time in which the candidate's run did not end, `main_ms` what main's takes; 0 if it
-    did, or nobody knows.
+    did, or nobody knows. `problem` is why nothing of that run could be read; `why` has, by case, how some of
+    those that fail do so.
     """
 
     name: str
@@ -47,6 +50,8 @@ class SuiteOutcomes:
     hidden: frozenset[str] = frozenset()
     timed_out_s: float = 0
     main_ms: int = 0
+    problem: str = ""
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def boundary(
@@ -104,7 +109,8 @@ def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
         if missing:
             return Refused(
                 Code.ORACLE_FAILED,
-                f"{len(missing)} cases that the task names do not pass: {some(missing)}",
+                f"{len(missing)} cases that the task names do not pass: {some(missing)}"
+                f"{_because(suite, missing)}",
                 "nothing that passes on main is lost; main is unchanged",
                 "run_oracle shows the smallest failing ones; fix, commit and push again",
             )
@@ -126,6 +132,8 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     seen = sorted(lost - suite.hidden)
     if suite.timed_out_s and seen:
         return _timed_out(suite, len(seen))
+    if suite.problem and seen:
+        return _unread(suite, len(seen))
     what, step = f"{len(seen)} cases of {suite.name} pass", "run_oracle with these cases"
     if not seen:
         what = f"held-out cases of {suite.name} pass"
@@ -136,9 +144,24 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
         examples += f"; {len(skipped)} of them are skipped: {some(skipped)}"
     return Refused(
         Code.REGRESSION,
-        f"{what} on main and fail on the merged commit{examples}",
+        f"{what} on main and fail on the merged commit{examples}{_because(suite, seen)}",
         "your change was merged onto the newest main before it was tested; main is unchanged",
         f"fetch and merge origin, {step}, fix, commit and push again",
+    )
+
+
+def _because(suite: SuiteOutcomes, seen: Iterable[str]) -> str:
+    """Return how the first of these fails of which that is known, as the end of a sentence."""
+    case = next((case for case in seen if suite.why.get(case)), None)
+    return f". {_short(names.printable(case))}: {suite.why[case][:WHY_CHARS_MAX]}" if case else ""
+
+
+def _unread(suite: SuiteOutcomes, lost: int) -> Refused:
+    return Refused(
+        Code.ORACLE_FAILED,
+        f"{suite.name} could not judge the merged commit: {suite.problem[:PROBLEM_CHARS_MAX]}",
+        f"{lost} cases that pass on main have no result; main is unchanged",
+        "fetch and merge origin, run it as the suite does, fix what it says, commit and push again",
     )
 
 

@@ -4,6 +4,7 @@ broke.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_server.core import case_globs, landing
 from mcp_server.core.refusal import Refused
@@ -18,6 +19,7 @@ from mcp_server.store.submissions import Submission
 from mcp_server.use_cases.oracle import baseline, case_sets, pace
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.world import World
+from oracle.judging import excerpt
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,17 @@ def _outcomes(
         case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys()),
         timed_out_s=job.verdict.get("timed_out_s", 0),
         main_ms=main_ms,
+        problem=job.verdict.get("problem", ""),
+        why={failure["id"]: _why(failure) for failure in job.verdict["failures"]},
     )
+
+
+def _why(failure: Mapping[str, Any]) -> str:
+    """Return how a case fails: how its output differs, or what its test printed."""
+    if failure["input"]:
+        return str(failure["difference"])
+    printed = excerpt.excerpt(failure["candidate"]["output"], chars=landing.WHY_CHARS_MAX)
+    return printed or str(failure["difference"])
 
 
 def refusal_of_broken(world: World, suite: str, job: Job) -> Refused:

@@ -54,6 +54,8 @@ def _read_verdict(value: Mapping[str, Any]) -> Verdict:
         raise TypeError("status and reason are texts")
     if type(verdict.run_ms) is not int or type(verdict.timed_out_s) not in (int, float):
         raise TypeError("run_ms and timed_out_s are numbers")
+    if not isinstance(verdict.problem, str) or not isinstance(verdict.log, str):
+        raise TypeError("problem and log are texts")
     if verdict.run_ms < 0 or verdict.timed_out_s < 0:
         raise TypeError("a duration is not below 0")
     return verdict

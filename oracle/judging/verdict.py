@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from oracle.cases.spec import Case
-from oracle.judging import causes
+from oracle.judging import causes, excerpt
 from oracle.judging.answer import Answer, sound
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
 
@@ -63,6 +63,7 @@ class Verdict:
     `held_out` is {"cases", "passed"}, None where no case is. `missing` are tests that main runs and this run
     did not: those that it skipped have that outcome, and the others have failed. `run_ms` is how long the
     candidate ran, without its build; 0 if nobody knows. `timed_out_s` is the time that was up before its end.
+    `problem` is why nothing of the run could be read, though main's can. `log` is what it printed.
     """
 
     status: str
@@ -78,6 +79,8 @@ class Verdict:
     missing: Sequence[str] = ()
     run_ms: int = 0
     timed_out_s: float = 0
+    problem: str = ""
+    log: str = ""
 
     def failing(self) -> set[str]:
         """Return the cases that make the verdict failed: those that fail, and skipped ones that main runs."""
@@ -119,6 +122,8 @@ class Verdict:
             missing=tuple(value.get("missing", ())),
             run_ms=value.get("run_ms", 0),
             timed_out_s=value.get("timed_out_s", 0),
+            problem=value.get("problem", ""),
+            log=value.get("log", ""),
         )
 
 
@@ -136,7 +141,7 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
 
     Nothing ran, but that is the candidate's own doing, so the verdict is not broken.
     """
-    reason = f"the build failed with exit status {build.exit}"
+    reason = f"the build failed with exit status {build.exit}{excerpt.as_words(build.tail)}"
     outcomes = {case.id: FAIL for case in cases}
     return Verdict(
         FAILED,
@@ -145,6 +150,8 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
         outcomes,
         build=build,
         held_out=_held_out(cases, ()),
+        problem=reason,
+        log=excerpt.log(build.tail),
     )
 
 

@@ -135,3 +135,47 @@ def test_a_landed_commit_tells_each_change_that_it_brought_and_another_commit_no
     body = f"- T1 (a): x\n\n{trailers}Oracle-Verdict: words=3\nAudit-Checkpoint: 7 h\n"
     assert landing.changes(body) == [one, two]
     assert landing.changes(trailers) == [] and landing.changes("") == []
+
+
+LOST = {"on_main": {"g/1": "pass", "held-out/1": "pass"}, "hidden": frozenset({"held-out/1"})}
+
+
+def test_a_regression_says_how_the_first_lost_case_fails():
+    found = ratchet([SuiteOutcomes("s", {"g/1": "pass"}, {"g/1": "fail"}, why={"g/1": "line 2: 3, not 4"})])
+    assert found.code is Code.REGRESSION and found.happened.endswith(": g/1. g/1: line 2: 3, not 4")
+
+
+def test_a_named_case_that_does_not_pass_says_how_it_fails():
+    failing = SuiteOutcomes("s", {}, {"g/1": "fail"}, ("g/*",), why={"g/1": "boom"})
+    found = ratchet([failing])
+    assert found.code is Code.ORACLE_FAILED and found.happened.endswith("g/1: boom")
+
+
+def test_a_run_that_could_not_be_read_is_told_as_that_and_not_as_a_regression_of_healthy_tests():
+    problem = "out.xml is not XML: line 3"
+    found = ratchet([SuiteOutcomes("unit", {"g/1": "pass", "g/2": "pass"}, {}, problem=problem)])
+    assert found.code is Code.ORACLE_FAILED
+    assert found.happened == "unit could not judge the merged commit: out.xml is not XML: line 3"
+    assert "2 cases" in found.holds and "g/1" not in found.happened
+
+
+def test_a_run_whose_time_was_up_is_told_by_time_whatever_else_is_known_of_it():
+    found = ratchet(
+        [SuiteOutcomes("unit", {"g/1": "pass"}, {}, timed_out_s=20, main_ms=300, problem="no summary")]
+    )
+    assert found.code is Code.TOO_SLOW
+    assert found.happened == "unit timed out after 20 s on the merged commit; main takes 0.3 s"
+
+
+def test_nothing_is_quoted_for_held_out_cases_alone():
+    outcomes = {"g/1": "pass", "held-out/1": "fail"}
+    more = {"why": {"held-out/1": "secret"}, "problem": "secret", "timed_out_s": 20.0}
+    found = ratchet([SuiteOutcomes("s", on_candidate=outcomes, **LOST, **more)])
+    assert found.code is Code.REGRESSION and "secret" not in str(found.to_json())
+
+
+def test_a_refusal_stays_short_however_long_the_reason_is():
+    long_ones = {"why": {"g/1": "x" * 9_000}, "problem": "y" * 9_000}
+    for more in ({"why": long_ones["why"]}, {"problem": long_ones["problem"]}):
+        found = ratchet([SuiteOutcomes("s", {"g/1": "pass"}, {"g/1": "fail"}, **more)])
+        assert len(str(found.to_json())) < 1_800

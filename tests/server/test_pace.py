@@ -19,10 +19,14 @@ from .test_gate_parallel import begin
 
 FAST_MS, SLOW_MS = 300, 15_000
 LIMIT_S = 20
+PROBLEM = "out.xml is not XML:\nmake: *** no rule"
+LOSES = {"m01/filter": "FROM=A-Z\nTO=a-z\n"}
 
 
 class PacedRunner(toy.LocalRunner):
-    """Reports SLOW_MS of a tree with a file `slow`, and a run that did not end of one with `endless`."""
+    """Reports SLOW_MS of a tree with a file `slow`, a run that did not end of one with `endless`, and one that
+    could not be read of one with `unread`.
+    """
 
     busy = 0  # runs that are slow because the machine is
 
@@ -34,6 +38,8 @@ class PacedRunner(toy.LocalRunner):
         verdict["run_ms"] = SLOW_MS if "slow" in names or is_busy else FAST_MS
         if "endless" in names:
             verdict |= {"timed_out_s": LIMIT_S, "run_ms": LIMIT_S * 1000}
+        if "unread" in names:
+            verdict["problem"] = PROBLEM
         return verdict, reference
 
 
@@ -96,14 +102,28 @@ def test_a_busy_machine_refuses_nobody(serving: tuple[Server, PacedRunner], tmp_
 @pytest.mark.parametrize("slow", ["tell"], indirect=True)
 def test_a_refusal_by_time_says_time_and_what_main_takes(serving: tuple[Server, PacedRunner], tmp_path: Path):
     server, _ = serving
-    files = {"m01/endless": "1\n", "m01/filter": "FROM=A-Z\nTO=a-z\n"}
-    answer = wide.refused(push(server, 1, tmp_path, files), "too_slow")
+    answer = wide.refused(push(server, 1, tmp_path, LOSES | {"m01/endless": "1\n"}), "too_slow")
     assert "words timed out after 20 s on the merged commit; main takes 0.3 s" in answer["happened"]
     assert "1 cases" in answer["holds"]
 
 
 @pytest.mark.parametrize("slow", ["tell"], indirect=True)
-@pytest.mark.parametrize("lie", [{"run_ms": -1}, {"run_ms": "3"}, {"timed_out_s": True}])
+def test_a_refusal_says_why_a_run_could_not_be_read_and_how_a_lost_case_fails(
+    serving: tuple[Server, PacedRunner], tmp_path: Path
+):
+    server, _ = serving
+    one, fence, commit = begin(server, 1, tmp_path, LOSES)
+    answer = wide.settled(one, "push", fence=fence, commit=commit, summary="x")
+    assert "up/0: line 1" in wide.refused(answer, "regression")["happened"]
+    commit = one.commit(tmp_path / one.name, {"m01/unread": "1\n"})
+    answer = wide.settled(one, "push", fence=fence, commit=commit, summary="x")
+    assert PROBLEM in wide.refused(answer, "oracle_failed")["happened"]
+
+
+@pytest.mark.parametrize("slow", ["tell"], indirect=True)
+@pytest.mark.parametrize(
+    "lie", [{"run_ms": -1}, {"run_ms": "3"}, {"timed_out_s": True}, {"log": "x" * 50_000}, {"problem": 3}]
+)
 def test_a_time_that_is_none_is_not_taken(serving: tuple[Server, PacedRunner], lie: dict, tmp_path: Path):
     server, _ = serving
     with server.http("runner") as http:

@@ -15,6 +15,7 @@ from oracle.judging import causes, verdict
 from oracle.judging.verdict import OUTCOMES, PASS, SKIP, CaseCounts, Verdict
 
 FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})
+TEXT_CHARS_MAX = 40_000  # of what a verdict quotes; a runner keeps to less
 
 
 class UnreadableVerdict(ValueError):
@@ -32,8 +33,15 @@ def check(reported: Verdict) -> None:
         )
     if strange := sorted({str(outcome) for outcome in reported.outcomes.values()} - {*OUTCOMES}):
         raise UnreadableVerdict(f"an outcome is {', '.join(OUTCOMES)}, not {some(strange)}")
-    if problem := causes.problem(reported.causes, reported.failing()):
+    if problem := _too_long(reported) or causes.problem(reported.causes, reported.failing()):
         raise UnreadableVerdict(problem)
+
+
+def _too_long(reported: Verdict) -> str | None:
+    """Return which text of a verdict is over its limit; None if none is."""
+    texts = {"problem": reported.problem, "log": reported.log}
+    long_ones = [name for name, text in texts.items() if len(text) > TEXT_CHARS_MAX]
+    return f"{' and '.join(long_ones)} over {TEXT_CHARS_MAX:,} characters" if long_ones else None
 
 
 def _is_failure(value: Any) -> bool:
@@ -76,13 +84,14 @@ def of_check(reported: Verdict) -> dict[str, Any]:
 
 
 def broken(reason: str, reported: Verdict | None = None) -> dict[str, Any]:
-    """Return a verdict that says nothing but why; of what a runner reported it keeps build and time."""
+    """Return a verdict that says nothing but why; of what a runner reported it keeps build, time and log."""
     return Verdict(
         verdict.BROKEN,
         reason,
         CaseCounts(),
         build=reported.build if reported else None,
         took_ms=reported.took_ms if reported else 0,
+        log=reported.log if reported else "",
     ).to_json()
 
 

@@ -5,12 +5,12 @@ that the project has to declare.
 """
 
 from oracle.cases.spec import Suite
+from oracle.judging import excerpt
 from oracle.judging.verdict import PASS, SKIP, Built, Verdict
 from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # a shell's exit statuses for a command that it could not start
-EXCERPT_LINES, EXCERPT_CHARS = 6, 600
 DECLARE = "if the project begins with tests that all fail, say `from_zero = true` in its table"
 
 
@@ -20,10 +20,10 @@ def unproven(suite: Suite, ended: CommandResult | None, build: Built | None, ver
     `ended` is None where the command was never seen to end, or was not started because the build failed.
     """
     if build is not None and build.exit != 0:
-        return f"the build fails on main with exit status {build.exit}{_excerpt(build.tail)}"
+        return f"the build fails on main with exit status {build.exit}{excerpt.as_words(build.tail)}"
     if ended is None:
         return "the command took down the process that ran it"
-    words = _excerpt(ended.output + ended.error)
+    words = excerpt.as_words(ended.output, ended.error)
     if ended.exit in (NOT_EXECUTABLE, NOT_FOUND):
         return f"the command could not be started (exit status {ended.exit}){words}"
     if PASS in verdict.outcomes.values():
@@ -41,9 +41,3 @@ def unproven(suite: Suite, ended: CommandResult | None, build: Built | None, ver
     return (
         f"none of its {len(named)} tests passes on main, so no change could make one fail; {DECLARE}{words}"
     )
-
-
-def _excerpt(text: str) -> str:
-    """Return the last lines of what was printed, as the end of a sentence; "" where nothing was."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return ":\n" + "\n".join(lines[-EXCERPT_LINES:])[-EXCERPT_CHARS:] if lines else ""

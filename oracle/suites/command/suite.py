@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from oracle.cases.spec import Case, Suite
-from oracle.judging import verdict
+from oracle.judging import excerpt, verdict
 from oracle.judging.verdict import FAIL, SKIP, Built, Verdict
 from oracle.suites.base import Canary, CommandResult
 from oracle.suites.command import canary, readers
@@ -43,6 +43,8 @@ def judge(
         return verdict.broken("the command took down the process that ran it", build=build)
     report, fooled = _read(suite, ended, sabotaged, planted)
     missing = _missing(report, on_main)
+    if report.problem:
+        report.problem += excerpt.as_words(ended.output, ended.error)
     if report.problem and not missing:
         return verdict.broken(report.problem, build=build)
     if fooled:
@@ -54,7 +56,7 @@ def judge(
         report.outcomes, report.messages, exit=ended.exit, build=build, missing=missing
     )
     words = (decided.reason, report.problem, _named_missing(report, missing), *report.remarks)
-    return replace(decided, reason="; ".join(filter(None, words)))
+    return replace(decided, reason="; ".join(filter(None, words)), problem=report.problem)
 
 
 def _enter_missing(report: TestReport, missing: Iterable[str]) -> None:
@@ -115,12 +117,14 @@ def unseen(suite: Suite, plain: CommandResult, planted: Canary, ended: CommandRe
         return "" if plain.exit != 0 else _mended(_unmoved(plain, ended), where)
     report = readers.read(suite.results, ended)
     if report.problem:
-        return f"with it {report.problem}; does the command run to its end when a test fails?"
+        said = excerpt.as_words(ended.output, ended.error)
+        return f"with it {report.problem}; does the command run to its end when a test fails?{said}"
     report, wrong = canary.take_out(report, planted)
     if missing := _missing(report, readers.read(suite.results, plain).outcomes):
         return f"with a test that fails {len(missing)} others do not run; {GO_ON}"
     hint = readers.of(suite.results).naming_hint
-    return _mended(wrong, f"{where} And {hint}" if hint else where)
+    step = f"{where} And {hint}" if hint else where
+    return _mended(wrong, f"{step}{excerpt.as_words(ended.output, ended.error)}")
 
 
 def _mended(wrong: str, step: str) -> str:
