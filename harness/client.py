@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import httpx2
 
 from mcp_server.wire.base import UnreadableWire, WireAnswer, WireRequest
+from mcp_server.wire.environments import EnvironmentOrder
 from mcp_server.wire.events import AuditCheck, EventPage, LoggedEvent, MainCommit, MainHistory
 from mcp_server.wire.jobs import (
     JobClaim,
@@ -47,7 +48,6 @@ from mcp_server.wire.tasks import (
     TasksFromOracleRequest,
     TaskSummary,
 )
-from oracle.cases.spec import Suite
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -193,9 +193,9 @@ class ServerClient:
 
     # -- oracle jobs, the runner's side ----------------------------------------------------------------------
 
-    def runner_suites(self) -> Sequence[Suite]:
-        """Return every suite that a runner may get jobs of."""
-        return self._ask(RunnerSuites, "GET", "/api/oracle/suites").suites
+    def runner_suites(self) -> RunnerSuites:
+        """Return every suite that a runner may get jobs of, and what their environments are known by."""
+        return self._ask(RunnerSuites, "GET", "/api/oracle/suites")
 
     def claim_job(
         self, runner: str, wait_s: float = 20.0, images: Mapping[str, str] | None = None
@@ -225,6 +225,10 @@ class ServerClient:
     def job_reference_files(self, job: int) -> bytes:
         """Return the files of main that the job's reference and comparator read, as a tar."""
         return self._send("GET", f"/api/jobs/{job}/reference.tar", timeout_s=TREE_TIMEOUT_S).content
+
+    def environment(self, name: str) -> EnvironmentOrder:
+        """Return all that the image of an environment is made of, as main is now."""
+        return self._ask(EnvironmentOrder, "GET", f"/api/environments/{name}", timeout_s=TREE_TIMEOUT_S)
 
     def finish_job(self, job: int, result: JobResult) -> None:
         """Hand in what a runner found; raise ServerSaidNo(409) if the job is not that runner's any more."""

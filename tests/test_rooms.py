@@ -48,6 +48,7 @@ SHARED_MODULE_NAMES = {
     # one matter, once in each room that it passes through: kept, decided, sent, served, shown
     "audit": 2,
     "crew": 2,
+    "environments": 4,
     "events": 3,
     "faults": 2,
     "jobs": 3,

@@ -118,9 +118,11 @@ class AgentKind:
     needs: str | None = None  # the key without which a table of this kind is refused
     waits_itself: bool = False  # it waits for tasks inside its session, where waiting costs nothing
 
-    def image_order(self, image: str | None) -> Order:
-        """Return the order for the image that the agent's table names, or else for the kind's own."""
-        return Order(users=image) if image else Order(self.image)
+    def image_order(self, image: str | None, environment: str | None = None) -> Order:
+        """Return the order for the image that the agent's table names, or else for the kind's own, on the
+        environment of that name.
+        """
+        return Order(users=image) if image else Order(self.image, environment=environment)
 
     def account_of(self, spec: AgentSpec) -> str | None:
         """Return the gateway's account that the agent asks models through; None if nobody can tell."""

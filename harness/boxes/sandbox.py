@@ -18,7 +18,7 @@ RUN, KIND, SESSION, AGENT = "harness.run", "harness.kind", "harness.session", "h
 DOOR_TARGET = "/run/harness"
 WORKSPACE = "/workspace"
 URL_INSIDE = "http://127.0.0.1:8765"
-ENTRY = ("python3", "-I", "/opt/harness/entry.py")
+ENTRY = ("/usr/bin/python3", "-I", "/opt/harness/entry.py")
 # exec is allowed on both: build tools and CLIs unpack and run programs there, and /workspace allows it
 # anyway.
 TMPFS = {

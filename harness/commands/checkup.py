@@ -110,6 +110,10 @@ def _engine_checks(
 
 def _images(images: Images, config: Config | None) -> Iterator[Finding]:
     for order in _orders(config):
+        if order.environment is not None:
+            detail = "made by `harness up` from the files of main that the environment names"
+            yield Finding(f"image {order}", True, detail)
+            continue
         is_here = images.is_here(order)
         detail, fix = ("there", "") if is_here else ("missing", _image_fix(order))
         yield Finding(f"image {order}", is_here, detail, fix)
@@ -119,7 +123,8 @@ def _orders(config: Config | None) -> list[Order]:
     """Return every image that a run of this configuration needs, once."""
     if config is None:
         return [Order(kind) for kind in SANDBOXES]
-    orders = [KINDS[spec.kind].image_order(spec.image) for spec in config.agents.values() if spec.count]
+    agents = [spec for spec in config.agents.values() if spec.count]
+    orders = [KINDS[spec.kind].image_order(spec.image, spec.environment) for spec in agents]
     for suite in config.suites.values():
         orders += suite_orders(suite)
     return list(dict.fromkeys(orders))
@@ -137,8 +142,8 @@ def _agents(
     """Yield whether each kind of agent could start: its program in its image, its files in the project."""
     checks = Preflight(engine, run=state.label, state=existing, root=config.root)
     for spec in config.agents.values():
-        order = KINDS[spec.kind].image_order(spec.image)
-        if spec.count and images.is_here(order):
+        order = KINDS[spec.kind].image_order(spec.image, spec.environment)
+        if spec.count and order.environment is None and images.is_here(order):
             problem = checks.problem(Seat(f"{spec.name}-1", spec), images.deliver(order))
             detail = problem or f"{spec.kind}, {spec.count} of them"
             fix = "see its table in harness.toml" if problem else ""

@@ -72,6 +72,7 @@ path = "."
 branch = {_string(found.branch)}
 # unprotected = ["package.json"]    # what steers a run, and agents may change: `harness doctor` lists it
 
+{_environment(found)}\
 # Modules: named sets of paths. A task belongs to one, and its agent can change nothing outside it.
 # Two live leases never overlap, so smaller modules let more agents work at once.
 # `**` is any number of directories, `*` and `?` stay within one name.
@@ -149,6 +150,27 @@ def _seen(found: Inspection) -> str:
     return "it saw " + ", ".join(f"{language} ({count} files)" for language, count in found.languages[:4])
 
 
+def _environment(found: Inspection) -> str:
+    """Return the environment's table, with a comment; "" where the repository shows no need of one."""
+    needs = found.needs
+    if not needs.packages:
+        return ""
+    env = ", ".join(f"{name} = {_string(value)}" for name, value in needs.env.items())
+    return f"""\
+# What tests need besides the code: one image for the oracle's boxes and for agents' sandboxes, made once
+# from these files of {found.branch} and from nothing else, and made again when one of them changes. Only here
+# is there a network. docs/environments.md has the commands for each language, and how to start from an image,
+# a Dockerfile or a devcontainer.json.
+
+[environments.default]
+packages = {_strings(needs.packages)}    # Debian packages
+locks = {_strings(needs.locks)}
+setup = {_strings(needs.setup)}
+env = {{ {env} }}
+
+"""
+
+
 def _module(repo: str, name: str, paths: tuple[str, ...]) -> str:
     return f"[modules.{name}]\nrepo = {_string(repo)}\npaths = {_strings(paths)}\n"
 
@@ -166,13 +188,19 @@ def _oracle(repo: str, found: Inspection) -> str:
         f"command = {_string(chosen.command)}",
         *_results(chosen),
         *_canary(chosen),
-        f"packages = {_strings(chosen.packages)}    # Debian packages that the tests need",
+        *_packages(found, chosen),
         "# Who writes these writes the verdict, so no agent may: what steers a test run, and the tests.",
         "# To let agents write tests, take those out: a test that the main branch runs must still run, and",
         "# pass, after each change.",
         f"protect = {_lines(protected)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _packages(found: Inspection, chosen: TestCommand) -> list[str]:
+    if found.needs.packages:
+        return []
+    return [f"packages = {_strings(chosen.packages)}    # Debian packages that the tests need"]
 
 
 def _results(chosen: TestCommand) -> list[str]:

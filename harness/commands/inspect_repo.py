@@ -5,16 +5,15 @@ Rule: it runs nothing, asks no git and follows no link; a guess that is wrong co
 line.
 """
 
-import json
 import os
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from harness.commands import manifests
+from harness.commands.inspect_environment import Needs, needs
 from mcp_server.core import paths
 from oracle.suites.command.readers import jest
 
@@ -97,6 +96,7 @@ class Inspection:
     parts: tuple[Part, ...]
     tests: tuple[TestCommand, ...]  # best guess first
     test_directories: tuple[str, ...]
+    needs: Needs = Needs()
 
 
 def inspect(root: Path) -> Inspection:
@@ -104,13 +104,15 @@ def inspect(root: Path) -> Inspection:
     files = tuple(_files(root))
     languages = Counter(LANGUAGES[f.suffix] for f in files if f.suffix in LANGUAGES)
     ranked = tuple(sorted(languages.items(), key=lambda item: (-item[1], item[0])))
+    tests = tuple(_test_commands(root, files, [language for language, _ in ranked]))
     return Inspection(
         name=root.resolve().name or "project",
         branch=_branch(root),
         languages=ranked,
         parts=_parts(root, files),
-        tests=tuple(_test_commands(root, files, [language for language, _ in ranked])),
+        tests=tests,
         test_directories=tuple(name for name in TEST_DIRECTORIES if _has_directory(files, name)),
+        needs=needs(root, [command.language for command in tests]),
     )
 
 
@@ -134,18 +136,13 @@ def _files(root: Path) -> Iterable[PurePosixPath]:
 def _branch(root: Path) -> str:
     """Return the branch that is checked out, read from HEAD; `main` where there is none to read."""
     head = root / ".git" / "HEAD"
-    link = _text(root / ".git")  # in a linked work tree .git is a file that says where the directory is
+    link = manifests.text(
+        root / ".git"
+    )  # in a linked work tree .git is a file that says where the directory is
     if link.startswith("gitdir:"):
         head = root / link.removeprefix("gitdir:").strip() / "HEAD"
-    found = re.fullmatch(r"ref: refs/heads/([^\n]+)\n*", _text(head))
+    found = re.fullmatch(r"ref: refs/heads/([^\n]+)\n*", manifests.text(head))
     return found[1] if found else "main"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 # Parts: directories that hold code, each opened up further while it is a mere container or the only one.
@@ -204,13 +201,13 @@ def _is_inside(pattern: str) -> bool:
 
 
 def _cargo_members(root: Path) -> list[str]:
-    workspace = _toml(root / "Cargo.toml").get("workspace", {})
-    return _strings(workspace.get("members") if isinstance(workspace, dict) else None)
+    workspace = manifests.toml(root / "Cargo.toml").get("workspace", {})
+    return manifests.strings(workspace.get("members") if isinstance(workspace, dict) else None)
 
 
 def _node_members(root: Path) -> list[str]:
-    declared = _json(root / "package.json").get("workspaces")
-    return _strings(declared.get("packages") if isinstance(declared, dict) else declared)
+    declared = manifests.json_object(root / "package.json").get("workspaces")
+    return manifests.strings(declared.get("packages") if isinstance(declared, dict) else declared)
 
 
 def _named(globs: list[str]) -> tuple[Part, ...]:
@@ -243,7 +240,7 @@ def _test_commands(root: Path, files: tuple[PurePosixPath, ...], languages: list
 
 
 def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list[TestCommand]:
-    settings = [_text(root / name) for name in ("pyproject.toml", "setup.cfg", "tox.ini")]
+    settings = [manifests.text(root / name) for name in ("pyproject.toml", "setup.cfg", "tox.ini")]
     is_named = "pytest.ini" in top or any("pytest" in text for text in settings)
     tests = [file for file in files if PYTHON_TEST.fullmatch(file.name)]
     if not (is_named or tests):
@@ -269,7 +266,7 @@ def _cargo(root: Path, top: set[str]) -> list[TestCommand]:
     # always fails.
     if "Cargo.toml" not in top:
         return []
-    if "package" in _toml(root / "Cargo.toml"):
+    if "package" in manifests.toml(root / "Cargo.toml"):
         place = ""
     else:
         place = next((f"{_literal(member)}/" for member in _workspace_members(root)), "")
@@ -333,7 +330,7 @@ NODE_RUNNERS = (
 
 
 def _npm(root: Path, files: tuple[PurePosixPath, ...]) -> list[TestCommand]:
-    scripts = _json(root / "package.json").get("scripts", {})
+    scripts = manifests.json_object(root / "package.json").get("scripts", {})
     test = scripts.get("test") if isinstance(scripts, dict) else None
     if not isinstance(test, str) or "no test specified" in test:  # what `npm init` writes
         return []
@@ -365,25 +362,6 @@ def _node_canary(runner: _NodeRunner, files: tuple[PurePosixPath, ...]) -> str |
 
 
 def _make(root: Path) -> list[TestCommand]:
-    makefile = _text(root / "Makefile") or _text(root / "makefile")
+    makefile = manifests.text(root / "Makefile") or manifests.text(root / "makefile")
     target = re.search(r"^(test|check)\s*:(?!=)", makefile, re.M)
     return [TestCommand("Make", f"make {target[1]}", None, ("make",))] if target else []
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError:
-        return {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_text(path) or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _strings(value: object) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

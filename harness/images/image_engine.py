@@ -6,8 +6,9 @@ Rule: it makes images and their names, and leaves no container behind.
 import contextlib
 import io
 import json
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ REGISTRY_ANSWER_S = 8.0  # a registry that cannot be reached must not delay the 
 PULL_READ_S = 60.0  # between two progress messages of a pull
 BUILD_READ_S = 900  # between two lines of a build: one package installation on a slow mirror
 TAIL_LINES = 40
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+STEP = re.compile(r"Step \d+/\d+ : ")
 
 
 class ImageFailed(BoxBroke):
@@ -106,8 +109,12 @@ class ImageEngine:
         dockerfile: str,
         args: Mapping[str, str],
         labels: Mapping[str, str],
+        target: str | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        """Build with the classic builder, which every engine has."""
+        """Build with the classic builder, which every engine has. `target`: the stage to stop at; `say` is
+        told each line of what the build prints.
+        """
         with _failing(f"image {name}: build"):
             answers = self._api.build(
                 fileobj=io.BytesIO(context_tar),
@@ -116,13 +123,14 @@ class ImageEngine:
                 tag=name,
                 buildargs=dict(args),
                 labels=dict(labels),
+                target=target or "",
                 network_mode=self._build_network(),
                 rm=True,
                 forcerm=True,
                 decode=True,
                 timeout=BUILD_READ_S,
             )
-            _follow(answers, f"image {name}: build")
+            _follow(answers, f"image {name}: build", say)
 
     def _build_network(self) -> str:
         """Return the host's own network: a proxy or a resolver on its loopback answers there too, and an
@@ -137,13 +145,21 @@ class ImageEngine:
         _follow((json.loads(line) for line in answer.iter_lines() if line.strip()), what)
 
 
-def _follow(answers: Iterator[dict[str, Any]], what: str) -> None:
+def _follow(answers: Iterator[dict[str, Any]], what: str, say: Callable[[str], None] | None = None) -> None:
     """Read the engine's progress to its end; raise ImageFailed with its last lines if it reports an error."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
+    rest = ""
     for answer in answers:
         if "error" in answer:
-            raise ImageFailed("\n".join([*tail, f"{what}: {answer['error'].strip()}"]))
-        tail.extend(answer.get("stream", "").splitlines())
+            raise ImageFailed("\n".join([*tail, *filter(None, [rest]), f"{what}: {answer['error'].strip()}"]))
+        # The builder coats what goes to stderr in colour, and cuts lines where the program flushed.
+        *lines, rest = (rest + COLOUR.sub("", answer.get("stream", ""))).split("\n")
+        if any(STEP.match(line) for line in lines):
+            tail.clear()  # what earlier steps printed says nothing about this one's failure
+        tail.extend(filter(str.strip, lines))
+        if say is not None:
+            for line in lines:
+                say(line)
 
 
 @contextlib.contextmanager

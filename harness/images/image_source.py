@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.images.recipes import COMMON, OURS, ROOT, BadRecipe, Recipe, read_recipes
+from mcp_server.config.environments import PACKAGE
 
 DEBIAN = "bookworm"
 ROOT_SOURCES = ("images/rootfs",)
 HASH_DIGITS = 12
 HOST_CERTIFICATES = f"{COMMON}/ca/host.crt"
 NEVER_COPIED = re.compile(r"__pycache__|.*\.pyc|.*\.egg-info|.*~")
-PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 
 
 class ImageSource:
@@ -30,7 +30,7 @@ class ImageSource:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(__file__).resolve().parents[2]
-        self._digests: dict[str, str] = {}
+        self._digests: dict[tuple[str, str | None], str] = {}
 
     @cached_property
     def recipes(self) -> Mapping[str, Recipe]:
@@ -43,15 +43,16 @@ class ImageSource:
             raise BadRecipe(f"there is no image {kind!r}; there are {', '.join(self.recipes)}")
         return self.recipes[kind]
 
-    def name(self, kind: str, packages: Iterable[str] = ()) -> str:
-        """Return the name that the image has or will have, with these Debian packages on top. Raise BadRecipe
-        if there is no such image, or if a name is no package's.
+    def name(self, kind: str, packages: Iterable[str] = (), *, bottom: str | None = None) -> str:
+        """Return the name that the image has or will have, with these Debian packages on top, and with the
+        image `bottom` below everything instead of the root. Raise BadRecipe if there is no such image, or if
+        a name is no package's.
         """
         on_top = sorted(set(packages))
         for package in on_top:
             if not PACKAGE.fullmatch(package):
                 raise BadRecipe(f"{package!r} is not the name of a Debian package")
-        digest = self._digest(kind)
+        digest = self._digest(kind, bottom)
         if on_top:
             digest = _hash([digest, *on_top])
         return f"{OURS}{kind}:{digest[:HASH_DIGITS]}"
@@ -65,28 +66,35 @@ class ImageSource:
         names |= {name for name in args if name.lower().endswith("_proxy")}
         return {name: value for name, value in args.items() if name in names}
 
-    def context(self, kind: str, certificates: bytes) -> bytes:
+    def context(
+        self, kind: str, certificates: bytes, added: Mapping[str, tuple[bytes, bool]] | None = None
+    ) -> bytes:
         """Return the build context as a tar: the same bytes for the same content, so that the builder's
-        own cache is of use.
+        own cache is of use. `added`: more files by path, each with whether it may be run.
         """
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for path in self._files(self.recipe(kind).copied):
-                mode = 0o755 if _is_executable(path) else 0o644
-                _add(tar, str(path.relative_to(self.root)), path.read_bytes(), mode)
-            if certificates:
-                _add(tar, HOST_CERTIFICATES, certificates, 0o644)
-        return out.getvalue()
+        files = {
+            str(path.relative_to(self.root)): (path.read_bytes(), _is_executable(path))
+            for path in self._files(self.recipe(kind).copied)
+        }
+        if certificates:
+            files[HOST_CERTIFICATES] = (certificates, False)
+        return tar_of({**files, **(added or {})})
 
-    def _digest(self, kind: str) -> str:
-        if kind not in self._digests:
-            made_of = [DEBIAN, *self._contents(ROOT_SOURCES)] if kind == ROOT else self._made_of(kind)
-            self._digests[kind] = _hash(made_of)
-        return self._digests[kind]
+    def _digest(self, kind: str, bottom: str | None = None) -> str:
+        key = kind, bottom
+        if key not in self._digests:
+            made_of = [DEBIAN, *self._contents(ROOT_SOURCES)] if kind == ROOT else self._made_of(kind, bottom)
+            self._digests[key] = _hash(made_of)
+        return self._digests[key]
 
-    def _made_of(self, kind: str) -> list[str]:
+    def _made_of(self, kind: str, bottom: str | None) -> list[str]:
         recipe = self.recipe(kind)
-        return [kind, self.name(recipe.below), *self._contents(recipe.copied)]
+        return [kind, self.below(kind, bottom), *self._contents(recipe.copied)]
+
+    def below(self, kind: str, bottom: str | None = None) -> str:
+        """Return the name of the image that this one starts from."""
+        below = self.recipe(kind).below
+        return bottom if bottom is not None and below == ROOT else self.name(below, bottom=bottom)
 
     def _contents(self, copied: Iterable[str]) -> Iterator[str]:
         for path in self._files(copied):
@@ -112,6 +120,17 @@ class ImageSource:
 
 def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+def tar_of(files: Mapping[str, tuple[bytes, bool]]) -> bytes:
+    """Return a tar of files by path, each with its content and whether it may be run; the same bytes for the
+    same files.
+    """
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, (content, is_executable) in sorted(files.items()):
+            _add(tar, path, content, 0o755 if is_executable else 0o644)
+    return out.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:

@@ -20,7 +20,8 @@ from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
-from mcp_server.wire.jobs import JobOrder, JobResult
+from mcp_server.wire.environments import EnvironmentOrder
+from mcp_server.wire.jobs import JobOrder, JobResult, RunnerSuites
 from oracle.cases.spec import BadSpec, Suite
 from oracle.judging import verdict
 from oracle.judging.run import Ran
@@ -35,13 +36,16 @@ MEND_S_MAX = 60.0  # for an engine that worked before to work again; then the ne
 
 log = logging.getLogger(__name__)
 
+ImageOn = Callable[[Suite, EnvironmentOrder], str]
+
 
 class Jobs(Protocol):
     """What a runner needs of the server. Each act raises ServerGone, which may be tried again, or
     ServerSaidNo.
     """
 
-    def runner_suites(self) -> Sequence[Suite]: ...
+    def runner_suites(self) -> RunnerSuites: ...
+    def environment(self, name: str) -> EnvironmentOrder: ...
     def claim_job(self, runner: str, wait_s: float, images: Mapping[str, str]) -> JobOrder | None: ...
     def renew_job(self, runner: str, job: int) -> object: ...
     def job_tree(self, job: int) -> bytes: ...
@@ -64,6 +68,7 @@ class Runner:
         name: str,
         *,
         labels: Mapping[str, str],
+        image_on: ImageOn | None = None,
         slots: int | None = None,
         memory_mb: int = oracle_box.MEMORY_MB,
         runtime: str | None = None,
@@ -76,7 +81,8 @@ class Runner:
         self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
         self._slots, self._renew_s = slots or oracle_box.cores(), renew_s
         self._boxes = WarmBoxes(self._start)
-        self._image_for = image_for
+        self._image_for, self._image_on = image_for, image_on
+        self._environments: dict[str, tuple[str, EnvironmentOrder]] = {}
         self.registered = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -105,7 +111,9 @@ class Runner:
         """Claim a job, with the ids of all images that a job may need. The first claim waits for none: a run
         begins with it.
         """
-        images = self._images(self.client.runner_suites())
+        told = self.client.runner_suites()
+        self._keep_up(told.environments)
+        images = self._images(told.suites)
         wait_s = CLAIM_WAIT_S if self.registered.is_set() else 0.0
         job_order = self.client.claim_job(self._name, wait_s, images)
         self.registered.set()
@@ -124,7 +132,19 @@ class Runner:
     def _images_of(self, suite: Suite) -> dict[str, str]:
         """Return the image ids of the suite's roles; none of a suite whose kind is not known here."""
         roles = kinds.roles(suite) if kinds.find(suite) else ()
-        return {role: self._image_for(suite, role) for role in roles}
+        return {role: self._image_of(suite, role) for role in roles}
+
+    def _image_of(self, suite: Suite, role: str) -> str:
+        environment = self._environments.get(suite.environment or "")
+        if role == kinds.CANDIDATE and environment is not None and self._image_on is not None:
+            return self._image_on(suite, environment[1])
+        return self._image_for(suite, role)
+
+    def _keep_up(self, keys: Mapping[str, str]) -> None:
+        """Ask what each environment is made of, where that is not what it was."""
+        for name, key in keys.items():
+            if name not in self._environments or self._environments[name][0] != key:
+                self._environments[name] = key, self.client.environment(name)
 
     def _mend(self, stop: threading.Event) -> None:
         """Waits until a box starts again: a restart of the engine must not use up all tries of a job."""

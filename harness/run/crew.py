@@ -16,7 +16,7 @@ from harness.agents.kinds import KINDS
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, Found, Swept
 from harness.client import ServerClient, ServerGone
-from harness.images.stock import Images
+from harness.images.stock import Images, suite_orders
 from harness.oracle_runner.runner import Runner
 from harness.run.place import Place
 from harness.run.plan import RunPlan, load_config
@@ -27,8 +27,8 @@ from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
 from harness.sessions.supervisor import Supervisor
 from mcp_server.config import AgentSpec
+from mcp_server.wire.environments import EnvironmentOrder
 from mcp_server.wire.sessions import AgentState
-from oracle.suites import kinds
 
 RUNNERS_STOP_S = 15.0
 HEARD_S_MAX = 60.0  # for a missing image to be made by a verb that did not prepare any; then it goes on
@@ -58,6 +58,7 @@ class Crew:
         self._plan, self._engine, self._say = plan, engine, say
         self._client, self._runner_client = client, runner_client
         self._images = Images(engine, say=say)
+        self._environments: dict[str, EnvironmentOrder] = {}
         self._supervisor: Supervisor | None = None
         self._runners_stop = threading.Event()
         self._runners: list[threading.Thread] = []
@@ -84,8 +85,16 @@ class Crew:
         for _, spec in self._plan.agents():
             self._agent_image(spec)
         for suite in self._plan.config.suites.values():
-            for role in kinds.roles(suite):
-                self._images.image_for(suite, role)
+            for order in suite_orders(suite):
+                self._images.deliver(order, self._environment(order.environment))
+
+    def _environment(self, name: str | None) -> EnvironmentOrder | None:
+        """Return what an environment is made of, as main was when the run began."""
+        if name is None:
+            return None
+        if name not in self._environments:
+            self._environments[name] = self._runner_client.environment(name)
+        return self._environments[name]
 
     def start_runners(self) -> None:
         """Start the runners, and return once the server knows which images they have."""
@@ -131,7 +140,8 @@ class Crew:
             self._say("some agents did not end in time; their boxes were removed as they were")
 
     def _agent_image(self, spec: AgentSpec) -> str:
-        return self._images.deliver(KINDS[spec.kind].image_order(spec.image))
+        order = KINDS[spec.kind].image_order(spec.image, spec.environment)
+        return self._images.deliver(order, self._environment(order.environment))
 
     def _site(self) -> Site:
         config = self._plan.config
@@ -201,7 +211,14 @@ def sweep(engine: Engine, state: StateDirectory) -> Swept:
 def _runner(
     number: int, client: ServerClient, engine: Engine, images: Images, state: StateDirectory
 ) -> Runner:
-    return Runner(client, engine, images.image_for, f"runner-{number}", labels={sandbox.RUN: state.label})
+    return Runner(
+        client,
+        engine,
+        images.image_for,
+        f"runner-{number}",
+        labels={sandbox.RUN: state.label},
+        image_on=images.image_on,
+    )
 
 
 def _started(runners: Sequence[Runner], stop: threading.Event) -> list[threading.Thread]:

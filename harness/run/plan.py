@@ -12,7 +12,7 @@ from harness.agents.kinds import NEEDS, PROGRAMS
 from harness.failure import Exit, VerbFailed
 from harness.run.state import StateDirectory
 from mcp_server import config as configs
-from mcp_server.config import AgentSpec, Config
+from mcp_server.config import AgentSpec, Config, environments
 
 COUNT_MAX = 64
 S_PER_MINUTE = 60.0
@@ -73,7 +73,9 @@ def with_counts(config: Config, wishes: Iterable[str]) -> Config:
         name, count = _parsed(wish)
         named = [name] if name in agents else [table for table, spec in agents.items() if spec.kind == name]
         if not named and name in PROGRAMS:
-            agents[name] = AgentSpec(name=name, kind=name, count=count)
+            usual = environments.default(config.environments)
+            environment = usual.name if usual else None
+            agents[name] = AgentSpec(name=name, kind=name, count=count, environment=environment)
         elif not named:
             raise VerbFailed(_unknown(name, agents), Exit.USAGE)
         elif len(named) > 1:

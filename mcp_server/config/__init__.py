@@ -10,6 +10,7 @@ from mcp_server.config.spec import (
     Config,
     ConfigProblem,
     Egress,
+    Environment,
     GatewaySettings,
     Module,
     Repo,
@@ -18,6 +19,7 @@ from mcp_server.config.spec import (
 )
 
 __all__ = [
+    "Environment",
     "AccountSpec",
     "AgentSpec",
     "Budget",

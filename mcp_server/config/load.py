@@ -51,6 +51,7 @@ def parse(
         tasks,
         sections.gateway,
         sections.egress,
+        sections.environments,
     )
 
 

@@ -39,6 +39,10 @@ def of(config: Config, repo: str, named: Mapping[str, str]) -> Protection:
             reasons[path] = (
                 f"a command of the suite {suite} runs it" if suite else f"{by} runs it for a suite"
             )
+    for environment in config.environments.values():
+        if environment.repo == repo:
+            made_of = f"the environment {environment.name} is made of it"
+            reasons |= {glob: made_of for glob in environment.files() if glob not in reasons}
     steering = [glob for glob in _steering(config, repo) if glob.startswith(ANYWHERE)]
     reasons |= {glob: STEERS_TESTS for glob in steering if glob not in reasons}
     reasons |= protection.everywhere(protection.ALWAYS)

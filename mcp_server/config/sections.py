@@ -9,12 +9,20 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_server.config import prompts, suites
+from mcp_server.config import environments, prompts, suites
 from mcp_server.config.egress import read_egress
 from mcp_server.config.gateway import APIS, read_budget, read_gateway
 from mcp_server.config.positions import Keys
 from mcp_server.config.reading import Source, did_you_mean, dotted, read, tables
-from mcp_server.config.spec import AgentSpec, Egress, GatewaySettings, Module, Repo, RunSettings
+from mcp_server.config.spec import (
+    AgentSpec,
+    Egress,
+    Environment,
+    GatewaySettings,
+    Module,
+    Repo,
+    RunSettings,
+)
 from mcp_server.core import paths
 from mcp_server.core.branches import is_branch
 from mcp_server.core.role import Role
@@ -22,7 +30,7 @@ from oracle.cases.spec import Suite
 from oracle.suites import kinds
 from oracle.suites.base import NO_CANARY, SuiteKind
 
-SECTIONS = ("run", "repos", "modules", "oracle", "agents")
+SECTIONS = ("run", "repos", "environments", "modules", "oracle", "agents")
 SINGLE = ("gateway", "egress")  # sections that are one table each
 # Names become directories, refs, host names and URL parts.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -60,6 +68,7 @@ class Sections:
 
     run: RunSettings | None = None
     repos: dict[str, Repo] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
     modules: dict[str, Module] = field(default_factory=dict)
     suites: dict[str, Suite] = field(default_factory=dict)
     agents: dict[str, AgentSpec] = field(default_factory=dict)
@@ -83,6 +92,9 @@ def read_sections(source: Source, document: Mapping[str, Any], kinds: AgentKinds
     repos = sections.declared["repos"]
     for name, table in named["repos"].items():
         _keep(sections.repos, name, _repo(source, name, table))
+    for name, table in named["environments"].items():
+        _check_name(source, ("environments", name), name)
+        _keep(sections.environments, name, _environment(source, name, table, repos))
     for name, table in named["modules"].items():
         _keep(sections.modules, name, _module(source, name, table, repos))
     for name, table in named["oracle"].items():
@@ -93,6 +105,8 @@ def read_sections(source: Source, document: Mapping[str, Any], kinds: AgentKinds
         _check_account(source, document, name, sections.agents.get(name))
     sections.egress = read_egress(source, document, sections.declared["agents"], sections.agents)
     _check_module_cases(source, sections)
+    sections.suites = environments.of_suites(source, sections.suites, sections.environments)
+    sections.agents = environments.of_agents(source, sections.agents, sections.environments)
     sections.suites = {name: _released(suite, sections.repos) for name, suite in sections.suites.items()}
     return sections
 
@@ -179,6 +193,19 @@ def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
     if repo and not is_branch(repo.branch):
         source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
     return repo
+
+
+def _environment(
+    source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]
+) -> Environment | None:
+    keys = ("environments", name)
+    environment = read(Environment, source, keys, _with_only_repo(table, repos), name=name)
+    if environment is None:
+        return None
+    check_known(source, (*keys, "repo"), environment.repo, repos, "repository")
+    check_globs(source, (*keys, "locks"), environment.locks)
+    environments.check(source, keys, environment)
+    return environment
 
 
 def _module(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]) -> Module | None:

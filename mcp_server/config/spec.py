@@ -62,6 +62,31 @@ class Repo:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """What a repository's tests need: one image below its suites' boxes and its agents' sandboxes.
+
+    `image`, `dockerfile` or `devcontainer` is what it starts from, ours if none is given; the latter two are
+    files of the repository. `packages` are Debian's. `setup` are shell commands, run once, as root and with a
+    network, in a directory that holds those files of main that the globs in `locks` name, and nothing else.
+    `env` are variables of all that runs on it.
+    """
+
+    name: str
+    repo: str
+    image: str | None = None
+    dockerfile: str | None = None
+    devcontainer: str | None = None
+    packages: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def files(self) -> tuple[str, ...]:
+        """Return globs of all files of the repository that the image is made of."""
+        return (*self.locks, *filter(None, (self.dockerfile, self.devcontainer)))
+
+
+@dataclass(frozen=True)
 class Module:
     """`cases` are the oracle cases that show how the module does: globs, each after "SUITE:" where one suite
     is meant.
@@ -140,6 +165,7 @@ class AgentSpec:
     model: str | None = None
     account: str | None = None
     image: str | None = None
+    environment: str | None = None
     command: list[str] | str | None = None
     playbook: str | None = None
     materials: str | None = None
@@ -193,6 +219,7 @@ class Config:
     tasks: list[TaskSpec]
     gateway: GatewaySettings = GatewaySettings()
     egress: Egress = Egress()
+    environments: dict[str, Environment] = field(default_factory=dict)
 
     @cached_property
     def has_budgets(self) -> bool:

@@ -21,7 +21,7 @@ from mcp_server.edge.json_api import (
 )
 from mcp_server.use_cases import status
 from mcp_server.use_cases.oracle import check as oracle_check
-from mcp_server.use_cases.oracle import fresh, verdicts
+from mcp_server.use_cases.oracle import environments, fresh, verdicts
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
 from mcp_server.wire.jobs import (
     JobClaim,
@@ -54,6 +54,7 @@ class RunnerApi:
                 ApiRoute("GET", "/api/jobs/{id}/reference.tar", self.reference_files),
                 ApiRoute("POST", "/api/jobs/{id}/result", self.finish),
                 ApiRoute("GET", "/api/oracle/suites", self.suites),
+                ApiRoute("GET", "/api/environments/{name}", self.environment),
                 ApiRoute("POST", "/api/oracle/run", self.run, PEOPLE),
                 ApiRoute("POST", "/api/oracle/check", self.check),
             ]
@@ -74,7 +75,15 @@ class RunnerApi:
 
     async def suites(self, request: Request) -> Answer:
         """Answer with every suite, so that a runner can say which images it has for each."""
-        return RunnerSuites(suites=tuple(self._world.config.suites.values()))
+        keys = await asyncio.to_thread(environments.keys, self._world)
+        return RunnerSuites(suites=tuple(self._world.config.suites.values()), environments=keys)
+
+    async def environment(self, request: Request) -> Answer:
+        """Answer with all that the image of an environment is made of, as main is now."""
+        name = request.path_params["name"]
+        if name not in self._world.config.environments:
+            raise BadRequest(404, "unknown_environment", f"there is no environment {name!r}")
+        return await asyncio.to_thread(environments.now, self._world, name)
 
     async def renew(self, request: Request) -> Answer:
         """Keep a job for its runner, or say that it is lost."""

@@ -87,6 +87,8 @@ class RunnerSuites(WireAnswer):
 
     suites: tuple[WireSuite, ...]
     """The suites, as the server's configuration has them."""
+    environments: Mapping[str, str] = Field(default_factory=dict)
+    """By environment, a name of all that its image is made of now."""
 
 
 class JobRenewal(WireRequest):

@@ -66,7 +66,8 @@ class Suite:
     declares that no test of a command suite passes on main yet. `artifacts` are files that a tool made and
     that are to be data all the same. A run that takes `slow_factor` times as long as main's is slow, and what
     is done about it says `slow`. `reference_exit` are the only exit statuses with which the reference
-    answers; without any, all but those of a breakdown.
+    answers; without any, all but those of a breakdown. `environment` names what the candidate's box starts
+    from, where that is no `image`.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Suite:
     protect: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("**",)
     image: str | None = None
+    environment: str | None = None
     packages: tuple[str, ...] = ()
     reference_packages: tuple[str, ...] = ()
     case_timeout_s: float = CASE_TIMEOUT_S
@@ -138,7 +140,7 @@ class Suite:
 
 DEFAULTS = {item.name: item.default for item in fields(Suite)}
 # Fields that suites have had since after their keys were first remembered.
-NEWER = ("from_zero", "artifacts", "slow_factor", "slow", "reference_exit")
+NEWER = ("from_zero", "artifacts", "slow_factor", "slow", "reference_exit", "environment")
 
 
 LISTS: dict[Any, tuple[type, str]] = {

@@ -18,7 +18,14 @@ from harness.images.stock import HOSTED, SANDBOXES
 
 ROOT = Path(__file__).parents[2]
 MODULE = Path(kinds.__file__).with_name("qwen.py").read_text()
-PARTS = {"base", "node", "oracle-command", *SANDBOXES, *HOSTED}  # images that are no kind's own
+PARTS = {
+    "base",
+    "environment",
+    "node",
+    "oracle-command",
+    *SANDBOXES,
+    *HOSTED,
+}  # images that are no kind's own
 NUMBER = itertools.count()
 
 
@@ -116,6 +123,7 @@ def test_what_an_image_is_made_of_follows_from_its_dockerfile() -> None:
     recipes = ImageSource(ROOT).recipes
     assert {name: recipe.below for name, recipe in recipes.items() if name not in PROGRAMS} == {
         "base": "rootfs",
+        "environment": "rootfs",
         "node": "base",
         "oracle-candidate": "rootfs",
         "oracle-command": "rootfs",

@@ -73,6 +73,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("images/claude/package-lock.json", {"claude", "runner"}),
         ("images/scripted/Dockerfile", {"scripted", "runner"}),
         ("images/oracle-reference/Dockerfile", {"oracle-reference", "oracle-command", "runner"}),
+        ("images/environment/run-setup", {"environment", "runner"}),
         ("images/rootfs/build", {ROOT, *IMAGES}),
         ("images/common/install-packages", set(IMAGES)),
         ("mcp_server/__init__.py", {"server", "runner"}),

@@ -15,7 +15,7 @@ from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
-from mcp_server.wire.jobs import JobOrder, JobResult
+from mcp_server.wire.jobs import JobOrder, JobResult, RunnerSuites
 from oracle.cases.spec import Case, Suite
 from tests.waiting import BOUND_S, until
 
@@ -72,8 +72,8 @@ class Server:
         self.queue.append(job_order)
         return job_order
 
-    def runner_suites(self) -> list[Suite]:
-        return [SUITE]
+    def runner_suites(self) -> RunnerSuites:
+        return RunnerSuites(suites=(SUITE,))
 
     def claim_job(self, runner: str, wait_s: float, images: Mapping[str, str]) -> JobOrder | None:
         self.claims.append(images)
@@ -217,7 +217,10 @@ def test_a_large_input_arrives_whole(judge):
 def test_the_build_runs_before_the_cases_and_its_products_are_there(judge):
     suite = Suite.from_json(SUITE.to_json() | {"build": "mv draft.py engine.py && echo built"})
     verdict = judge({"draft.py": ENGINE}, suite=suite)
-    assert (verdict["status"], verdict["build"]) == ("passed", {"exit": 0, "tail": "built\n"})
+    assert (verdict["status"], verdict["build"]) == (
+        "passed",
+        {"exit": 0, "tail": "built\n", "made": ["engine.py"]},
+    )
 
 
 def test_a_build_that_fails_is_failed_and_not_broken(judge):

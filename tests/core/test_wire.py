@@ -38,6 +38,7 @@ STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     Suite: st.builds(
         Suite, texts, texts, texts, st.lists(texts, max_size=2).map(tuple), env=named, image=texts
     ),
+    bytes: st.binary(max_size=8),
     Case: st.builds(Case, texts, texts, texts, numbers, texts, st.booleans()),
     Answer: st.builds(Answer, texts, numbers),
     Verdict: st.builds(

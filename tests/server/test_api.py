@@ -153,3 +153,8 @@ def test_a_token_comes_with_what_a_clone_needs(server: Server):
 def test_a_waiting_runner_gets_a_job_as_soon_as_there_is_one_and_nothing_otherwise(server: Server):
     assert call(server, "POST", "/api/jobs/claim", {"runner": "second", "wait_s": 0})[0] == 204
     assert call(server, "POST", "/api/oracle/run", {"fresh": True})[0] == 200
+
+
+def test_an_environment_is_asked_for_by_its_name_and_an_unknown_one_is_not_found(server: Server):
+    status, answer = call(server, "GET", "/api/environments/none")
+    assert (status, answer["error"]) == (404, "unknown_environment") and "'none'" in answer["message"]

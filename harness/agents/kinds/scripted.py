@@ -19,7 +19,7 @@ CALLS = ("call", "note", "await_note", "await_task", "work")  # the verbs of ste
 
 class Player:
     def probe(self, spec: AgentSpec) -> str:
-        return "python3"
+        return "/usr/bin/python3"
 
     def wants(self, seat: Seat) -> tuple[ProjectFile, ...]:
         playbook = _named(seat.spec.playbook or "playbooks/{agent}.toml", seat)
@@ -32,7 +32,7 @@ class Player:
 
     def launch(self, seat: Seat, files: Mapping[str, str]) -> Launch:
         playbook = AGAIN if AGAIN in files else PLAYBOOK
-        return Launch(("python3", PLAYER, str(HOME / playbook)), dict(seat.spec.env), dict(files))
+        return Launch(("/usr/bin/python3", PLAYER, str(HOME / playbook)), dict(seat.spec.env), dict(files))
 
     def parse(self, line: str) -> AgentEvent | None:
         """Return what a line of the player tells: {"t", "step", "verb", "status", "detail"}."""
