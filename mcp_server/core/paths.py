@@ -3,18 +3,23 @@
 Rule: a path is repo-relative with `/` between non-empty segments; in a glob `**` as a whole segment stands
 for zero or more segments, `*` for any run of characters within one segment, `?` for one character, and
 nothing else is special. Every function here runs in time polynomial in its input, because agents write globs
-too (a regex would backtrack).
+too (a regex would backtrack); two globs are compared in time linear in each, and `price` says when an agent's
+are too many for that.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import product
 
-GLOB_CHARS_MAX = (
-    400  # `overlap` walks at most the product of two globs: 160,000 states, some 0.2 s at the very worst
-)
+GLOB_CHARS_MAX = 400
+# Of all globs with wildcards that one agent's task may have: each is compared with each of every live lease,
+# on the event loop, so that two tasks at these limits cost some 10 ms.
+PRICED_CHARS_MAX = 2_000
+PRICED_SEGMENTS_MAX = 200
 ANY_DEPTH = "**"
+WILDCARDS = frozenset("*?")
 NOT_WILDCARDS = (  # special in other glob dialects: refused, since reading them literally would surprise
     "[]{}\\"
 )
@@ -67,30 +72,39 @@ def covers(globs: Iterable[str], path: str) -> bool:
     return any(_literals(glob) <= names and matches(glob, path) for glob in globs)
 
 
+def price(globs: Iterable[str]) -> str | None:
+    """Return what makes the globs of one task dear to compare, as the end of a sentence, or None."""
+    wild = [glob for glob in globs if not WILDCARDS.isdisjoint(glob)]
+    chars, segments = sum(map(len, wild)), sum(glob.count("/") + 1 for glob in wild)
+    if chars > PRICED_CHARS_MAX:
+        return f"have {chars} characters where they have wildcards, of at most {PRICED_CHARS_MAX}"
+    if segments > PRICED_SEGMENTS_MAX:
+        return f"have {segments} segments where they have wildcards, of at most {PRICED_SEGMENTS_MAX}"
+    return None
+
+
 def overlap(glob_a: str, glob_b: str) -> bool:
-    """Exact: whether some path is matched by both. A walk over pairs of positions, as for two automata."""
+    """Exact: whether some path is matched by both.
+
+    Where both have a `**`, only what stands before the first and after the last can keep them apart: a path
+    that holds what stands between, of one and then of the other, is matched by both.
+    """
     a, b = _segments(glob_a), _segments(glob_b)
-    todo, seen = [(0, 0)], {(0, 0)}
-    while todo:
-        i, j = todo.pop()
-        if i == len(a) and j == len(b):
-            return True
-        steps = []
-        if i < len(a) and a[i] == ANY_DEPTH:
-            steps.append((i + 1, j))  # stands for nothing more
-        if j < len(b) and b[j] == ANY_DEPTH:
-            steps.append((i, j + 1))
-        if i < len(a) and j < len(b) and _segments_meet(_as_segment(a[i]), _as_segment(b[j])):
-            steps.append((i + (a[i] != ANY_DEPTH), j + (b[j] != ANY_DEPTH)))  # one segment read by both
-        todo += [step for step in steps if step not in seen]
-        seen.update(steps)
-    return False
+    if ANY_DEPTH in a and ANY_DEPTH in b:
+        return _begin_alike(a, b) and _begin_alike(a[::-1], b[::-1])
+    if ANY_DEPTH not in a and ANY_DEPTH not in b:
+        return len(a) == len(b) and all(map(_meet, a, b))
+    return _reads_path(a, b) if ANY_DEPTH in a else _reads_path(b, a)
 
 
 def overlap_any(globs_a: Iterable[str], globs_b: Iterable[str]) -> tuple[str, str] | None:
     """The first pair that overlaps, to be named in a refusal."""
-    second = tuple(globs_b)
-    return next(((a, b) for a in globs_a for b in second if overlap(a, b)), None)
+    return _first_overlap(tuple(globs_a), tuple(globs_b))
+
+
+@lru_cache(maxsize=4096)
+def _first_overlap(globs_a: tuple[str, ...], globs_b: tuple[str, ...]) -> tuple[str, str] | None:
+    return next(((a, b) for a in globs_a for b in globs_b if overlap(a, b)), None)
 
 
 def within(inner_globs: Iterable[str], outer_globs: Iterable[str]) -> bool:
@@ -132,41 +146,92 @@ def _segments(glob: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _literals(glob: str) -> frozenset[str]:
     """The segments that are names: a path that matches has each of them."""
-    return frozenset(segment for segment in _segments(glob) if not set("*?") & set(segment))
+    return frozenset(segment for segment in _segments(glob) if WILDCARDS.isdisjoint(segment))
 
 
 def _segment_matches(pattern: str, name: str) -> bool:
     return _fits(pattern, name, "*", lambda p, c: p in ("?", c))
 
 
-def _as_segment(segment: str) -> str:
-    return "*" if segment == ANY_DEPTH else segment
+def _begin_alike(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Return True if what stands before the first `**` of each is no contradiction."""
+    for one, other in zip(a, b):
+        if ANY_DEPTH in (one, other):
+            return True
+        if not _meet(one, other):
+            return False
+    return True
+
+
+def _reads_path(pattern: Sequence[str], path: Sequence[str]) -> bool:
+    """Return True if a pattern with `**` and one without share a path. Bit i of `at`: i segments are read."""
+    at, everywhere = 1, (1 << len(path) + 1) - 1
+    for segment in pattern:
+        if segment == ANY_DEPTH:
+            at = everywhere & -(at & -at)
+        else:
+            read = (i for i, other in enumerate(path) if at >> i & 1 and _meet(segment, other))
+            at = sum(2 << i for i in read)
+    return bool(at >> len(path))
+
+
+def _meet(a: str, b: str) -> bool:
+    """Return True if some legal name is matched by both segments."""
+    if WILDCARDS.isdisjoint(a) and WILDCARDS.isdisjoint(b):
+        return a == b
+    return _segments_meet(a, b)
 
 
 @lru_cache(maxsize=4096)
 def _segments_meet(a: str, b: str) -> bool:
-    """Whether some legal name (neither empty, '.' nor '..') is matched by both segment patterns."""
-    # third part of a state: how many characters were read, all of them dots; `other` = a name like any other
-    other = 3
-    todo, seen = [(0, 0, 0)], {(0, 0, 0)}
-    while todo:
-        i, j, dots = todo.pop()
-        if i == len(a) and j == len(b) and dots == other:
+    """Whether some legal name (neither empty, '.' nor '..') is matched by both segment patterns.
+
+    Two with a star meet as two globs with `**` do; the name is longer than two dots if it has to be.
+    """
+    if "*" in a and "*" in b:
+        return _spell_alike(a, b) and _spell_alike(a[::-1], b[::-1])
+    pattern, name = (a, b) if "*" in a else (b, a)
+    if len(name) <= len(".."):
+        return _meet_in_short(pattern, name)
+    return _reads_name(pattern, name)
+
+
+def _spell_alike(a: str, b: str) -> bool:
+    """Return True if what stands before the first star of each is no contradiction."""
+    for one, other in zip(a, b):
+        if "*" in (one, other):
             return True
-        steps = []
-        if i < len(a) and a[i] == "*":
-            steps.append((i + 1, j, dots))
-        if j < len(b) and b[j] == "*":
-            steps.append((i, j + 1, dots))
-        if i < len(a) and j < len(b) and (a[i] in "*?" or b[j] in "*?" or a[i] == b[j]):
-            is_dot = "." in (
-                a[i],
-                b[j],
-            )  # two wildcards may read anything: something other than a dot serves best
-            steps.append((i + (a[i] != "*"), j + (b[j] != "*"), min(dots + 1, other) if is_dot else other))
-        todo += [step for step in steps if step not in seen]
-        seen.update(steps)
-    return False
+        if one != other and "?" not in (one, other):
+            return False
+    return True
+
+
+def _reads_name(pattern: str, name: str) -> bool:
+    """Return True if a pattern matches a name in which `?` is any character. Bit i of `at`: i are read."""
+    where: dict[str, int] = {}
+    for i, char in enumerate(name):
+        where[char] = where.get(char, 0) | 1 << i
+    at, everywhere = 1, (1 << len(name) + 1) - 1
+    for char in pattern:
+        if char == "*":
+            at = everywhere & -(at & -at)
+        elif char == "?":
+            at = at << 1 & everywhere
+        else:
+            at = (at & (where.get(char, 0) | where.get("?", 0))) << 1
+    return bool(at >> len(name))
+
+
+def _meet_in_short(pattern: str, name: str) -> bool:
+    """Try every name of the length of `name`, which is one or two: those of dots are none."""
+    letters = set(pattern) - WILDCARDS
+    if len(pattern) - pattern.count("*") > len(name):
+        return False
+    spelled = ("".join(chars) for chars in product(letters | set(name) | {"x"}, repeat=len(name)))
+    return any(
+        word not in (".", "..") and _segment_matches(pattern, word) and _segment_matches(name, word)
+        for word in spelled
+    )
 
 
 def _inside(inner: str, outer: str) -> bool:

@@ -1,7 +1,9 @@
 """Globs against a matcher that tries everything, and the names that open `.git` on somebody's disk."""
 
 import itertools
-from functools import lru_cache
+import sys
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 import pytest
 from hypothesis import example, given, settings
@@ -181,3 +183,95 @@ def test_overlap_any_names_the_pair():
 
 def test_overlap_any_takes_generators():
     assert paths.overlap_any((g for g in ["x", "y"]), (g for g in ["z", "y"])) == ("y", "y")
+
+
+# -- what hostile globs cost
+
+
+def lines_run(act: Callable[[], object]) -> int:
+    """How many lines of Python an act is: a measure of its work that no busy machine changes."""
+    count = 0
+
+    def trace(_frame, event, _argument):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def stars(number: int, size: int) -> str:
+    """A glob that differs from every other one only at its end."""
+    return ("*a" * size)[: size - 4] + f"{number:04}"
+
+
+WORST = {
+    "stars": [stars(number, 40) for number in range(50)],
+    "a few long ones": [stars(number, 399) for number in range(5)],
+    "deep": ["/".join(["**", *"?" * 36, f"a{number}", "*", "b"]) for number in range(5)],
+    "many any-depths": ["/".join(["**", "?"] * 19 + [f"{number}*"]) for number in range(5)],
+    "one star against none": [f"{'a' * 30}*{number}" for number in range(25)] + ["?" * 36 for _ in range(25)],
+}
+
+
+@pytest.mark.parametrize("one", WORST)
+@pytest.mark.parametrize("other", WORST)
+def test_two_tasks_at_the_limits_are_compared_in_few_steps(one: str, other: str):
+    assert paths.price(WORST[one]) is None and not any(map(paths.validate, WORST[one] + WORST[other]))
+    paths._segments_meet.cache_clear()
+    # With another tail on each, so that all pairs are looked at.
+    others = [f"{glob}x" for glob in WORST[other]]
+    steps = lines_run(lambda: [paths.overlap(a, b) for a in WORST[one] for b in others])
+    assert steps < 400_000
+
+
+def test_what_agents_write_with_wildcards_has_a_price_and_names_have_none():
+    assert paths.price([f"src/module-{number}/deep/er/file.py" for number in range(1_000)]) is None
+    assert paths.price([f"src/m{number}/**" for number in range(50)]) is None
+    assert "characters" in (paths.price([stars(number, 400) for number in range(6)]) or "")
+    assert "segments" in (paths.price(["/".join("?" * 101)] * 2) or "")
+
+
+def test_the_same_two_tasks_are_compared_once():
+    a, b = tuple(WORST["stars"]), tuple(f"{glob}x" for glob in WORST["deep"])
+    paths.overlap_any(a, b)
+    assert lines_run(lambda: paths.overlap_any(list(a), list(b))) < 20
+
+
+@settings(max_examples=150, deadline=None)
+@given(*[st.lists(st.one_of(SEGMENT, st.just("**")), min_size=1, max_size=6).map("/".join)] * 2)
+@example("?", ".*")
+@example("??", "..*")
+@example("**/a/**", "b/**/c")
+def test_two_globs_overlap_if_a_walk_over_pairs_of_positions_says_so(a: str, b: str):
+    assert paths.overlap(a, b) == paths.overlap(b, a) == walked(tuple(a.split("/")), tuple(b.split("/")))
+
+
+def walked(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    """The product of both as automata: right, and quadratic."""
+    todo, seen = [(0, 0)], {(0, 0)}
+    while todo:
+        i, j = todo.pop()
+        if (i, j) == (len(a), len(b)):
+            return True
+        one, other = a[i] if i < len(a) else None, b[j] if j < len(b) else None
+        steps = [(i + 1, j)] if one == "**" else []
+        steps += [(i, j + 1)] if other == "**" else []
+        if one and other and (one == "**" or other == "**" or any_name(one, other)):
+            steps.append((i + (one != "**"), j + (other != "**")))
+        todo += [step for step in steps if step not in seen]
+        seen.update(steps)
+    return False
+
+
+@cache
+def any_name(a: str, b: str) -> bool:
+    """Segments of three characters at most meet, if at all, in a name of six."""
+    names = ("".join(t) for n in range(1, 7) for t in itertools.product("abz.", repeat=n))
+    return any(name not in (".", "..") and char_match(a, name) and char_match(b, name) for name in names)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from mcp_server.config import Config, TaskSpec
+from mcp_server.config import Config, Module, TaskSpec
 from mcp_server.core import budget, case_globs, paths
 from mcp_server.core import task as tasks
 from mcp_server.core.principal import AGENT, Principal
@@ -133,9 +133,15 @@ def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
     ]:
         suites = ", ".join(world.suites_of(module.repo))
         return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {suites}"
+    return _problem_of_paths(proposal, module)
+
+
+def _problem_of_paths(proposal: Proposal, module: Module) -> str | None:
     for glob in proposal.paths:
         if error := paths.validate(glob):
             return f"path {glob!r}: {error}"
+    if dear := paths.price(proposal.paths):
+        return f"its paths {dear}: name directories, or propose several tasks"
     if proposal.paths and not paths.within(proposal.paths, tuple(module.paths)):
         return f"its paths leave module {proposal.module}, which is {', '.join(module.paths)}"
     return None
