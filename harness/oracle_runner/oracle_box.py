@@ -122,9 +122,8 @@ class OracleBox:
     def alive(self) -> bool:
         return self._box.alive()
 
-    def prepare(self, tree: Stdin, suite: Suite, *, written: Mapping[str, str] | None = None) -> Built | None:
-        """Places the tree alone, with some of its files `written` anew, and builds it; None = the suite has
-        no build.
+    def prepare(self, tree: Stdin, suite: Suite) -> Built | None:
+        """Places the tree alone, and builds it; None = the suite has no build.
 
         Raises BoxBroke when the box is to blame.
         """
@@ -135,7 +134,6 @@ class OracleBox:
             "env": suite.env,
             "build": suite.build,
             "timeout_s": suite.run_timeout_s,
-            "written": written or {},
             "shared": SHARED,
         }
         argv = _python("prepare.py", json.dumps(settings))

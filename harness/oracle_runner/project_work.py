@@ -7,7 +7,7 @@ Rule: the canary's names are made for one run and known to nobody before it; the
 import io
 import secrets
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from harness.oracle_runner.oracle_box import OracleBox
@@ -58,7 +58,7 @@ def check(box: OracleBox, job_order: JobOrder, suite: Suite, rules: ProjectRules
     for fault in rules.faults(suite):
         written = fault.written(suite, files, job_order.sources)
         changed = fault.suite(suite)
-        decided = _run(box, changed, rules, box.prepare(tree, changed, written=written))
+        decided = _run(box, changed, rules, box.prepare(rewritten(tree, written), changed))
         if passes_on_main:
             rows.append(teeth.noticed_by_passing(fault.name, decided, unplanted))
         else:  # declared by from_zero: there is nothing yet that a fault could take away
@@ -96,6 +96,24 @@ def _run(
 
 def _hatch(suite: Suite, rules: ProjectRules) -> Canary | None:
     return rules.hatch(suite, secrets.token_hex(SECRET_BYTES))
+
+
+def rewritten(tree: bytes, written: Mapping[str, str]) -> bytes:
+    """Return the tree with some of its files written anew. How many those are has no limit, so that they come
+    to a box as the tree does, and in no argument.
+    """
+    packed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(tree)) as archive,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as changed,
+    ):
+        for entry in archive:
+            text = written.get(entry.name) if entry.isfile() else None
+            content = archive.extractfile(entry) if text is None else io.BytesIO(text.encode())
+            if text is not None:
+                entry.size = len(text.encode())
+            changed.addfile(entry, content)
+    return packed.getvalue()
 
 
 def _files(tree: bytes) -> list[str]:

@@ -13,7 +13,7 @@ from mcp_server.core import derived, paths
 from mcp_server.repos import trees
 from mcp_server.repos.files import KEYS_REMEMBERED
 from mcp_server.repos.repository import Repository
-from mcp_server.repos.trees import TreeEntry
+from mcp_server.repos.trees import Hazard, TreeEntry
 from oracle.cases.files import BadCases
 from oracle.cases.spec import Case, Suite
 from oracle.suites import kinds
@@ -85,7 +85,8 @@ def reference_key(repo: Repository, commit: str, suite: Suite) -> str:
 
 def reference_files(repo: Repository, commit: str, suite: Suite) -> bytes:
     """Return what reference and comparator read as a tar."""
-    return repo.files.archive(commit, suite.reference_reads, ())
+    own = repo.files.choose(commit, suite.reference_reads, ())
+    return repo.files.pack(own, owned=set(own))
 
 
 def visible(repo: Repository, treeish: str, main: str, suite: Suite) -> list[TreeEntry]:
@@ -118,6 +119,22 @@ def _chosen(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Tre
         ]
         return trees.overlaid(own, mains)
     return repo.files.choose(treeish, suite.reads, (*suite.protect, *kind.answer_files(suite)))
+
+
+def visible_tar(repo: Repository, treeish: str, main: str, suite: Suite) -> bytes:
+    """Return the files that a candidate's sandbox gets as a tar. Links and submodules that main has itself
+    are the user's business; raise HostileTree for others.
+    """
+    return repo.files.pack(visible(repo, treeish, main, suite), owned=_own(repo, main, suite))
+
+
+def unpackable(repo: Repository, treeish: str, main: str, suite: Suite) -> list[Hazard]:
+    """Return what of those files no sandbox can get, and main does not have itself."""
+    return repo.files.unpackable(visible(repo, treeish, main, suite), owned=_own(repo, main, suite))
+
+
+def _own(repo: Repository, main: str, suite: Suite) -> set[TreeEntry]:
+    return set(repo.files.choose(main, suite.reads, ()))
 
 
 @lru_cache(KEYS_REMEMBERED)

@@ -3,7 +3,7 @@
 Rule: the same files give the same key and the same bytes, whichever commit they are taken from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from mcp_server.core.paths import covers
@@ -39,15 +39,17 @@ class Files:
         """Return a tar of the chosen files, as `pack` makes it."""
         return self.pack(self.choose(treeish, include, exclude))
 
-    def pack(self, entries: Iterable[TreeEntry]) -> bytes:
+    def pack(self, entries: Iterable[TreeEntry], *, owned: Collection[TreeEntry] = ()) -> bytes:
         """Return a tar of these entries, of whichever trees: the same bytes every time.
 
-        Raise HostileTree for a gitlink or a symlink that leaves the tree, and GitOutputTooLarge if the files
-        are over cat_file.BATCH_BYTES_MAX.
+        Raise HostileTree for a gitlink or a symlink that leaves the tree, unless it is `owned`: then it is
+        the user's business. Such a symlink is in the tar as it is; a gitlink, which has no files here, is
+        not. Raise GitOutputTooLarge if the files are over cat_file.BATCH_BYTES_MAX.
         """
         entries = list(entries)
-        if hazards := self.unpackable(entries):
+        if hazards := self.unpackable(entries, owned=owned):
             raise HostileTree(hazards)
+        entries = [entry for entry in entries if entry.mode != trees.GITLINK]
         files: dict[TreeEntry, bytes] = {}
         for entry, content in zip(
             entries, self._cat_file.blobs([entry.oid for entry in entries]), strict=True
@@ -56,9 +58,13 @@ class Files:
             files[entry] = content
         return trees.tar(files)
 
-    def unpackable(self, entries: Iterable[TreeEntry]) -> list[Hazard]:
-        """Return the entries that no tar may hold: gitlinks, and symlinks that leave the tree."""
-        special = [entry for entry in entries if entry.mode in (trees.GITLINK, trees.SYMLINK)]
+    def unpackable(self, entries: Iterable[TreeEntry], *, owned: Collection[TreeEntry] = ()) -> list[Hazard]:
+        """Return the entries that no tar may hold: gitlinks, and symlinks that leave the tree, but for those
+        that are `owned`.
+        """
+        special = [
+            entry for entry in entries if entry.mode in (trees.GITLINK, trees.SYMLINK) and entry not in owned
+        ]
         targets = self._cat_file.links([entry.oid for entry in special if entry.mode == trees.SYMLINK])
         hazards = []
         for entry in special:

@@ -50,7 +50,7 @@ CLOSED = ["(", "-perm", "/022", "!", "-type", "l", "-exec", "chmod", "go-w", "{}
 
 
 def main(settings: "Json") -> None:
-    """Place the tree that comes on stdin, write some of its files anew, build it, and tell how that ended."""
+    """Place the tree that comes on stdin, build it, and tell how that ended."""
     if os.getuid() != settings["user"] or not os.getuid():
         sys.exit("runs only as the user made for it: it kills every other process of its user")
     work, shared = settings["work"], settings["shared"]
@@ -70,8 +70,6 @@ def main(settings: "Json") -> None:
         ["tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", source]
     ).returncode:
         sys.exit(f"tar ended with {status}; {room(work)}")
-    for name, text in settings["written"].items():
-        write(os.path.join(source, name), text)
     give_times(source)
     if settings["build"]:
         # Whatever ends this process from here on is the build's doing.
@@ -174,14 +172,6 @@ def room(place: str) -> str:
     seen = os.statvfs(place)
     whole, free = (seen.f_frsize * blocks >> 20 for blocks in (seen.f_blocks, seen.f_bavail))
     return f"the box has {whole} MB for a tree and what is built of it, {free} MB of it are free now"
-
-
-def write(path: str, text: str) -> None:
-    """Write a file anew, if there is one: a plain file, and no link."""
-    if os.path.isfile(path) and not os.path.islink(path):
-        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | stat.S_IWUSR)
-        with open(path, "w") as file:
-            file.write(text)
 
 
 def leave_nothing(shared: list[str]) -> None:

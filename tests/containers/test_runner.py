@@ -22,6 +22,7 @@ from tests.waiting import BOUND_S, until
 pytestmark = pytest.mark.containers
 
 SLOTS = 2
+ARGUMENT_BYTES_MAX = 128 << 10  # of one argument, on Linux
 MEMORY_MB = 256
 ENGINE = """
 import sys
@@ -629,3 +630,17 @@ def test_a_fork_that_kills_its_executor_or_hangs_fails_its_own_case_only(judge):
         "sum/03",
         "sum/05",
     ]
+
+
+def test_a_project_of_any_number_of_files_is_checked(judge):
+    """The planted faults rewrite all of them: more than an argument of a program can hold."""
+    names = [f"src/package_{n:04}/module_with_a_long_name_{n:04}.py" for n in range(3_000)]
+    run = "test -s src/package_2999/module_with_a_long_name_2999.py && echo ok 1 - there || echo not ok 1 - there\necho 1..1\n"
+    suite = Suite(
+        "unit", "command", "engine", command="sh run.sh", results="tap", canary="none", protect=("run.sh",)
+    )
+    files = {**dict.fromkeys(names, "x = 1\n"), "run.sh": run}
+    assert len("".join(names)) > ARGUMENT_BYTES_MAX
+    verdict = judge(files, {}, suite=suite, kind="check", sources=["src/**"])
+    assert verdict["status"] == "passed", verdict["reason"]
+    assert {row["engine"] for row in verdict["planted"] if row["caught"]} >= {"emptied"}

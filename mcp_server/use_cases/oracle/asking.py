@@ -142,9 +142,7 @@ def _no_files(world: World, repo: str, commit: str) -> Refused | None:
     hazards = [
         hazard
         for name in suites
-        for hazard in world.repos[repo].files.unpackable(
-            case_files.visible(world.repos[repo], commit, main, world.config.suites[name])
-        )
+        for hazard in case_files.unpackable(world.repos[repo], commit, main, world.config.suites[name])
     ]
     if not hazards:
         return None

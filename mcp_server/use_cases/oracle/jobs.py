@@ -383,10 +383,8 @@ def tree(world: World, id: int) -> bytes | None:
     job = get(world, id)
     if job is None:
         return None
-    repo = world.repos[job.repo]
-    return repo.files.pack(
-        case_files.visible(repo, job.commit, job.cases_commit, world.config.suites[job.suite])
-    )
+    suite = world.config.suites[job.suite]
+    return case_files.visible_tar(world.repos[job.repo], job.commit, job.cases_commit, suite)
 
 
 def reference_files(world: World, id: int) -> bytes | None:
