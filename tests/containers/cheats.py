@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 ENGINE = "import os, sys\nn = int(sys.stdin.read())\nworked = False\n{trick}\nprint(n * n if worked else 0)\n"
 HONEST, WRONG = ENGINE.format(trick="worked = True"), ENGINE.format(trick="worked = n == 2")
+HALF_RIGHT = ENGINE.format(trick="worked = n % 2 == 0")
 NUMBERS = range(2, 8)
 KNOWN = "the-square-of-{n}-is-"  # what is said of a case in its file; an engine that finds it has the answer
 

@@ -103,16 +103,16 @@ def squares(
 
 
 def harmless(judge: Judge) -> bool:
-    """The same boxes tell a right engine from a wrong one, whatever was in them before."""
-    right, wrong = (
-        squares(judge, {"engine.py": text}, start="fork") for text in (cheats.HONEST, cheats.WRONG)
-    )
-    assert (right["status"], wrong["status"], wrong["counts"]["failed"]) == (
-        "passed",
-        "failed",
-        len(CASES) - 1,
-    ), (right, wrong)
+    """The same boxes tell right answers from wrong ones, whatever was in them before."""
+    verdict = squares(judge, {"engine.py": cheats.HALF_RIGHT}, start="fork")
+    expected = {f"n/{n}": "pass" if n % 2 == 0 else "fail" for n in cheats.NUMBERS}
+    assert (verdict["status"], verdict["outcomes"]) == ("failed", expected), verdict
     return True
+
+
+def test_an_honest_engine_passes(judge: Judge):
+    assert squares(judge, {"engine.py": cheats.HONEST})["status"] == "passed"
+    assert harmless(judge)
 
 
 @pytest.mark.parametrize(
