@@ -335,16 +335,27 @@ def _npm(root: Path, files: tuple[PurePosixPath, ...]) -> list[TestCommand]:
     if not isinstance(test, str) or "no test specified" in test:  # what `npm init` writes
         return []
     language = "TypeScript" if (root / "tsconfig.json").exists() else "JavaScript"
-    last = re.split(r"&&|\|\||[;|]", test)[-1]  # npm gives our options to it
     packages = ("nodejs", "npm")
-    for runner in NODE_RUNNERS:
-        if runner.called_as.search(last):
-            command = f"npm test --silent -- {runner.options}"
-            names_files = re.search(rf"{SUFFIX}(?![\w.])", last)  # then it finds no other
+    steps = re.split(r"(&&|\|\||[;|])", test)
+    for place in reversed(range(0, len(steps), 2)):
+        runner = next((one for one in NODE_RUNNERS if one.called_as.search(steps[place])), None)
+        if runner is not None:
+            names_files = re.search(rf"{SUFFIX}(?![\w.])", steps[place])  # then it finds no other
             canary = None if names_files and runner.canary is None else _node_canary(runner, files)
             text = runner.imports + jest.CANARY if canary else None
+            command = _with_options(steps, place, runner.options)
             return [TestCommand(language, command, runner.results, packages, canary, text)]
     return [TestCommand(language, "npm test", None, packages)]
+
+
+def _with_options(steps: list[str], place: int, options: str) -> str:
+    """Return the command that runs a script, cut at its shell's operators, with options for one of its steps:
+    npm itself gives them to the last one.
+    """
+    if place == len(steps) - 1:
+        return f"npm test --silent -- {options}"
+    mended = [*steps[:place], f"{steps[place].rstrip()} {options} ", *steps[place + 1 :]]
+    return "".join(mended).strip()
 
 
 def _node_canary(runner: _NodeRunner, files: tuple[PurePosixPath, ...]) -> str | None:

@@ -260,3 +260,20 @@ def test_too_many_parts_are_taken_together(repository):
         path.parent.mkdir(parents=True)
         path.write_text("")
     assert modules(root) == {"lib": ("lib/**",)}
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("node --test && tsc -p .", "node --test --test-reporter=tap && tsc -p ."),
+        (
+            "eslint . && jest --ci; echo done",
+            "eslint . && jest --ci --json --outputFile=/tmp/results.json ; echo done",
+        ),
+        ("eslint . && node --test", "npm test --silent -- --test-reporter=tap"),
+    ],
+)
+def test_options_reach_the_step_of_a_script_that_runs_the_tests(tmp_path: Path, script: str, command: str):
+    (tmp_path / "package.json").write_text(json.dumps({"scripts": {"test": script}}))
+    (tmp_path / "index.js").write_text("")
+    assert inspect(tmp_path).tests[0].command == command
