@@ -161,10 +161,10 @@ def test_the_tests_get_a_canary_where_their_tool_will_find_it(repository, kind, 
         ("mocha", "src/sum.js", "/tmp/results.xml", "test/canary_{name}.js"),
         ("node --test", "src/sum.test.mjs", "tap", "src/canary_{name}.test.mjs"),
         ("node --test src/sum.test.mjs", "src/sum.test.mjs", "tap", None),
-        ("jest && node lint.js", "sum.test.js", None, None),
+        ("jest && node lint.js", "sum.test.js", "/tmp/results.json", "canary_{name}.test.js"),
     ],
 )
-def test_the_runner_that_a_script_ends_with_is_made_to_report(tmp_path, script, test, results, canary):
+def test_the_runner_that_a_script_calls_is_made_to_report(tmp_path, script, test, results, canary):
     (tmp_path / ".git").mkdir()
     (tmp_path / test).parent.mkdir(exist_ok=True)
     (tmp_path / test).write_text("")
@@ -172,7 +172,7 @@ def test_the_runner_that_a_script_ends_with_is_made_to_report(tmp_path, script, 
     init.write(tmp_path, force=False)
     suite = configs.load(tmp_path / "harness.toml").suites["tests"]
     assert (suite.results, suite.canary) == (results, canary)
-    imports = {"vitest": 'from "vitest"', "node": 'from "node:test"'}
+    imports = {"vitest": 'from "vitest"', "node --test": 'from "node:test"'}
     if canary:
         wanted = next((line for name, line in imports.items() if name in script), "it(")
         assert wanted in suite.canary_text
