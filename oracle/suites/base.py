@@ -112,6 +112,15 @@ class CommandResult:
         return (self.output + self.error)[-TAIL_CHARS_MAX:]
 
 
+@dataclass(frozen=True)
+class PlainRun:
+    """A run of a test command without canaries, for its exit status; `ended` is None if its end was not
+    seen.
+    """
+
+    ended: CommandResult | None
+
+
 class PlantedFault(Protocol):
     """A fault of the whole project, which its tests have to notice."""
 
@@ -137,12 +146,14 @@ class JudgeTests(Protocol):
         build: Built | None = None,
         planted: Canary | None = None,
         sabotaged: CommandResult | None = None,
+        plain: PlainRun | None = None,
         on_main: Collection[str] = (),
     ) -> Verdict:
         """Return the verdict, from how the command ended; None = it was never seen to end.
 
         `planted` is the canary that was in the tree of that run. Where the canary runs apart, `ended` is the
-        run without it and `sabotaged` the one with it. `on_main` names the tests that main runs.
+        run without it and `sabotaged` the one with it. `plain` is the run without it where the command says
+        more than its tests do. `on_main` names the tests that main runs.
         """
 
 
@@ -159,6 +170,12 @@ class ProjectRules:
     missing_canary: Callable[[Suite], str | None]
     """A usual path for a canary where the suite needs one and does not say what it does about it."""
     judge: JudgeTests
+    says_more: Callable[[Suite, CommandResult | None], bool]
+    """True if the command's exit status could say more than its tests, from how a run with canaries ended."""
+    is_explained: Callable[[Suite, Mapping[str, str]], bool]
+    """True if a run without canaries would fail by these outcomes alone."""
+    is_believed: Callable[[Suite, CommandResult | None], bool]
+    """False for the end of a run without canaries that only flaky cases may have spoilt."""
     unseen: Callable[[Suite, CommandResult, Canary, CommandResult | None], str]
     """Why the canary cannot do its part on main, from a run without it and a run with it; "" when it can."""
     unproven: Callable[[Suite, CommandResult | None, Built | None, Verdict], str]

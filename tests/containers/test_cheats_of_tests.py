@@ -25,6 +25,7 @@ ON_MAIN = {
     "pytest": ["tests/test_app.py::TestApp::test_adds", "tests/test_app.py::TestApp::test_zero"],
     "out.xml": ["tests.test_app.TestApp::test_adds", "tests.test_app.TestApp::test_zero"],
 }  # fmt: skip
+WHOLE_TOO = {"tap": 3, None: 1}  # a script is more than its tests, and an exit status is one case
 IMAGE = ("python3-pytest",)
 QUICK = Suite(
     "quick",
@@ -73,7 +74,25 @@ def test_the_same_suites_pass_a_right_change_and_fail_a_plain_wrong_one(judge: J
     assert right["status"] == "passed", right
     assert (wrong["status"], wrong["counts"]["failed"]) == ("failed", 1), wrong
     assert not any("canary" in str(verdict["reason"]) for verdict in (right, wrong))
-    assert right["counts"]["cases"] == (2 if results else 1), "the canaries are not counted"
+    assert right["counts"]["cases"] == WHOLE_TOO.get(results, 2), "the canaries are not counted"
+
+
+LINTED = {
+    "results": "pytest",
+    "command": f"{COMMANDS['pytest']} && python3 tests/lint.py",
+}
+LINT = {"tests/lint.py": "text = open('app.py').read()\nassert 'TODO' not in text, 'app.py: TODO found'\n"}
+
+
+def test_what_stands_behind_the_tests_has_its_say_in_a_run_without_canaries(judge: Judge):
+    clean = judged(judge, LINT | {"app.py": RIGHT}, **LINTED)
+    assert (clean["status"], clean["outcomes"]["command (as a whole)"]) == ("passed", "pass"), clean
+    dirty = judged(judge, LINT | {"app.py": f"# TODO\n{RIGHT}"}, **LINTED)
+    assert {name for name, outcome in dirty["outcomes"].items() if outcome != "pass"} == {
+        "command (as a whole)"
+    }
+    assert "the command as a whole exits with 1" in dirty["reason"], dirty
+    assert "app.py: TODO found" in dirty["reason"]
 
 
 # -- before anything starts: is the canary seen, and is everything planted caught?

@@ -19,6 +19,10 @@ COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.
             {"results": "pytest", "canary": "tests/test_{name}.py"},
             "each run carries canaries; code under test that knows its tests by name could",
         ),
+        (
+            {"results": "pytest", "canary": "tests/test_{name}.py", "command": "pytest -rA && ruff check"},
+            "'&&' in its command stands beside the tests or around them, so it also runs without canaries",
+        ),
         ({"kind": "differential"}, "gains nothing by forging"),
     ],
 )

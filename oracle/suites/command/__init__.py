@@ -2,7 +2,7 @@
 
 from oracle.suites import base
 from oracle.suites.base import ProjectRules, SuiteKind
-from oracle.suites.command import beginning, canary, faults, spec, steering, suite
+from oracle.suites.command import beginning, canary, faults, spec, steering, suite, whole
 
 KIND = SuiteKind(
     name="command",
@@ -23,6 +23,9 @@ KIND = SuiteKind(
         canary_apart=canary.runs_apart,
         missing_canary=canary.missing,
         judge=suite.judge,
+        says_more=whole.says_more,
+        is_explained=whole.is_explained,
+        is_believed=whole.is_believed,
         unseen=suite.unseen,
         unproven=beginning.unproven,
         faults=faults.projects,

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from oracle.cases.spec import Suite
 from oracle.suites.base import NO_CANARY, Canary
-from oracle.suites.command import readers
+from oracle.suites.command import readers, whole
 from oracle.suites.command.readers import TestReport
 
 NAME = "{name}"
@@ -24,6 +24,10 @@ USUAL: Mapping[str, str] = {
     PurePosixPath(tool.canary_path).suffix: tool.canary_path for tool in readers.TOOLS
 }
 DEFAULT = ".py"
+BESIDE = (
+    "in its command stands beside the tests or around them, so it also runs without canaries and has to exit "
+    "with 0 where main's does, which takes a second run"
+)
 
 
 def has(suite: Suite) -> bool:
@@ -75,9 +79,13 @@ def usual(suite: Suite) -> str:
 
 def exposure(suite: Suite) -> str:
     """Return in how far the code that the suite tests could fool it."""
-    if has(suite):
-        return "each run carries canaries; code under test that knows its tests by name could still fool it"
     names_tests = readers.of(suite.results).names_tests
+    if has(suite):
+        carried = (
+            "each run carries canaries; code under test that knows its tests by name could still fool it"
+        )
+        beside = whole.beside_tests(suite.command or "") if names_tests else ""
+        return f"{carried}; {beside} {BESIDE}" if beside else carried
     how = "write its own results" if names_tests else "leave with exit status 0"
     mended = f'canary = "{usual(suite)}" would'
     return f"code under test can fool it: it could {how}, and nothing would tell; {mended}"

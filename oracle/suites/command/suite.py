@@ -11,8 +11,8 @@ from dataclasses import replace
 from oracle.cases.spec import Case, Suite
 from oracle.judging import excerpt, verdict
 from oracle.judging.verdict import FAIL, SKIP, Built, Verdict
-from oracle.suites.base import Canary, CommandResult
-from oracle.suites.command import canary, readers
+from oracle.suites.base import Canary, CommandResult, PlainRun
+from oracle.suites.command import canary, readers, whole
 from oracle.suites.command.readers import COMMAND, TestReport
 
 NOT_RUN = "main runs this test, and this run did not"
@@ -30,12 +30,14 @@ def judge(
     build: Built | None = None,
     planted: Canary | None = None,
     sabotaged: CommandResult | None = None,
+    plain: PlainRun | None = None,
     on_main: Collection[str] = (),
 ) -> Verdict:
     """Return the verdict, from how the command ended; None = it was never seen to end.
 
     `planted` is the canary that was in the tree of that run. Where only the exit status counts, `ended` is
-    the run without the canary and `sabotaged` the one with it. `on_main` names the tests that main runs.
+    the run without the canary and `sabotaged` the one with it. `plain` is the run without it where the
+    command says more than its tests do. `on_main` names the tests that main runs.
     """
     if build is not None and build.exit != 0:
         return verdict.build_failed([Case(name, "", "", 0) for name in on_main or (COMMAND,)], build)
@@ -52,10 +54,11 @@ def judge(
     for name, message in _ambiguous(report, on_main):
         report.add(name, passed=False, message=message)
     _enter_missing(report, missing)
+    wrong_end = whole.enter(report, suite, plain.ended) if plain else ""
     decided = verdict.of_tests(
         report.outcomes, report.messages, exit=ended.exit, build=build, missing=missing
     )
-    words = (decided.reason, report.problem, _named_missing(report, missing), *report.remarks)
+    words = (decided.reason, wrong_end, report.problem, _named_missing(report, missing), *report.remarks)
     return replace(decided, reason="; ".join(filter(None, words)), problem=report.problem)
 
 

@@ -12,6 +12,7 @@ from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
     AS_A_WHOLE,
     COMMAND,
+    WHOLE,
     Reader,
     TestReport,
     Tool,
@@ -24,6 +25,7 @@ __all__ = [
     "COMMAND",
     "READERS",
     "TOOLS",
+    "WHOLE",
     "TestReport",
     "homonyms",
     "is_test",

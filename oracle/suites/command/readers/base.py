@@ -11,6 +11,7 @@ from oracle.suites.base import CommandResult, ResultsFile
 COMMAND = "command"  # the case that stands for the command itself
 # Ends the name of what stands for tests that could not be told apart: a package, a file.
 AS_A_WHOLE = " (as a whole)"
+WHOLE = COMMAND + AS_A_WHOLE  # the case that stands for the exit status of a command that names its tests
 MESSAGE_CHARS_MAX = 2_000
 NAMED_MAX = 3
 
