@@ -10,10 +10,11 @@ import functools
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
@@ -36,6 +37,9 @@ MEMORY_MB = 2048
 PIDS = 256
 WORK_MB = 1024
 SCRATCH_MB = 512
+TMP_MB = 64
+NO_SPACE = "No space left on device"
+SETTING = "`oracle_{}_mb` of [run]"
 CASE_OUTPUT_BYTES_MAX = 1 << 20
 PROJECT_OUTPUT_BYTES_MAX = 8 << 20  # test runners are chatty
 RESULTS_BYTES_MAX = 16 << 20  # of all results files together: a hundred thousand tests and their output
@@ -63,6 +67,7 @@ def spec(
     memory_mb: int = MEMORY_MB,
     work_mb: int = WORK_MB,
     scratch_mb: int = SCRATCH_MB,
+    tmp_mb: int = TMP_MB,
     runtime: str | None = None,
 ) -> BoxSpec:
     """A box for oracle jobs: no network, nothing writable but memory, and everything in it owned by exactly
@@ -71,7 +76,7 @@ def spec(
     owned = "rw,exec,nosuid,nodev,mode={mode},uid={uid},gid={uid},size={size}m"
     tmpfs = {
         WORK: owned.format(mode="0755", uid=BUILDER, size=work_mb),
-        "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=64m,nr_inodes=16384",
+        "/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={tmp_mb}m,nr_inodes=16384",
         **{
             scratch(slot): owned.format(mode="0700", uid=FIRST_SLOT + slot, size=scratch_mb)
             for slot in range(slots)
@@ -99,16 +104,46 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def scratch(slot: int) -> str:
+def scratch(slot: int | str) -> str:
     return f"/scratch/{slot}"
+
+
+@dataclass(frozen=True)
+class BoxSizes:
+    """How large a box is, in MB. What lies in its places counts as memory, too."""
+
+    memory_mb: int = MEMORY_MB
+    work_mb: int = WORK_MB
+    scratch_mb: int = SCRATCH_MB
+    tmp_mb: int = TMP_MB
+
+    def note(self, text: str, full: Sequence[str], *, exit: int) -> str:
+        """Return what of the box ran out when something in it failed, with its size and setting; "" if
+        nothing did. `full` are the places in which nothing was left.
+        """
+        if full or NO_SPACE in text:  # whoever fills /work has no room there to say so
+            places = full or (WORK, scratch(0), "/tmp")
+            named = ", ".join(f"{place} ({self._limit(place)})" for place in places)
+            return f"\n[harness] {'full' if full else 'one of these was full'}: {named}"
+        if exit in (-signal.SIGKILL, ENGINE_KILLED):
+            limit = f"{self.memory_mb} MB ({SETTING.format('memory')})"
+            return f"\n[harness] killed, perhaps for memory: the box has {limit}"
+        return ""
+
+    def _limit(self, place: str) -> str:
+        if place == WORK:
+            return f"{self.work_mb} MB, {SETTING.format('work')}"
+        if place.startswith(scratch("")):
+            return f"{self.scratch_mb} MB, {SETTING.format('scratch')}"
+        return f"{self.tmp_mb} MB, {SETTING.format('tmp')}" if place == "/tmp" else "the engine's limit"
 
 
 class OracleBox:
     """One started box and what is placed in it."""
 
-    def __init__(self, box: Box, slots: int) -> None:
+    def __init__(self, box: Box, slots: int, sizes: BoxSizes = BoxSizes()) -> None:
         self._box = box
-        self._slots = slots
+        self._slots, self._sizes = slots, sizes
         self.placed: object = None  # what the tree in it is known by, if its build succeeded
         self.built: Built | None = None
         self.spoilt = False  # not as good as new any more: to be thrown away after this job
@@ -145,7 +180,7 @@ class OracleBox:
             timeout_s=suite.run_timeout_s + PREPARE_MARGIN_S,
         )
         self.spoilt = ended.exit != 0  # it may be full of what could not be removed any more
-        self.built = _built(ended, suite)
+        self.built = _built(ended, self._sizes)
         return self.built
 
     def batch(
@@ -275,14 +310,16 @@ class OracleBox:
         if ended.exit != 0:
             self._clean(0, settings)
         if not lines and ended.exit is not None and 0 < ended.exit < BY_SIGNAL:
-            raise BoxBroke(f"the tests were not run (exit status {ended.exit}): {_last_words(ended)}")
+            words = _last_words(ended)
+            note = self._sizes.note(words, [scratch(0)] if NO_SPACE in words else [], exit=0)
+            raise BoxBroke(f"the tests were not run (exit status {ended.exit}): {words}{note}")
         if not lines:
             return None
         answer = _answer(lines[-1])
         return CommandResult(
             answer.exit,
             answer.output,
-            answer.error,
+            answer.error + self._why_full(answer, lines[-1].get("full", [])),
             _collected(lines[-1]),
             answer.timed_out,
             answer.truncated,
@@ -290,6 +327,12 @@ class OracleBox:
             unplanted=bool(lines[-1].get("unplanted")),
             took_s=took_s,
         )
+
+    def _why_full(self, answer: Answer, full: Sequence[str]) -> str:
+        """Return what of the box ran out while the tests ran, if they failed for that."""
+        if not answer.exit or answer.timed_out:
+            return ""
+        return self._sizes.note(answer.output + answer.error, full, exit=answer.exit)
 
     def _share(
         self, slot: int, settings: dict[str, Any], cases: list[dict[str, str]], timeout_s: float
@@ -373,17 +416,22 @@ def _user(uid: int) -> str:
     return f"{uid}:{uid}"
 
 
-def _built(ended: ExecResult, suite: Suite) -> Built | None:
+def _built(ended: ExecResult, sizes: BoxSizes) -> Built | None:
     # One that was killed in its middle has said nothing, whatever it seems to say.
     lines = _lines(ended, needs="build") if ended.exit == 0 else []
     if lines:
         build = lines[-1]["build"]
-        return Built(int(build["exit"]), str(build["tail"]), tuple(build["made"])) if build else None
+        if not build:
+            return None
+        exit, tail = int(build["exit"]), str(build["tail"])
+        note = sizes.note(tail, build["full"], exit=exit) if exit else ""
+        return Built(exit, tail + note, tuple(build["made"]))
     last_words = (ended.stderr + ended.stdout)[-1000:].decode("utf-8", "replace").strip()
     begun = bool(_lines(ended, needs="placed"))
     if begun and (ended.timed_out or ended.exit is not None and ended.exit > BY_SIGNAL):
         return Built(ENGINE_KILLED, f"the build ended the process that ran it. {last_words}".strip())
-    raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {last_words}")
+    note = sizes.note(last_words, [WORK] if NO_SPACE in last_words else [], exit=0)
+    raise BoxBroke(f"the tree could not be placed (exit status {ended.exit}): {last_words}{note}")
 
 
 def _lines(ended: ExecResult, *, needs: str = "id") -> list[dict[str, Any]]:

@@ -10,14 +10,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.client import ServerGone, ServerSaidNo, UnreadableOrder
 from harness.oracle_runner import oracle_box
-from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.oracle_box import BoxSizes, OracleBox
 from harness.oracle_runner.oracle_work import Work
 from harness.oracle_runner.warm_boxes import WarmBoxes
 from mcp_server.wire.environments import EnvironmentOrder
@@ -71,6 +71,9 @@ class Runner:
         image_on: ImageOn | None = None,
         slots: int | None = None,
         memory_mb: int = oracle_box.MEMORY_MB,
+        work_mb: int = oracle_box.WORK_MB,
+        scratch_mb: int = oracle_box.SCRATCH_MB,
+        tmp_mb: int = oracle_box.TMP_MB,
         runtime: str | None = None,
         renew_s: float = RENEW_S,
     ) -> None:
@@ -78,7 +81,8 @@ class Runner:
         # Two hosts may both have a "runner-1", and one that was killed comes back under its name: neither may
         # speak for the other.
         self._engine, self._name = engine, f"{name}-{uuid.uuid4().hex[:6]}"
-        self._labels, self._memory_mb, self._runtime = dict(labels), memory_mb, runtime
+        self._labels, self._runtime = dict(labels), runtime
+        self._sizes = BoxSizes(memory_mb, work_mb, scratch_mb, tmp_mb)
         self._slots, self._renew_s = slots or oracle_box.cores(), renew_s
         self._boxes = WarmBoxes(self._start)
         self._image_for, self._image_on = image_for, image_on
@@ -247,10 +251,10 @@ class Runner:
             name=name,
             labels=labels,
             slots=self._slots,
-            memory_mb=self._memory_mb,
+            **asdict(self._sizes),
             runtime=self._runtime,
         )
-        return OracleBox(self._engine.start(spec), self._slots)
+        return OracleBox(self._engine.start(spec), self._slots, self._sizes)
 
 
 def _joined(images: Mapping[str, str]) -> str:

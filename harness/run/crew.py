@@ -26,7 +26,7 @@ from harness.sessions.agent_loop import Hired
 from harness.sessions.session import STOP_GRACE_S
 from harness.sessions.site import Site
 from harness.sessions.supervisor import Supervisor
-from mcp_server.config import AgentSpec
+from mcp_server.config import AgentSpec, RunSettings
 from mcp_server.wire.environments import EnvironmentOrder
 from mcp_server.wire.sessions import AgentState
 
@@ -98,10 +98,10 @@ class Crew:
 
     def start_runners(self) -> None:
         """Start the runners, and return once the server knows which images they have."""
-        slots = self._plan.config.run.oracle_slots
+        config = self._plan.config.run
         runners = [
-            _runner(number, self._runner_client, self._engine, self._images, self._plan.state)
-            for number in range(1, slots + 1)
+            _runner(number, self._runner_client, self._engine, self._images, self._plan.state, config)
+            for number in range(1, config.oracle_slots + 1)
         ]
         self._runners += _started(runners, self._runners_stop)
 
@@ -162,14 +162,17 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
     if not needed:
         yield
         return
-    state, slots = where.state_dir(), load_config(where.config_file()).run.oracle_slots
+    state, config = where.state_dir(), load_config(where.config_file()).run
     url, token = state.server_url(), state.token("runner")
     if url is None or token is None:
         raise ServerGone(f"the server wrote no runner token; see {state.server_log}")
     stop = threading.Event()
     with Engine.connect() as engine, ServerClient(url, token) as client:
         images = Images(engine, say=lambda line: print(line, file=sys.stderr))
-        runners = [_runner(number, client, engine, images, state) for number in range(1, slots + 1)]
+        runners = [
+            _runner(number, client, engine, images, state, config)
+            for number in range(1, config.oracle_slots + 1)
+        ]
         threads = _started(runners, stop)
         try:
             yield
@@ -209,7 +212,12 @@ def sweep(engine: Engine, state: StateDirectory) -> Swept:
 
 
 def _runner(
-    number: int, client: ServerClient, engine: Engine, images: Images, state: StateDirectory
+    number: int,
+    client: ServerClient,
+    engine: Engine,
+    images: Images,
+    state: StateDirectory,
+    config: RunSettings,
 ) -> Runner:
     return Runner(
         client,
@@ -218,6 +226,10 @@ def _runner(
         f"runner-{number}",
         labels={sandbox.RUN: state.label},
         image_on=images.image_on,
+        memory_mb=config.oracle_memory_mb,
+        work_mb=config.oracle_work_mb,
+        scratch_mb=config.oracle_scratch_mb,
+        tmp_mb=config.oracle_tmp_mb,
     )
 
 

@@ -44,6 +44,10 @@ ABOVE_ZERO = (
     "idle_minutes",
     "tools_seconds",
     "oracle_slots",
+    "oracle_memory_mb",
+    "oracle_work_mb",
+    "oracle_scratch_mb",
+    "oracle_tmp_mb",
     "keep_days",
     "memory_mb",
     "cpus",
@@ -170,6 +174,13 @@ def _run(source: Source, document: Mapping[str, Any]) -> RunSettings | None:
     if run is None:
         return None
     _check_above_zero(source, ("run",), run)
+    needed_mb = run.oracle_work_mb + run.oracle_scratch_mb + run.oracle_tmp_mb
+    if run.oracle_memory_mb < needed_mb:
+        source.problem(
+            ("run", "oracle_memory_mb"),
+            f"run.oracle_memory_mb is {run.oracle_memory_mb}, and a box's places may fill {needed_mb} MB",
+            f"what lies in them counts as memory: use {needed_mb} plus what the tests need",
+        )
     if not run.name.strip():
         source.problem(("run", "name"), "run.name is empty", "give the run a name")
     if not 0 <= run.port <= PORT_MAX:

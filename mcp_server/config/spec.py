@@ -42,6 +42,11 @@ class RunSettings:
     idle_minutes: float = 10.0  # without output, tool call or model request
     tools_seconds: float = 60.0  # within which a vendor's CLI has to have listed our tools
     oracle_slots: int = 2
+    # Of the boxes in which suites run. What lies in them counts as memory, too.
+    oracle_memory_mb: int = 2048
+    oracle_work_mb: int = 1024  # the tree and what its build makes
+    oracle_scratch_mb: int = 512  # what a case writes; for a test command, a copy of all that
+    oracle_tmp_mb: int = 64
     tip_check: bool = True
     keep_days: float = 30.0  # refs of finished work
     port: int = 8765

@@ -31,6 +31,7 @@ from oracle.inside.processes import (
     reap,
     set_dumpable,
 )
+from oracle.inside.space import full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -342,7 +343,12 @@ def copy(source: str, scratch: str) -> str:
     import shutil
 
     target = os.path.join(scratch, "src")
-    shutil.copytree(source, target, symlinks=True)
+    try:
+        shutil.copytree(source, target, symlinks=True)
+    except OSError:  # it names each file that could not be copied: a list without end
+        if not full([scratch]):
+            raise
+        sys.exit(f"No space left on device: a copy of the tree does not fit into {scratch}")
     return target
 
 
@@ -409,6 +415,8 @@ def project(slot: Slot, settings: "Json") -> "Json | None":
     if ended is not None and pattern:
         ended["collected"] = collect(pattern, settings["results_bytes_max"])
         ended["directory"] = os.getcwd()
+    if ended is not None:
+        ended["full"] = full([settings["scratch"], *settings["shared"]])
     slot.clean()
     return None if ended is None else {"id": "command", **ended}
 

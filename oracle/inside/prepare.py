@@ -17,6 +17,7 @@ import time
 from oracle.inside.checking import TYPE_CHECKING
 from oracle.inside.formats import HEAD_BYTES, is_compiled
 from oracle.inside.leftovers import SystemV, empty, open_up
+from oracle.inside.space import full
 
 if TYPE_CHECKING:
     from typing import Any
@@ -69,7 +70,8 @@ def main(settings: "Json") -> None:
     if status := subprocess.run(
         ["tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", source]
     ).returncode:
-        sys.exit(f"tar ended with {status}; {room(work)}")
+        why = "No space left on device; " if full([work]) else ""
+        sys.exit(f"tar ended with {status}; {why}{room(work)}")
     give_times(source)
     if settings["build"]:
         # Whatever ends this process from here on is the build's doing.
@@ -115,7 +117,8 @@ def build(settings: "Json", work: str) -> "Json":
             status = BUILD_TIMED_OUT
         out.seek(max(os.fstat(out.fileno()).st_size - TAIL_BYTES, 0))
         tail = out.read(TAIL_BYTES).decode("utf-8", "replace")
-        return {"exit": status, "tail": tail, "made": added(placed, files_below(source))}
+        made = added(placed, files_below(source))
+        return {"exit": status, "tail": tail, "made": made, "full": full([work, *settings["shared"]])}
 
 
 def give_times(source: str) -> None:

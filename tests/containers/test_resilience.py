@@ -5,6 +5,7 @@ Each time: the job is broken for a reason that the log tells, it is tried again,
 right one.
 """
 
+import dataclasses
 import io
 import os
 import random
@@ -20,7 +21,7 @@ from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
-from harness.oracle_runner.oracle_box import OracleBox
+from harness.oracle_runner.oracle_box import BoxSizes, OracleBox
 from harness.run.place import admin_client
 from oracle.cases.spec import Suite
 from tests.waiting import BOUND_S, until
@@ -85,7 +86,18 @@ def test_a_box_that_goes_in_mid_run_breaks_the_try_and_not_the_job(
 
 @pytest.mark.parametrize(
     ("work_mb", "scratch_mb", "said"),
-    [(4, 64, "4 MB for a tree .* 0 MB of it are free"), (64, 4, "No space left on device")],
+    [
+        (
+            4,
+            64,
+            r"4 MB for a tree .* 0 MB of it are free(.|\n)*full: /work \(4 MB, `oracle_work_mb` of \[run\]\)",
+        ),
+        (
+            64,
+            4,
+            r"does not fit into /scratch/0(.|\n)*full: /scratch/0 \(4 MB, `oracle_scratch_mb` of \[run\]\)",
+        ),
+    ],
 )
 def test_a_tree_that_does_not_fit_is_broken_and_says_so(
     engine: Engine, images: ImageFor, label: str, work_mb: int, scratch_mb: int, said: str
@@ -101,7 +113,8 @@ def test_a_tree_that_does_not_fit_is_broken_and_says_so(
         work_mb=work_mb,
         scratch_mb=scratch_mb,
     )
-    box = OracleBox(engine.start(spec), slots=1)
+    sizes = BoxSizes(work_mb=work_mb, scratch_mb=scratch_mb)
+    box = OracleBox(engine.start(spec), slots=1, sizes=sizes)
 
     def placed_and_copied() -> None:
         box.prepare(tar({"large": "x" * (8 << 20)}), suite)
@@ -109,6 +122,40 @@ def test_a_tree_that_does_not_fit_is_broken_and_says_so(
 
     with pytest.raises(BoxBroke, match=said):
         placed_and_copied()
+
+
+@pytest.mark.parametrize(
+    ("build", "run", "said"),
+    [
+        ("head -c 9000000 /dev/zero > made", "true", "full: /work (4 MB, `oracle_work_mb` of [run])"),
+        ("head -c 9000000 /dev/zero > /tmp/made", "true", "full: /tmp (3 MB, `oracle_tmp_mb` of [run])"),
+        (None, "head -c 9000000 /dev/zero > made", "full: /scratch/0 (5 MB, `oracle_scratch_mb` of [run])"),
+        (None, "head -c 9000000 /dev/zero > /tmp/made", "full: /tmp (3 MB, `oracle_tmp_mb` of [run])"),
+        (
+            None,
+            "head -c 9000000 /dev/zero > /tmp/made; s=$?; rm /tmp/made; exit $s",
+            "one of these was full: /work (4 MB, `oracle_work_mb` of [run]), "
+            "/scratch/0 (5 MB, `oracle_scratch_mb` of [run]), /tmp (3 MB, `oracle_tmp_mb` of [run])",
+        ),
+        (None, "kill -9 $$", "killed, perhaps for memory: the box has 256 MB (`oracle_memory_mb` of [run])"),
+    ],
+)
+def test_what_ran_out_in_a_box_is_told_with_its_size_and_setting(
+    engine: Engine, images: ImageFor, label: str, build: str | None, run: str, said: str
+):
+    suite = Suite("unit", "command", "toy", command=run, build=build, results="tap")
+    sizes = BoxSizes(memory_mb=256, work_mb=4, scratch_mb=5, tmp_mb=3)
+    labels = {sandbox.RUN: label, sandbox.KIND: "oracle-candidate"}
+    spec = oracle_box.spec(
+        one_image(images), name=f"harness-{label}", labels=labels, slots=1, **dataclasses.asdict(sizes)
+    )
+    box = OracleBox(engine.start(spec), slots=1, sizes=sizes)
+    built = box.prepare(tar({"small": "x"}), suite)
+    if build is not None:
+        assert built is not None and built.exit != 0 and built.tail.rstrip().endswith(said)
+        return
+    ended = box.project(suite, run)
+    assert ended is not None and ended.exit != 0 and ended.tail.rstrip().endswith(said)
 
 
 # -- the engine

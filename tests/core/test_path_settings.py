@@ -71,3 +71,12 @@ def test_a_link_out_of_the_project_is_told_with_its_key_and_is_not_given_to_agen
     assert problem.line == 14 and "'given/out' is a link that leaves" in problem.message
     with pytest.raises(BadFiles, match="leads out of the project"):
         gather(root, wants)
+
+
+def test_a_box_whose_places_hold_more_than_its_memory_is_told():
+    found = parsed(Path("/x"), "oracle_work_mb = 4096")
+    assert isinstance(found, list)
+    [problem] = found
+    assert "may fill 4672 MB" in problem.message and "run.oracle_memory_mb" in problem.message
+    larger = parsed(Path("/x"), "oracle_work_mb = 4096\noracle_memory_mb = 8192")
+    assert isinstance(larger, Config) and larger.run.oracle_work_mb == 4096

@@ -183,6 +183,7 @@ def test_a_submission_that_passed_in_the_old_image_lands_only_after_it_passed_in
 
 def test_a_finished_test_in_the_old_image_sends_its_submission_back_to_be_tested_again(yard: Yard):
     world = yard.desk.world
+    measured(world, "runner", NEW)  # so that main is known in both
     measured(world, "runner", OLD)
     id = yard.push(10)
     yard.settle()
@@ -190,7 +191,7 @@ def test_a_finished_test_in_the_old_image_sends_its_submission_back_to_be_tested
     assert job is not None and finish(world, job, "runner", OLD)
     claim(world, "runner", NEW)  # before the gate has looked
     yard.settle()
-    assert yard.states([id]) == [State.QUEUED] and yard.of(id).tries == 1
+    assert yard.states([id]) == [State.TESTING] and yard.of(id).tries == 1
 
 
 def test_a_landing_in_the_old_image_says_nothing_of_main_in_the_new_one(yard: Yard):
