@@ -199,6 +199,7 @@ def test_a_task_lands_only_with_the_cases_it_names(server: Server, tmp_path: Pat
             "checked": None,
             "passing": 4,
             "cases": 4,
+            "skipped": 0,
         }
 
 

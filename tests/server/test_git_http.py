@@ -546,6 +546,27 @@ def test_a_list_is_read_the_same_in_whatever_pieces_it_comes():
     assert git_push.read(b"0000").commands == () and git_push.write(git_push.read(b"0000")) == b"0000"
 
 
+def test_a_push_that_is_one_too_many_is_read_before_it_is_told_so(served: Served):
+    """Through the route by itself: on a wire it is chance whether a body that nobody reads costs the answer."""
+    course: list[str] = []
+    body = [b"half", b"the rest"]
+
+    async def receive() -> dict:
+        course.append("read")
+        return {"type": "http.request", "body": body.pop(0), "more_body": bool(body)}
+
+    async def send(message: dict) -> None:
+        course.append(str(message.get("status", "end")))
+
+    route = git_http.GitHttp({"engine": served.repo}, lambda *access: None)
+    route._running["one"] = git_http.REQUESTS_MAX
+    scope = {"type": "http", "method": "POST", "headers": [], "query_string": b""}
+    scope |= {"path_params": {"repo": "engine", "rest": git_http.PUSH}}
+    scope |= {"principal": Principal("one", "agent")}
+    asyncio.run(route(scope, receive, send))
+    assert course == ["read", "read", "429", "end"]
+
+
 def test_a_slow_client_is_given_up(served: Served):
     """Through the bridge by itself, so that the limit can be short."""
     from mcp_server.edge.git_http import cgi

@@ -10,8 +10,10 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -29,6 +31,9 @@ MAY = {AGENT: (FETCH, PUSH), ADMIN: (FETCH,)}  # a runner gets its trees as a ta
 
 REQUEST_S = 600.0  # a clone of a large repository over a slow link
 REQUESTS_MAX = 8  # at once by one principal: a sandbox needs two
+# So much of a refused request is read, and so long, that its client hears why: any push but a large one.
+DRAINED_BYTES_MAX = 1024 * 1024
+DRAIN_S = 10.0
 FETCH_BYTES_MAX = 8 * 1024 * 1024  # what a fetch sends: the ids that the client has
 # A little over receive.maxInputSize, so that git is first and says it better.
 PUSH_BYTES_MAX = 66 * 1024 * 1024
@@ -89,6 +94,7 @@ class GitHttp:
             await refusal(scope, receive, send)
         elif self._running[principal.name] >= REQUESTS_MAX:
             refusal = _no(429, f"{principal.name} has {REQUESTS_MAX} git requests under way")
+            await _drain(request)
             await refusal(scope, receive, send)
         else:
             self._running[principal.name] += 1
@@ -151,6 +157,17 @@ async def _carry_out(call: _Call, access: _Access) -> None:
     argv = [process.program(), *arguments]
     succeeded = await cgi.run(argv, env, body, receive, call.answer, may_leave=call.service == FETCH)
     access.status = "ok" if succeeded else "error"
+
+
+async def _drain(request: Request) -> None:
+    """Read the body of a request that is refused, within limits.
+
+    A client whose connection closes while it sends does not hear why.
+    """
+    with suppress(cgi.Unservable, cgi.ClientGone, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in cgi.body(Headers(), request.receive, DRAINED_BYTES_MAX):
+                pass
 
 
 def _service(request: Request) -> str | None:

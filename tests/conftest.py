@@ -1,6 +1,4 @@
-"""Property tests here have no time limit per example: a busy machine is no reason for a pure function to
-fail.
-"""
+"""Property tests have no time limit per example: a busy machine is no reason for a function to fail."""
 
 from hypothesis import settings
 
