@@ -26,6 +26,7 @@ from mcp_server.config.spec import (
 from mcp_server.core import paths
 from mcp_server.core.branches import is_branch
 from mcp_server.core.role import Role
+from mcp_server.core.tree_size import TREE_MIB_MOST
 from oracle.cases.spec import Suite
 from oracle.suites import kinds
 from oracle.suites.base import NO_CANARY, SuiteKind
@@ -201,6 +202,7 @@ def _repo(source: Source, name: str, table: Mapping[str, Any]) -> Repo | None:
         )
     if repo:
         check_globs(source, (*keys, "unprotected"), repo.unprotected)
+        _check_sizes(source, keys, repo)
     if repo and not is_branch(repo.branch):
         source.problem((*keys, "branch"), f"{repo.branch!r} cannot be a branch", 'such as branch = "main"')
     return repo
@@ -217,6 +219,16 @@ def _environment(
     check_globs(source, (*keys, "locks"), environment.locks)
     environments.check(source, keys, environment)
     return environment
+
+
+def _check_sizes(source: Source, keys: Keys, repo: Repo) -> None:
+    if not 0 < repo.tree_mib_max <= TREE_MIB_MOST:
+        message = f"{dotted(keys)}.tree_mib_max is {repo.tree_mib_max:g}"
+        suggestion = f"use up to {TREE_MIB_MOST}: a larger tree can be given to no box"
+        source.problem((*keys, "tree_mib_max"), message, suggestion)
+    if repo.growth_mib_max <= 0:
+        message = f"{dotted(keys)}.growth_mib_max is {repo.growth_mib_max:g}"
+        source.problem((*keys, "growth_mib_max"), message, "it must be above 0")
 
 
 def _module(source: Source, name: str, table: Mapping[str, Any], repos: tuple[str, ...]) -> Module | None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mcp_server.core.role import Role
+from mcp_server.core.tree_size import GROWTH_MIB_MAX, MIB, TREE_MIB_MAX, SizeLimits
 from oracle.cases.spec import Suite
 
 RESULTS = ("change", "report")  # what a task is done by: a landing, or a text
@@ -57,13 +58,20 @@ class RunSettings:
 @dataclass(frozen=True)
 class Repo:
     """`path` is relative to the directory of harness.toml. `unprotected` are globs of files that steer a run,
-    and that agents may change all the same.
+    and that agents may change all the same. No landing makes main larger than `tree_mib_max`, nor larger by
+    more than `growth_mib_max`.
     """
 
     name: str
     path: str = "."
     branch: str = "main"
     unprotected: tuple[str, ...] = ()
+    tree_mib_max: float = TREE_MIB_MAX
+    growth_mib_max: float = GROWTH_MIB_MAX
+
+    @property
+    def size_limits(self) -> SizeLimits:
+        return SizeLimits(round(self.tree_mib_max * MIB), round(self.growth_mib_max * MIB))
 
 
 @dataclass(frozen=True)

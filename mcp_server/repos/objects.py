@@ -5,7 +5,7 @@ Rule: whatever an agent chose is measured before two trees are walked at once, a
 
 from collections.abc import Callable, Iterable
 
-from mcp_server.core.paths import is_path
+from mcp_server.core.paths import covers, is_path
 from mcp_server.repos import trees
 from mcp_server.repos.cat_file import CatFile
 from mcp_server.repos.process import BareGit, GitFailed, GitOutputTooLarge, full_oid, text
@@ -26,6 +26,7 @@ class Objects:
         self._listings: Recent[list[TreeEntry]] = Recent(LISTINGS_KEPT, KEPT_ENTRIES_MAX)
         self._diffs: Recent[list[Change]] = Recent(DIFFS_KEPT, KEPT_ENTRIES_MAX)
         self._measured: Recent[bool] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)
+        self._sizes: Recent[int] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)  # of trees, in bytes
         self._trees: Recent[str] = Recent(MEASURED_KEPT, KEPT_ENTRIES_MAX)  # of commits
 
     # -- trees --
@@ -126,6 +127,35 @@ class Objects:
         heads = self._cat_file.beginnings(oids, formats.HEAD_BYTES)
         compiled = {oid for oid, head in heads.items() if formats.is_compiled(head)}
         return trees.derived_files(changes, {entry.path for entry in self.ls_tree(tree)}, compiled, built)
+
+    def tree_bytes(self, treeish: str, include: tuple[str, ...]) -> int:
+        """Return how many bytes those files of a tree have together that some glob of `include` covers."""
+        key = (self.noted_tree(treeish), include)
+        size = self._sizes.get(key)
+        if size is None:
+            files = (entry for entry in self.ls_tree(treeish) if entry.mode != trees.GITLINK)
+            oids = [entry.oid for entry in files if covers(include, entry.path)]
+            size = sum(head.size for head in self._cat_file.describe(oids))
+            self._sizes.keep(key, size)
+        return size
+
+    def grown(self, changes: Iterable[Change]) -> dict[str, int]:
+        """Return by how many bytes each changed path has grown."""
+        changes = list(changes)
+        sides = [
+            (change.path, sign, oid)
+            for change in changes
+            for sign, mode, oid in (
+                (1, change.new_mode, change.new_oid),
+                (-1, change.old_mode, change.old_oid),
+            )
+            if mode not in (trees.ABSENT, trees.GITLINK)
+        ]
+        grown = dict.fromkeys((change.path for change in changes), 0)
+        heads = self._cat_file.describe(oid for _, _, oid in sides)
+        for (path, sign, _), head in zip(sides, heads, strict=True):
+            grown[path] += sign * head.size
+        return grown
 
     # -- files --
 

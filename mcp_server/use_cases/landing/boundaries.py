@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mcp_server.config import protecting
-from mcp_server.core import landing, named_files, paths
+from mcp_server.core import landing, named_files, paths, tree_size
 from mcp_server.core.lease import Lease
 from mcp_server.core.protection import Protection
 from mcp_server.core.refusal import Code, Refused
@@ -14,7 +14,7 @@ from mcp_server.core.task import Task
 from mcp_server.repos.objects import Objects
 from mcp_server.repos.repository import Repository
 from mcp_server.repos.trees import Change, HazardKind
-from mcp_server.use_cases.oracle import builds
+from mcp_server.use_cases.oracle import builds, scopes
 from mcp_server.world import World
 from oracle.cases.spec import Suite
 
@@ -30,7 +30,12 @@ def refusal(
     `objects` are those of the lease's repository, or of a quarantine beside it.
     """
     suites = [world.config.suites[name] for name in world.suites_of(lease.repo)]
-    if refusal := _hazard(objects, changes, tree) or _derived(world, objects, suites, changes, tree):
+    limits, reads = world.config.repos[lease.repo].size_limits, scopes.read_by_any(world, lease.repo)
+    if refusal := (
+        _hazard(objects, changes, tree)
+        or tree_size.refusal(limits, objects.tree_bytes(tree, reads), objects.grown(changes))
+        or _derived(world, objects, suites, changes, tree)
+    ):
         return refusal
     protected = tuple(glob for suite in suites for glob in suite.protect)
     changed, steering = [change.path for change in changes], steering_of(world, lease.repo)

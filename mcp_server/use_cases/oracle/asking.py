@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_server.core import case_globs, landing
+from mcp_server.core import case_globs, landing, tree_size
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
@@ -124,7 +124,7 @@ def _unfit(world: World, who: Principal, repo: str, commit: str, entries: tuple[
             "call again with case globs, or SUITE:GLOB for one suite",
         )
     try:
-        return _no_files(world, repo, commit)
+        return _too_large(world, repo, commit) or _no_files(world, repo, commit)
     except GitOutputTooLarge as wrong:
         return Refused(
             Code.TOO_LARGE,
@@ -132,6 +132,14 @@ def _unfit(world: World, who: Principal, repo: str, commit: str, entries: tuple[
             "nothing was run",
             "run a smaller one",
         )
+
+
+def _too_large(world: World, repo: str, commit: str) -> Refused | None:
+    """Return the refusal of a commit that could not land since it would make main too large."""
+    objects, main = world.repos[repo].objects, world.main(repo)
+    limits, grown = world.config.repos[repo].size_limits, objects.grown(objects.diff(main, commit))
+    size = objects.tree_bytes(commit, scopes.read_by_any(world, repo))
+    return tree_size.refusal(limits, size, grown)
 
 
 def _no_files(world: World, repo: str, commit: str) -> Refused | None:

@@ -10,8 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.core import landing
+from mcp_server.core import landing, tree_size
 from mcp_server.repos import case_files
+from mcp_server.repos.process import GitOutputTooLarge
+from mcp_server.repos.trees import HostileTree
 from mcp_server.store import Tx, meta
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import DONE, QUEUED, RUNNING, Job
@@ -379,12 +381,23 @@ def answer_keys(world: World, job: Job, inputs: Iterable[Case]) -> dict[str, str
 
 
 def tree(world: World, id: int) -> bytes | None:
-    """Return the tar that a candidate's sandbox gets, or None for an unknown job."""
+    """Return the tar that a candidate's sandbox gets; None for an unknown job, and for one whose files no box
+    can be given. That one is given up, and says why.
+    """
     job = get(world, id)
     if job is None:
         return None
-    suite = world.config.suites[job.suite]
-    return case_files.visible_tar(world.repos[job.repo], job.commit, job.cases_commit, suite)
+    repo, suite = world.repos[job.repo], world.config.suites[job.suite]
+    try:
+        return case_files.visible_tar(repo, job.commit, job.cases_commit, suite)
+    except GitOutputTooLarge:
+        size = repo.objects.tree_bytes(job.commit, suite.reads) // tree_size.MIB
+        reason = f"the tree has {size:,} MiB, and a box can be given {tree_size.TREE_MIB_MOST} MiB"
+    except HostileTree as hostile:
+        reason = f"the tree holds what no box can be given: {hostile}"
+    if job.state == RUNNING:
+        _give_up(world, job, reason)
+    return None
 
 
 def reference_files(world: World, id: int) -> bytes | None:

@@ -37,6 +37,12 @@ def chosen(
     return dict.fromkeys(suites) if scope == "full" or not own else own
 
 
+def read_by_any(world: World, repo: str) -> tuple[str, ...]:
+    """Return the globs of what any suite of a repository reads: that much of its tree goes to boxes."""
+    suites = [world.config.suites[name] for name in world.suites_of(repo)]
+    return tuple(dict.fromkeys(glob for suite in suites for glob in suite.reads))
+
+
 def _named(world: World, suites: list[str], entries: tuple[str, ...]) -> Chosen:
     """Return what the entries name. A command suite runs whole once it is named; one whose cases cannot be
     read is asked for whole, and says so.
