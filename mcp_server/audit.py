@@ -23,15 +23,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mcp_server import faults
 from mcp_server.core import chain
 from mcp_server.disk import write_whole
-from mcp_server.store import Store, Tx
+from mcp_server.store import Store, Tx, Unsafe
 from mcp_server.store import events as rows
 
 ORIGIN = "harness audit log"  # the first line of every checkpoint
 CHECKPOINT_EVENTS = 256  # sign at the latest after so many events ...
+TAIL_BYTES = 16 << 10  # of the published checkpoints are read at the start; one has some 250
 CHECKPOINT_MS = 5_000  # ... or so much time, whichever is first
 SUBJECT = ("agent", "session", "task", "fence")  # of whom and what an event is; everything else is its data
 # Characters of one argument kept in an event; a longer one is replaced by its hash and length.
 TEXT_MAX = 2_000
+ARGUMENTS_BYTES_MAX = 16_000  # of one call's arguments, all of them together
+ARGUMENT_BYTES_MAX = 1_000  # of one of them where they are more; it is kept by its hash then
+ARGUMENTS_MAX = 20  # as many are kept of a call with more
+NAME_MAX = 100  # characters of an argument's name
 NAMES_MAX = 1_000  # of arguments, looked through for a secret word once; nearly all are of our tools
 SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "apikey")
 # Keys that give themselves away wherever they stand: ours, and those of well-known services.
@@ -148,6 +153,34 @@ class Audit:
             file.flush()
             os.fsync(file.fileno())
 
+    def check_not_rolled_back(self) -> None:
+        """Raise Unsafe if the database is older than what was published of it: it would give out the same
+        numbers, tasks and fences once more.
+        """
+        newest = self._newest_published()
+        if newest is None or newest.size == 0:
+            return
+        with self._store.read() as tx:
+            last, signed = rows.last(tx), rows.last_checkpoint(tx)
+        # Where the database knows of the checkpoint, its log was cut: `verify` tells that, and how.
+        if max(last.seq if last else 0, signed[0] if signed else 0) < newest.size:
+            raise Unsafe(
+                f"{self._store.path} is older than its own log: {self._published} says that"
+                f" event {newest.size} was recorded. Nothing was changed; put the newer database back, or, if"
+                " this one shall stand, move that file away and start again."
+            )
+
+    def _newest_published(self) -> chain.Checkpoint | None:
+        """Return the newest checkpoint of our key that stands at the end of the published ones."""
+        if not self._published.exists():
+            return None
+        with open(self._published, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().splitlines()
+        notes = [value for value in map(_value, lines) if isinstance(value, str)]
+        opened = [checkpoint for note in notes if (checkpoint := self._open_note(note)) is not None]
+        return max(opened, key=lambda checkpoint: checkpoint.size, default=None)
+
     def verify(self, witnesses: Iterable[chain.Checkpoint] = ()) -> dict[str, Any]:
         """Check chain, signatures and every published checkpoint; `witnesses` come from the trailers of main.
         Return "ok", the numbers of "events" and "checkpoints", and the "problems" in words.
@@ -245,3 +278,21 @@ def redacted(value: Any, name: str = "") -> Any:
             "begins": value[:200],
         }
     return value
+
+
+def bounded(args: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call as they may be logged: redacted, and no larger than they are worth."""
+    args = redacted(args)
+    if len(chain.canonical(args)) <= ARGUMENTS_BYTES_MAX:
+        return args
+    kept = {name[:NAME_MAX]: _hashed(value) for name, value in list(args.items())[:ARGUMENTS_MAX]}
+    return kept if len(args) <= ARGUMENTS_MAX else kept | {"left_out": len(args) - ARGUMENTS_MAX}
+
+
+def _hashed(value: Any) -> Any:
+    """Return a JSON value, or the hash, size and begin of a large one."""
+    written = chain.canonical(value)
+    if len(written) <= ARGUMENT_BYTES_MAX:
+        return value
+    digest = hashlib.sha256(written).hexdigest()
+    return {"sha256": digest, "bytes": len(written), "begins": written[:200].decode(errors="replace")}

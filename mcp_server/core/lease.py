@@ -43,6 +43,14 @@ def renewed(lease: Lease, now_ms: int, lease_ms: int) -> Lease:
     return replace(lease, expires_ms=max(lease.expires_ms, now_ms + lease_ms))
 
 
+def bounded_by_clock(lease: Lease, now_ms: int, lease_ms: int) -> Lease:
+    """Return the lease with no more time than a renewal at this moment would give it.
+
+    A clock that jumped back would else keep a dead agent's lease for as long as it jumped.
+    """
+    return replace(lease, expires_ms=min(lease.expires_ms, now_ms + lease_ms))
+
+
 def ended(lease: Lease, now_ms: int, reason: str) -> Lease:
     assert lease.ended_ms is None, "a lease ends once"
     return replace(lease, pinned=False, ended_ms=now_ms, end_reason=reason)

@@ -100,6 +100,7 @@ def open_world(
     audit = Audit(
         store, SigningKey.open(state.root / "audit" / "key.pem"), state.root / "audit" / "checkpoints"
     )
+    audit.check_not_rolled_back()
     repos = {name: _repository(state.root / "repos" / f"{name}.git") for name in config.repos}
     world = World(config, store, repos, audit, bell, CommitGroup(store), now_ms)
     world.accounts.by_name.update(accounts)

@@ -62,7 +62,7 @@ def _with_messages_counts(usage: Usage, counts: Any) -> Usage:
         cached_write=write,
         output=output,
         reasoning=thought,
-        is_known=True,
+        is_known=_all_whole(counts),
     )
 
 
@@ -88,7 +88,7 @@ def _chat_body(usage: Usage, chunk: dict[str, Any]) -> Usage:
         cached_write=_count(prompt, "cache_write_tokens"),
         output=_count(counts, "completion_tokens"),
         reasoning=_count(completion, "reasoning_tokens"),
-        is_known=True,
+        is_known=_all_whole(counts),
     )
 
 
@@ -111,7 +111,7 @@ def _responses_body(usage: Usage, response: dict[str, Any]) -> Usage:
         cached_write=_count(read, "cache_write_tokens"),
         output=_count(counts, "output_tokens"),
         reasoning=_count(wrote, "reasoning_tokens"),
-        is_known=True,
+        is_known=_all_whole(counts),
     )
 
 
@@ -134,7 +134,7 @@ def _generate(usage: Usage, chunk: Any) -> Usage:
         cached_read=_count(counts, "cachedContentTokenCount", usage.cached_read),
         output=_count(counts, "candidatesTokenCount", max(0, usage.output - usage.reasoning)) + thoughts,
         reasoning=thoughts,
-        is_known=True,
+        is_known=_all_whole(counts),
     )
 
 
@@ -151,6 +151,14 @@ MARKS = {
     Form.GENERATE: (b"usageMetadata", b"finishReason", b"promptFeedback"),
 }
 TAKE = {Form.MESSAGES: _messages, Form.CHAT: _chat, Form.RESPONSES: _responses, Form.GENERATE: _generate}
+# The figures that a usage is the sum of, by the names that the vendors give them.
+FIGURES = frozenset(
+    {
+        *("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"),
+        *("prompt_tokens", "completion_tokens"),
+        *("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount"),
+    }
+)
 BODY = {
     Form.MESSAGES: _messages_body,
     Form.CHAT: _chat_body,
@@ -170,6 +178,12 @@ def _count(counts: dict[str, Any], name: str, otherwise: int = 0) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
         else otherwise
     )
+
+
+def _all_whole(counts: dict[str, Any]) -> bool:
+    """Return True if every figure of tokens is a whole number: one that is not tells that nobody knows."""
+    figures = [value for name, value in counts.items() if name in FIGURES and value is not None]
+    return all(type(value) is int and 0 <= value < 1 << 53 for value in figures)
 
 
 def _dict(counts: dict[str, Any], name: str) -> dict[str, Any]:

@@ -23,8 +23,11 @@ def live(world: World, tx: Tx) -> list[Lease]:
     for lease in lease_rows.open_ones(tx):
         if core.has_expired(lease, now):
             end(world, tx, lease, "expired", TaskEvent.LEASE_LOST)
-        else:
-            still.append(lease)
+            continue
+        bounded = core.bounded_by_clock(lease, now, world.lease_ms)
+        if bounded != lease:
+            lease_rows.put(tx, bounded)
+        still.append(bounded)
     return still
 
 

@@ -20,6 +20,7 @@ from mcp_server.bell import Bell
 from mcp_server.core import chain
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.edge import app
+from mcp_server.store import Unsafe
 from mcp_server.store import tasks as task_rows
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.people import events
@@ -236,7 +237,11 @@ def truncate(db: sqlite3.Connection, _: Path) -> None:
     db.execute("DELETE FROM events WHERE seq >= ?", (size - 3,))
 
 
-def truncate_with_checkpoints(db: sqlite3.Connection, _: Path) -> None:
+def forget_checkpoints(db: sqlite3.Connection, _: Path) -> None:
+    db.execute("DELETE FROM checkpoints")
+
+
+def roll_back(db: sqlite3.Connection, _: Path) -> None:
     truncate(db, _)
     db.execute("DELETE FROM checkpoints WHERE size > (SELECT max(seq) FROM events)")
 
@@ -275,7 +280,8 @@ def spoil_published(_: sqlite3.Connection, state: Path) -> None:
     (state / "audit/checkpoints").write_bytes(b"\xff not json\n")
 
 
-def hide_landing(db: sqlite3.Connection, _: Path) -> None:
+def hide_landing(db: sqlite3.Connection, state: Path) -> None:
+    (state / "audit/checkpoints").unlink()
     db.execute("DELETE FROM events WHERE seq >= (SELECT seq FROM events WHERE kind = 'landed')")
     db.execute("DELETE FROM checkpoints")
 
@@ -286,7 +292,7 @@ def retype(db: sqlite3.Connection, _: Path) -> None:
 
 DEEDS = [
     (retype, "edited"), (edit, "edited"), (edit_to_garbage, "edited"), (edit_columns, "columns"), (delete, "deleted"), (delete_and_renumber, "renumbered"), (reorder, "reordered"),
-    (insert, "inserted"), (truncate, "truncated"), (truncate_with_checkpoints, "missing from the database"), (rewrite, "rewritten"),
+    (insert, "inserted"), (truncate, "truncated"), (forget_checkpoints, "missing from the database"), (rewrite, "rewritten"),
     (rewrite_without_checkpoints, "rewritten"), (forge_checkpoint, "wrong signature"), (spoil_published, "cannot be read"), (hide_landing, "no landing of it"),
 ]  # fmt: skip
 
@@ -297,6 +303,22 @@ def test_what_was_done_to_the_log_is_told(
 ):
     problems = tampered(server, stopped, tmp_path, deed)
     assert any(told in problem for problem in problems), problems
+
+
+def test_a_database_that_was_rolled_back_is_refused_at_the_start(
+    server: Server, stopped: Path, tmp_path: Path
+):
+    """It would give out the same tasks and fences once more. Moved away, the published log is missed no more."""
+    with pytest.raises(Unsafe, match="older than its own log.*put the newer database back"):
+        tampered(server, stopped, tmp_path, roll_back)
+    moved = tmp_path / "again"
+    moved.mkdir()
+
+    def roll_back_knowingly(db: sqlite3.Connection, state: Path) -> None:
+        roll_back(db, state)
+        (state / "audit/checkpoints").rename(moved / "checkpoints")
+
+    tampered(server, stopped, moved, roll_back_knowingly)
 
 
 def test_an_untouched_log_is_whole_after_a_restart(server: Server, stopped: Path, tmp_path: Path):

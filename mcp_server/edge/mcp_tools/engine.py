@@ -24,6 +24,7 @@ from mcp.types import CallToolResult, Resource
 from pydantic import ValidationError
 
 from mcp_server import faults
+from mcp_server.core import budget
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Refused
 from mcp_server.edge.mcp_tools import answers
@@ -38,6 +39,8 @@ NAME = "harness"
 WAIT_S = 45.0  # the shortest client time-out in the field is 60 s
 PROGRESS_S = 8.0  # often enough for clients that give up on a silent call
 PROGRESS_PER_WAIT = 5  # at least so many signs of life, however short the wait is
+LOGGED_MAX = 1_000  # characters of what a refusal says in the log, which an agent's words may be part of
+LOGGED_NAME_MAX = 100  # of the name of a tool or a task that an agent asked for
 THREADS_OF_AGENT = 4  # that the calls of one agent have at once; the others wait, and nobody else does
 UNSETTLED = ("testing", "running")  # the statuses of work that goes on: a call waits for another
 
@@ -127,6 +130,7 @@ class ToolServer(MCPServer):
     ) -> CallToolResult:
         """Return the answer to one call, once it is logged. Raise UnexpectedToolError for a fault of ours."""
         assert context is not None
+        name = budget.cut(name, LOGGED_NAME_MAX)
         call = ToolCall(principal(context), name, context, time.monotonic())
         try:
             act = self._act(call, arguments)
@@ -259,16 +263,16 @@ def _record_refusal(world: World, tx: Tx, call: ToolCall, refusal: Refused) -> N
     fence, task = call.args.get("fence"), call.args.get("task")
     if fence is not None and (lease := lease_rows.get(tx, fence)) is not None:
         task = lease.task
-    commit = {"commit": call.args["commit"]} if "commit" in call.args else {}
+    commit = {"commit": budget.cut(call.args["commit"], LOGGED_MAX)} if "commit" in call.args else {}
     world.record(
         tx,
         "refusal",
         call.who,
-        task=task,
+        task=None if task is None else budget.cut(task, LOGGED_NAME_MAX),
         fence=fence,
         tool=call.tool,
         code=str(refusal.code),
-        happened=refusal.happened,
+        happened=budget.cut(refusal.happened, LOGGED_MAX),
         **commit,
     )
 

@@ -5,6 +5,7 @@ further.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -25,13 +26,14 @@ from mcp_server.edge.model_proxy.upstream import Upstream
 from mcp_server.models import apis, errors
 from mcp_server.models.accounts import Account
 from mcp_server.models.apis import FREE, Call, CallKind, Form, RequestFacts, Wrong
-from mcp_server.models.under_way import PendingRequest, UnderWay
+from mcp_server.models.under_way import MODEL_CHARACTERS, PendingRequest, UnderWay
 from mcp_server.store.model_requests import ModelRequest
 from mcp_server.use_cases.people import model_requests, spending
 from mcp_server.world import World
 
 PATH = "/llm/"
 REQUESTS_MAX = 32  # at once by one agent: a session makes a handful
+MODEL_BEGINS = 100  # characters that are recorded of a name longer than MODEL_CHARACTERS
 UPKEEP_S_MAX = 20.0
 WATCH_S = 1.0  # so often budgets of minutes are looked at while answers run
 log = logging.getLogger(__name__)
@@ -273,6 +275,14 @@ async def _left(receive: Receive) -> None:
         pass
 
 
+def _recorded_name(model: str | None) -> str | None:
+    """Return the name of a model as it is recorded; of a long one its begin and its hash."""
+    if model is None or len(model) <= MODEL_CHARACTERS:
+        return model
+    digest = hashlib.sha256(model.encode(errors="backslashreplace")).hexdigest()
+    return f"{model[:MODEL_BEGINS]}... sha256:{digest}"
+
+
 def _model_request(
     who: Principal,
     account: Account,
@@ -295,7 +305,7 @@ def _model_request(
         fence=None,
         account=account.name,
         form=str(call.form),
-        model=seen.model or asked.model,
+        model=seen.model or _recorded_name(asked.model),
         status=answer.status,
         outcome=course.outcome,
         input=seen.input,

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from mcp_server import faults
+from mcp_server.audit import bounded
 from mcp_server.core.principal import AGENT, Principal
 from mcp_server.core.task import TaskEvent
 from mcp_server.models.budgets import Scope
@@ -128,7 +129,15 @@ def called(
     if who.session is not None:
         people.count_call(tx, who.session, tool, world.now_ms())
     world.record(
-        tx, "tool_call", who, fence=args.get("fence"), tool=tool, args=args, status=status, code=code, ms=ms
+        tx,
+        "tool_call",
+        who,
+        fence=args.get("fence"),
+        tool=tool,
+        args=bounded(args),
+        status=status,
+        code=code,
+        ms=ms,
     )
 
 
