@@ -35,7 +35,7 @@ FOR_ADMINS = [
 FOR_RUNNERS_TOO = [
     ("POST", "/api/sessions"), ("GET", "/api/sessions/S1"), ("POST", "/api/sessions/S1/end"), ("POST", "/api/jobs/claim"), ("GET", "/api/jobs/1"),
     ("POST", "/api/jobs/1/renew"), ("GET", "/api/jobs/1/tree.tar"), ("GET", "/api/jobs/1/reference.tar"), ("POST", "/api/jobs/1/result"), ("GET", "/api/status"), ("GET", "/api/tasks"),
-    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"), ("GET", "/api/oracle/suites"), ("GET", "/api/spending"), ("PUT", "/api/crew"),
+    ("GET", "/api/tasks/T01"), ("POST", "/api/oracle/check"), ("GET", "/api/oracle/suites"), ("GET", "/api/spending"), ("PUT", "/api/crew"), ("GET", "/api/environments/toy"),
 ]  # fmt: skip
 FOR_HARNESS = FOR_ADMINS + FOR_RUNNERS_TOO
 
@@ -94,7 +94,10 @@ def test_a_token_counts_only_as_a_bearer(server: Server, header: str):
 
 def test_every_route_of_the_harness_has_its_expectation_here(server: Server):
     assert server.world is not None
-    expected = {(method, re.sub(r"/(1|S1|T01)(?=/|$)", "/{id}", path)) for method, path in FOR_HARNESS}
+    expected = {
+        (method, re.sub(r"/(1|S1|T01)(?=/|$)", "/{id}", path).replace("/toy", "/{name}"))
+        for method, path in FOR_HARNESS
+    }
     routes = {
         (method, route.path)
         for route in app.build(server.world).routes
