@@ -29,7 +29,7 @@ def check(
     """Plant wrong engines, and demand that every one is caught."""
     where = place(context, config, state)
     needed = not where.has_run()
-    with where.served() as client, runners_at_hand(where, needed=needed):
+    with where.served(from_the_start=True) as client, runners_at_hand(where, needed=needed):
         verdicts = oracle_jobs.check_all(client)
     if json:
         print(jsons.dumps({suite: verdict.to_json() for suite, _, verdict in verdicts}, indent=2))
@@ -77,7 +77,7 @@ def run(
     """Judge a commit."""
     where = place(context, config, state)
     needed = not where.has_run()
-    with where.served() as client, runners_at_hand(where, needed=needed):
+    with where.served(from_the_start=True) as client, runners_at_hand(where, needed=needed):
         suites = [suite] if suite else sorted(client.status().suites)
         if not suites:
             raise VerbFailed("no [oracle.NAME] is configured", Exit.USAGE)

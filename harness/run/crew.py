@@ -162,16 +162,19 @@ def runners_at_hand(where: Place, *, needed: bool) -> Iterator[None]:
     if not needed:
         yield
         return
-    state, config = where.state_dir(), load_config(where.config_file()).run
+    state, config = where.state_dir(), load_config(where.config_file())
     url, token = state.server_url(), state.token("runner")
     if url is None or token is None:
         raise ServerGone(f"the server wrote no runner token; see {state.server_log}")
     stop = threading.Event()
     with Engine.connect() as engine, ServerClient(url, token) as client:
         images = Images(engine, say=lambda line: print(line, file=sys.stderr))
+        for suite in config.suites.values():
+            for order in suite_orders(suite):
+                images.deliver(order, client.environment(order.environment) if order.environment else None)
         runners = [
-            _runner(number, client, engine, images, state, config)
-            for number in range(1, config.oracle_slots + 1)
+            _runner(number, client, engine, images, state, config.run)
+            for number in range(1, config.run.oracle_slots + 1)
         ]
         threads = _started(runners, stop)
         try:

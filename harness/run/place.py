@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.client import ServerClient, ServerGone
 from harness.failure import Exit, VerbFailed
+from harness.run.plan import load_config
 from harness.run.server_process import start_server, stop_stray_server
 from harness.run.state import DIRECTORY_NAME, StateBusy, StateDirectory
 
@@ -78,16 +79,19 @@ class Place:
             yield client
 
     @contextmanager
-    def served(self) -> Iterator[ServerClient]:
+    def served(self, *, from_the_start: bool = False) -> Iterator[ServerClient]:
         """Yield a client of the run's server, or, if none is up, of one that lives as long as the verb: the
-        past can always be asked.
+        past can always be asked. Where there is no past yet, raise VerbFailed, or, `from_the_start`, begin.
         """
         if self.has_run():
             with self.running() as client:
                 yield client
             return
         state = self.state_dir()
-        if not state.database.exists():
+        if from_the_start:
+            load_config(self.config_file())  # what is wrong with it is told better here than by the server
+            state.prepare()
+        elif not state.database.exists():
             raise VerbFailed(f"nothing ever ran on {state.root}; `harness up` starts a run")
         with self._short_lived(state) as client:
             yield client

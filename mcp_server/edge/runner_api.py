@@ -155,8 +155,9 @@ class RunnerApi:
 
     def _request(self, suite: str, wish: OracleRunRequest) -> int:
         repo = self._world.config.suites[suite].repo
+        is_main = wish.commit in (None, self._world.config.repos[repo].branch)
         commit = (
-            self._world.repos[repo].commits.resolve(wish.commit) if wish.commit else self._world.main(repo)
+            self._world.main(repo) if is_main else self._world.repos[repo].commits.resolve(str(wish.commit))
         )
         if commit is None:
             raise BadRequest(

@@ -123,8 +123,6 @@ def test_no_verb_begins_on_cases_that_cannot_be_read(harness: Verb, project: Pat
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message=bad")
     (project.parent / "hidden/bad.txt").write_bytes(b"\xff\n")
-    (project / ".harness").mkdir()
-    (project / ".harness/state.db").touch()
     for words in (("oracle", "run"), ("oracle", "check"), ("up", "--plain")):
         said = harness(*words)
         assert said.returncode == 2, said.stderr

@@ -290,3 +290,13 @@ def test_the_oracle_can_be_asked_when_no_run_is_up(toy, engine: Engine, harness:
     checked = harness("oracle", "check")
     assert (checked.returncode, checked.stdout.splitlines()[0][:12]) == (0, "unit: passed"), checked
     assert left(engine, project) == []
+
+
+def test_a_suite_can_be_checked_and_run_before_anything_was_up(toy, engine: Engine, harness: Verb) -> None:
+    project = toy("")
+    judged = harness("oracle", "run", "--commit", "main", "--json")
+    assert json.loads(judged.stdout)["unit"]["status"] == "passed", judged
+    checked = harness("oracle", "check")
+    assert checked.returncode == 0 and "unit: passed" in checked.stdout, checked
+    assert left(engine, project) == [] and not StateDirectory(project / ".harness").is_held()
+    assert harness("status").returncode == 0
