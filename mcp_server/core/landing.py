@@ -1,5 +1,5 @@
-"""What may land: the boundary check on the merged diff and the ratchet on the oracle's outcomes. Pure
-decisions.
+"""What may land: the boundary check on the merged diff, and the ratchet on the oracle's outcomes and on what
+a run says against itself. Pure decisions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,15 @@ from enum import StrEnum
 from mcp_server.core import case_globs, duration, names, paths, protection
 from mcp_server.core.protection import Protection
 from mcp_server.core.refusal import Code, Refused
+from oracle.judging import contradictions
+from oracle.judging.contradictions import Contradiction
 
 NOTHING_STEERS = Protection({})
 NAMED_MAX = 6  # how many paths or cases a refusal names; the rest is counted
 NAME_CHARS_MAX = 200  # of one of them
 WHY_CHARS_MAX = 300  # of how a case fails
 PROBLEM_CHARS_MAX = 900  # of why a run could not be read, with an excerpt of what it printed
+CONTRADICTION_CHARS_MAX = 600  # in a refusal
 
 
 class SubmissionState(StrEnum):
@@ -40,6 +43,7 @@ class SuiteOutcomes:
     `timed_out_s` is the time in which the candidate's run did not end, `main_ms` what main's takes; 0 if it
     did, or nobody knows. `problem` is why nothing of that run could be read; `why` has, by case, how some of
     those that fail do so.
+    `contradictions` are what the candidate's run says against itself, `kinds_on_main` what main's own says.
     """
 
     name: str
@@ -52,6 +56,8 @@ class SuiteOutcomes:
     main_ms: int = 0
     problem: str = ""
     why: Mapping[str, str] = field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
+    kinds_on_main: frozenset[str] = frozenset()
 
 
 def boundary(
@@ -97,14 +103,18 @@ def boundary(
 
 
 def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
-    """No case that passes on main fails afterwards, and the cases that the task names pass.
+    """No case that passes on main fails afterwards, the cases that the task names pass, and a run says
+    nothing against itself that main's own run does not.
 
     A case that passed on main and has no outcome on the candidate counts as failing: a run that skips it
     proves nothing.
     """
     for suite in suites:
+        against = contradictions.untolerated(suite.contradictions, suite.kinds_on_main)
         if losses := lost(suite):
-            return _regression(suite, losses)
+            return _regression(suite, losses, against)
+        if against:
+            return _contradicted(suite, against)
         missing = sorted(unmet(suite))
         if missing:
             return Refused(
@@ -123,7 +133,22 @@ def lost(suite: SuiteOutcomes) -> set[str]:
     return {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
 
 
-def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
+def _contradicted(suite: SuiteOutcomes, against: list[Contradiction]) -> Refused:
+    of_run = f"the run of {suite.name} on the merged commit"
+    return Refused(
+        Code.CONTRADICTED,
+        f"no case is lost, but {of_run} says against itself: {_words(against)}",
+        "no run of main excuses that; main is unchanged",
+        "see that the command ends well, with the exit status that its tests deserve, commit and push again",
+    )
+
+
+def _words(against: list[Contradiction]) -> str:
+    words = "; ".join(" ".join(contradiction.words.split()) for contradiction in against)
+    return names.printable(words)[:CONTRADICTION_CHARS_MAX]
+
+
+def _regression(suite: SuiteOutcomes, lost: set[str], against: list[Contradiction]) -> Refused:
     """Return the refusal of a change that loses these.
 
     Held-out ones are only told where nothing else is lost, and without their number: each push could
@@ -142,6 +167,8 @@ def _regression(suite: SuiteOutcomes, lost: set[str]) -> Refused:
     skipped = [case for case in seen if suite.on_candidate.get(case) == "skip"]
     if skipped:
         examples += f"; {len(skipped)} of them are skipped: {some(skipped)}"
+    if against:
+        examples += f"; the run says against itself: {_words(against)}"
     return Refused(
         Code.REGRESSION,
         f"{what} on main and fail on the merged commit{examples}{_because(suite, seen)}",
@@ -173,6 +200,15 @@ def _timed_out(suite: SuiteOutcomes, lost: int) -> Refused:
         f"{lost} cases that pass on main had no result by then; main is unchanged",
         "find what does not end or takes so long, fix, commit and push again",
     )
+
+
+def failing_and_free(suite: SuiteOutcomes) -> set[str]:
+    """Return the cases that may be named, fail, and hold nothing up: main does not pass them, and no task
+    names them.
+    """
+    failing = {case for case, outcome in suite.on_candidate.items() if outcome == "fail"}
+    not_lost = {case for case in failing if suite.on_main.get(case) != "pass"}
+    return not_lost - suite.exempt - suite.hidden - unmet(suite)
 
 
 def unmet(suite: SuiteOutcomes) -> set[str]:

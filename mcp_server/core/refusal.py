@@ -23,6 +23,7 @@ class Code(StrEnum):
     ORACLE_FAILED = "oracle_failed"  # a case that the task must pass fails
     REGRESSION = "regression"  # a case that passes on main would fail
     TOO_SLOW = "too_slow"  # a suite takes many times as long as on main, or does not end in its time
+    CONTRADICTED = "contradicted"  # its run says something against itself that main's own run does not
     BAD_CASES = "bad_cases"  # the change holds oracle cases that cannot be read
     ORACLE_BROKEN = "oracle_broken"  # no verdict could be had; it says nothing about the change
     NOTHING_TO_LAND = "nothing_to_land"  # the merged tree is main's tree

@@ -2,13 +2,11 @@
 broke.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from mcp_server.core import case_globs, landing
+from mcp_server.core import landing
 from mcp_server.core.refusal import Refused
-from mcp_server.core.task import Task
 from mcp_server.gate import words
 from mcp_server.store import Tx
 from mcp_server.store import jobs as job_rows
@@ -16,10 +14,10 @@ from mcp_server.store import submissions as rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.store.submissions import Submission
-from mcp_server.use_cases.oracle import baseline, case_sets, pace
+from mcp_server.use_cases.oracle import against_main, case_sets
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
+from mcp_server.use_cases.oracle.against_main import MainRecord
 from mcp_server.world import World
-from oracle.judging import excerpt
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,18 @@ def judge(
         if any(state != job_rows.DONE for state in job_rows.states(tx, jobs.values()).values()):
             return False
         finished = _jobs(tx, jobs)
-        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
-        if None in on_main.values() or any(oracle_jobs.is_outdated(world, job) for job in finished.values()):
+        on_main = _on_main(world, tx, base, finished)
+        if len(on_main) < len(finished) or any(
+            oracle_jobs.is_outdated(world, job) for job in finished.values()
+        ):
             return Outdated()
         for name, job in finished.items():
             if oracle_jobs.is_broken(job):
                 return Broken(refusal_of_broken(world, name, job))
         passed_before = _passed_alone(tx, submissions[:-1])
         tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
-        main_ms = {name: pace.main_ms(world, tx, name) for name in finished}
     suites = [
-        _outcomes(world, job, on_main[name], passed_before.get(name, set()), tasks, main_ms[name])
+        against_main.of_run(world, job, on_main[name], tasks, passed_before.get(name, set()))
         for name, job in finished.items()
     ]
     return landing.ratchet(suites) or True
@@ -70,13 +69,18 @@ def lost(
     """Return the runs that lose cases which main is on record to pass, each with those cases."""
     with world.store.read() as tx:
         finished = _jobs(tx, jobs)
-        on_main = {name: baseline.in_tx(world, tx, name, base) for name in finished}
+        on_main = _on_main(world, tx, base, finished)
     found = [
-        (job, landing.lost(_outcomes(world, job, on_main[name], set(), ())))
-        for name, job in finished.items()
-        if on_main[name] is not None
+        (finished[name], landing.lost(against_main.of_run(world, finished[name], record, ())))
+        for name, record in on_main.items()
     ]
     return [(job, cases) for job, cases in found if cases]
+
+
+def _on_main(world: World, tx: Tx, base: str, suites: Iterable[str]) -> dict[str, MainRecord]:
+    """Return what is on record of these suites on `base`, of those that were measured there."""
+    records = {name: against_main.record(world, tx, name, base) for name in suites}
+    return {name: record for name, record in records.items() if record is not None}
 
 
 def _jobs(tx: Tx, ids: Mapping[str, int]) -> dict[str, Job]:
@@ -98,40 +102,6 @@ def _passed_alone(tx: Tx, submissions: Sequence[Submission]) -> dict[str, set[st
 def _passing(job: Job) -> set[str]:
     assert job.verdict is not None
     return {case for case, outcome in job.verdict["outcomes"].items() if outcome == "pass"}
-
-
-def _outcomes(
-    world: World,
-    job: Job,
-    on_main: Mapping[str, str] | None,
-    passed_before: set[str],
-    tasks: Sequence[Task],
-    main_ms: int = 0,
-) -> landing.SuiteOutcomes:
-    """Return what a finished run is held against: main's outcomes, raised by what passed before it."""
-    assert job.verdict is not None and on_main is not None
-    outcomes = job.verdict["outcomes"]
-    kept = dict.fromkeys(passed_before & outcomes.keys(), "pass")
-    return landing.SuiteOutcomes(
-        job.suite,
-        {**on_main, **kept},
-        outcomes,
-        tuple(glob for task in tasks for glob in case_globs.of_suite(task.cases, job.suite, task.suite)),
-        landing.exempt(world.config.suites[job.suite].flaky, world.today()),
-        case_sets.hidden(world, job.suite, on_main.keys() | outcomes.keys()),
-        timed_out_s=job.verdict.get("timed_out_s", 0),
-        main_ms=main_ms,
-        problem=job.verdict.get("problem", ""),
-        why={failure["id"]: _why(failure) for failure in job.verdict["failures"]},
-    )
-
-
-def _why(failure: Mapping[str, Any]) -> str:
-    """Return how a case fails: how its output differs, or what its test printed."""
-    if failure["input"]:
-        return str(failure["difference"])
-    printed = excerpt.excerpt(failure["candidate"]["output"], chars=landing.WHY_CHARS_MAX)
-    return printed or str(failure["difference"])
 
 
 def refusal_of_broken(world: World, suite: str, job: Job) -> Refused:

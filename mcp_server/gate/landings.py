@@ -21,7 +21,7 @@ from mcp_server.store import tasks as task_rows
 from mcp_server.store.submissions import Submission
 from mcp_server.use_cases import leasing
 from mcp_server.use_cases.landing import submit
-from mcp_server.use_cases.oracle import baseline, builds, pace, red
+from mcp_server.use_cases.oracle import baseline, pace, red
 from mcp_server.world import World
 from oracle.judging.verdict import SKIP
 
@@ -98,15 +98,9 @@ def _record_outcomes(world: World, tx: Tx, landed: Submission) -> None:
         job = job_rows.get(tx, id)
         assert job is not None and job.verdict is not None
         # Tests that main ran and the landed tree does not have; those that it skips it has.
-        gone = set(job.verdict.get("missing", ()))
-        outcomes = {
-            case: outcome
-            for case, outcome in job.verdict["outcomes"].items()
-            if case not in gone or outcome == SKIP
-        }
-        baseline.put(world, tx, name, landed.candidate, outcomes, image=job.image)
-        builds.note(tx, name, job.verdict)
-        pace.note(world, tx, job, landed.candidate)
+        outcomes = job.verdict["outcomes"]
+        gone = {case for case in job.verdict.get("missing", ()) if outcomes.get(case) != SKIP}
+        baseline.put(world, tx, name, landed.candidate, job, gone=gone)
 
 
 def _look_at_red(world: World, landed: Submission) -> None:

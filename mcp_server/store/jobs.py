@@ -166,14 +166,23 @@ def baseline(tx: Tx, suite_key: str, commit: str) -> dict[str, str] | None:
     return row.outcomes if row else None
 
 
+def baseline_contradictions(tx: Tx, suite_key: str, commit: str) -> list[str]:
+    """Return the kinds of what the suite's run on the commit said against itself."""
+    there = (baselines.c.suite_key == suite_key) & (baselines.c.commit == commit)
+    row = tx.execute(select(baselines.c.contradictions).where(there)).first()
+    return list(row.contradictions or ()) if row else []
+
+
 def with_baseline(tx: Tx, commit: str) -> set[str]:
     """Return the keys of the suites that were measured there, without the outcomes, which may be many."""
-    return set(tx.execute(select(baselines.c.suite_key).where(baselines.c.commit == commit)).scalars())
+    measured = (baselines.c.commit == commit) & baselines.c.contradictions.is_not(None)
+    return set(tx.execute(select(baselines.c.suite_key).where(measured)).scalars())
 
 
-def put_baseline(tx: Tx, suite_key: str, commit: str, outcomes: dict[str, str]) -> None:
-    row = upsert(baselines).values(suite_key=suite_key, commit=commit, outcomes=outcomes)
-    tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "commit"], set_={"outcomes": outcomes}))
+def put_baseline(tx: Tx, suite_key: str, commit: str, values: dict[str, Any]) -> None:
+    """Write these columns of the suite's row for the commit."""
+    row = upsert(baselines).values(suite_key=suite_key, commit=commit, **values)
+    tx.execute(row.on_conflict_do_update(index_elements=["suite_key", "commit"], set_=values))
 
 
 def answers(tx: Tx, keys: list[str]) -> dict[str, dict[str, Any]]:

@@ -149,6 +149,8 @@ baselines = Table(  # every case's outcome on a commit that was or is main
     Column("suite_key", Text, primary_key=True),
     Column("commit", Text, primary_key=True),
     Column("outcomes", JSON, nullable=False),
+    # kinds of what the run said against itself; NULL: not noted by that release, so that main is run again
+    Column("contradictions", JSON(none_as_null=True)),
     Index("baselines_by_commit", "commit"),
 )
 

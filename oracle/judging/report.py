@@ -48,7 +48,7 @@ def suites(verdicts: Mapping[str, Verdict], *, on_main: Mapping[str, Mapping[str
     """Return `brief` of several suites by name, in `chars` characters and with FAILURES_MAX failures
     together; failed ones first.
     """
-    passed = [name for name, verdict in verdicts.items() if verdict.status == PASSED]
+    passed = [name for name, verdict in verdicts.items() if verdict.status == PASSED and not verdict.failures]
     others = [name for name in verdicts if name not in passed]
     left = chars - len("{}") - MORE_CHARS
     report: Json = {}

@@ -12,6 +12,7 @@ from typing import Any, Self
 from oracle.cases.spec import Case
 from oracle.judging import causes, excerpt
 from oracle.judging.answer import Answer, sound
+from oracle.judging.contradictions import CONTRADICTIONS_MAX, Contradiction, ContradictionKind
 from oracle.judging.judge import Judge, JudgeFailed, Pair, named
 
 PASSED, FAILED, BROKEN = "passed", "failed", "broken"
@@ -64,6 +65,7 @@ class Verdict:
     did not: those that it skipped have that outcome, and the others have failed. `run_ms` is how long the
     candidate ran, without its build; 0 if nobody knows. `timed_out_s` is the time that was up before its end.
     `problem` is why nothing of the run could be read, though main's can. `log` is what it printed.
+    With a contradiction it is failed, whatever the outcomes.
     """
 
     status: str
@@ -81,6 +83,7 @@ class Verdict:
     timed_out_s: float = 0
     problem: str = ""
     log: str = ""
+    contradictions: Sequence[Contradiction] = ()
 
     def failing(self) -> set[str]:
         """Return the cases that make the verdict failed: those that fail, and skipped ones that main runs."""
@@ -91,12 +94,18 @@ class Verdict:
             if outcome == FAIL or (outcome == SKIP and name in missing)
         }
 
+    @property
+    def is_failed(self) -> bool:
+        """Return True if its cases, or what the run says against itself, make the verdict failed."""
+        return bool(self.failing()) or bool(self.contradictions)
+
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as a JSON object, as a runner sends it."""
         value = asdict(self) | {
             "failures": list(self.failures),
             "causes": list(self.causes),
             "missing": list(self.missing),
+            "contradictions": [contradiction.to_json() for contradiction in self.contradictions],
         }
         return {
             name: part
@@ -124,6 +133,7 @@ class Verdict:
             timed_out_s=value.get("timed_out_s", 0),
             problem=value.get("problem", ""),
             log=value.get("log", ""),
+            contradictions=tuple(map(Contradiction.from_json, value.get("contradictions", ()))),
         )
 
 
@@ -152,6 +162,7 @@ def build_failed(cases: Sequence[Case], build: Built) -> Verdict:
         held_out=_held_out(cases, ()),
         problem=reason,
         log=excerpt.log(build.tail),
+        contradictions=(Contradiction(ContradictionKind.BUILD, f"{reason}\n{build.tail}".strip()),),
     )
 
 
@@ -162,8 +173,10 @@ def of_tests(
     exit: int,
     build: Built | None = None,
     missing: Collection[str] = (),
+    contradictions: Sequence[Contradiction] = (),
 ) -> Verdict:
-    """Return the verdict on a project's own tests, from their outcomes by name.
+    """Return the verdict on a project's own tests, from their outcomes by name and what the run says against
+    itself.
 
     `missing` are tests that main runs and this run did not.
     """
@@ -178,16 +191,18 @@ def of_tests(
     found = causes.grouped(failed)
     by_name = {test.case: test for test in failed}
     failures = [_test_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
-    reason = f"{counts.failed} of {counts.cases} tests fail" if counts.failed else ""
+    reasons = [f"{counts.failed} of {counts.cases} tests fail"] if counts.failed else []
+    reasons += [_first_line(contradiction.words) for contradiction in contradictions]
     return Verdict(
-        FAILED if failed else PASSED,
-        reason,
+        FAILED if failed or contradictions else PASSED,
+        "; ".join(reasons),
         counts,
         dict(outcomes),
         failures,
         build,
         causes=found,
         missing=tuple(missing),
+        contradictions=tuple(contradictions[:CONTRADICTIONS_MAX]),
     )
 
 

@@ -55,6 +55,11 @@ def code(name: str, trick: str, **more: object) -> Cheat:
     return Cheat(name, {"app.py": WRONG + trick}, **more)
 
 
+def end(name: str, trick: str, **more: object) -> Cheat:
+    """A right change whose run does not end as a run should."""
+    return Cheat(name, {"app.py": RIGHT + trick}, **more)
+
+
 STEERED = [
     Cheat("rewrites every outcome in conftest", {"conftest.py": HOOK}),
     Cheat("takes the failing test out in conftest", {"conftest.py": DESELECTS}),
@@ -212,4 +217,30 @@ SPOKEN = [
         suite={"results": None},
     ),
     code("becomes another program", "import os\nos.execvp('true', ['true'])\n", suite={"results": None}),
+]
+ENDS = [
+    end(
+        "hangs at exit",
+        "import atexit, time\natexit.register(time.sleep, 60)\n",
+        suite={"run_timeout_s": 4.0},
+    ),
+    end("aborts at exit", "import atexit, os\natexit.register(os.abort)\n"),
+    end("leaves with status 0 at exit, whatever fails", "import atexit, os\natexit.register(os._exit, 0)\n"),
+    end(
+        "prints gigabytes at exit",
+        "import atexit, os\ndef flood():\n    while True: os.write(1, b'x' * 65536)\natexit.register(flood)\n",
+    ),
+    end(
+        "leaves a process that keeps the run from ending",
+        "import atexit, subprocess\natexit.register(lambda: subprocess.Popen(['sleep', '60']).wait())\n",
+        suite={"run_timeout_s": 4.0},
+    ),
+    end(
+        "hangs at exit, and its results are read from the output",
+        "import atexit, time\natexit.register(time.sleep, 60)\n",
+        suite={"results": "pytest", "run_timeout_s": 4.0},
+    ),
+    end(
+        "ends its TAP by a signal", "import atexit, os\natexit.register(os.abort)\n", suite={"results": "tap"}
+    ),
 ]

@@ -1,9 +1,11 @@
-"""Every cheating change ends in failed or broken, none in passed, and none harms the run after it."""
+"""Every cheating change ends in failed or broken, none in passed, and none harms the run after it. Pushed through
+the real gate with just that verdict, none lands.
+"""
 
 import io
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from harness.oracle_runner.runner import Runner
 from mcp_server.wire.jobs import JobOrder
 from oracle.cases.spec import Case, Suite
 from oracle.suites import kinds
+from tests.server.gated import Gated, gated
 
 from . import cheats
 from .cheats import Cheat
@@ -77,6 +80,41 @@ def warm(engine: Engine, run: str) -> Iterator[Runner]:
 
 
 Judge = Callable[..., dict]
+OF_SQUARES = """
+[oracle.squares]
+kind = "differential"
+cases = ["oracle/cases/**/*.txt"]
+candidate = "python3 -S -E engine.py"
+reference = "sqlite3 :memory:"
+"""
+OF_SESSIONS = """
+[oracle.sessions]
+kind = "sqllogictest"
+cases = ["c/*.slt"]
+candidate = "python3 engine.py"
+protocol = "json"
+"""
+
+
+def passing(ids: Iterable[str]) -> dict:
+    return {"status": "passed", "outcomes": dict.fromkeys(ids, "pass")}
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gated]:
+    """The gate of a project whose main has every square right."""
+    files = {f"oracle/cases/{case.id}.txt": case.input for case in CASES}
+    main = passing(case.id for case in CASES)
+    with gated(tmp_path_factory.mktemp("squares"), main, OF_SQUARES, files) as made:
+        yield made
+
+
+def lands_nowhere(gate: Gated, verdict: dict) -> bool:
+    """Neither the gate nor run_oracle takes this verdict for a pass."""
+    decided = gate.decide(verdict)
+    assert decided.state == "refused", decided
+    assert decided.status in ("failed", "broken"), decided
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +161,15 @@ def test_an_honest_engine_passes(judge: Judge):
         for start in (("process", "fork") if cheat.forked else ("process",))
     ],
 )
-def test_an_engine_that_cheats_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat, start: str):
+def test_an_engine_that_cheats_gains_nothing_and_harms_nothing(
+    judge: Judge, gate: Gated, cheat: Cheat, start: str
+):
     case_timeout_s = cheats.HANG_S if cheat.passes else cheats.GIVEN_UP_S
     changes = {"start": start, "case_timeout_s": case_timeout_s} | cheat.suite
     verdict = squares(judge, cheat.files, links=cheat.links, **changes)
     assert verdict["status"] in cheat.verdict.split("|"), verdict
     assert cheat.passes in (None, verdict["counts"]["passed"]), verdict["outcomes"]
+    assert lands_nowhere(gate, verdict)
     assert harmless(judge)
 
 
@@ -150,24 +191,38 @@ def test_two_cases_at_once_cannot_reach_each_other(judge: Judge):
     assert harmless(judge)
 
 
+@pytest.fixture(scope="module")
+def gate_of_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gated]:
+    main = passing(case.id for case in records())
+    files = {"c/t.slt": cheats.SLT}
+    with gated(tmp_path_factory.mktemp("sessions"), main, OF_SESSIONS, files) as made:
+        yield made
+
+
+def records() -> list[Case]:
+    return kinds.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)
+
+
 @pytest.mark.parametrize("cheat", cheats.SESSIONS)
-def test_an_engine_that_cheats_in_a_session_gains_nothing_and_harms_nothing(judge: Judge, cheat: str):
-    cases = [
-        case.to_json() for case in kinds.load(SESSIONS.cases, [("c/t.slt", cheats.SLT.encode())], SESSIONS)
-    ]
+def test_an_engine_that_cheats_in_a_session_gains_nothing_and_harms_nothing(
+    judge: Judge, gate_of_sessions: Gated, cheat: str
+):
+    cases = [case.to_json() for case in records()]
     right, wrong = (
         judge({"engine.py": text}, SESSIONS, cases=cases)
         for text in (cheats.HONEST_SLT, cheats.SLT_ENGINE.format(trick=cheats.SESSIONS[cheat]))
     )
     assert (right["status"], wrong["status"]) == ("passed", "failed"), (right, wrong)
+    assert lands_nowhere(gate_of_sessions, wrong)
     assert harmless(judge)
 
 
 @pytest.mark.parametrize("place", cheats.POISONS)
-def test_what_a_build_leaves_is_not_there_for_the_next_tree(judge: Judge, place: str):
+def test_what_a_build_leaves_is_not_there_for_the_next_tree(judge: Judge, gate: Gated, place: str):
     leave, find = cheats.POISONS[place]
     finds = f"try:\n    {find}\n    worked = True\nexcept Exception:\n    pass"
     assert squares(judge, {"engine.py": cheats.WRONG}, build=leave)["status"] == "failed"
     verdict = squares(judge, {"engine.py": cheats.ENGINE.format(trick=finds)})
     assert (verdict["status"], verdict["counts"]["passed"]) == ("failed", 0)
+    assert lands_nowhere(gate, verdict)
     assert harmless(judge)

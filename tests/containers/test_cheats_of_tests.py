@@ -1,14 +1,18 @@
 """Every change that cheats a project's own tests ends in failed or broken, none in passed, and none harms the
-run after it.
+run after it. Pushed through the real gate with just that verdict, none lands.
 """
+
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from oracle.cases.spec import Suite
+from tests.server.gated import Gated, gated
 
 from .cheats import Cheat
-from .cheats_of_tests import CODE, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
-from .test_cheats import Judge, judge, warm  # noqa: F401 - fixtures
+from .cheats_of_tests import CODE, ENDS, PROJECT, RIGHT, SPOKEN, STEERED, WRONG
+from .test_cheats import Judge, judge, lands_nowhere, passing, warm  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.containers
 
@@ -51,8 +55,7 @@ def suite_of(changes: dict) -> Suite:
 
 
 def judged(judge: Judge, files: dict[str, str], **changes: object) -> dict:
-    on_main = ON_MAIN.get(changes.get("results", "out.xml"), ON_MAIN["out.xml"])
-    return judge(PROJECT | files, suite_of(changes), on_main=on_main)
+    return judge(PROJECT | files, suite_of(changes), on_main=names_on_main(changes))
 
 
 def harmless(judge: Judge) -> bool:
@@ -61,11 +64,43 @@ def harmless(judge: Judge) -> bool:
     return True
 
 
+def names_on_main(changes: dict) -> list[str]:
+    return ON_MAIN.get(changes.get("results", "out.xml"), ON_MAIN["out.xml"])
+
+
+@pytest.fixture(scope="module")
+def gate_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict], Gated]]:
+    """Gates of projects whose main passes both tests, one for each way in which these are named."""
+    with contextlib.ExitStack() as stack:
+        made: dict[tuple[str, ...], Gated] = {}
+
+        def gate(changes: dict) -> Gated:
+            names = tuple(names_on_main(changes))
+            if names not in made:
+                opened = gated(tmp_path_factory.mktemp("gate"), passing(names))
+                made[names] = stack.enter_context(opened)
+            return made[names]
+
+        yield gate
+
+
 @pytest.mark.parametrize("cheat", [*STEERED, *CODE, *SPOKEN], ids=lambda cheat: cheat.name)
-def test_a_change_that_cheats_its_tests_gains_nothing_and_harms_nothing(judge: Judge, cheat: Cheat):
+def test_a_change_that_cheats_its_tests_gains_nothing_and_harms_nothing(
+    judge: Judge, gate_of: Callable[[dict], Gated], cheat: Cheat
+):
     verdict = judged(judge, cheat.files, **cheat.suite)
     assert verdict["status"] in cheat.verdict.split("|"), verdict
+    assert lands_nowhere(gate_of(cheat.suite), verdict)
     assert harmless(judge)
+
+
+@pytest.mark.parametrize("cheat", ENDS, ids=lambda cheat: cheat.name)
+def test_a_right_change_whose_run_does_not_end_as_it_should_does_not_land(
+    judge: Judge, gate_of: Callable[[dict], Gated], cheat: Cheat
+):
+    verdict = judged(judge, cheat.files, **cheat.suite)
+    assert verdict["status"] == "failed" and verdict["contradictions"], verdict
+    assert lands_nowhere(gate_of(cheat.suite), verdict)
 
 
 @pytest.mark.parametrize("results", ["out.xml", "/tmp/out.xml", "pytest", "tap", None])

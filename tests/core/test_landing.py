@@ -7,6 +7,7 @@ from mcp_server.core import landing
 from mcp_server.core.landing import NAMED_MAX, SuiteOutcomes, boundary, exempt, ratchet, some, unmet
 from mcp_server.core.paths import covers
 from mcp_server.core.refusal import Code
+from oracle.judging.contradictions import Contradiction, ContradictionKind
 
 LEASE, PROTECTED = ("a/**", "b/*.py"), ("oracle/**", "a/locked.py")
 names = st.sampled_from(
@@ -48,6 +49,25 @@ def test_the_ratchet_lets_through_exactly_what_loses_nothing_and_meets_its_task(
     if found is not None:
         assert found.code is (Code.REGRESSION if lost else Code.ORACLE_FAILED)
         assert found.happened and found.holds and found.next
+
+
+@given(
+    outcomes,
+    outcomes,
+    st.frozensets(st.sampled_from(ContradictionKind)),
+    st.frozensets(st.sampled_from(ContradictionKind)),
+)
+def test_a_run_lands_only_with_what_mains_own_run_says_against_itself_too(
+    main: dict, candidate: dict, here: frozenset, there: frozenset
+):
+    against = tuple(Contradiction(kind, f"so {kind}") for kind in sorted(here))
+    found = ratchet([SuiteOutcomes("s", main, candidate, contradictions=against, kinds_on_main=there)])
+    excused = there - {ContradictionKind.CANARY}
+    without = ratchet([SuiteOutcomes("s", main, candidate)])
+    assert (found is None) == (without is None and here <= excused)
+    if found is not None:
+        assert found.code is (without.code if without else Code.CONTRADICTED)
+        assert all((f"so {kind}" in found.happened) == (kind not in excused) for kind in here)
 
 
 def test_a_case_that_passes_on_main_and_has_no_outcome_afterwards_is_lost():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.cases.spec import Suite
-from oracle.judging.verdict import Built
+from oracle.judging.verdict import Built, Verdict
 from oracle.suites.base import CommandResult
 from oracle.suites.command import readers
 from oracle.suites.command import suite as project
@@ -135,6 +135,48 @@ def test_when_nothing_ran_or_nothing_can_be_read_the_verdict_is_broken(results, 
 )
 def test_what_contradicts_itself_is_a_failure(results, ended):
     assert status(results, **ended) == "failed"
+
+
+AGAINST_ITSELF = [
+    ("time", "tap", {"output": "1..1\nok 1\n", "timed_out": True, "exit": -9}),
+    ("output", "tap", {"output": "1..1\nok 1\n", "truncated": True}),
+    ("signal", "tap", {"output": "1..1\nok 1\n", "exit": -6}),
+    ("signal", "tap", {"output": "1..1\nok 1\n", "exit": 134}),
+    ("exit", "tap", {"output": "1..1\nok 1\n", "exit": 3}),
+    ("exit", "tap", {"output": "1..1\nok 1\n", "exit": 255}),
+    ("success", "tap", {"output": "1..1\nnot ok 1\n"}),
+    ("plan", "tap", {"output": "1..2\nok 1\n"}),
+    ("bail out", "tap", {"output": "1..1\nok 1\nBail out! no disk\n"}),
+    ("summaries", "pytest", {"output": "PASSED a.py::b\n== 2 passed in 0.1s ==\n== 1 passed in 1s ==\n"}),
+    ("counts", "pytest", {"output": "PASSED a.py::b\nPASSED a.py::c\n== 1 passed in 0.1s ==\n"}),
+    ("counts", "pytest", {"output": "PASSED a.py::b\n== 1 failed, 1 passed in 0.1s ==\n", "exit": 1}),
+    ("unfinished", "go", {"output": "=== RUN   TestA\n--- PASS: TestA (0.00s)\n"}),
+    ("exit", "go", {"output": "=== RUN   TestA\n--- PASS: TestA (0.00s)\nFAIL\tx\t0.1s\n", "exit": 1}),
+    ("compile", "cargo", {"error": "error: could not compile `x`", "exit": 101}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "results", "ended"), AGAINST_ITSELF)
+def test_what_a_run_says_against_itself_has_a_kind_and_is_none_of_its_tests(kind, results, ended):
+    suite = Suite("s", "command", "r", command="x", results=results)
+    decided = project.judge(suite, CommandResult(**({"exit": 0} | ended)))
+    assert decided.status == "failed" and kind in [one.kind for one in decided.contradictions]
+    assert all(one.words for one in decided.contradictions)
+    assert "command" not in decided.outcomes or kind in ("compile", "counts", "unfinished")
+    assert Verdict.from_json(decided.to_json()).contradictions == decided.contradictions
+
+
+def test_a_run_that_names_no_test_that_passes_says_nothing_against_itself():
+    quiet = CommandResult(1, "FAILED a.py::b - no\n== 1 failed, 2 passed in 0.1s ==\n")
+    assert readers.read("pytest", quiet).contradictions == []
+
+
+def test_results_that_cannot_be_read_and_a_build_that_fails_are_told_against_the_run():
+    suite = Suite("s", "command", "r", command="x", results="out.xml")
+    unread = project.judge(suite, CommandResult(1), on_main=["t::one"])
+    unbuilt = project.judge(suite, None, build=Built(2, "no rule"), on_main=["t::one"])
+    assert [one.kind for one in unread.contradictions] == ["results"]
+    assert [(one.kind, "no rule" in one.words) for one in unbuilt.contradictions] == [("build", True)]
 
 
 @pytest.mark.parametrize(

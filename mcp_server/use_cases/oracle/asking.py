@@ -1,6 +1,6 @@
 """`run_oracle`: starts or joins the runs that show how a commit does, and tells their result briefly."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ from mcp_server.core import case_globs, landing, tree_size
 from mcp_server.core.lease import Lease
 from mcp_server.core.principal import Principal
 from mcp_server.core.refusal import Code, Refused
+from mcp_server.core.task import Task
 from mcp_server.repos import case_files
 from mcp_server.repos.process import GitOutputTooLarge
 from mcp_server.store import Tx
@@ -16,8 +17,9 @@ from mcp_server.store import leases as lease_rows
 from mcp_server.store import tasks as task_rows
 from mcp_server.store.jobs import Job
 from mcp_server.use_cases import leasing
-from mcp_server.use_cases.oracle import baseline, case_sets, pace, red, scopes
+from mcp_server.use_cases.oracle import against_main, baseline, case_sets, pace, red, scopes
 from mcp_server.use_cases.oracle import jobs as oracle_jobs
+from mcp_server.use_cases.oracle.against_main import AskedRun
 from mcp_server.world import World
 from oracle.judging import report
 from oracle.judging.verdict import Verdict
@@ -31,6 +33,8 @@ FLAKY_CHARS_MAX = 400
 RED_CHARS_MAX = 400
 SLOWER_CHARS_MAX = 300
 GLOBS_MAX = 200  # of one call: each is held against every case
+FREE_CHARS_MAX = 400
+REFUSED_CHARS_MAX = 600
 NEXT = {
     "passed": "push it",
     "failed": "fix the failures shown (run_oracle(cases=[...]) runs single ones), commit, run again",
@@ -50,10 +54,13 @@ class OracleRequest:
 
 @dataclass(frozen=True)
 class Started:
-    """The runs that a call asked for or joined: job ids by suite, and the commit that they are of."""
+    """The runs that a call asked for or joined: job ids by suite, the commit that they are of, and the task
+    that names cases.
+    """
 
     jobs: dict[str, int]
     commit: str
+    task: Task | None = None
 
 
 def start(world: World, who: Principal, request: OracleRequest) -> Started | Refused:
@@ -87,7 +94,7 @@ def start(world: World, who: Principal, request: OracleRequest) -> Started | Ref
         for name, ids in chosen.items()
     ]
     jobs = oracle_jobs.request_all(world, requests)
-    return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit)
+    return Started({name: job.id for name, job in zip(chosen, jobs, strict=True)}, commit, task)
 
 
 def _lease(world: World, tx: Tx, who: Principal, fence: int | None) -> Lease | Refused | None:
@@ -188,8 +195,9 @@ def answer(world: World, started: Started) -> dict[str, Any]:
         name: Verdict.from_json(job.verdict) for name, job in existing.items() if job.verdict is not None
     }
     exempt = {name: _failing_and_exempt(world, name, verdict) for name, verdict in verdicts.items()}
-    statuses = {_status(verdict, exempt[name]) for name, verdict in verdicts.items()}
-    status = next(word for word in ("broken", "failed", "passed") if word in statuses)
+    decided = _decided(world, started, existing)
+    statuses = {name: _status(verdict, decided.get(name)) for name, verdict in verdicts.items()}
+    status = next(word for word in ("broken", "failed", "passed") if word in statuses.values())
     answered: dict[str, Any] = {
         "status": status,
         "commit": started.commit,
@@ -198,11 +206,15 @@ def answer(world: World, started: Started) -> dict[str, Any]:
     }
     if status == "failed":
         answered["more"] = MORE
+    answered |= _about_push(decided.values())
     if reds := [words for name in existing if (words := red.sentence(world, name))]:
         answered["main_red"] = "; ".join(reds)[:RED_CHARS_MAX]
     if slower := _slower(world, existing.values()):
         answered["slower"] = slower[:SLOWER_CHARS_MAX]
-    visible = {name: _visible(world, name, verdict) for name, verdict in verdicts.items()}
+    visible = {
+        name: replace(_visible(world, name, verdict), status=statuses[name])
+        for name, verdict in verdicts.items()
+    }
     if flaky := _flaky(visible, exempt):
         answered["flaky"] = flaky
     on_main = {name: baseline.of_main(world, name) for name in visible}
@@ -242,8 +254,42 @@ def _flaky(visible: Mapping[str, Verdict], exempt: Mapping[str, set[str]]) -> st
     return sentence[:FLAKY_CHARS_MAX]
 
 
-def _status(verdict: Verdict, exempt: set[str]) -> str:
+def _decided(world: World, started: Started, jobs: Mapping[str, Job]) -> dict[str, AskedRun]:
+    """Return what the gate would decide by of each run, but for broken ones and those of suites that main has
+    not been measured by.
+    """
+    decided = {}
+    with world.store.read() as tx:
+        for name, job in jobs.items():
+            on_main = against_main.record(world, tx, name, world.main(job.repo))
+            if on_main is not None and not oracle_jobs.is_broken(job):
+                tasks = [started.task] if started.task else []
+                decided[name] = against_main.of_asked_run(world, job, on_main, tasks)
+    return decided
+
+
+def _status(verdict: Verdict, decided: AskedRun | None) -> str:
     """Return the status that the gate would go by."""
-    if verdict.status == "failed" and 0 < len(exempt) == len(verdict.failing()):
-        return "passed"
-    return verdict.status
+    if decided is None:
+        return verdict.status
+    return "failed" if landing.ratchet([decided.suite]) else "passed"
+
+
+def _about_push(runs: Collection[AskedRun]) -> dict[str, str]:
+    """Return what the gate would say of such a run, in sentences: why it would refuse it, what holds nothing
+    up though it fails, and that there are more cases than these.
+    """
+    sentences = {}
+    if refusal := landing.ratchet(run.suite for run in runs):
+        sentences["refused"] = f"{refusal.code}: {refusal.happened}"[:REFUSED_CHARS_MAX]
+    free = [
+        f"{run.suite.name}:{case}" for run in runs for case in sorted(landing.failing_and_free(run.suite))
+    ]
+    if free:
+        sentence = (
+            f"{len(free)} cases fail and hold nothing up, as main does not pass them: {landing.some(free)}"
+        )
+        sentences["not_lost"] = sentence[:FREE_CHARS_MAX]
+    if not all(run.is_whole for run in runs):
+        sentences["of_some_cases"] = "this run was of some cases; push runs all of them"
+    return sentences

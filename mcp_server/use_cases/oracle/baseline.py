@@ -2,6 +2,8 @@
 them and nothing else.
 """
 
+from collections.abc import Collection
+
 from mcp_server.store import Tx
 from mcp_server.store import jobs as rows
 from mcp_server.store.jobs import Job
@@ -29,11 +31,27 @@ def in_tx(world: World, tx: Tx, suite: str, commit: str) -> dict[str, str] | Non
     return rows.baseline(tx, case_sets.spec_key(world, suite), commit)
 
 
-def put(
-    world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str], *, image: str | None = None
-) -> None:
-    """Write the outcomes of `suite` on `commit`, had in these images, or in those in force."""
-    rows.put_baseline(tx, case_sets.spec_key(world, suite, image=image), commit, outcomes)
+def contradictions_in_tx(world: World, tx: Tx, suite: str, commit: str) -> frozenset[str]:
+    """Return the kinds of what the run of `suite` on `commit` said against itself."""
+    return frozenset(rows.baseline_contradictions(tx, case_sets.spec_key(world, suite), commit))
+
+
+def put(world: World, tx: Tx, suite: str, commit: str, job: Job, *, gone: Collection[str] = ()) -> None:
+    """Write what a run of `suite` on the tree of `commit` has shown in its images as main's, but for the
+    cases that are `gone`.
+    """
+    assert job.verdict is not None
+    outcomes = {case: outcome for case, outcome in job.verdict["outcomes"].items() if case not in gone}
+    kinds = sorted(contradiction["kind"] for contradiction in job.verdict.get("contradictions", ()))
+    values = {"outcomes": outcomes, "contradictions": kinds}
+    rows.put_baseline(tx, case_sets.spec_key(world, suite, image=job.image), commit, values)
+    builds.note(tx, suite, job.verdict)
+    pace.note(world, tx, job, commit)
+
+
+def correct(world: World, tx: Tx, suite: str, commit: str, outcomes: dict[str, str]) -> None:
+    """Write other outcomes of `suite` on `commit`."""
+    rows.put_baseline(tx, case_sets.spec_key(world, suite), commit, {"outcomes": outcomes})
 
 
 def of_main(world: World, suite: str) -> dict[str, str]:
@@ -52,9 +70,7 @@ def measure(world: World, suite: str, main: str, *, again_before_ms: int) -> Job
     if job.state != rows.DONE or job.verdict is None or oracle_jobs.is_broken(job):
         return job
     with world.store.write() as tx:
-        put(world, tx, suite, main, job.verdict["outcomes"], image=job.image)
-        builds.note(tx, suite, job.verdict)
-        pace.note(world, tx, job, main)
+        put(world, tx, suite, main, job)
         world.record(tx, "baseline", suite=suite, commit=main, counts=job.verdict["counts"])
     world.bell.ring()
     return job

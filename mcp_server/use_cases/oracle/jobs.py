@@ -28,6 +28,8 @@ from oracle.suites import kinds
 
 # A box that breaks says nothing about the change, so it is tried again before anybody hears of it.
 BROKEN_TRIES = 3
+# What verdicts say. A run whose verdict says less stands for nothing that is asked now.
+VERDICTS = "with contradictions"
 # Kinds of job: judge a tree, or judge the suite itself with planted wrong engines.
 RUN, TEETH = "run", "check"
 # Spent on making failures small before an agent reads them; the gate's own runs are not read case by case.
@@ -178,7 +180,7 @@ def _subject(world: World, request: JobRequest) -> _Subject:
     no_tree = request.kind == TEETH and kinds.of(suite).cases is not None
     visible = "" if no_tree else tree_key(world, request.suite, request.commit, main)
     cases_key = case_sets.key(world, request.suite, main)
-    parts = [request.kind, cases_key, visible, request.nonce, *sorted(chosen)]
+    parts = [VERDICTS, request.kind, cases_key, visible, request.nonce, *sorted(chosen)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return _Subject(
         request.suite,

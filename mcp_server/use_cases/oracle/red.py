@@ -52,7 +52,7 @@ def see(world: World, suite: str, commit: str, outcomes: Mapping[str, str], job:
     if correction.lost or correction.mended:
         oracle_jobs.forget(world, oracle_jobs.JobRequest(suite, commit, oracle_jobs.TIP))
     with world.store.write() as tx:
-        baseline.put(world, tx, suite, commit, correction.record)
+        baseline.correct(world, tx, suite, commit, correction.record)
         _keep(world, tx, suite, correction)
         _record(world, tx, suite, commit, correction)
     if correction.red is None:

@@ -12,6 +12,7 @@ from typing import Any
 from mcp_server.core.landing import some
 from mcp_server.store.jobs import Job
 from oracle.judging import causes, verdict
+from oracle.judging.contradictions import CONTRADICTIONS_MAX
 from oracle.judging.verdict import OUTCOMES, PASS, SKIP, CaseCounts, Verdict
 
 FAILURE_FIELDS = frozenset({"id", "input", "candidate", "reference", "difference"})
@@ -35,6 +36,8 @@ def check(reported: Verdict) -> None:
         raise UnreadableVerdict(f"an outcome is {', '.join(OUTCOMES)}, not {some(strange)}")
     if problem := _too_long(reported) or causes.problem(reported.causes, reported.failing()):
         raise UnreadableVerdict(problem)
+    if len(reported.contradictions) > CONTRADICTIONS_MAX:
+        raise UnreadableVerdict(f"a verdict has at most {CONTRADICTIONS_MAX} contradictions")
 
 
 def _too_long(reported: Verdict) -> str | None:
@@ -104,7 +107,7 @@ def _contradiction(job: Job, reported: Verdict, *, by_case: bool, hidden: Collec
     if by_case and SKIP in reported.outcomes.values():
         return "it skips a case"
     failing = reported.failing()
-    if (reported.status == verdict.FAILED) != bool(failing):
+    if (reported.status == verdict.FAILED) != reported.is_failed:
         return f"it says {reported.status}, and its outcomes say otherwise"
     return _wrong_failures(reported, failing - set(hidden))
 
@@ -127,7 +130,7 @@ def _wrong_failures(reported: Verdict, failing: set[str]) -> str | None:
 
 def _with_outcomes(reported: Verdict, outcomes: dict[str, str], hidden: Collection[str]) -> dict[str, Any]:
     """Return a verdict as JSON whose status and counts follow from the outcomes."""
-    is_failed = bool(replace(reported, outcomes=outcomes).failing())
+    is_failed = replace(reported, outcomes=outcomes).is_failed
     value = reported.to_json() | {
         "status": verdict.FAILED if is_failed else verdict.PASSED,
         "outcomes": outcomes,

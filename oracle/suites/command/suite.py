@@ -2,7 +2,7 @@
 runs.
 
 Rule: a run that was meddled with passes no test; a test that main runs is lost if this run skips it, and has
-failed if this run does not report it.
+failed if this run does not report it. What a run says against itself is no test: it is told beside them.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from oracle.cases.spec import Case, Suite
 from oracle.judging import excerpt, verdict
+from oracle.judging.contradictions import WORDS_CHARS_MAX, Contradiction, ContradictionKind
 from oracle.judging.verdict import FAIL, SKIP, Built, Verdict
 from oracle.suites.base import Canary, CommandResult, PlainRun
 from oracle.suites.command import canary, readers, whole
@@ -55,10 +56,17 @@ def judge(
         report.add(name, passed=False, message=message)
     _enter_missing(report, missing)
     wrong_end = whole.enter(report, suite, plain.ended) if plain else ""
+    if report.problem:
+        report.contradicts(ContradictionKind.RESULTS, report.problem)
     decided = verdict.of_tests(
-        report.outcomes, report.messages, exit=ended.exit, build=build, missing=missing
+        report.outcomes,
+        report.messages,
+        exit=ended.exit,
+        build=build,
+        missing=missing,
+        contradictions=report.contradictions,
     )
-    words = (decided.reason, wrong_end, report.problem, _named_missing(report, missing), *report.remarks)
+    words = (decided.reason, wrong_end, _named_missing(report, missing), *report.remarks)
     return replace(decided, reason="; ".join(filter(None, words)), problem=report.problem)
 
 
@@ -175,4 +183,5 @@ def _fooled(
         failures=visible.failures,
         causes=visible.causes,
         missing=tuple(missing),
+        contradictions=(Contradiction(ContradictionKind.CANARY, fooled[:WORDS_CHARS_MAX]),),
     )

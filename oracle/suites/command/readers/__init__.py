@@ -1,11 +1,12 @@
 """Owns what a project's own test command said, in whichever form: outcomes by test. One module for each form.
 
-Rule: what was skipped did not run, what contradicts itself is a failure, and where nothing ran there is
-nothing to judge. A new form is one new module here with a READER.
+Rule: what was skipped did not run, what a run says against itself is told apart from its tests, and where
+nothing ran there is nothing to judge. A new form is one new module here with a READER.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.judging.verdict import FAIL
 from oracle.suites import discovery
 from oracle.suites.base import CommandResult
@@ -36,6 +37,9 @@ __all__ = [
     "some",
 ]
 
+# How a shell tells that a signal ended its command: the number of the signal, after so many.
+SIGNALLED, SIGNALS_MAX = 128, 64
+
 READERS: Sequence[Reader] = discovery.records(__path__, __name__, named="READER", of=Reader, beside=("base",))
 TOOLS: Sequence[Tool] = [reader.tool for reader in READERS if reader.tool]
 
@@ -65,10 +69,13 @@ def read(results: str | None, ended: CommandResult) -> TestReport:
     report = of(results).read(ended)
     if report.problem:
         return report
-    if not report.ran():
+    if not report.ran() and not report.contradictions:
         report.problem = _nothing_ran(report)
-    elif contradiction := _contradiction(report, ended):
-        report.contradicts(contradiction)
+        return report
+    for kind, words in _contradictions(report, ended):
+        report.contradicts(kind, words)
+    if not report.ran():  # the command stands for the tests that nobody has seen
+        report.add(COMMAND, passed=False, message=report.contradictions[0].words)
     return report
 
 
@@ -79,14 +86,18 @@ def _nothing_ran(report: TestReport) -> str:
     return f"no test ran, and {len(report.outcomes)} were skipped{reason}"
 
 
-def _contradiction(report: TestReport, ended: CommandResult) -> str:
-    """Return what of the command's end does not agree with its tests; "" if all of it does."""
+def _contradictions(report: TestReport, ended: CommandResult) -> Iterator[tuple[ContradictionKind, str]]:
+    """Yield what of the command's end does not agree with its tests."""
+    has_failure = FAIL in report.outcomes.values()
+    signal = -ended.exit if ended.exit < 0 else ended.exit - SIGNALLED
     if ended.timed_out:
-        return "no end within the time of the run"
-    if ended.truncated:
-        return "more output than allowed"
-    if ended.exit < 0:
-        return f"killed by signal {-ended.exit}\n{ended.tail}"
-    if ended.exit != 0 and FAIL not in report.outcomes.values():
-        return f"exit status {ended.exit} though no test failed\n{ended.tail}"
-    return ""
+        yield ContradictionKind.TIME, "no end within the time of the run"
+    elif ended.truncated:
+        yield ContradictionKind.OUTPUT, "more output than allowed"
+    elif 0 < signal <= SIGNALS_MAX:
+        yield ContradictionKind.SIGNAL, f"killed by signal {signal}\n{ended.tail}"
+    elif ended.exit != 0 and not has_failure:
+        words = f"exit status {ended.exit} though no test failed\n{ended.tail}"
+        yield ContradictionKind.EXIT, words
+    elif ended.exit == 0 and has_failure:
+        yield ContradictionKind.SUCCESS, "exit status 0 though a test failed"

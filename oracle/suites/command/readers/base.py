@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oracle.judging.contradictions import WORDS_CHARS_MAX, Contradiction, ContradictionKind
 from oracle.judging.verdict import FAIL, PASS, SKIP
 from oracle.suites.base import CommandResult, ResultsFile
 
@@ -52,11 +53,13 @@ class TestReport:
 
     `problem` says why there is nothing to judge. `remarks` are sentences about tests that passed, and yet
     deserve a look. `unnamed_skips` are lines about skipped tests that the tool does not name.
+    `contradictions` are what the run says against itself.
     """
 
     outcomes: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    contradictions: list[Contradiction] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     unnamed_skips: list[str] = field(default_factory=list)
     _homonyms: Counter[str] = field(default_factory=Counter, repr=False)
@@ -99,9 +102,15 @@ class TestReport:
         self._homonyms[name] += 1
         return numbered(name, self._homonyms[name])
 
-    def contradicts(self, message: str) -> None:
-        """Fail the command as a whole: what it says does not agree with itself."""
-        self.add(COMMAND, passed=False, message=message)
+    def contradicts(self, kind: ContradictionKind, words: str) -> None:
+        """Take in something that the run says against itself; each kind once, the first words of it."""
+        if all(contradiction.kind is not kind for contradiction in self.contradictions):
+            self.contradictions.append(Contradiction(kind, words[:WORDS_CHARS_MAX]))
+
+    @property
+    def says_nothing(self) -> bool:
+        """Return True if there is neither an outcome nor a contradiction."""
+        return not self.outcomes and not self.contradictions
 
 
 def too_large(file: ResultsFile, collected: Sequence[ResultsFile]) -> str:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
-    COMMAND,
     Reader,
     TestReport,
     Tool,
@@ -107,13 +107,14 @@ class _Reading:
     def end(self) -> None:
         """Fail the command if a program is still under way: its summary is missing."""
         if self._program:
-            self.report.contradicts("a test program ended in the middle of its tests")
+            words = "a test program ended in the middle of its tests"
+            self.report.contradicts(ContradictionKind.UNFINISHED, words)
 
     def _end_program(self, line: str, summary: re.Match[str]) -> None:
         self.counted += int(summary[2]) + int(summary[3])
         wrong = self._program.wrong(summary) if self._program else f"a summary without tests: {line}"
         if wrong:
-            self.report.contradicts(wrong)
+            self.report.contradicts(ContradictionKind.COUNTS, wrong)
         self._program = None
 
     def _take_test(self, program: _Program, name: str, outcome: str, why: str | None) -> None:
@@ -142,14 +143,14 @@ def read(ended: CommandResult) -> TestReport:
     reading.end()
     reading.enter()
     report = reading.report
-    if reading.counted and not set(report.outcomes) - {COMMAND}:
+    if reading.counted and not report.outcomes:
         return TestReport(
             problem="the output counts tests and names none; take -q and --format out of the command"
         )
-    if not report.outcomes and ended.exit != 0:
+    if report.says_nothing and ended.exit != 0:
         if not NOT_COMPILED.search(ended.error + ended.output):
             return TestReport(problem=f"the output has no summary of cargo test (exit status {ended.exit})")
-        report.contradicts(f"it does not compile\n{ended.tail}")
+        report.contradicts(ContradictionKind.COMPILE, f"it does not compile\n{ended.tail}")
     return report
 
 

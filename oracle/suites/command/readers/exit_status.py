@@ -7,7 +7,8 @@ from oracle.suites.command.readers.base import COMMAND, Reader, TestReport
 def read(ended: CommandResult) -> TestReport:
     """Return the outcome of the command itself."""
     report = TestReport()
-    report.add(COMMAND, passed=ended.exit == 0, message=f"exit status {ended.exit}\n{ended.tail}")
+    passed = ended.exit == 0 and not ended.timed_out and not ended.truncated
+    report.add(COMMAND, passed=passed, message=f"exit status {ended.exit}\n{ended.tail}")
     return report
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
     AS_A_WHOLE,
@@ -23,6 +24,8 @@ PACKAGE = re.compile(r"^(ok|FAIL|\?) *\t(\S+)(.*)$")
 BEGINS = re.compile(r"^=== (?:RUN|PAUSE|CONT|NAME) +(\S+)$")
 # What the test printed last may stand before it.
 ENDS = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$")
+
+NONE_FAILED = "no test of it failed, and yet it did"
 
 
 @dataclass
@@ -63,11 +66,10 @@ class _Package:
             return  # its tests say so themselves
         if not ok or (not named and "no tests to run" not in rest):
             words = [compiler[-MESSAGE_CHARS_MAX // 2 :].strip()] if rest.endswith(" failed]") else self.lines
-            report.add(
-                package + AS_A_WHOLE,
-                passed=ok,
-                message="\n".join([rest.strip() or "no test of it failed, and yet it did", *words]),
-            )
+            message = "\n".join([rest.strip() or NONE_FAILED, *words])
+            report.add(package + AS_A_WHOLE, passed=ok, message=message)
+            if named and not ok:
+                report.contradicts(ContradictionKind.EXIT, f"{package}: {NONE_FAILED}\n{message}")
 
 
 def read(ended: CommandResult) -> TestReport:
@@ -83,7 +85,7 @@ def read(ended: CommandResult) -> TestReport:
     for event in events:
         if event.get("Action") == "fail" and event.get("Package"):
             _failed(report, event["Package"], event.get("Test"))
-    if not report.outcomes and ended.exit != 0:
+    if report.says_nothing and ended.exit != 0:
         return TestReport(problem=f"the output has no result of go test (exit status {ended.exit})")
     return report
 
@@ -98,7 +100,7 @@ def _read_text(report: TestReport, text: str, compiler: str) -> None:
         else:
             package.take(line)
     if package.begun or package.ended:
-        report.contradicts("the results of a package have no end")
+        report.contradicts(ContradictionKind.UNFINISHED, "the results of a package have no end")
 
 
 def _failed(report: TestReport, package: str, test: str | None) -> None:
@@ -109,7 +111,9 @@ def _failed(report: TestReport, package: str, test: str | None) -> None:
         outcome == "fail" and name.startswith((f"{package}.", package + AS_A_WHOLE))
         for name, outcome in report.outcomes.items()
     ):
-        report.add(package + AS_A_WHOLE, passed=False, message="no test of it failed, and yet it did")
+        report.add(package + AS_A_WHOLE, passed=False, message=NONE_FAILED)
+        if any(name.startswith(f"{package}.") for name in report.outcomes):
+            report.contradicts(ContradictionKind.EXIT, f"{package}: {NONE_FAILED}")
 
 
 def _events(output: str) -> tuple[list[dict[str, Any]], str]:

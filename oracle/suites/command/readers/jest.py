@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
     AS_A_WHOLE,
@@ -42,7 +43,8 @@ def read(ended: CommandResult) -> TestReport:
             and not _fails(report)
             and any(result.get("status") == "failed" for result in results)
         ):
-            report.contradicts("the results file tells of a file that failed, and none of its tests shows it")
+            words = "the results file tells of a file that failed, and none of its tests shows it"
+            report.contradicts(ContradictionKind.COUNTS, words)
     if not ended.collected:
         report.problem = f"the results file was not written (exit status {ended.exit}){last_line(ended)}"
     if retried:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.parsers import expat
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.judging.verdict import FAIL
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
@@ -85,7 +86,8 @@ def read(ended: CommandResult) -> TestReport:
             retried.append(entered)
     report.remarks += _remarks(ended.output, retried)
     if report.ran() and FAIL not in report.outcomes.values() and any(map(_counts_failures, roots)):
-        report.contradicts("the results file counts failures, and none of its tests shows one")
+        words = "the results file counts failures, and none of its tests shows one"
+        report.contradicts(ContradictionKind.COUNTS, words)
     return report
 
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import (
     AS_A_WHOLE,
@@ -54,12 +55,16 @@ def read(ended: CommandResult) -> TestReport:
         report.problem = f"no test ran: {totals[-1]}"
         return report
     if len(set(totals)) > 1:
-        report.contradicts(f"the output has two summaries: {totals[0]}; {totals[-1]}")
+        words = f"the output has two summaries: {totals[0]}; {totals[-1]}"
+        report.contradicts(ContradictionKind.SUMMARIES, words)
     passed, bad = counted["passed"] + counted["xpassed"], counted["failed"] + counted["error"]
     names_pass = sum(len(named[status]) for status in PASSES)
     names_bad = sum(len(names) for status, names in named.items() if status not in (*PASSES, *SKIPS, "RERUN"))
     if (names_pass, names_bad) != (passed, bad):
         report.add(COMMAND, passed=not bad and ended.exit == 0, message=ended.tail)
+    if names_bad != bad or names_pass not in (0, passed):  # without -rA it names no test that passes
+        words = f"the totals do not fit the tests that are named: {totals[-1]}"
+        report.contradicts(ContradictionKind.COUNTS, words)
     report.remarks += _remarks(counted, named)
     return report
 

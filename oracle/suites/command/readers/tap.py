@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from oracle.judging.contradictions import ContradictionKind
 from oracle.suites.base import CommandResult
 from oracle.suites.command.readers.base import Reader, TestReport, without_escapes
 
@@ -63,7 +64,7 @@ def read(ended: CommandResult) -> TestReport:
         if depth > min(len(levels), LEVELS_MAX) or (len(line) - len(text)) % INDENT:
             continue  # a diagnostic, or the output of a test
         if text.startswith("Bail out!"):
-            report.contradicts(text)
+            report.contradicts(ContradictionKind.BAIL_OUT, text)
         elif plan := PLAN.match(text):
             _level(levels, depth).planned = int(plan[1])
         elif point := LINE.match(text):
@@ -71,7 +72,7 @@ def read(ended: CommandResult) -> TestReport:
     for case in levels[0].points:
         case.enter(report)
     if problem := levels[0].problem():
-        report.contradicts(problem)
+        report.contradicts(ContradictionKind.PLAN, problem)
     return report
 
 
