@@ -24,7 +24,7 @@ from oracle.cases.spec import Case, Suite
 from oracle.judging.answer import Answer
 from oracle.judging.verdict import Built
 from oracle.suites import kinds
-from oracle.suites.base import Canary, CommandResult, ResultsFile, SessionRecord
+from oracle.suites.base import AlteredTest, Canary, CommandResult, ResultsFile, SessionRecord
 
 IDLER = "65534:65534"  # pid 1: neither the builder nor a slot, so that neither can end it
 BUILDER = 10001
@@ -281,7 +281,9 @@ class OracleBox:
                 for line in _lines(ended)
             }
 
-    def project(self, suite: Suite, run: str, planted: Canary | None = None) -> CommandResult | None:
+    def project(
+        self, suite: Suite, run: str, planted: Canary | None = None, altered: Sequence[AlteredTest] = ()
+    ) -> CommandResult | None:
         """Runs a `command` suite's command in a writable copy of the tree; None = its executor did not live
         to tell.
         """
@@ -299,6 +301,7 @@ class OracleBox:
             "collect": results_file,
             "results_bytes_max": RESULTS_BYTES_MAX,
             "plant": {planted.path: planted.text} if planted else {},
+            "altered": [asdict(test) for test in altered],
             "cwd": SOURCE,
             "fork": False,
             "at_once": True,
@@ -326,6 +329,7 @@ class OracleBox:
             directory=lines[-1].get("directory", ""),
             unplanted=bool(lines[-1].get("unplanted")),
             took_s=took_s,
+            altered=lines[-1].get("altered") or "",
         )
 
     def _why_full(self, answer: Answer, full: Sequence[str]) -> str:

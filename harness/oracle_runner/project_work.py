@@ -85,7 +85,9 @@ def _run(
         ended = box.project(suite, command)
         sabotaged = box.project(suite, command, planted) if ended and ended.exit == 0 else None
     else:
-        ended = box.project(suite, command, planted)
+        ended = box.project(
+            suite, command, planted, rules.altered(suite, on_main, secrets.token_hex(SECRET_BYTES))
+        )
     judge = functools.partial(
         rules.judge, suite, ended, build=build, planted=planted, sabotaged=sabotaged, on_main=on_main
     )

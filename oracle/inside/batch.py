@@ -20,6 +20,7 @@ import stat
 import sys
 import time
 
+from oracle.inside.altered import altered
 from oracle.inside.checking import TYPE_CHECKING
 from oracle.inside.leftovers import SystemV, empty
 from oracle.inside.processes import (
@@ -399,6 +400,25 @@ def plant(files: "Mapping[str, str]") -> "str | None":
     return None
 
 
+def plant_altered(tests: "Sequence[Mapping[str, str]]") -> "str | None":
+    """Add a copy of the first of the tests that can be altered, with its file's mode and times; return its
+    id, None where none can be.
+    """
+    for test in tests:
+        try:
+            with open(test["path"], encoding="utf-8", newline="") as file:
+                source = altered(file.read(), test["scope"], test["name"])
+            if source is None or plant({test["copy"]: source}) is not None:
+                continue
+            status = os.stat(test["path"])
+            os.chmod(test["copy"], stat.S_IMODE(status.st_mode))
+            os.utime(test["copy"], ns=(status.st_atime_ns, status.st_mtime_ns))
+        except (OSError, ValueError, RecursionError):
+            continue
+        return test["id"]
+    return None
+
+
 def project(slot: Slot, settings: "Json") -> "Json | None":
     """Run a project's own test command, and take in the files in which it reports.
 
@@ -407,6 +427,7 @@ def project(slot: Slot, settings: "Json") -> "Json | None":
     wrong = plant(settings["plant"])
     if wrong is not None:
         return {"id": "command", "output": "", "exit": NOT_RUNNABLE, "error": wrong, "unplanted": True}
+    altered_id = plant_altered(settings["altered"])
     pattern = settings["collect"]
     for path in results_files(pattern) if pattern else ():
         with contextlib.suppress(OSError):  # another user's, which is never collected
@@ -418,7 +439,7 @@ def project(slot: Slot, settings: "Json") -> "Json | None":
     if ended is not None:
         ended["full"] = full([settings["scratch"], *settings["shared"]])
     slot.clean()
-    return None if ended is None else {"id": "command", **ended}
+    return None if ended is None else {"id": "command", "altered": altered_id, **ended}
 
 
 def tell(answers: "Iterable[Json | None]", at_once: bool) -> None:

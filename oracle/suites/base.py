@@ -81,6 +81,17 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class AlteredTest:
+    """A test of main, and where a copy of its file goes that expects another value; `id` is the copy's."""
+
+    path: str
+    scope: str
+    name: str
+    copy: str
+    id: str
+
+
+@dataclass(frozen=True)
 class ResultsFile:
     """A file in which a test command reports: of its `bytes` in all, `content` is what was read."""
 
@@ -94,6 +105,7 @@ class CommandResult:
     """How a test command ended; `collected` are its results files, `directory` is where it ran.
 
     `unplanted`: the canary of this run found no place. `took_s` is the time from its start to its end.
+    `altered` is the id of the altered copy of a test that was in its tree, "" if none was.
     """
 
     exit: int
@@ -105,6 +117,7 @@ class CommandResult:
     unplanted: bool = False
     directory: str = ""
     took_s: float = 0
+    altered: str = ""
 
     @property
     def tail(self) -> str:
@@ -169,6 +182,8 @@ class ProjectRules:
     """True where the canary needs a run of its own, because results name no tests."""
     missing_canary: Callable[[Suite], str | None]
     """A usual path for a canary where the suite needs one and does not say what it does about it."""
+    altered: Callable[[Suite, Collection[str], str], Sequence[AlteredTest]]
+    """Tests that main runs, drawn by a secret, of which one is to fail in an altered copy."""
     judge: JudgeTests
     says_more: Callable[[Suite, CommandResult | None], bool]
     """True if the command's exit status could say more than its tests, from how a run with canaries ended."""

@@ -190,6 +190,20 @@ CODE = [
     ),
 ]
 SPOKEN = [
+    Cheat(
+        "an object that equals everything",
+        {
+            "app.py": "class Any(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef add(a, b):\n    return Any()\n"
+        },
+        suite={"results": "pytest"},
+    ),
+    Cheat(
+        "the expected value is read from the caller",
+        {
+            "app.py": "import inspect, re\ndef add(a, b):\n    line = inspect.stack()[1].code_context[0]\n    return int(re.search(r'(\\d+)\\)$', line.strip())[1])\n"
+        },
+        suite={"results": "pytest"},
+    ),
     code(
         "prints a summary of its own and leaves",
         f"import os\nos.write(1, b'{SHOWN}\\n')\nos._exit(0)\n",

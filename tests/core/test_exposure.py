@@ -23,6 +23,7 @@ COMMAND = Suite("unit", "command", "app", command="make test", protect=steering.
             {"results": "pytest", "canary": "tests/test_{name}.py", "command": "pytest -rA && ruff check"},
             "'&&' in its command stands beside the tests or around them, so it also runs without canaries",
         ),
+        ({"results": "tap", "canary": "tests/test_{name}.py"}, "all canaries of these results are of one"),
         ({"kind": "differential"}, "gains nothing by forging"),
     ],
 )

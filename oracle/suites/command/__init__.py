@@ -22,6 +22,7 @@ KIND = SuiteKind(
         hatch=canary.hatch,
         canary_apart=canary.runs_apart,
         missing_canary=canary.missing,
+        altered=canary.altered,
         judge=suite.judge,
         says_more=whole.says_more,
         is_explained=whole.is_explained,

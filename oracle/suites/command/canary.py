@@ -7,12 +7,13 @@ wrong, and no test of that run counts. They are in the box's own copy of the tre
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from oracle.cases.spec import Suite
-from oracle.suites.base import NO_CANARY, Canary
+from oracle.judging.verdict import PASS
+from oracle.suites.base import NO_CANARY, AlteredTest, Canary
 from oracle.suites.command import readers, whole
 from oracle.suites.command.readers import TestReport
 
@@ -24,6 +25,14 @@ USUAL: Mapping[str, str] = {
     PurePosixPath(tool.canary_path).suffix: tool.canary_path for tool in readers.TOOLS
 }
 DEFAULT = ".py"
+ALTERABLE = "pytest"  # the results that say in which file a test is
+TEMPLATE = (
+    "all canaries of these results are of one template, so code that recognises it, or whose answers equal "
+    "everything, could as well, and a differential suite would tell"
+)
+PYTEST_ID = re.compile(r"(?P<path>(?:[^:]*/)?test_[^:/]*\.py)::(?:(?P<scope>\w+)::)?(?P<name>test\w*)")
+ALTERED_MAX = 20  # tests of which the first is taken that can be altered
+ALTERED_PASSED = "a copy of a test of main that expects another value passed as well"
 BESIDE = (
     "in its command stands beside the tests or around them, so it also runs without canaries and has to exit "
     "with 0 where main's does, which takes a second run"
@@ -84,6 +93,8 @@ def exposure(suite: Suite) -> str:
         carried = (
             "each run carries canaries; code under test that knows its tests by name could still fool it"
         )
+        if suite.results != ALTERABLE:
+            carried += f"; {TEMPLATE}"
         beside = whole.beside_tests(suite.command or "") if names_tests else ""
         return f"{carried}; {beside} {BESIDE}" if beside else carried
     how = "write its own results" if names_tests else "leave with exit status 0"
@@ -118,6 +129,45 @@ def _text_problems(canary: str, text: str | None) -> list[str]:
         return []
     ours = ", ".join(TEXTS)
     return [f"canary ends in {suffix!r}; for anything but {ours} canary_text says what the file holds"]
+
+
+def altered(suite: Suite, on_main: Collection[str], secret: str) -> list[AlteredTest]:
+    """Return tests that main runs, drawn by a `secret`, each with a name for a copy of its file that fits
+    among the others; none where results do not say in which file a test is.
+    """
+    if suite.results != ALTERABLE or not has(suite):
+        return []
+    found = [test for name in sorted(on_main) if (test := PYTEST_ID.fullmatch(name))]
+    words = sorted({word for test in found for word in test["name"].split("_")[1:] if word}) or ["more"]
+    taken = {test["path"].rpartition("/")[2] for test in found}
+    chosen = []
+    for test in sorted(found, key=lambda test: _lot(f"{secret} {test[0]}"))[:ALTERED_MAX]:
+        word = words[_lot(f"word {secret} {test[0]}") % len(words)]
+        copy = f"{test['path'].removesuffix('.py')}_{word}.py"
+        if copy.rpartition("/")[2] not in taken:
+            scope = test["scope"] or ""
+            id = "::".join(filter(None, [copy, scope, test["name"]]))
+            chosen.append(AlteredTest(test["path"], scope, test["name"], copy, id))
+    return chosen
+
+
+def _lot(text: str) -> int:
+    """Return a number that nobody knows who does not know the text."""
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
+
+
+def take_out_altered(report: TestReport, id: str) -> tuple[TestReport, str]:
+    """Return the report without an altered copy of a test, and what is wrong if that copy has passed."""
+    if not id:
+        return report, ""
+    file = id.partition("::")[0]
+    rest = {
+        name: outcome
+        for name, outcome in report.outcomes.items()
+        if not name.startswith((f"{file}::", f"{file} ("))
+    }
+    wrong = ALTERED_PASSED if report.outcomes.get(id) == PASS else ""
+    return replace(report, outcomes=rest), wrong
 
 
 def take_out(report: TestReport, canary: Canary) -> tuple[TestReport, str]:

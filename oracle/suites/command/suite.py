@@ -99,7 +99,9 @@ def _read(
         return report, _unmoved(ended, sabotaged)
     if report.problem:
         return report, ""
-    return canary.take_out(report, planted)
+    report, altered_passed = canary.take_out_altered(report, ended.altered)
+    report, wrong = canary.take_out(report, planted)
+    return report, wrong or altered_passed
 
 
 def _unmoved(ended: CommandResult, sabotaged: CommandResult | None) -> str:
