@@ -109,6 +109,7 @@ def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, 
     commit = two.commit(clone, {"app/app.py": "with division\n"})
     two.call("push", fence=fence, commit=commit, summary="more")
     assert answer(server, {"adds": "pass", "multiplies": "fail"})["on_main"] == ["adds", "multiplies"]
+    answer(server, {"adds": "pass", "multiplies": "pass"})  # main, which is asked again
     answered = settled(two, "push", fence=fence, commit=commit, summary="more")
     assert answered["code"] == "regression" and "multiplies" in answered["happened"]
 
@@ -128,6 +129,7 @@ def test_a_skip_is_an_outcome_of_its_own_on_main_and_a_loss_where_main_passes(se
     skipping = ON_MAIN | {"adds": "skip", "divides": "skip"}
     job = answer(server, skipping, status="failed", missing=["adds"])
     assert job["on_main"] == sorted(ON_MAIN), "main does not run what it skips"
+    answer(server, ON_MAIN | {"divides": "skip"})  # main, which is asked again
     answered = settled(two, "push", fence=fence, commit=commit, summary="two")
     assert answered["code"] == "regression" and "1 of them are skipped: adds" in answered["happened"]
     with server.http("admin") as http:
