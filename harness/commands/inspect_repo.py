@@ -248,7 +248,7 @@ def _pytest(root: Path, files: tuple[PurePosixPath, ...], top: set[str]) -> list
     directories = [file.parts[0] for file in tests if len(file.parts) > 1]
     beside = next((name for name in directories if name in TEST_DIRECTORIES), "")
     canary = str(PurePosixPath(beside, "test_{name}.py"))
-    return [TestCommand("Python", PYTEST, RESULTS_FILE, ("python3", "python3-pytest"), canary)]
+    return [TestCommand("Python", PYTEST, RESULTS_FILE, ("python3-pytest",), canary)]
 
 
 PYTHON_TEST = re.compile(r"test_.*\.py|.*_test\.py")
