@@ -145,6 +145,8 @@ def _set_up(root: Path, name: str, project: Project) -> dict[str, Json]:
     toy.git("-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "main", cwd=top)
     paths = [path for module in written["modules"].values() for path in module["paths"]]
     suite = written["oracle"]["tests"]
+    # `init` gives the packages to the environment that tests and agents share, and this server has several.
+    suite["packages"] = ["python3-pytest"]
     write(root, {f"tasks/{name}.md": TASK.format(id=name, module=name)})
     return {
         "repos": {name: {"path": name, "branch": "main"}},
