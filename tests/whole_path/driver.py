@@ -38,6 +38,8 @@ class Project:
 
     files: Mapping[str, str | bytes]
     suite: Mapping[str, Any] = field(default_factory=dict)
+    by_hand: bool = False
+    """The suite is `suite` alone."""
 
 
 @dataclass
@@ -144,7 +146,7 @@ def _set_up(root: Path, name: str, project: Project) -> dict[str, Json]:
     toy.git("add", "--all", cwd=top)
     toy.git("-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "main", cwd=top)
     paths = [path for module in written["modules"].values() for path in module["paths"]]
-    suite = written["oracle"]["tests"]
+    suite = {"kind": "command"} if project.by_hand else written["oracle"]["tests"]
     # `init` gives the packages to the environment that tests and agents share, and this server has several.
     suite["packages"] = ["python3-pytest"]
     write(root, {f"tasks/{name}.md": TASK.format(id=name, module=name)})
