@@ -72,6 +72,7 @@ def test_an_engine_that_is_right_one_time_in_four_does_not_land_on_what_its_runs
     before = server.world.main("toy")
     assert one.call("push", **push)["status"] == "testing"
     assert answer(server, CASES[:1]) == CASES, "the gate asked for a run of all cases"
+    assert answer(server) == CASES[1:], "main is asked again, and passes what was lost"
     assert refused(settled(one, "push", **push), "regression") and server.world.main("toy") == before
 
 
@@ -93,6 +94,7 @@ def test_a_whole_run_stands_for_nothing_if_a_case_that_it_passes_has_failed_on_t
         answer(server, passing)
     assert one.call("push", **push)["status"] == "testing"
     assert answer(server, CASES[1:]) == CASES
+    assert answer(server) == ["low/0"], "main is asked again"
     assert "low/0" in refused(settled(one, "push", **push), "regression")["happened"]
     told = one.call("run_oracle", fence=push["fence"], scope="full")
     assert told["status"] == "failed" and none_left(server), "the asker is shown the run that decided"
@@ -103,4 +105,6 @@ def test_what_fails_on_the_tree_as_it_does_on_main_asks_for_no_second_run(server
     one.call("run_oracle", fence=push["fence"], scope="full")
     answer(server, CASES[1:])
     assert one.call("run_oracle", fence=push["fence"], scope="full")["status"] == "failed"
+    assert one.call("push", **push)["status"] == "testing"
+    assert answer(server) == ["low/0"], "main alone is asked again"
     assert refused(settled(one, "push", **push), "regression") and none_left(server)
