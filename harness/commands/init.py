@@ -133,6 +133,7 @@ module = {_string(module.name)}
 # paths = {_strings(module.paths)}    # only a part of the module
 # needs = ["002"]          # tasks to be done before this one
 # cases = ["*"]            # cases of the oracle that must pass when it lands
+# removes = ["old/*"]      # tests that may be gone when it lands: without it nothing that main reports may
 # priority = 0             # higher goes first
 # result = "report"        # it changes no file: its agent hands in a text
 +++

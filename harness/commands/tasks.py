@@ -79,6 +79,9 @@ def add(
     ] = None,
     needs: Many = None,
     cases: Many = None,
+    removes: Annotated[
+        list[str] | None, typer.Option(help="A test that may be gone afterwards; may be repeated.")
+    ] = None,
     suite: str | None = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -95,6 +98,7 @@ def add(
             needs=tuple(needs or ()),
             cases=tuple(cases or ()),
             suite=suite,
+            removes=tuple(removes or ()),
         )
         task = client.add_task(proposal)
     print(task.id)

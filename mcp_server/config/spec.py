@@ -214,6 +214,7 @@ class TaskSpec:
     needs: tuple[str, ...]
     suite: str | None
     cases: tuple[str, ...]
+    removes: tuple[str, ...]
     priority: int
     brief: str
     file: str

@@ -36,6 +36,7 @@ class FrontMatter:
     needs: tuple[str, ...] = ()
     suite: str | None = None
     cases: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
     priority: int = 0
     budget: Budget | None = None
     result: str = "change"
@@ -183,7 +184,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
     good_globs = check_globs(source, ("paths",), front.paths)
     check_known(source, ("result",), front.result, RESULTS, "result")
     is_report = front.result == "report"
-    for name in ("paths", "cases"):
+    for name in ("paths", "cases", "removes"):
         if is_report and getattr(front, name):
             source.problem(
                 (name,),
@@ -200,7 +201,9 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
     if suite is not None and suite.repo != module.repo:
         message = f"the suite {suite.name!r} judges repository {suite.repo!r}, the task is in {module.repo!r}"
         source.problem(("suite",), message, "name a suite of the task's repository")
-    suites.check_entries(source, ("cases",), front.cases, declared["oracle"], sections.suites, module.repo)
+    for name in ("cases", "removes"):
+        entries = getattr(front, name)
+        suites.check_entries(source, (name,), entries, declared["oracle"], sections.suites, module.repo)
     if good_globs and not any(paths.validate(glob) for glob in module.paths):
         _check_inside(source, front.paths, module.name, module.paths)
     return TaskSpec(
@@ -212,6 +215,7 @@ def _resolved(source: Source, front: FrontMatter, sections: Sections, brief: str
         needs=front.needs,
         suite=front.suite or _only_suite(source, front, sections, module.repo),
         cases=front.cases,
+        removes=front.removes,
         priority=front.priority,
         brief=brief,
         file=source.file,

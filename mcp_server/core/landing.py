@@ -44,6 +44,8 @@ class SuiteOutcomes:
     did, or nobody knows. `problem` is why nothing of that run could be read; `why` has, by case, how some of
     those that fail do so.
     `contradictions` are what the candidate's run says against itself, `kinds_on_main` what main's own says.
+    `gone` are tests that main reports and the candidate's run does not run, `removes` globs of those that may
+    be.
     """
 
     name: str
@@ -58,6 +60,8 @@ class SuiteOutcomes:
     why: Mapping[str, str] = field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
     kinds_on_main: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    removes: tuple[str, ...] = ()
 
 
 def boundary(
@@ -113,6 +117,8 @@ def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
         against = contradictions.untolerated(suite.contradictions, suite.kinds_on_main)
         if losses := lost(suite):
             return _regression(suite, losses, against)
+        if vanished := sorted(_vanished(suite)):
+            return _gone(suite, vanished)
         if against:
             return _contradicted(suite, against)
         missing = sorted(unmet(suite))
@@ -128,9 +134,34 @@ def ratchet(suites: Iterable[SuiteOutcomes]) -> Refused | None:
 
 
 def lost(suite: SuiteOutcomes) -> set[str]:
-    """Return the cases that pass on main and do not pass on the candidate."""
+    """Return the cases that pass on main and do not pass on the candidate, but for those that it may
+    remove.
+    """
     passing = {case for case, outcome in suite.on_main.items() if outcome == "pass"}
-    return {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
+    lost = {case for case in passing - suite.exempt if suite.on_candidate.get(case) != "pass"}
+    return lost - removed(suite)
+
+
+def removed(suite: SuiteOutcomes) -> set[str]:
+    """Return the cases that are gone as a task of the change says that they may be."""
+    return case_globs.chosen(suite.removes, suite.gone) if suite.removes else set()
+
+
+def _vanished(suite: SuiteOutcomes) -> set[str]:
+    """Return the cases that main reports without passing them, and that are gone though no task says so."""
+    return set(suite.gone - suite.exempt - removed(suite))
+
+
+def _gone(suite: SuiteOutcomes, vanished: list[str]) -> Refused:
+    return Refused(
+        Code.REGRESSION,
+        f"{len(vanished)} tests of {suite.name} that fail or are skipped on main do not run any more:"
+        f" {some(vanished)}",
+        "what main reports stays reported, so that nothing red is lost by deleting or renaming it; main is"
+        " unchanged",
+        "bring them back under their names, commit and push again; where they are to go, a person says so in"
+        " the task (`removes`)",
+    )
 
 
 def _contradicted(suite: SuiteOutcomes, against: list[Contradiction]) -> Refused:

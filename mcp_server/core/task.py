@@ -49,7 +49,7 @@ class Salvage:
 @dataclass(frozen=True)
 class Task:
     """`paths` are globs inside the repository `repo`; `cases` are entries of core.case_globs, of `suite`
-    where they name none.
+    where they name none, and so are `removes`: cases that may be gone once it has landed.
 
     A task without paths changes no file: its result is a report, and it stands in nobody's way.
     """
@@ -63,6 +63,7 @@ class Task:
     needs: tuple[str, ...] = ()
     suite: str | None = None
     cases: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
     priority: int = 0
     state: TaskState = TaskState.OPEN
     source: str = "config"

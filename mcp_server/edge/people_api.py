@@ -134,6 +134,7 @@ class PeopleApi:
             needs=body.needs,
             cases=body.cases,
             suite=body.suite,
+            removes=body.removes,
         )
         task = await asyncio.to_thread(planning.create, self._world, caller(request), proposal)
         return TaskDetail.of_json(asdict(accepted(task)))

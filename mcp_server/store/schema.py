@@ -41,6 +41,7 @@ tasks = Table(
     Column("needs", JSON, nullable=False),
     Column("suite", Text),
     Column("cases", JSON, nullable=False),
+    Column("removes", JSON, nullable=False, server_default="[]"),
     Column("priority", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("source", Text, nullable=False),

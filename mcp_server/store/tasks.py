@@ -107,6 +107,7 @@ def _values(task: Task) -> dict[str, Any]:
         "paths": list(task.paths),
         "needs": list(task.needs),
         "cases": list(task.cases),
+        "removes": list(task.removes),
         "state": str(task.state),
         "salvage": vars(task.salvage) if task.salvage else None,
     }
@@ -115,7 +116,7 @@ def _values(task: Task) -> dict[str, Any]:
 @lru_cache(maxsize=ROWS_MAX)
 def _task(row: tuple[Any, ...]) -> Task:
     values = dict(zip(tasks.c.keys(), row, strict=True))
-    for name in ("paths", "needs", "cases"):
+    for name in ("paths", "needs", "cases", "removes"):
         values[name] = tuple(json.loads(values[name]))
     salvage = json.loads(values["salvage"] or "null")
     values["salvage"] = Salvage(**salvage) if salvage else None

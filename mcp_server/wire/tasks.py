@@ -24,6 +24,8 @@ class TaskProposal(WireRequest):
     """The cases that must pass afterwards, as globs."""
     suite: str | None = None
     """The suite of cases that name none."""
+    removes: tuple[str, ...] = ()
+    """The cases that may be gone afterwards, as globs; of command suites."""
 
 
 class TaskReopening(WireRequest):
@@ -131,6 +133,8 @@ class TaskDetail(WireAnswer):
     """The suite of cases that name none."""
     cases: tuple[str, ...]
     """The cases that must pass afterwards, as globs."""
+    removes: tuple[str, ...] = ()
+    """The cases that may be gone afterwards, as globs."""
     priority: int
     """Tasks of a higher one are given out first."""
     state: str

@@ -1,5 +1,6 @@
 """What may land: the boundary on the merged diff, and the ratchet on the oracle's outcomes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,3 +200,23 @@ def test_a_refusal_stays_short_however_long_the_reason_is():
     for more in ({"why": long_ones["why"]}, {"problem": long_ones["problem"]}):
         found = ratchet([SuiteOutcomes("s", {"g/1": "pass"}, {"g/1": "fail"}, **more)])
         assert len(str(found.to_json())) < 1_800
+
+
+@pytest.mark.parametrize("on_main", ["fail", "skip"])
+def test_what_main_reports_without_passing_it_stays_reported_unless_the_task_removes_it(on_main: str):
+    main, gone = {"t/a": "pass", "t/red": on_main}, frozenset({"t/red"})
+    refusal = ratchet([SuiteOutcomes("s", main, {"t/a": "pass"}, gone=gone)])
+    assert refusal.code is Code.REGRESSION and "t/red" in refusal.happened and "removes" in refusal.next
+    assert ratchet([SuiteOutcomes("s", main, {"t/a": "pass"}, gone=gone, removes=("t/r*",))]) is None
+    assert ratchet([SuiteOutcomes("s", main, {"t/a": "pass"}, gone=gone, exempt=gone)]) is None
+
+
+def test_a_task_may_remove_what_passes_and_loses_nothing_else_by_that():
+    main = {"t/a": "pass", "t/b": "pass", "t/c": "pass"}
+    gone, candidate = frozenset({"t/a", "t/b"}), {"t/a": "fail", "t/b": "fail", "t/c": "pass"}
+    assert ratchet([SuiteOutcomes("s", main, candidate, gone=gone, removes=("t/[ab]",))]) is None
+    refusal = ratchet([SuiteOutcomes("s", main, candidate, gone=gone, removes=("t/a",))])
+    assert "t/b" in refusal.happened and "t/a" not in refusal.happened
+    broken = {**candidate, "t/c": "fail"}
+    refusal = ratchet([SuiteOutcomes("s", main, broken, gone=gone, removes=("t/*",))])
+    assert "t/c" in refusal.happened  # it is there, and fails: that is no removal

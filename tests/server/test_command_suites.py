@@ -34,6 +34,7 @@ results = "tap"
 FILES = {
     "harness.toml": TOML, "conftest.py": "main's\n", "app/app.py": "main's\n", "app/deep/conftest.py": "main's\n", "tests/run.sh": "sh app/inner.sh\n", "app/inner.sh": "echo\n",
     "tasks/1.md": toy.task("T01", "app").replace('suite = "words"\n', ""), "tasks/2.md": toy.task("T02", "app").replace('suite = "words"\n', ""),
+    "tasks/3.md": toy.task("T03", "app").replace('suite = "words"\n', 'removes = ["unit:subtr*"]\n'),
 }  # fmt: skip
 ON_MAIN = {"adds": "pass", "subtracts": "fail"}
 
@@ -99,7 +100,7 @@ def test_what_steers_the_tests_comes_from_main_whatever_the_change_says(server: 
 
 
 def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, tmp_path: Path):
-    one, fence, clone = worker(server, tmp_path, "one", "T01")
+    one, fence, clone = worker(server, tmp_path, "one", "T03")
     commit = one.commit(clone, {"app/app.py": "without subtraction\n"})
     assert one.call("push", fence=fence, commit=commit, summary="less")["status"] == "testing"
     failures = {"adds": "pass", "subtracts": "fail", "multiplies": "pass"}
@@ -112,6 +113,15 @@ def test_a_test_that_a_landing_lost_is_not_asked_for_ever_after(server: Server, 
     answer(server, {"adds": "pass", "multiplies": "pass"})  # main, which is asked again
     answered = settled(two, "push", fence=fence, commit=commit, summary="more")
     assert answered["code"] == "regression" and "multiplies" in answered["happened"]
+
+
+def test_a_red_test_that_a_change_takes_away_is_told_and_refused(server: Server, tmp_path: Path):
+    one, fence, clone = worker(server, tmp_path, "one", "T01")
+    commit = one.commit(clone, {"app/app.py": "without subtraction\n"})
+    one.call("push", fence=fence, commit=commit, summary="less")
+    answer(server, {"adds": "pass", "subtracts": "fail"}, missing=["subtracts"])
+    refusal = settled(one, "push", fence=fence, commit=commit, summary="less")
+    assert refusal["code"] == "regression" and "do not run any more: subtracts" in refusal["happened"]
 
 
 def test_a_skip_is_an_outcome_of_its_own_on_main_and_a_loss_where_main_passes(server: Server, tmp_path: Path):

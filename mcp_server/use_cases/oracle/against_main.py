@@ -17,6 +17,7 @@ from mcp_server.use_cases.oracle import baseline, case_sets, pace
 from mcp_server.world import World
 from oracle.judging import excerpt
 from oracle.judging.contradictions import Contradiction
+from oracle.judging.verdict import SKIP
 from oracle.suites import kinds
 
 
@@ -62,6 +63,10 @@ def of_run(
         {**on_main.outcomes, **kept},
         outcomes,
         named=_named(job.suite, tasks),
+        gone=_gone(world, job, on_main.outcomes),
+        removes=tuple(
+            glob for task in tasks for glob in case_globs.of_suite(task.removes, job.suite, task.suite)
+        ),
         exempt=landing.exempt(world.config.suites[job.suite].flaky, world.today()),
         hidden=case_sets.hidden(world, job.suite, on_main.outcomes.keys() | outcomes.keys()),
         contradictions=tuple(map(Contradiction.from_json, job.verdict.get("contradictions", ()))),
@@ -71,6 +76,18 @@ def of_run(
         problem=job.verdict.get("problem", ""),
         why={failure["id"]: _why(failure) for failure in job.verdict["failures"]},
     )
+
+
+def _gone(world: World, job: Job, on_main: Mapping[str, str]) -> frozenset[str]:
+    """Return the tests that main reports and that this run does not run; of a suite with cases, which are
+    main's, there are none.
+    """
+    assert job.verdict is not None
+    if kinds.of(world.config.suites[job.suite]).cases is not None:
+        return frozenset()
+    outcomes = job.verdict["outcomes"]
+    skipped = {case for case, outcome in on_main.items() if outcome == SKIP and case not in outcomes}
+    return frozenset(skipped | (set(job.verdict.get("missing", ())) & on_main.keys()))
 
 
 def _why(failure: Mapping[str, Any]) -> str:

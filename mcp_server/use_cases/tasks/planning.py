@@ -56,6 +56,7 @@ def of_spec(config: Config, spec: TaskSpec) -> Task:
         needs=tuple(spec.needs),
         suite=spec.suite,
         cases=tuple(spec.cases),
+        removes=tuple(spec.removes),
         priority=spec.priority,
     )
 
@@ -71,6 +72,7 @@ class Proposal:
     needs: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     suite: str | None = None
+    removes: tuple[str, ...] = ()
 
 
 def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
@@ -102,6 +104,7 @@ def create(world: World, who: Principal, proposal: Proposal) -> Task | Refused:
             needs=proposal.needs,
             suite=suite,
             cases=proposal.cases,
+            removes=proposal.removes,
             source=who.name,
         )
         rows.add(tx, task)
@@ -122,14 +125,16 @@ def _problem(world: World, existing: Tasks, proposal: Proposal) -> str | None:
         or not 0 < len(proposal.brief) <= BRIEF_CHARACTERS_MAX
     ):
         return f"a title has 1 to {TITLE_CHARACTERS_MAX} characters and a brief 1 to {BRIEF_CHARACTERS_MAX}"
-    if max(len(proposal.paths), len(proposal.needs), len(proposal.cases)) > GLOBS_MAX:
-        return f"paths, needs and cases have at most {GLOBS_MAX} entries each"
+    if max(map(len, (proposal.paths, proposal.needs, proposal.cases, proposal.removes))) > GLOBS_MAX:
+        return f"paths, needs, cases and removes have at most {GLOBS_MAX} entries each"
     if unknown := [need for need in proposal.needs if need not in existing]:
         return f"it needs unknown tasks: {', '.join(unknown)}"
     if proposal.suite is not None and proposal.suite not in world.config.suites:
         return f"there is no oracle {proposal.suite!r}; there are {', '.join(world.config.suites)}"
     if foreign := [
-        name for name in case_globs.suites_in(proposal.cases) if name not in world.suites_of(module.repo)
+        name
+        for name in case_globs.suites_in((*proposal.cases, *proposal.removes))
+        if name not in world.suites_of(module.repo)
     ]:
         suites = ", ".join(world.suites_of(module.repo))
         return f"its cases name the oracle {foreign[0]!r}; for module {proposal.module} there are {suites}"
