@@ -36,9 +36,7 @@ def has_expired(lease: Lease, now_ms: int) -> bool:
 
 
 def renewed(lease: Lease, now_ms: int, lease_ms: int) -> Lease:
-    """The lease after a call by its holder. Only a live lease may be given; a clock that jumped back shortens
-    nothing.
-    """
+    """Return the lease after a call by its holder. Only a live lease may be given."""
     assert is_live(lease, now_ms), "an expired lease is never revived"
     return replace(lease, expires_ms=max(lease.expires_ms, now_ms + lease_ms))
 

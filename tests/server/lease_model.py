@@ -59,11 +59,15 @@ class State:
         return replace(self, leases=tuple(held if one.fence == held.fence else one for one in self.leases))
 
     def after_expiry(self) -> "State":
-        """Every call that decides on leases first ends those whose time is up."""
-        due = [one for one in self.live() if not one.pinned and self.now >= one.expires]
+        """Every call that decides on leases first ends those whose time is up, and leaves none more time than
+        a renewal would give it now: the clock may have jumped back.
+        """
         state = self
-        for one in due:
-            state = state.put(replace(one, over="expired"))
+        for one in self.live():
+            if not one.pinned and self.now >= one.expires:
+                state = state.put(replace(one, over="expired"))
+            else:
+                state = state.put(replace(one, expires=min(one.expires, self.now + LEASE_MS)))
         return state
 
 
@@ -78,7 +82,7 @@ def _clock(state: State, ms: int):
 
 def _expire(state: State):
     after = state.after_expiry()
-    return after, after != state
+    return after, len(after.live()) < len(state.live())
 
 
 def _call(state: State, agent: str):
