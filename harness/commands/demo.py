@@ -41,7 +41,9 @@ from mcp_server.wire.events import LoggedEvent
 EXAMPLE = "examples/minisql"
 STAGE_TOPICS = "demo/"
 KILL_TOPIC = "demo/kill-me"
-AGENT_PATHS = re.compile(r'^(\s*(?:playbook|materials)\s*=\s*)"([^"]+)"', re.M)
+ACTORS = (
+    "actors"  # what the scripted agents play: git ignores it, so no agent finds its solution in its clone
+)
 USER = ("-c", "user.name=Demo User", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false")
 
 
@@ -83,18 +85,12 @@ def prepare(scratch: Path, state: Path | None) -> RunPlan:
         raise VerbFailed(message, Exit.INFRASTRUCTURE)
     project = scratch / "minisql"
     shutil.copytree(source, project, ignore=shutil.ignore_patterns("__pycache__", DIRECTORY_NAME))
-    config = project / CONFIG_NAME
-    config.write_text(with_absolute_paths(config.read_text(), source))
+    for name in ("playbooks", "solutions"):
+        shutil.copytree(source.parent / name, project / ACTORS / name)
     make_user_repository(project)
+    config = project / CONFIG_NAME
     directory = StateDirectory((state or project / DIRECTORY_NAME).resolve())
     return RunPlan(config, load_config(config), directory, port=0)
-
-
-def with_absolute_paths(config: str, source: Path) -> str:
-    """Return the configuration with playbooks and materials where they are: no agent finds its solution in
-    its own repository.
-    """
-    return AGENT_PATHS.sub(lambda found: f'{found[1]}"{(source / found[2]).resolve()}"', config)
 
 
 def make_user_repository(project: Path) -> None:
