@@ -20,10 +20,14 @@ import sys, unittest
 sys.path[:0] = ["."]
 class Result(unittest.TestResult):
     def addSuccess(self, test): print(f"ok {self.testsRun} - {test.id()}")
-    def addFailure(self, test, how): print(f"not ok {self.testsRun} - {test.id()}")
+    failed = False
+    def addFailure(self, test, how):
+        self.failed = True
+        print(f"not ok {self.testsRun} - {test.id()}")
     addError = addFailure
 ran = unittest.defaultTestLoader.discover("tests").run(Result())
 print(f"1..{ran.testsRun}")
+sys.exit(ran.failed)
 """
 PROJECT = {"app.py": WRONG, "tests/test_app.py": TESTS, "tests/tap.py": TAP}
 HOOK = """
