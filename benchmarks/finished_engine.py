@@ -40,7 +40,7 @@ path = "."
 [modules.engine]
 paths = ["minisql/**", "words/**"]
 """
-BUILD = "python3 -m compileall -q --invalidation-mode unchecked-hash minisql"
+BUILD = "python3 -E -m compileall -q --invalidation-mode unchecked-hash minisql"
 REFERENCE_PACKAGES = ("sqlite3",)
 CANDIDATE, REFERENCE = "python3 -S -E minisql/__main__.py", "sqlite3 :memory:"
 SUITE = """

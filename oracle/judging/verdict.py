@@ -192,7 +192,7 @@ def of_tests(
     by_name = {test.case: test for test in failed}
     failures = [_test_failure(by_name[name], exit) for name in _spread(list(by_name), found)]
     reasons = [f"{counts.failed} of {counts.cases} tests fail"] if counts.failed else []
-    reasons += [_first_line(contradiction.words) for contradiction in contradictions]
+    reasons += [contradiction.words for contradiction in contradictions]
     return Verdict(
         FAILED if failed or contradictions else PASSED,
         "; ".join(reasons),

@@ -94,10 +94,13 @@ def test_a_claim_of_a_task_with_a_long_brief_and_many_failing_cases_fits(server:
 
 
 def test_an_oracle_run_with_many_long_failures_fits(server: Server, tmp_path: Path):
+    with server.http() as http:
+        until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"])
     one = server.agent("tester")
     commit = one.commit(one.clone(tmp_path / "one"), {"m01/x": "1\n"})
     told = settled(one, "run_oracle", commit=commit, scope="full")
-    assert told["status"] == "failed" and told["suites"]["words"]["counts"]["failed"] == 62
+    # Main fails them too, so that nothing holds the change up.
+    assert told["status"] == "passed" and told["suites"]["words"]["counts"]["failed"] == 62
     assert size(told) <= ORACLE_CHARACTERS_MAX
 
 
