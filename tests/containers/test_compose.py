@@ -198,6 +198,12 @@ def _inspect(box: str) -> dict:
     )[0]
 
 
+def _mounted(box: str) -> list[str]:
+    """What is mounted in a box: nothing in another test's, which may be gone by now."""
+    looked = subprocess.run(["docker", "inspect", box], capture_output=True, text=True, check=False)
+    return [mount["Source"] for found in json.loads(looked.stdout or "[]") for mount in found["Mounts"]]
+
+
 def _claim(url: str, token: str) -> dict:
     async def claim() -> dict:
         http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, trust_env=False)
@@ -353,9 +359,7 @@ def test_a_stopped_runner_takes_its_sandboxes_with_it(host: Host, engine: Engine
 
     def sandboxes() -> list[str]:
         found = engine.list({"harness.run": None}, running_only=True)
-        return [
-            box.name for box in found if any(state in mount["Source"] for mount in _inspect(box.id)["Mounts"])
-        ]
+        return [box.name for box in found if any(state in source for source in _mounted(box.id))]
 
     assert len(sandboxes()) == 1
     host.compose("stop", "--timeout", "60", "runner")
