@@ -185,11 +185,13 @@ class Audit:
         """Check chain, signatures and every published checkpoint; `witnesses` come from the trailers of main.
         Return "ok", the numbers of "events" and "checkpoints", and the "problems" in words.
         """
+        # First what rests on the log, then the log: it grows meanwhile, and is no shorter than what was said.
+        witnesses = list(witnesses)
+        published, unreadable = self._read_published()
         with self._store.read() as tx:
             stored = rows.all_checkpoints(tx)
             entries = [chain.ChainEntry(row.seq, _value(row.body), row.hash) for row in rows.all(tx)]
             copies = dict(rows.copies(tx))
-        published, unreadable = self._read_published()
         checkpoints, problems = [], _differing_copies(entries, copies)
         if unreadable:
             problems.append(f"{unreadable} lines of the published checkpoints cannot be read")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 from . import toy, wide
 from .conftest import Agent, Server
 from .wide import refused, settled
@@ -43,6 +45,8 @@ def test_a_flaky_case_counts_for_nothing_until_its_day_is_over(server: Server, t
     clone = one.clone(tmp_path / "clone")
     fence = one.call("claim_task", task="M01")["fence"]
     lower = one.commit(clone, {"m01/filter": "FROM=A-Z\nTO=a-z\n"})
+    with server.http() as http:
+        until(lambda: http.get("/api/status").json()["suites"]["words"]["cases"], "main to be measured")
     told = settled(one, "run_oracle", fence=fence, cases=["up/*"])
     assert (told["status"], told["suites"]["words"]["status"]) == ("passed", "passed")
     assert "words:up/0" in told["flaky"] and "not_lost" not in told
