@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,7 +89,10 @@ class Server:
                 await asyncio.sleep(0.01)
             await app.reopen_doors(world, doors)
             self.world, self._server, self.loop = world, server, asyncio.get_running_loop()
-            self.port = server.servers[0].sockets[0].getsockname()[1]
+            listener = server.servers[0].sockets[0]
+            self.port = listener.getsockname()[1]
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                connections.lengthen_queue(same)  # as the product does
             ready.set()
             await serving
             world.store.close()
