@@ -82,16 +82,17 @@ def _python_files(root: Path, pyproject: dict[str, Any]) -> list[str]:
     for lock in ("uv.lock", "poetry.lock", "Pipfile.lock"):
         if (root / lock).is_file():
             return [lock]
-    if "poetry" in pyproject.get("tool", {}) and "project" not in pyproject:
-        return ["poetry.lock"]
     files = [name for name in ("pyproject.toml", "setup.cfg") if _names_requirements(root / name)]
     return [*files, *_requirement_files(root)]
 
 
 def _names_requirements(path: Path) -> bool:
     if path.name == "pyproject.toml":
-        return bool({"project", "dependency-groups"} & manifests.toml(path).keys())
-    return path.is_file() and "install_requires" in path.read_text(encoding="utf-8", errors="replace")
+        document = manifests.toml(path)
+        return bool({"project", "dependency-groups"} & document.keys()) or "poetry" in _table(
+            document, "tool"
+        )
+    return "install_requires" in manifests.text(path)
 
 
 def _requirement_files(root: Path) -> list[str]:
@@ -104,19 +105,22 @@ def _requirement_files(root: Path) -> list[str]:
 
 
 def _python_options(pyproject: dict[str, Any]) -> list[str]:
-    extras = pyproject.get("project", {}).get("optional-dependencies", {})
-    groups = pyproject.get("dependency-groups", {})
+    extras = _table(pyproject, "project", "optional-dependencies")
+    groups = _table(pyproject, "dependency-groups")
     found = [f"--extra {name}" for name in TEST_GROUPS if name in extras]
     return found + [f"--group {name}" for name in TEST_GROUPS if name in groups]
 
 
 def _mentions_pytest(root: Path, files: Sequence[str]) -> bool:
-    texts = [
-        (root / name).read_text(encoding="utf-8", errors="replace")
-        for name in files
-        if (root / name).is_file()
-    ]
-    return any(re.search(r"\bpytest\b", text) for text in texts)
+    return any(re.search(r"\bpytest\b", manifests.text(root / name)) for name in files)
+
+
+def _table(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the table at these keys; an empty one where something else stands."""
+    value: Any = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _python_locks(root: Path) -> tuple[str, ...]:
@@ -230,7 +234,4 @@ def _relative(root: Path, globs: Iterable[str]) -> list[str]:
 
 
 def _strings(document: dict[str, Any], *keys: str) -> list[str]:
-    value: Any = document
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return manifests.strings(value)
+    return manifests.strings(_table(document, *keys[:-1]).get(keys[-1]))

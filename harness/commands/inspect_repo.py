@@ -136,9 +136,7 @@ def _files(root: Path) -> Iterable[PurePosixPath]:
 def _branch(root: Path) -> str:
     """Return the branch that is checked out, read from HEAD; `main` where there is none to read."""
     head = root / ".git" / "HEAD"
-    link = manifests.text(
-        root / ".git"
-    )  # in a linked work tree .git is a file that says where the directory is
+    link = manifests.text(root / ".git")  # a file in a linked work tree, which says where the directory is
     if link.startswith("gitdir:"):
         head = root / link.removeprefix("gitdir:").strip() / "HEAD"
     found = re.fullmatch(r"ref: refs/heads/([^\n]+)\n*", manifests.text(head))

@@ -14,6 +14,7 @@ from typing import Any
 import json5
 
 from harness.images.recipes import BadRecipe
+from mcp_server.config.environments import VARIABLE
 from mcp_server.wire.environments import EnvironmentFile, EnvironmentOrder
 
 KIND = "environment"
@@ -126,7 +127,11 @@ def _texts(value: object) -> dict[str, str]:
     """Return the variables with a plain value: one that refers to another machine's means nothing here."""
     if not isinstance(value, dict):
         return {}
-    return {key: text for key, text in value.items() if isinstance(text, str) and "${" not in text}
+    plain = {key: text for key, text in value.items() if isinstance(text, str) and "${" not in text}
+    for key, text in plain.items():
+        if not VARIABLE.fullmatch(key) or "\n" in text:
+            raise BadRecipe(f"the variable {key!r} of a devcontainer.json cannot be one of one line")
+    return plain
 
 
 def dockerfile_text(template: str, env: Mapping[str, str]) -> str:

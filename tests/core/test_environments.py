@@ -1,6 +1,7 @@
 """What an environment is made of: what a repository's files show of it, and what becomes of its table."""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harness.images.environments import DockerBuild, Start
 from harness.images.recipes import BadRecipe
 from mcp_server.wire.environments import EnvironmentFile, EnvironmentOrder
 
+TOOLS = Path(__file__).parents[2] / "images/environment/tools"
 PYPROJECT = """
 [project]
 name = "app"
@@ -65,12 +67,24 @@ def found(tmp_path: Path, language: str, files: dict[str, str]) -> Needs:
             ["pyproject.toml", "poetry.lock"],
         ),
         (
+            {"pyproject.toml": '[tool.poetry.dependencies]\npytest = "*"\n'},
+            ["python-dependencies pyproject.toml"],
+            ["pyproject.toml"],
+        ),
+        (
+            {
+                "pyproject.toml": 'tool = 1\ndependency-groups = "x"\n[project]\noptional-dependencies = ["pytest"]\n'
+            },
+            ["python-dependencies pyproject.toml"],
+            ["pyproject.toml"],
+        ),
+        (
             {"setup.cfg": "[options]\ninstall_requires =\n  a\n"},
             ["python-dependencies setup.cfg", "/opt/venv/bin/python -m pip install pytest"],
             ["setup.cfg"],
         ),
     ],
-    ids=["nothing", "requirements", "pyproject", "uv", "poetry", "setup.cfg"],
+    ids=["nothing", "requirements", "pyproject", "uv", "poetry", "poetry unlocked", "odd", "setup.cfg"],
 )
 def test_what_python_needs_is_read_from_the_file_that_says_most(
     tmp_path: Path, files: dict[str, str], setup: list[str], locks: list[str]
@@ -186,6 +200,8 @@ def test_a_devcontainers_dockerfile_lies_where_it_says():
     [
         ("{", "d.json is no JSON"),
         ("[]", "d.json holds no object"),
+        ('{"image": "x", "containerEnv": {"A": "b\\nRUN c"}}', "'A' of a devcontainer.json"),
+        ('{"image": "x", "remoteEnv": {"A B": "c"}}', "'A B' of a devcontainer.json"),
         ("{}", "names neither image nor build.dockerfile"),
         ('{"image": "x", "features": {"node": {}}}', "d.json has features, which is not supported"),
         ('{"dockerComposeFile": "c.yml"}', "name the image or the Dockerfile of its service"),
@@ -193,5 +209,60 @@ def test_a_devcontainers_dockerfile_lies_where_it_says():
     ],
 )
 def test_a_devcontainer_that_cannot_be_followed_is_refused_with_what_to_do(text: str, message: str):
-    with pytest.raises(BadRecipe, match="environment default: .*" + message):
+    with pytest.raises(BadRecipe, match=message):
         environments.start_of(order(devcontainer="d.json", files=(file("d.json", text),)))
+
+
+# -- what is installed, by the tool that runs in the image
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    monkeypatch.chdir(tmp_path)
+    return runpy.run_path(str(TOOLS / "python-dependencies"))
+
+
+def test_a_line_that_names_the_project_itself_stands_for_its_dependencies(tool: dict):
+    Path("pyproject.toml").write_text(PYPROJECT)
+    file = Path("requirements-dev.txt")
+    file.write_text(
+        "-e .[test,nothing]\n.\n-r other.txt\npytest-cov  # more\n./vendor/x\n-e ./sub ; python_version > '3'\n"
+    )
+    asked = tool["arguments_of"](file, [], ["dev"])
+    assert asked[:2] == ["-r", "requirements-dev.txt"]
+    assert asked[2:] == ["-r", "pyproject.toml", "--extra", "test", "--group", "pyproject.toml:dev"]
+    assert file.read_text() == "-r other.txt\npytest-cov  # more\n"
+
+
+def test_dependencies_that_only_a_build_knows_are_left_out(tool: dict):
+    file = Path("pyproject.toml")
+    file.write_text('[project]\nname = "a"\ndynamic = ["dependencies"]\n[dependency-groups]\ndev = ["b"]\n')
+    assert tool["arguments_of"](file, ["test"], ["dev"]) == ["--group", "pyproject.toml:dev"]
+
+
+def test_the_projects_name_version_and_programs_are_what_its_files_say(tool: dict):
+    Path("pyproject.toml").write_text(
+        '[project]\nname = "a.b"\ndynamic = ["version"]\nscripts = {x = "a:main"}\n'
+    )
+    assert tool["identity"](Path("pyproject.toml")) == ("a.b", "0.0.0", {"console_scripts": {"x": "a:main"}})
+    Path("setup.cfg").write_text(
+        "[metadata]\nname = c\nversion = attr: c.VERSION\n[options.entry_points]\npytest11 =\n  d = e\n"
+    )
+    assert tool["identity"](Path("setup.cfg")) == ("c", "0.0.0", {"pytest11": {"d": "e"}})
+
+
+@pytest.mark.parametrize(
+    ("needed", "is_enough"),
+    [
+        (">=3.10", True),
+        (">=99.0", False),
+        ("<3.0", False),
+        ("~=3.8", True),
+        (">=3.8,<99.0", True),
+        ("", True),
+    ],
+)
+def test_another_python_is_asked_for_only_where_this_one_does_not_do(
+    tool: dict, needed: str, is_enough: bool
+):
+    assert tool["satisfied"](needed) is is_enough
