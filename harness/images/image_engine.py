@@ -31,6 +31,10 @@ class ImageFailed(BoxBroke):
     """The engine could not make an image; the message holds the build's last lines."""
 
 
+class BuildFailed(ImageFailed):
+    """What an image is made of does not make it: the same build at once would fail again."""
+
+
 class ImageEngine:
     """The image side of one engine, over the connection that the other door to Docker opens and closes."""
 
@@ -151,7 +155,7 @@ def _follow(answers: Iterator[dict[str, Any]], what: str, say: Callable[[str], N
     rest = ""
     for answer in answers:
         if "error" in answer:
-            raise ImageFailed("\n".join([*tail, *filter(None, [rest]), f"{what}: {answer['error'].strip()}"]))
+            raise BuildFailed("\n".join([*tail, *filter(None, [rest]), f"{what}: {answer['error'].strip()}"]))
         # The builder coats what goes to stderr in colour, and cuts lines where the program flushed.
         *lines, rest = (rest + COLOUR.sub("", answer.get("stream", ""))).split("\n")
         if any(STEP.match(line) for line in lines):

@@ -132,7 +132,7 @@ class Images:
         except BadRecipe as bad:
             raise ImageFailed(str(bad)) from bad
         except ImageFailed as failed:
-            raise ImageFailed(f"environment {order.name} cannot be made: {failed}") from failed
+            raise type(failed)(f"environment {order.name} cannot be made: {failed}") from failed
 
     def _base_name(self, order: EnvironmentOrder, start: Start) -> str:
         """Return the name of the image that an environment starts from."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine
 from harness.client import ServerGone, ServerSaidNo, UnreadableOrder
+from harness.images.image_engine import BuildFailed
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import BoxSizes, OracleBox
 from harness.oracle_runner.oracle_work import Work
@@ -31,6 +32,7 @@ CLAIM_WAIT_S = 1.0  # a runner that is asked to stop does so within it
 RENEW_S = 5.0  # the server gives a job up after 30 s without
 RETRY_S = 0.5
 FINISH_TRIES = 20
+BUILD_AGAIN_S = 300.0  # after an environment that could not be built: what is at fault may be the network
 MEND_PAUSE_S = 2.0  # after a job that broke here: another runner may have its next try
 MEND_S_MAX = 60.0  # for an engine that worked before to work again; then the next job is told what is wrong
 
@@ -87,6 +89,7 @@ class Runner:
         self._boxes = WarmBoxes(self._start)
         self._image_for, self._image_on = image_for, image_on
         self._environments: dict[str, tuple[str, EnvironmentOrder]] = {}
+        self._unbuilt: dict[tuple[str, str], tuple[float, str]] = {}
         self.registered = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -141,8 +144,21 @@ class Runner:
     def _image_of(self, suite: Suite, role: str) -> str:
         environment = self._environments.get(suite.environment or "")
         if role == kinds.CANDIDATE and environment is not None and self._image_on is not None:
-            return self._image_on(suite, environment[1])
+            return self._on_environment(suite, *environment, image_on=self._image_on)
         return self._image_for(suite, role)
+
+    def _on_environment(self, suite: Suite, key: str, order: EnvironmentOrder, *, image_on: ImageOn) -> str:
+        """Return the image of a suite on its environment. One that could not be built is not tried again for
+        a while, since a runner asks for it with every claim.
+        """
+        until_s, why = self._unbuilt.get((suite.name, key), (0.0, ""))
+        if time.monotonic() < until_s:
+            raise BuildFailed(why)
+        try:
+            return image_on(suite, order)
+        except BuildFailed as failed:
+            self._unbuilt[suite.name, key] = time.monotonic() + BUILD_AGAIN_S, str(failed)
+            raise
 
     def _keep_up(self, keys: Mapping[str, str]) -> None:
         """Ask what each environment is made of, where that is not what it was."""

@@ -70,8 +70,9 @@ def lost(
     with world.store.read() as tx:
         finished = _jobs(tx, jobs)
         on_main = _on_main(world, tx, base, finished)
+        tasks = [task for one in submissions if (task := task_rows.get(tx, one.task))]
     found = [
-        (finished[name], landing.lost(against_main.of_run(world, finished[name], record, ())))
+        (finished[name], landing.lost(against_main.of_run(world, finished[name], record, tasks)))
         for name, record in on_main.items()
     ]
     return [(job, cases) for job, cases in found if cases]

@@ -11,10 +11,12 @@ import pytest
 from harness.boxes import sandbox
 from harness.boxes.containers import BoxBroke, Engine, ExecResult
 from harness.client import ServerSaidNo
+from harness.images.image_engine import BuildFailed
 from harness.images.stock import Images
 from harness.oracle_runner import oracle_box
 from harness.oracle_runner.oracle_box import OracleBox
 from harness.oracle_runner.runner import Runner
+from mcp_server.wire.environments import EnvironmentOrder
 from mcp_server.wire.jobs import JobOrder, JobResult, RunnerSuites
 from oracle.cases.spec import Case, Suite
 from tests.waiting import BOUND_S, until
@@ -521,6 +523,32 @@ def test_an_image_that_does_not_exist_is_broken(engine, server, run):
     runner.serve(job, threading.Event())
     verdict = server.results[1][0]
     assert verdict["status"] == "broken" and "harness-no-such-image" in verdict["reason"]
+
+
+def test_an_environment_that_cannot_be_built_is_not_tried_again_with_every_claim(engine, run):
+    stop, tries, claims = threading.Event(), [], []
+
+    class Changing(Server):
+        def runner_suites(self) -> RunnerSuites:
+            suite = Suite("unit", "command", "r", command="x", environment="tools")
+            return RunnerSuites(suites=(suite,), environments={"tools": "old" if len(claims) < 3 else "new"})
+
+        def environment(self, name: str) -> EnvironmentOrder:
+            return EnvironmentOrder(name=name)
+
+        def claim_job(self, runner: str, wait_s: float, images: Mapping[str, str]) -> JobOrder | None:
+            claims.append(dict(images))
+            if len(claims) == 6:
+                stop.set()
+            return None
+
+    def image_on(suite: Suite, environment: EnvironmentOrder) -> str:
+        tries.append(len(claims))
+        raise BuildFailed("no such package")
+
+    labels = {sandbox.RUN: run}
+    Runner(Changing(), engine, lambda *_: "none", "t", labels=labels, slots=1, image_on=image_on).run(stop)
+    assert claims == [{}] * 6 and tries == [0, 3], "once for each content of its files"
 
 
 def test_a_lost_job_is_dropped_at_once_and_gets_no_answer(warm, server):
