@@ -22,8 +22,9 @@ PLAIN = Suite("unit", "command", "r", command="make test", canary="tests/test_{n
 def xml(**tests: str) -> str:
     """A JUnit file; `good` and `bad` are the canaries' tests, and the last one each of the project's own."""
     known = {"good": f"test_{PLANTED.passes}", "bad": f"test_{PLANTED.fails}"}
+    told = {"fail": "<failure/>", "skip": "<skipped/>"}
     rows = "".join(
-        f'<testcase name="{known.get(name, name)}">{"<failure/>" if outcome == "fail" else ""}</testcase>'
+        f'<testcase name="{known.get(name, name)}">{told.get(outcome, "")}</testcase>'
         for name, outcome in tests.items()
     )
     return f"<testsuite>{rows}</testsuite>"
@@ -229,6 +230,8 @@ def test_what_is_suggested_fits_the_language(command, results, usual):
     [
         (xml(a="pass"), xml(a="pass", **RIGHT), ""),
         (xml(a="fail"), xml(a="fail", **RIGHT), ""),
+        (xml(a="pass", b="skip"), xml(a="pass", b="skip", **RIGHT), ""),
+        (xml(a="pass", b="pass"), xml(a="pass", b="skip", **RIGHT), "1 others do not run"),
         (xml(a="pass"), xml(a="pass"), "where the command looks for tests?"),
         (xml(a="pass", b="pass"), xml(a="pass", **RIGHT), "1 others do not run"),
         (xml(a="pass"), xml(a="pass", good="pass", bad="pass"), "must fail was reported as passed"),

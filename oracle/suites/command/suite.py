@@ -133,7 +133,7 @@ def unseen(suite: Suite, plain: CommandResult, planted: Canary, ended: CommandRe
         said = excerpt.as_words(ended.output, ended.error)
         return f"with it {report.problem}; does the command run to its end when a test fails?{said}"
     report, wrong = canary.take_out(report, planted)
-    if missing := _missing(report, readers.read(suite.results, plain).outcomes):
+    if missing := _missing(report, readers.read(suite.results, plain).ran()):
         return f"with a test that fails {len(missing)} others do not run; {GO_ON}"
     hint = readers.of(suite.results).naming_hint
     step = f"{where} And {hint}" if hint else where
